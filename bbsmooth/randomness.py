@@ -1,0 +1,78 @@
+"""Named, counter-based streams of random numbers: no global seed, no state that depends on who draws first.
+
+A stream is named by a seed and a path, such as the digest of an image and what the draws are for. Draw number i of a
+stream is the same on every run, for any batch size, number of threads or resumption, because it does not depend on
+draws 0 to i - 1: it is the Philox-4x64 generator (Salmon et al., SC 2011) keyed by the name, from counter i * 2^128 on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Path = tuple[str | int | bytes, ...]
+
+
+def name_digest(seed: int, *path: str | int | bytes) -> bytes:
+    """The 32-byte name of a stream: SHA-256 over `seed` and `path`, each with its type and length."""
+    digest = hashlib.sha256()
+    for part in (seed, *path):
+        raw = part if isinstance(part, bytes) else str(part).encode()
+        digest.update(f"{type(part).__name__}:{len(raw)}:".encode() + raw)
+    return digest.digest()
+
+
+def image_digest(image: Tensor) -> bytes:
+    """SHA-256 over the shape and the bytes of one uint8 image (C, H, W)."""
+    return hashlib.sha256(f"{tuple(image.shape)}".encode() + image.contiguous().numpy().tobytes()).digest()
+
+
+def fork(seed: int, *path: str | int | bytes, device: str = "cpu") -> torch.Generator:
+    """A torch generator fixed by `seed` and `path`, for what is drawn in sequence: weights, orders, directions."""
+    return torch.Generator(device).manual_seed(int.from_bytes(name_digest(seed, *path)[:7], "big"))
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Independent draws with random access.
+
+    Args:
+        name: 32 bytes from `name_digest`; the first 16 are the Philox key.
+    """
+
+    name: bytes
+    _key: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the key off the name."""
+        object.__setattr__(self, "_key", np.frombuffer(self.name[:16], dtype="<u8").astype(np.uint64))
+
+    def generators(self, first: int, count: int) -> Iterator[np.random.Generator]:
+        """Generators for draws `first` to `first + count - 1`, one after the other.
+
+        One object is moved from draw to draw: use each before asking for the next.
+        """
+        bits = np.random.Philox(key=self._key)
+        generator = np.random.Generator(bits)
+        state = bits.state
+        for draw in range(first, first + count):
+            state["state"]["counter"] = np.array([0, 0, draw, 0], dtype=np.uint64)
+            bits.state = state
+            yield generator
+
+    def fill(
+        self,
+        sample: Callable[[np.random.Generator, NDArray[np.float64]], None],
+        out: NDArray[np.float64],
+        *,
+        first: int,
+    ) -> None:
+        """Fill row r of `out` (count, values) with draw `first + r`, by `sample(generator, row)`."""
+        for generator, row in zip(self.generators(first, len(out)), out, strict=True):
+            sample(generator, row)

@@ -1,0 +1,44 @@
+"""Answers as bytes, for storage."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oracles.errors import StorageError
+from oracles.oracle import Answers
+
+
+def encode_labels(labels: Tensor) -> bytes:
+    """Labels (B,) as little-endian 32-bit integers."""
+    return labels.numpy().astype("<i4").tobytes()
+
+
+def decode_labels(raw: bytes) -> NDArray[np.int32]:
+    """The labels (B,) that `encode_labels` was given; a fresh array."""
+    return np.frombuffer(raw, dtype="<i4").astype(np.int32)
+
+
+def encode_answers(answers: Answers) -> bytes:
+    """Labels and scores: the number of scores an image, then all labels, then all scores as 32-bit floats."""
+    width = 0 if answers.scores is None else answers.scores.shape[1]
+    scores = b"" if answers.scores is None else answers.scores.numpy().astype("<f4").tobytes()
+    return np.array(width, dtype="<i4").tobytes() + encode_labels(answers.labels) + scores
+
+
+def decode_answers(raw: bytes, *, images: int) -> Answers:
+    """The answers that `encode_answers` was given.
+
+    Raises:
+        StorageError: the bytes do not hold answers for `images` images.
+    """
+    width = int(np.frombuffer(raw[:4], dtype="<i4")[0]) if len(raw) >= 4 else -1
+    if width < 0 or len(raw) != 4 + 4 * images * (1 + width):
+        raise StorageError(f"a record of {len(raw)} bytes does not hold answers for {images} images")
+    labels = torch.from_numpy(decode_labels(raw[4 : 4 + 4 * images])).long()
+    if width == 0:
+        return Answers(labels)
+    scores = np.frombuffer(raw[4 + 4 * images :], dtype="<f4").astype(np.float32).reshape(images, width)
+    return Answers(labels, torch.from_numpy(scores))

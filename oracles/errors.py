@@ -1,0 +1,68 @@
+"""What can go wrong between a question and its answer.
+
+OracleError
+  + BudgetExhausted               the next queries do not fit into the budget (requested, remaining, purpose)
+  + OracleUnavailable             unreachable, refuses, or failing for too long: the run is saved and can be resumed
+  |   + Unanswered                ... and it provably did not answer: its queries are not charged
+  |   + OracleChanged             the model behind the oracle is no longer the one that the run began with
+  + StorageError (OSError)        an answer or a charge cannot be written down: nothing more is asked
+  + AnswerError (ValueError)      a reply came, but it is not an answer: never counted as a vote, never retried
+  + InputError (ValueError)       the caller's request cannot be right, found before anything was sent
+      + ShapeError                images do not fit the oracle's specification
+      + SpecError                 an oracle's name or settings make no sense
+"""
+
+from __future__ import annotations
+
+
+class OracleError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class BudgetExhausted(OracleError):
+    """The next queries do not fit into the budget; none of them was sent.
+
+    Args:
+        requested: queries (images) that were about to be sent.
+        remaining: queries left.
+        purpose: what they were for.
+    """
+
+    def __init__(self, *, requested: int, remaining: int, purpose: str) -> None:
+        """Keep the numbers, and say them in one line."""
+        super().__init__(f"budget exhausted: {requested} more queries to {purpose} do not fit, {remaining} are left")
+        self.requested = requested
+        self.remaining = remaining
+        self.purpose = purpose
+
+
+class OracleUnavailable(OracleError):
+    """The oracle cannot be reached, refuses, or keeps failing."""
+
+
+class Unanswered(OracleUnavailable):
+    """The oracle provably did not answer, so that the queries need not be paid for."""
+
+
+class OracleChanged(OracleUnavailable):
+    """The model behind the oracle is not the one that the run began with."""
+
+
+class StorageError(OracleError, OSError):
+    """What was asked or answered cannot be written down."""
+
+
+class AnswerError(OracleError, ValueError):
+    """A reply arrived, but it is not an answer to the question."""
+
+
+class InputError(OracleError, ValueError):
+    """A request that cannot be right, found before anything was sent."""
+
+
+class ShapeError(InputError):
+    """Images whose shape or type does not fit the oracle."""
+
+
+class SpecError(InputError):
+    """An oracle's name or settings that make no sense."""

@@ -1,0 +1,38 @@
+"""Every query is charged before it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from oracles.errors import Unanswered
+from oracles.ledger import Ledger, Purpose
+from oracles.oracle import Answers, Oracle, OracleSpec
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredOracle:
+    """An oracle whose queries are charged to a ledger, for one purpose.
+
+    Whatever happens after the charge, it stands, unless the oracle says that it provably did not answer.
+    """
+
+    oracle: Oracle
+    ledger: Ledger
+    purpose: Purpose
+
+    @property
+    def spec(self) -> OracleSpec:
+        """As inside."""
+        return self.oracle.spec
+
+    def query(self, images: Tensor) -> Answers:
+        """Charge, then ask. Raises `BudgetExhausted` and sends nothing if the images do not all fit."""
+        self.spec.check(images)
+        self.ledger.charge(len(images), purpose=self.purpose)
+        try:
+            return self.oracle.query(images)
+        except Unanswered:
+            self.ledger.refund(len(images), purpose=self.purpose)
+            raise

@@ -1,0 +1,235 @@
+"""The one seam: what bbsmooth may know about a classifier."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from oracles.errors import AnswerError, ShapeError, SpecError
+
+
+class Feedback(StrEnum):
+    """What an answer holds besides the label."""
+
+    PROBABILITIES = "probabilities"
+    LOGITS = "logits"
+    TOP_K = "top-k"
+    LABELS = "labels"
+
+
+class Classes:
+    """The labels that an oracle can give, numbered from 0 in order.
+
+    A closed set is fixed. An open set (a vision API that answers in free words) learns a name when an answer first
+    brings it; its numbers therefore hold within one process only, and whatever is stored holds names.
+
+    Args:
+        names: known labels, each once.
+        open_set: whether unknown names become new classes.
+
+    Raises:
+        SpecError: a name stands twice, or a closed set is empty.
+    """
+
+    def __init__(self, names: Iterable[str] = (), *, open_set: bool = False) -> None:
+        """Number the names."""
+        self._names = list(names)
+        self._numbers = {name: number for number, name in enumerate(self._names)}
+        self._lock = threading.Lock()
+        self.open_set = open_set
+        if len(self._numbers) != len(self._names):
+            raise SpecError(f"class names must differ from each other, got {self._names}")
+        if not self._names and not open_set:
+            raise SpecError("a closed set of classes needs at least one name")
+
+    @classmethod
+    def numbered(cls, count: int) -> Classes:
+        """The closed set "0", "1", ..., for a model that has no names for its outputs."""
+        return cls(map(str, range(count)))
+
+    def __len__(self) -> int:
+        """Number of classes known so far."""
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        """A short form for error messages."""
+        return f"Classes({len(self)} names, open_set={self.open_set})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in order of their numbers."""
+        return tuple(self._names)
+
+    def name(self, number: int) -> str:
+        """The name behind a number."""
+        return self._names[number]
+
+    def number(self, name: str) -> int:
+        """The number of a name; in an open set an unknown name gets the next one.
+
+        Raises:
+            AnswerError: the name is unknown and the set closed.
+        """
+        with self._lock:
+            if name in self._numbers:
+                return self._numbers[name]
+            if not self.open_set:
+                raise AnswerError(f"the oracle answered {name!r}, which is none of its {len(self)} classes")
+            self._names.append(name)
+            return self._numbers.setdefault(name, len(self._names) - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OracleSpec:
+    """What an oracle is, as far as a caller may know.
+
+    Attributes:
+        name: for people.
+        fingerprint: hexadecimal digest of everything that can change an answer (weights, architecture, address,
+            encoding).
+        classes: the labels it can give.
+        image_shape: (channels, height, width) of the images it takes, None where it takes any.
+        feedback: what its answers hold.
+        deterministic: whether the same image always gets the same answer.
+        eight_bit: whether images reach it as 8-bit values, as through any image file format; floats are then rounded.
+        max_batch: most images that one call of `query` takes, None where there is no limit.
+    """
+
+    name: str
+    fingerprint: str
+    classes: Classes = field(compare=False)
+    image_shape: tuple[int, int, int] | None
+    feedback: Feedback
+    deterministic: bool = True
+    eight_bit: bool = False
+    max_batch: int | None = None
+
+    def check(self, images: Tensor) -> None:
+        """Refuse images that the oracle cannot take.
+
+        Args:
+            images: (B, C, H, W), uint8 or floating point with white at 1.
+
+        Raises:
+            ShapeError: wrong number of axes, size, or type; no image; more images than `max_batch`.
+        """
+        shape = tuple(images.shape)
+        wanted = f"(batch, {', '.join(map(str, self.image_shape or ('channels', 'height', 'width')))})"
+        if len(shape) != 4 or (self.image_shape is not None and shape[1:] != self.image_shape):
+            hint = "; add the batch axis with image[None]" if len(shape) == 3 else ""
+            raise ShapeError(f"{self.name} needs images of shape {wanted}, got {shape}{hint}")
+        if shape[0] == 0:
+            raise ShapeError(f"{self.name} was asked about an empty batch of images")
+        if self.max_batch is not None and shape[0] > self.max_batch:
+            raise ShapeError(f"{self.name} takes at most {self.max_batch} images a call, got {shape[0]}")
+        if images.dtype != torch.uint8 and not images.is_floating_point():
+            raise ShapeError(f"{self.name} needs uint8 or floating-point images, got {images.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What an oracle said about a batch.
+
+    Attributes:
+        labels: (B,) int64, numbers of the most likely classes.
+        scores: (B, K) float32 in the unit that the spec's feedback names, or None. NaN where a top-k answer leaves a
+            class out.
+    """
+
+    labels: Tensor
+    scores: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Number of images answered."""
+        return len(self.labels)
+
+    @classmethod
+    def join(cls, parts: Sequence[Answers]) -> Answers:
+        """The answers of several batches of one oracle as those of one batch."""
+        labels = torch.cat([part.labels for part in parts])
+        scores = [part.scores for part in parts if part.scores is not None]
+        if not scores:
+            return cls(labels)
+        width = max(part.shape[1] for part in scores)  # an open set may have grown between two batches
+        padded = [torch.nn.functional.pad(part, (0, width - part.shape[1]), value=torch.nan) for part in scores]
+        return cls(labels, torch.cat(padded))
+
+    @classmethod
+    def from_scores(cls, scores: Tensor, spec: OracleSpec, *, images: int) -> Answers:
+        """Answers whose labels are the classes of the highest score; of equal scores the lowest number wins.
+
+        Args:
+            scores: (B, K), any floating-point type.
+            spec: of the oracle that gave them.
+            images: how many images were asked about.
+
+        Raises:
+            AnswerError: wrong shape, a score that is not finite, a probability outside [0, 1], or a row in which a
+                top-k answer left out every class.
+        """
+        wanted = (images, len(spec.classes))
+        if tuple(scores.shape) != wanted:
+            raise AnswerError(f"{spec.name} should answer with scores of shape {wanted}, got {tuple(scores.shape)}")
+        scores = scores.detach().to("cpu", torch.float32)
+        if spec.feedback is Feedback.TOP_K:
+            ranked = scores.nan_to_num(nan=-torch.inf)
+            broken = torch.isinf(scores).any(1) | torch.isneginf(ranked).all(1)
+        else:
+            ranked, broken = scores, ~torch.isfinite(scores).all(1)
+        if broken.any():
+            raise AnswerError(
+                f"{spec.name} gave {int(broken.sum())} of {images} images scores that are not finite numbers"
+            )
+        if spec.feedback is Feedback.PROBABILITIES and (scores.min() < -1e-3 or scores.max() > 1 + 1e-3):
+            raise AnswerError(
+                f"{spec.name} should answer with probabilities, got scores outside [0, 1]; are they logits?"
+            )
+        return cls(ranked.argmax(1), scores)
+
+    @classmethod
+    def from_labels(cls, labels: Tensor | Sequence[int], spec: OracleSpec, *, images: int) -> Answers:
+        """Answers without scores.
+
+        Raises:
+            AnswerError: not one label an image, or a label that is not the number of a class.
+        """
+        numbers = torch.as_tensor(labels)
+        if tuple(numbers.shape) != (images,):
+            raise AnswerError(f"{spec.name} should answer with {images} labels, got shape {tuple(numbers.shape)}")
+        if numbers.is_floating_point() or numbers.is_complex():
+            raise AnswerError(f"{spec.name} should answer with whole class numbers, got {numbers.dtype}")
+        numbers = numbers.detach().to("cpu", torch.int64)
+        if ((numbers < 0) | (numbers >= len(spec.classes))).any():
+            raise AnswerError(f"{spec.name} answered a class number outside 0 to {len(spec.classes) - 1}")
+        return cls(numbers)
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """A classifier that can only be queried: images in, answers out. No parameters, no gradients."""
+
+    @property
+    def spec(self) -> OracleSpec:
+        """What the oracle is."""
+        ...
+
+    def query(self, images: Tensor) -> Answers:
+        """Answer a batch of images.
+
+        Args:
+            images: (B, C, H, W), uint8, or floating point with 0 black and 1 white. Floats may lie outside [0, 1]
+                (a noisy image): an oracle that stands for a real classifier clips them, as any image format would.
+
+        Returns:
+            One answer an image, in order.
+
+        Raises:
+            OracleError: see `oracles.errors`; nothing else on purpose.
+        """
+        ...

@@ -1,0 +1,177 @@
+"""A user's own Python function as an oracle."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oracles.errors import AnswerError, OracleError, OracleUnavailable, SpecError
+from oracles.oracle import Answers, Classes, Feedback, OracleSpec
+
+Value = TypeVar("Value")
+Function = Callable[[NDArray[np.float32]], Any]
+
+
+class FunctionOracle:
+    """A function from images to scores or labels.
+
+    Args:
+        function: from a float32 array (N, C, H, W) in [0, 1] to scores (N, K) or integer labels (N,).
+        name: for people.
+        fingerprint: hexadecimal digest that changes whenever the function could answer differently.
+        classes: the labels it can give; an open set grows with the numbers that the function returns.
+        feedback: `LABELS` for a function that returns labels, `PROBABILITIES` or `LOGITS` for one that returns scores;
+            None takes either, scores being probabilities.
+        image_shape: (channels, height, width), None for any.
+        deterministic: whether the same image always gets the same answer.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        name: str,
+        fingerprint: str,
+        classes: Classes,
+        feedback: Feedback | None,
+        image_shape: tuple[int, int, int] | None = None,
+        deterministic: bool = True,
+    ) -> None:
+        """Describe the function."""
+        self._function = function
+        self._feedback = feedback
+        self._lock = threading.Lock()  # nothing is known about the function, so it is called by one thread at a time
+        self.spec = OracleSpec(
+            name=name,
+            fingerprint=fingerprint,
+            classes=classes,
+            image_shape=image_shape,
+            feedback=feedback or Feedback.PROBABILITIES,
+            deterministic=deterministic,
+        )
+
+    def query(self, images: Tensor) -> Answers:
+        """Call the function on the clipped images.
+
+        Raises:
+            OracleUnavailable: the function raised something; what it raised is the cause.
+            AnswerError: it returned something that is not one answer an image.
+        """
+        self.spec.check(images)
+        if images.dtype == torch.uint8:
+            images = images / 255
+        array = images.clamp(0, 1).to(torch.float32).numpy()
+        with self._lock:
+            try:
+                returned = np.asarray(self._function(array))
+            except OracleError:
+                raise
+            except Exception as error:  # a user's function may raise anything; the caller learns what and where
+                raise OracleUnavailable(f"{self.spec.name} raised {type(error).__name__}: {error}") from error
+        return self._answers(returned, images=len(images))
+
+    def _answers(self, returned: NDArray[Any], *, images: int) -> Answers:
+        if returned.dtype.kind not in "biuf":
+            raise AnswerError(f"{self.spec.name} should return an array of numbers, got {returned.dtype}")
+        numbers = torch.from_numpy(np.ascontiguousarray(returned))
+        if self._feedback is Feedback.LABELS or (self._feedback is None and numbers.ndim == 1):
+            if not numbers.is_floating_point() and len(numbers):
+                self._extend(int(numbers.max()) + 1)
+            return Answers.from_labels(numbers, self.spec, images=images)
+        if numbers.ndim == 2:
+            self._extend(numbers.shape[1])
+        return Answers.from_scores(numbers, self.spec, images=images)
+
+    def _extend(self, count: int) -> None:
+        if self.spec.classes.open_set:
+            for number in range(len(self.spec.classes), count):
+                self.spec.classes.number(str(number))
+
+
+def open_module(location: str, options: dict[str, str]) -> FunctionOracle:
+    """The oracle behind `module:PATH.py:function`.
+
+    The file itself is the fingerprint: what it imports or loads is not looked at.
+
+    Args:
+        location: `PATH.py:function`.
+        options: `classes` (comma-separated names) or `num_classes`, where the answers should not tell; `feedback`
+            (probabilities, logits or labels), where they should be checked; `image_shape` (CxHxW); `deterministic`
+            (true or false).
+
+    Raises:
+        SpecError: no such file or function, or an option that makes no sense.
+    """
+    path, _, attribute = location.rpartition(":")
+    if not path or not attribute:
+        raise SpecError(f"a module oracle is named module:PATH.py:function, got module:{location}")
+    known = {"num_classes", "classes", "feedback", "image_shape", "deterministic"}
+    if unknown := sorted(options.keys() - known):
+        raise SpecError(f"module: does not know the option {unknown[0]!r}; it knows {', '.join(sorted(known))}")
+    function, source = _load(Path(path), attribute)
+    return FunctionOracle(
+        function,
+        name=f"module:{Path(path).name}:{attribute}",
+        fingerprint=hashlib.sha256(source + b"\0" + attribute.encode()).hexdigest(),
+        classes=_classes(options),
+        feedback=_choice(options, "feedback", {kind.value: kind for kind in Feedback if kind is not Feedback.TOP_K}),
+        image_shape=_shape(options.get("image_shape")),
+        deterministic=_choice(options, "deterministic", {"true": True, "false": False}) is not False,
+    )
+
+
+def _load(path: Path, attribute: str) -> tuple[Function, bytes]:
+    if not path.is_file():
+        raise SpecError(f"no such file: {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SpecError(f"{path} is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises while it is imported
+        raise SpecError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        there = sorted(name for name, value in vars(module).items() if inspect.isfunction(value))
+        raise SpecError(f"{path} has no function {attribute!r}; it has {', '.join(there) or 'none'}")
+    return function, path.read_bytes()
+
+
+def _classes(options: dict[str, str]) -> Classes:
+    if "classes" in options:
+        return Classes(options["classes"].split(","))
+    if "num_classes" not in options:
+        return Classes(open_set=True)
+    count = options["num_classes"]
+    if not count.isdigit() or int(count) < 1:
+        raise SpecError(f"num_classes should be a positive whole number, got {count!r}")
+    return Classes.numbered(int(count))
+
+
+def _choice(options: dict[str, str], key: str, values: dict[str, Value]) -> Value | None:
+    if key not in options:
+        return None
+    if options[key] not in values:
+        raise SpecError(f"{key} should be one of {', '.join(values)}, got {options[key]!r}")
+    return values[options[key]]
+
+
+def _shape(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+        raise SpecError(f"image_shape should look like 3x224x224, got {text!r}")
+    channels, height, width = map(int, parts)
+    return channels, height, width

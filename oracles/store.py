@@ -1,0 +1,127 @@
+"""Where answers are kept: diskcache with raw bytes only."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import diskcache
+from diskcache.core import MODE_RAW
+
+from oracles.errors import StorageError
+from oracles.oracle import Classes
+
+_CLASSES = b"classes"
+
+
+class RawDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
+    """Keys and values as bytes inside the database file, and nothing else.
+
+    diskcache's own Disk pickles values, so that whoever can write the file can run code in whoever reads it
+    (CVE-2025-69872). This one refuses any row that is not raw bytes.
+    """
+
+    def put(self, key: bytes) -> tuple[sqlite3.Binary, bool]:
+        """The column value of a key."""
+        return sqlite3.Binary(key), True
+
+    def get(self, key: bytes, raw: bool) -> bytes:
+        """The key behind a column value."""
+        if not raw:
+            raise StorageError("a key that is not raw bytes stands in the response cache: somebody else wrote it")
+        return bytes(key)
+
+    def store(self, value: bytes, read: bool, key: Any = None) -> tuple[int, int, None, sqlite3.Binary]:
+        """(size, mode, no file name, column value) of a value."""
+        return len(value), MODE_RAW, None, sqlite3.Binary(value)
+
+    def fetch(self, mode: int, filename: str | None, value: bytes, read: bool) -> bytes | BinaryIO:
+        """The value behind a row."""
+        if mode != MODE_RAW or filename is not None or not isinstance(value, bytes):
+            raise StorageError("a value that is not raw bytes stands in the response cache: somebody else wrote it")
+        return value
+
+
+class ResponseStore:
+    """Bytes by key, durable when a call returns, safe under threads and against crashes at any moment.
+
+    Only its owner can read the folder: answers may be confidential, and somebody else's rows would count as votes.
+
+    Args:
+        folder: created where it is missing.
+
+    Raises:
+        StorageError: the folder cannot be written, or holds something else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create."""
+        self._lock = threading.RLock()
+        self._known_classes = 0
+        with _explained(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_uid == os.getuid():
+                folder.chmod(0o700)
+            self._cache = diskcache.Cache(
+                str(folder),
+                disk=RawDisk,
+                eviction_policy="none",
+                cull_limit=0,  # nothing that was paid for is ever evicted
+                sqlite_synchronous=2,  # a commit survives a power failure
+            )
+        self._folder = folder
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of `keys`, None where there is none."""
+        with _explained(self._folder), self._lock:
+            return [self._cache.get(key) for key in keys]
+
+    def write(self, rows: Mapping[bytes, bytes]) -> None:
+        """Write rows, all or none."""
+        with self.transaction():
+            for key, value in rows.items():
+                self._cache.set(key, value)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is read and written inside happens at once, or not at all."""
+        with _explained(self._folder), self._lock, self._cache.transact(retry=True):
+            yield
+
+    def load_classes(self, classes: Classes) -> None:
+        """Number the names of an open set as earlier runs on this store did. Call it before the oracle is asked."""
+        (raw,) = self.read([_CLASSES])
+        if classes.open_set and raw is not None:
+            for name in json.loads(raw):
+                classes.number(name)
+            self._known_classes = len(classes)
+
+    def save_classes(self, classes: Classes) -> None:
+        """Keep the names of an open set, inside the transaction that writes the first answer with a new name."""
+        if classes.open_set and len(classes) > self._known_classes:
+            names = classes.names
+            self._cache.set(_CLASSES, json.dumps(names).encode())
+            self._known_classes = len(names)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._cache.close()
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """One clear line for whatever the file system or sqlite says."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+        raise StorageError(
+            f"cannot use the response cache {folder}: {error}; make room or check its permissions"
+        ) from error
