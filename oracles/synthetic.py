@@ -103,8 +103,8 @@ class HalfspaceOracle:
 
     def distance(self, images: Tensor) -> Tensor:
         """The L2 distance (B,) of each image (B, C, H, W) from the plane: the true radius of its smoothed class."""
-        gap = torch.abs(self._projection(images) - self.offset)
-        return gap / torch.linalg.vector_norm(self.normal.double())
+        length: Tensor = torch.linalg.vector_norm(self.normal.double())
+        return (self._projection(images) - self.offset).abs() / length
 
     def _projection(self, images: Tensor) -> Tensor:
         white = 255 if images.dtype == torch.uint8 else 1

@@ -6,10 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from bbsmooth.certification.bounds import ClopperPearson, ConfidenceBound
+from bbsmooth.certification.case import Tally
 from bbsmooth.certification.verdict import Abstention, Certificate, Evidence, Verdict
+from bbsmooth.certification.votes import Draws, VoteSource
 from bbsmooth.noise import NoiseDistribution
-from oracles import Classes
+from oracles import Classes, Purpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +100,56 @@ def conclude(
     if not radius > 0:  # also for NaN: whatever is not proven is an abstention
         return Abstention(evidence=evidence)
     return Certificate(label=selected, radius=radius, norm=plan.noise.norm, evidence=evidence)
+
+
+class CohenCase:
+    """CERTIFY for one image.
+
+    Args:
+        image: (C, H, W) uint8.
+        plan: the settings.
+        source: gives the votes, and knows those on record.
+        classes: of the oracle.
+    """
+
+    def __init__(self, image: Tensor, plan: CohenPlan, source: VoteSource, classes: Classes) -> None:
+        """Go on from the votes on record."""
+        self._plan = plan
+        self._classes = classes
+        self._total_variation = source.grid.total_variation(source.noise, image.numel())
+        self._tallies = {
+            Purpose.SELECT: Tally.open(source, image, Purpose.SELECT, plan.num_selection),
+            Purpose.ESTIMATE: Tally.open(source, image, Purpose.ESTIMATE, plan.num_estimation),
+        }
+
+    @property
+    def cost(self) -> int:
+        """Queries until the verdict."""
+        return sum(tally.backlog for tally in self._tallies.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether every draw is answered."""
+        return all(tally.complete for tally in self._tallies.values())
+
+    def backlog(self, purpose: Purpose) -> int:
+        """Draws that can be asked about now. Estimation waits for the selection's answers."""
+        if purpose not in self._tallies:
+            return 0
+        if purpose is Purpose.ESTIMATE and not self._tallies[Purpose.SELECT].complete:
+            return 0
+        return self._tallies[purpose].backlog
+
+    def take(self, purpose: Purpose, most: int) -> Draws:
+        """The next draws to ask about, at most `most`."""
+        return self._tallies[purpose].take(most)
+
+    def tell(self, purpose: Purpose, labels: Tensor) -> None:
+        """Count answers to draws that were taken."""
+        self._tallies[purpose].tell(labels)
+
+    def verdict(self) -> Verdict:
+        """The verdict, once finished."""
+        selected = select(self._tallies[Purpose.SELECT].counts, self._classes)
+        counts = self._tallies[Purpose.ESTIMATE].counts
+        return conclude(selected, counts, self._plan, total_variation=self._total_variation)

@@ -6,9 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scipy.stats import binomtest
+from torch import Tensor
 
+from bbsmooth.certification.case import Tally
 from bbsmooth.certification.cohen import select
-from oracles import Classes
+from bbsmooth.certification.votes import Draws, VoteSource
+from oracles import Classes, Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictPlan:
+    """The settings that a prediction's meaning depends on.
+
+    Args:
+        num_draws: votes for one image (n).
+        alpha: probability, over the draws, that a prediction is not the smoothed class.
+
+    Raises:
+        ValueError: no draw, or alpha outside (0, 1).
+    """
+
+    num_draws: int
+    alpha: float
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which nothing can be predicted."""
+        if self.num_draws < 1:
+            raise ValueError(f"n must be at least 1, got {self.num_draws}")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +57,53 @@ class Prediction:
 def predict(counts: Mapping[int, int], classes: Classes, *, alpha: float) -> Prediction:
     """The leading class, if its votes against the runner-up's reject equality at level `alpha`.
 
-    Hung & Fithian (2019) make the test of the two leading classes valid without a correction for having picked them.
+    Hung & Fithian (2019) show why the test of the two leading classes needs no correction for having picked them.
     """
     leader = select(counts, classes)
     runner_up = max((votes for number, votes in counts.items() if number != leader), default=0)
     p_value = float(binomtest(counts[leader], counts[leader] + runner_up, 0.5).pvalue)
-    return Prediction(label=leader if p_value <= alpha else None, counts=dict(counts), p_value=p_value, alpha=alpha)
+    label = leader if p_value <= alpha else None
+    return Prediction(label=label, counts=dict(sorted(counts.items())), p_value=p_value, alpha=alpha)
+
+
+class PredictCase:
+    """PREDICT for one image.
+
+    Args:
+        image: (C, H, W) uint8.
+        plan: the settings.
+        source: gives the votes, and knows those on record.
+        classes: of the oracle.
+    """
+
+    def __init__(self, image: Tensor, plan: PredictPlan, source: VoteSource, classes: Classes) -> None:
+        """Go on from the votes on record."""
+        self._plan = plan
+        self._classes = classes
+        self._tally = Tally.open(source, image, Purpose.PREDICT, plan.num_draws)
+
+    @property
+    def cost(self) -> int:
+        """Queries until the prediction."""
+        return self._tally.backlog
+
+    @property
+    def finished(self) -> bool:
+        """Whether every draw is answered."""
+        return self._tally.complete
+
+    def backlog(self, purpose: Purpose) -> int:
+        """Draws that can be asked about now."""
+        return self._tally.backlog if purpose is Purpose.PREDICT else 0
+
+    def take(self, purpose: Purpose, most: int) -> Draws:
+        """The next draws to ask about, at most `most`."""
+        return self._tally.take(most)
+
+    def tell(self, purpose: Purpose, labels: Tensor) -> None:
+        """Count answers to draws that were taken."""
+        self._tally.tell(labels)
+
+    def prediction(self) -> Prediction:
+        """The prediction, once finished."""
+        return predict(self._tally.counts, self._classes, alpha=self._plan.alpha)
