@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor
 
-from bbsmooth.randomness import Stream
+from bbsmooth.randomness import Stream, image_digest, name_digest
 
 ALGORITHM = "philox4x64-ziggurat-1"
 """Changes whenever the same stream would give other noise; part of a run's settings."""
@@ -41,7 +41,11 @@ class NoiseDistribution(Protocol):
 
     norm: ClassVar[Norm]
     name: ClassVar[str]
-    sigma: float
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of one value, white being 1."""
+        ...
 
     def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
         """Fill `out` (values,) with independent noise, in units in which white is 1."""
@@ -156,3 +160,18 @@ class Grid:
         Values are independent, so distances add.
         """
         return values * 2.0**-48 * (noise.sigma * self.white + 1)
+
+
+def stream_name(seed: int, purpose: str, image: Tensor, noise: NoiseDistribution, grid: Grid) -> bytes:
+    """The name of the stream of an image's draws for one purpose: 32 bytes, from which its noisy copies follow.
+
+    Equal images share it, wherever they stand in the data.
+
+    Args:
+        seed: of all draws of a run.
+        purpose: streams of different purposes share no draw.
+        image: (C, H, W) uint8.
+        noise: what is added.
+        grid: on which it is added.
+    """
+    return name_digest(seed, ALGORITHM, noise.name, repr(noise.sigma), grid.bits, purpose, image_digest(image))

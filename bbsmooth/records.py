@@ -1,0 +1,197 @@
+"""Verdicts as JSON lines and back, and what they say together."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.certification import (
+    Abstention,
+    Certificate,
+    CohenPlan,
+    Verdict,
+    average_certified_radius,
+    certified_accuracy,
+)
+from bbsmooth.errors import UsageError
+from bbsmooth.runs import write_json
+from oracles import Classes
+
+CERTIFICATES = "certificates.jsonl"
+SUMMARY = "summary.json"
+CONFIDENCE = 0.95
+"""Of the intervals for shares of images."""
+
+Record = dict[str, Any]
+Label = int | str
+
+
+def public_label(number: int, classes: Classes) -> Label:
+    """What files call a class: its number, or in an open set, where numbers mean nothing, its name."""
+    return classes.name(number) if classes.open_set else number
+
+
+def certificate_record(
+    index: int, label: Label | None, verdict: Verdict, plan: CohenPlan, classes: Classes, seconds: float
+) -> Record:
+    """One line of `certificates.jsonl`.
+
+    Args:
+        index: of the image in the data.
+        label: true class as in files, None where the image has none.
+        verdict: what is proven.
+        plan: the settings.
+        classes: of the oracle.
+        seconds: wall time.
+    """
+    evidence = verdict.evidence
+    predicted = public_label(verdict.label, classes) if isinstance(verdict, Certificate) else None
+    return {
+        "index": index,
+        "label": label,
+        "predicted": predicted,
+        "correct": None if label is None else predicted == label,
+        "abstained": isinstance(verdict, Abstention),
+        "radius": verdict.radius if isinstance(verdict, Certificate) else None,
+        "norm": plan.noise.norm.value,
+        "p_lower": evidence.p_lower,
+        "selected": public_label(evidence.selected, classes),
+        "counts": {str(public_label(number, classes)): votes for number, votes in evidence.counts.items()},
+        "n0": evidence.num_selection,
+        "n": evidence.num_estimation,
+        "alpha": evidence.alpha,
+        "sigma": plan.noise.sigma,
+        "noise": plan.noise.name,
+        "total_variation": evidence.total_variation,
+        "method": "cohen",
+        "queries": evidence.queries,
+        "seconds": round(seconds, 4),
+    }
+
+
+class CertificateFile:
+    """`certificates.jsonl`: one line an image, on disk before the next image is reported.
+
+    Args:
+        folder: the run directory. Lines that stand there are kept; half a line that a crash left is removed.
+
+    Raises:
+        UsageError: a line is not a certificate.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is there."""
+        self.path = folder / CERTIFICATES
+        self.records = read_certificates(folder) if self.path.exists() else []
+        self._file = self.path.open("r+b" if self.path.exists() else "w+b")
+        whole = self._file.read().rfind(b"\n") + 1
+        self._file.truncate(whole)
+        self._file.seek(whole)
+
+    def append(self, record: Record) -> None:
+        """Write one line and sync it."""
+        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.records.append(record)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+def read_certificates(folder: Path) -> list[Record]:
+    """The certificates of a run; half a line at the end, left by a crash, is not one.
+
+    Raises:
+        UsageError: the file is missing, or a line is not a certificate.
+    """
+    path = folder / CERTIFICATES
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    records = []
+    for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            record = json.loads(line)
+            record["index"], record["radius"], record["correct"], record["abstained"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}, line {number}, is not a certificate: {error}") from error
+        records.append(record)
+    return records
+
+
+def summarize(records: Sequence[Record], radii: Sequence[float], *, images: int, seconds: float) -> Record:
+    """Certified accuracy at each radius with its interval, ACR, abstentions.
+
+    Without labels `certified_accuracy` is None, and `certified` alone says how many answers are proven stable.
+
+    Args:
+        records: certificates.
+        radii: at which to count.
+        images: how many the run is to certify in all.
+        seconds: wall time that the run took.
+    """
+    labelled = bool(records) and all(record["label"] is not None for record in records)
+    correct = [record["radius"] if record["correct"] else None for record in records]
+    certified = [record["radius"] for record in records]
+    return {
+        "images": images,
+        "certificates": len(records),
+        "complete": len(records) == images,
+        "abstained": sum(record["abstained"] for record in records),
+        "confidence": CONFIDENCE,
+        "certified_accuracy": _curve(correct, radii) if labelled else None,
+        "certified": _curve(certified, radii) if records else None,
+        "acr": average_certified_radius(correct) if labelled else None,
+        "queries": sum(record["queries"] for record in records),
+        "seconds": round(seconds, 3),
+    }
+
+
+def write_summary(folder: Path, summary: Record) -> None:
+    """Write `summary.json`."""
+    write_json(folder / SUMMARY, summary)
+
+
+def read_summary(folder: Path) -> Record:
+    """What `summary.json` says.
+
+    Raises:
+        UsageError: it is missing or unreadable.
+    """
+    try:
+        return dict(json.loads((folder / SUMMARY).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"cannot read {folder / SUMMARY}: {error}") from error
+
+
+def classic_log(records: Sequence[Record]) -> str:
+    """The field's tab-separated log: idx, label, predict, radius, correct, time.
+
+    -1 stands for an abstention and for an unknown label. Names of an open set are numbered alphabetically.
+    """
+    found = {record[key] for record in records for key in ("label", "selected")} - {None}
+    numbers = {name: number for number, name in enumerate(sorted(found))} if _named(found) else {n: n for n in found}
+    lines = ["idx\tlabel\tpredict\tradius\tcorrect\ttime"]
+    for record in records:
+        label, predicted = numbers.get(record["label"], -1), numbers.get(record["predicted"], -1)
+        radius, correct = record["radius"] or 0.0, int(bool(record["correct"]))
+        lines.append(f"{record['index']}\t{label}\t{predicted}\t{radius:.3g}\t{correct}\t{record['seconds']:.3f}")
+    return "\n".join(lines) + "\n"
+
+
+def _named(labels: set[Label]) -> bool:
+    return any(isinstance(label, str) for label in labels)
+
+
+def _curve(radii_of_images: Sequence[float | None], radii: Sequence[float]) -> list[Record]:
+    rows = []
+    for radius in radii:
+        found = certified_accuracy(radii_of_images, radius, confidence=CONFIDENCE)
+        rows.append({"radius": radius, "value": found.value, "low": found.low, "high": found.high})
+    return rows

@@ -1,0 +1,239 @@
+"""Run directories: everything about one invocation, so that it can be resumed, reported and compared."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.errors import UsageError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+_PACKAGES = ("bbsmooth", "torch", "numpy", "scipy", "timm", "diskcache")
+
+
+class Status(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    BUDGET = "stopped by the budget"
+    ORACLE = "stopped by the oracle"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class RunDirectory:
+    """A directory that this process alone writes to.
+
+    Attributes:
+        path: the directory.
+        manifest: what `manifest.json` says.
+        resumed: whether an earlier process began the run.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    resumed: bool
+    _lock: int = field(repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        command: str,
+        settings: Mapping[str, Any],
+        context: Mapping[str, Any],
+        resume: bool,
+        changeable: frozenset[str] = frozenset(),
+    ) -> RunDirectory:
+        """Begin a run, or go on with it.
+
+        Args:
+            path: the directory; made where it is missing.
+            command: the name of the command.
+            settings: everything that the run's results depend on, and what the user asked for.
+            context: what the settings turned out to mean (data and oracle fingerprints).
+            resume: go on with a run that was begun.
+            changeable: settings that may differ when a run is resumed, because no result depends on them.
+
+        Raises:
+            UsageError: the directory cannot be used, is in use, holds something else, or a run with other settings.
+        """
+        lock = _lock(path)
+        try:
+            return cls._open(path, lock, command, dict(settings), dict(context), resume, changeable)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _open(
+        cls,
+        path: Path,
+        lock: int,
+        command: str,
+        settings: dict[str, Any],
+        context: dict[str, Any],
+        resume: bool,
+        changeable: frozenset[str],
+    ) -> RunDirectory:
+        manifest_path = path / MANIFEST
+        if manifest_path.exists():
+            manifest = read_manifest(path)
+            _compare(path, manifest, command, settings, context, resume, changeable)
+            manifest["settings"] = settings
+            manifest["resumed"].append(_now())
+        elif any(path.iterdir()):
+            raise UsageError(f"{path} is not empty and holds no run; name another directory with --out")
+        else:
+            manifest = {
+                "format": FORMAT,
+                "command": command,
+                "arguments": sys.argv[1:],
+                "settings": settings,
+                **context,
+                "versions": _versions(),
+                "started": _now(),
+                "resumed": [],
+                "ended": None,
+                "status": Status.RUNNING,
+            }
+        run = cls(path, manifest, bool(manifest["resumed"]), lock)
+        run.mark(Status.RUNNING)
+        return run
+
+    def mark(self, status: Status) -> None:
+        """Write down how the run stands."""
+        self.manifest["status"] = status.value
+        self.manifest["ended"] = None if status is Status.RUNNING else _now()
+        write_json(self.path / MANIFEST, self.manifest)
+
+    def close(self) -> None:
+        """Let another process use the directory."""
+        os.close(self._lock)
+
+
+@contextmanager
+def ended(run: RunDirectory, statuses: Mapping[type[BaseException], Status]) -> Iterator[None]:
+    """Mark the run by how the block ends, whatever raises, and release it.
+
+    Args:
+        run: an open run.
+        statuses: by type of error, first match wins; any other error means `FAILED`.
+    """
+    status = Status.DONE
+    try:
+        yield
+    except BaseException as error:
+        status = next((status for kind, status in statuses.items() if isinstance(error, kind)), Status.FAILED)
+        raise
+    finally:
+        try:
+            run.mark(status)
+        except OSError:
+            if status is Status.DONE:
+                raise  # else the error that ended the block says more than a full disk
+        finally:
+            run.close()
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a run.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise UsageError(f"{path} is not a run directory: it holds no {MANIFEST}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path / MANIFEST} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UsageError(f"{path / MANIFEST} is not a manifest of format {FORMAT}")
+    return manifest
+
+
+def write_bytes(path: Path, raw: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, and a crash keeps one of them."""
+    aside = path.with_name(path.name + ".tmp")
+    with aside.open("wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, as `write_bytes` does."""
+    write_bytes(path, json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def _lock(path: Path) -> int:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(13, "it is read-only")
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"cannot write to the run directory {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise UsageError(f"{path} is in use by another process; wait for it, or name another --out") from None
+    return lock
+
+
+def _compare(
+    path: Path,
+    manifest: dict[str, Any],
+    command: str,
+    settings: dict[str, Any],
+    context: dict[str, Any],
+    resume: bool,
+    changeable: frozenset[str],
+) -> None:
+    if manifest["command"] != command:
+        raise UsageError(f"{path} holds a run of `bbsmooth {manifest['command']}`, not of `bbsmooth {command}`")
+    if not resume:
+        raise UsageError(f"{path} holds a run already; go on with it by --resume, or name another --out")
+    then = {key: value for key, value in manifest["settings"].items() if key not in changeable}
+    now = {key: value for key, value in json.loads(json.dumps(settings)).items() if key not in changeable}
+    for key in sorted(then.keys() | now.keys()):
+        if then.get(key) != now.get(key):
+            raise UsageError(
+                f"{path} was begun with {key} = {then.get(key)!r}, not {now.get(key)!r}; "
+                "resume with the same settings, or name another --out"
+            )
+    for key, value in json.loads(json.dumps(context)).items():
+        if manifest.get(key) != value:
+            raise UsageError(f"the {key} is not the one that {path} was begun with; name another --out")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

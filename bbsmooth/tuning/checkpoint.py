@@ -1,0 +1,90 @@
+"""The whole state of a tuning run between two steps, and its form on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from bbsmooth.tuning.heldout import Score
+
+_FORMAT = "bbsmooth-tuning-1"
+_RULE = "rule."
+_SCORES = ("start", "best_score")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TuneState:
+    """Where a run stands.
+
+    Attributes:
+        step: steps done.
+        queries: asked so far, replayed answers included.
+        evaluations: held-out evaluations done.
+        parameters: (P,) at which gradients are estimated.
+        average: (P,) running mean of the parameters.
+        rule: what the update rule remembers.
+        best: (P,) best judged parameters so far.
+        best_step: after which they were judged.
+        best_score: theirs; None before the first evaluation.
+        start: score of the starting point; None before the first evaluation.
+    """
+
+    step: int
+    queries: int
+    evaluations: int
+    parameters: Tensor
+    average: Tensor
+    rule: Mapping[str, Tensor]
+    best: Tensor
+    best_step: int
+    best_score: Score | None
+    start: Score | None
+
+    def to_bytes(self, *, identity: str) -> bytes:
+        """A safetensors file. `identity` says which run it belongs to."""
+        tensors = {"parameters": self.parameters, "average": self.average, "best": self.best}
+        tensors |= {_RULE + name: tensor for name, tensor in self.rule.items()}
+        for name in _SCORES:
+            score = getattr(self, name)
+            if score is not None:
+                tensors |= {f"{name}.correct": score.correct, f"{name}.merit": score.merit}
+        numbers = {name: getattr(self, name) for name in ("step", "queries", "evaluations", "best_step")}
+        metadata = {"format": _FORMAT, "identity": identity, "numbers": json.dumps(numbers)}
+        return to_safetensors({name: tensor.clone() for name, tensor in tensors.items()}, metadata)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, *, identity: str) -> TuneState:
+        """The state that `to_bytes` was called on.
+
+        Raises:
+            ValueError: the bytes are damaged, not a checkpoint, or belong to a run with other settings.
+        """
+        try:
+            tensors = from_safetensors(raw)
+            metadata = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")]).get("__metadata__", {})
+            if metadata.get("format") != _FORMAT:
+                raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
+            if metadata["identity"] != identity:
+                raise ValueError("it belongs to a run with other data, settings, seed or budget")
+            scores = {
+                name: Score(tensors[f"{name}.correct"], tensors[f"{name}.merit"])
+                for name in _SCORES
+                if f"{name}.correct" in tensors
+            }
+            return cls(
+                **json.loads(metadata["numbers"]),
+                parameters=tensors["parameters"],
+                average=tensors["average"],
+                best=tensors["best"],
+                rule={name.removeprefix(_RULE): part for name, part in tensors.items() if name.startswith(_RULE)},
+                best_score=scores.get("best_score"),
+                start=scores.get("start"),
+            )
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"this checkpoint cannot be resumed from: {error}") from error

@@ -1,0 +1,73 @@
+"""Random directions to probe along, each with the dual that makes a difference quotient a gradient.
+
+For a linear loss with slope s the quotient along direction u is <s, u>. Times a dual v with E[v u^T] = I it is s on
+average, scale included. Every kind of direction below returns such a pair, so estimators need not know which one it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Probe(NamedTuple):
+    """A direction (P,) float32 and its dual (P,) float32, with E[dual direction^T] = I."""
+
+    direction: Tensor
+    dual: Tensor
+
+
+class Directions(Protocol):
+    """A distribution of directions."""
+
+    def sample(self, size: int, *, generator: torch.Generator) -> Probe:
+        """One direction in `size` dimensions, and its dual."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rademacher:
+    """Every coordinate -1 or 1, each half the time; the dual 1/u equals u. Spall, IEEE TAC 1992."""
+
+    def sample(self, size: int, *, generator: torch.Generator) -> Probe:
+        """See `Directions.sample`."""
+        direction = 2.0 * torch.randint(2, (size,), generator=generator) - 1.0
+        return Probe(direction, direction)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedUniform:
+    """Every coordinate uniform on [-1, -1/2] u [1/2, 1]; the dual is 1/u, which is bounded. Spall 1992; BlackVIP."""
+
+    def sample(self, size: int, *, generator: torch.Generator) -> Probe:
+        """See `Directions.sample`."""
+        signs = 2.0 * torch.randint(2, (size,), generator=generator) - 1.0
+        direction = signs * (0.5 + 0.5 * torch.rand(size, generator=generator))
+        return Probe(direction, 1 / direction)
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Standard normal coordinates; the dual is u itself, for 1/u has no mean. Nesterov & Spokoiny, FoCM 2017."""
+
+    def sample(self, size: int, *, generator: torch.Generator) -> Probe:
+        """See `Directions.sample`."""
+        direction = torch.randn(size, generator=generator)
+        return Probe(direction, direction)
+
+
+@dataclass(frozen=True, slots=True)
+class Sphere:
+    """Uniform on the unit sphere; the dual is P u, as E[u u^T] = I / P. Flaxman, Kalai, McMahan, SODA 2005.
+
+    Shorter than the others by sqrt(P): the probe radius is the distance itself.
+    """
+
+    def sample(self, size: int, *, generator: torch.Generator) -> Probe:
+        """See `Directions.sample`."""
+        direction = torch.randn(size, generator=generator)
+        direction /= direction.norm()
+        return Probe(direction, size * direction)

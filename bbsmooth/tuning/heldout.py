@@ -1,0 +1,79 @@
+"""The judge of parameters: fixed noisy images that no step is computed from, and a paired comparison."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bbsmooth.coordinator import Coordinator
+from bbsmooth.randomness import name_digest
+from bbsmooth.tuning.noisy import NoisyImages
+from bbsmooth.tuning.objective import Ask, true_class_probabilities
+from oracles import Feedback
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """How parameters did on the held-out draws.
+
+    Attributes:
+        correct: (D,) float32, 1 where the label was right.
+        merit: (D,) float32, probability of the true class; equals `correct` where the oracle gives labels only.
+    """
+
+    correct: Tensor
+    merit: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Noisy accuracy: the share of draws answered rightly."""
+        return float(self.correct.double().mean())
+
+    def beats(self, other: Score, *, margin: float) -> bool:
+        """Whether it is worth changing from `other` to this.
+
+        Both stand for the same draws. The mean difference in merit must exceed `margin` of its standard errors, since
+        the best of several candidates looks better than it is; and no accuracy may be lost.
+        """
+        gain = (self.merit - other.merit).double()
+        error = float(gain.std(correction=0)) / math.sqrt(len(gain))
+        return float(gain.mean()) > margin * error and self.accuracy >= other.accuracy
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Judge:
+    """Scores parameters on the same draws each time.
+
+    Args:
+        coordinator: in front of the oracle.
+        data: held-out images.
+        num_draws: noisy images; draw d is image d mod N, with its noise number d // N.
+        batch_size: images a question.
+        feedback: what the oracle's answers hold.
+        ask: reaches the oracle.
+    """
+
+    coordinator: Coordinator
+    data: NoisyImages
+    num_draws: int
+    batch_size: int
+    feedback: Feedback
+    ask: Ask
+
+    def score(self, parameters: Tensor, *, evaluation: int) -> Score:
+        """Ask about all draws with `parameters` (P,); costs `num_draws` queries. `evaluation` numbers the occasion."""
+        correct, merit = [], []
+        for first in range(0, self.num_draws, self.batch_size):
+            draws = range(first, min(first + self.batch_size, self.num_draws))
+            indices = [draw % len(self.data) for draw in draws]
+            noisy = self.data.draw(indices, [draw // len(self.data) for draw in draws])
+            with torch.no_grad():
+                shown = self.coordinator.show(noisy, parameters)
+            answers = self.ask(shown, name_digest(self.data.seed, "tune", "heldout", evaluation, first))
+            truth = self.data.labels[indices]
+            correct.append((answers.labels == truth).float())
+            merit.append(true_class_probabilities(answers, truth, self.feedback))
+        return Score(torch.cat(correct), torch.cat(merit))

@@ -1,0 +1,58 @@
+"""Labelled images, and noisy copies of them with draws that follow from a name."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
+from bbsmooth.randomness import Stream, image_digest, name_digest
+
+_WHITE = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class NoisyImages:
+    """Images under noise, for one purpose.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64, numbers of the oracle's classes.
+        noise: what is added.
+        grid: on which it is added.
+        seed: of all draws.
+        purpose: part of the name of every stream, so that purposes share no draw.
+    """
+
+    images: Tensor
+    labels: Tensor
+    noise: NoiseDistribution
+    grid: Grid
+    seed: int
+    purpose: str
+    _digests: list[bytes] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Digest the images, once."""
+        object.__setattr__(self, "_digests", [image_digest(image) for image in self.images])
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def digest(self) -> bytes:
+        """SHA-256 over all images and labels, in order."""
+        return hashlib.sha256(b"".join(self._digests) + self.labels.contiguous().numpy().tobytes()).digest()
+
+    def draw(self, indices: list[int], draws: list[int]) -> Tensor:
+        """(B, C, H, W) float32: image `indices[i]` with its draw number `draws[i]`, white at 1, not clipped."""
+        return torch.stack([self._one(index, draw) for index, draw in zip(indices, draws, strict=True)])
+
+    def _one(self, index: int, draw: int) -> Tensor:
+        mechanism = (ALGORITHM, self.noise.name, repr(self.noise.sigma), self.grid.bits)
+        stream = Stream(name_digest(self.seed, *mechanism, self.purpose, self._digests[index]))
+        noisy = self.grid.noisy(self.images[index], self.noise, stream, first=draw, count=1)[0]
+        return noisy.float() / _WHITE if noisy.dtype == torch.uint8 else noisy

@@ -1,0 +1,96 @@
+"""What tuning will do, and how a budget is divided before the first query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bbsmooth.tuning.gains import Gains
+from bbsmooth.tuning.gradients import GradientEstimator
+from bbsmooth.tuning.steps import StepRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunePlan:
+    """Settings of a tuning run.
+
+    Args:
+        estimator: of gradients.
+        rule: that turns gradients into steps.
+        gains: length of steps and reach of probes.
+        batch_size: images a step; also the most images in one question.
+        averaging: memory of the running mean of the parameters, which is what is judged and kept; 0 for the last ones.
+        heldout_share: of the images, kept for judging; no step is computed from them.
+        judging_share: of the queries, spent on judging, at most.
+        evaluations: how often parameters are judged, the start and the end included.
+        margin: standard errors by which a candidate must beat the best so far.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    estimator: GradientEstimator
+    rule: StepRule
+    gains: Gains
+    batch_size: int = 100
+    averaging: float = 0.9
+    heldout_share: float = 0.2
+    judging_share: float = 0.15
+    evaluations: int = 3
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be carried out."""
+        if self.batch_size < 1 or self.evaluations < 2 or not self.margin >= 0 or not 0 <= self.averaging < 1:
+            raise ValueError(
+                "a plan needs a batch size of at least 1, at least 2 evaluations, a margin not below 0 and an averaging"
+                f" in [0, 1), got {self}"
+            )
+        if not (0 < self.heldout_share < 1 and 0 < self.judging_share < 1):
+            raise ValueError(f"shares of images and queries must lie between 0 and 1, got {self}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A budget, divided.
+
+    Attributes:
+        num_steps: steps in all.
+        step_queries: of each step.
+        num_draws: held-out draws, so queries, of each evaluation.
+        judged_after: step numbers after which parameters are judged: 0 is the start, the last is `num_steps`.
+    """
+
+    num_steps: int
+    step_queries: int
+    num_draws: int
+    judged_after: tuple[int, ...]
+
+    @property
+    def queries(self) -> int:
+        """Everything together."""
+        return self.num_steps * self.step_queries + len(self.judged_after) * self.num_draws
+
+    @classmethod
+    def within(cls, queries: int, plan: TunePlan, *, num_images: int) -> Schedule:
+        """As many steps as fit beside the evaluations.
+
+        Args:
+            queries: that may be spent in all.
+            plan: what to spend them on.
+            num_images: that steps are computed from; a batch holds at most all of them.
+
+        Raises:
+            ValueError: not one step fits.
+        """
+        step_queries = plan.estimator.evaluations * min(plan.batch_size, num_images)
+        num_draws = max(1, int(queries * plan.judging_share) // plan.evaluations)
+        num_steps = (queries - plan.evaluations * num_draws) // step_queries
+        if num_steps < 1:
+            least = int((step_queries + plan.evaluations) / (1 - plan.judging_share)) + 1
+            raise ValueError(
+                f"tuning needs at least {least} queries for one step of {step_queries} and its judging, got {queries};"
+                " raise the budget or lower the batch size"
+            )
+        parts = plan.evaluations - 1
+        judged_after = tuple(sorted({round(num_steps * part / parts) for part in range(parts + 1)}))
+        return cls(num_steps=num_steps, step_queries=step_queries, num_draws=num_draws, judged_after=judged_after)

@@ -1,0 +1,243 @@
+"""Zeroth-order tuning: the loop of questions, steps and judgements, within a budget fixed before the first query."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from bbsmooth.coordinator import Coordinator
+from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
+from bbsmooth.randomness import fork, name_digest
+from bbsmooth.tuning.checkpoint import TuneState
+from bbsmooth.tuning.heldout import Judge
+from bbsmooth.tuning.noisy import NoisyImages
+from bbsmooth.tuning.objective import Ask, BatchObjective
+from bbsmooth.tuning.plan import Schedule, TunePlan
+from oracles import Feedback
+
+Event = dict[str, int | float]
+"""One line of history. Always step and queries (so far); after a step loss, learning_rate and probe_radius; after a
+judgement heldout_accuracy, heldout_merit (mean probability of the true class) and best_step."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TuneResult:
+    """What tuning found.
+
+    Attributes:
+        parameters: (P,) the best on the held-out draws; those of the start where nothing beat them.
+        best_step: after which they were judged; 0 for the start.
+        num_steps: done in all.
+        queries: asked in all.
+        heldout_draws: that each accuracy below was measured on.
+        start_accuracy: held-out noisy accuracy of the start.
+        best_accuracy: held-out noisy accuracy of `parameters`, never below `start_accuracy`.
+    """
+
+    parameters: Tensor
+    best_step: int
+    num_steps: int
+    queries: int
+    heldout_draws: int
+    start_accuracy: float
+    best_accuracy: float
+
+
+def tune(
+    coordinator: Coordinator,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    noise: NoiseDistribution,
+    grid: Grid,
+    plan: TunePlan,
+    queries: int,
+    seed: int,
+    feedback: Feedback,
+    ask: Ask,
+    resume: bytes | None = None,
+    history: Callable[[Event], None] = lambda event: None,
+    checkpoint: Callable[[bytes], None] = lambda raw: None,
+) -> TuneResult:
+    """Tune a coordinator's parameters on nothing but an oracle's answers.
+
+    The questions and their names follow from the arguments and the answers alone. So a run that was killed and resumes
+    from any checkpoint, or from none, asks the same questions again from there, and ends with the same parameters.
+
+    Args:
+        coordinator: what is tuned.
+        images: (N, C, H, W) uint8, clean; of the training split.
+        labels: (N,) int64, numbers of the oracle's classes.
+        noise: under which the oracle shall do well.
+        grid: on which it is added.
+        plan: how.
+        queries: images that may be asked about in all, judging included; never exceeded.
+        seed: of the split, batches, noise and directions.
+        feedback: what the oracle's answers hold.
+        ask: reaches the oracle. Its answers must not depend on anything but the question.
+        resume: what `checkpoint` was last called with.
+        history: called for the start, and after each step.
+        checkpoint: called with the state after each step, before `history`; safetensors bytes.
+
+    Returns:
+        The best parameters, and what they cost.
+
+    Raises:
+        ValueError: images and labels do not fit, not one step fits the budget, or `resume` is of another run.
+        Exception: whatever `ask` raises; nothing is lost, see `resume`.
+    """
+    if len(images) != len(labels) or len(images) < 2:
+        raise ValueError(f"tuning needs at least 2 images and a label for each, got {len(images)} and {len(labels)}")
+    training, heldout = _split(images, labels, plan=plan, noise=noise, grid=grid, seed=seed)
+    schedule = Schedule.within(queries, plan, num_images=len(training))
+    judge = Judge(
+        coordinator=coordinator,
+        data=heldout,
+        num_draws=schedule.num_draws,
+        batch_size=plan.batch_size,
+        feedback=feedback,
+        ask=ask,
+    )
+    run = _Run(coordinator=coordinator, plan=plan, schedule=schedule, training=training, judge=judge)
+    identity = run.identity()
+    state = run.initial_state() if resume is None else TuneState.from_bytes(resume, identity=identity)
+    while state.evaluations < len(schedule.judged_after):
+        state, event = run.judge_or_step(state)
+        checkpoint(state.to_bytes(identity=identity))
+        history(event)
+    assert state.start is not None
+    assert state.best_score is not None
+    return TuneResult(
+        parameters=state.best,
+        best_step=state.best_step,
+        num_steps=state.step,
+        queries=state.queries,
+        heldout_draws=schedule.num_draws,
+        start_accuracy=state.start.accuracy,
+        best_accuracy=state.best_score.accuracy,
+    )
+
+
+def _split(
+    images: Tensor, labels: Tensor, *, plan: TunePlan, noise: NoiseDistribution, grid: Grid, seed: int
+) -> tuple[NoisyImages, NoisyImages]:
+    """Images to compute steps from, and held-out ones; which ones depends on the seed only."""
+    order = torch.randperm(len(images), generator=fork(seed, "tune", "split"))
+    num_heldout = min(max(1, round(plan.heldout_share * len(images))), len(images) - 1)
+
+    def part(chosen: Tensor, purpose: str) -> NoisyImages:
+        return NoisyImages(
+            images=images[chosen], labels=labels[chosen], noise=noise, grid=grid, seed=seed, purpose=purpose
+        )
+
+    return part(order[num_heldout:], "tune"), part(order[:num_heldout], "heldout")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Run:
+    """What stays the same from step to step."""
+
+    coordinator: Coordinator
+    plan: TunePlan
+    schedule: Schedule
+    training: NoisyImages
+    judge: Judge
+
+    def identity(self) -> str:
+        """Digest of all that decides which questions are asked."""
+        digest = hashlib.sha256(self.coordinator.fingerprint.encode())
+        noise = self.training.noise
+        mechanism = (ALGORITHM, noise.name, noise.sigma, self.training.grid)
+        digest.update(repr((self.plan, self.schedule, self.training.seed, self.judge.feedback, mechanism)).encode())
+        for data in (self.training, self.judge.data):
+            digest.update(data.digest())
+        return digest.hexdigest()
+
+    def initial_state(self) -> TuneState:
+        """Before the first query."""
+        start = self.coordinator.initial_parameters()
+        return TuneState(
+            step=0,
+            queries=0,
+            evaluations=0,
+            parameters=start,
+            average=start,
+            rule=self.plan.rule.initial_state(start),
+            best=start,
+            best_step=0,
+            best_score=None,
+            start=None,
+        )
+
+    def judge_or_step(self, state: TuneState) -> tuple[TuneState, Event]:
+        """The next thing to do: judge where the schedule says so, else take a step."""
+        due = self.schedule.judged_after[state.evaluations] == state.step
+        return self._judge(state) if due else self._step(state)
+
+    def _judge(self, state: TuneState) -> tuple[TuneState, Event]:
+        """Score the running mean of the parameters, and keep it where it beats the best so far."""
+        score = self.judge.score(state.average, evaluation=state.evaluations)
+        judged = replace(
+            state,
+            evaluations=state.evaluations + 1,
+            queries=state.queries + len(score.correct),
+            start=state.start or score,
+        )
+        if state.best_score is None or score.beats(state.best_score, margin=self.plan.margin):
+            judged = replace(judged, best=state.average, best_step=state.step, best_score=score)
+        return judged, {
+            "step": judged.step,
+            "queries": judged.queries,
+            "heldout_accuracy": score.accuracy,
+            "heldout_merit": float(score.merit.double().mean()),
+            "best_step": judged.best_step,
+        }
+
+    def _step(self, state: TuneState) -> tuple[TuneState, Event]:
+        """Estimate a gradient on fresh images and noise, and step against it."""
+        step, gains = state.step + 1, self.plan.gains
+        learning_rate, probe_radius = gains.learning_rate_at(step), gains.probe_radius_at(step)
+        estimate = self.plan.estimator.estimate(
+            self._objective(step),
+            state.parameters,
+            probe_radius=probe_radius,
+            generator=fork(self.training.seed, "tune", "directions", step),
+        )
+        rule, direction = self.plan.rule.update(state.rule, estimate.gradient)
+        parameters = state.parameters - learning_rate * direction
+        moved = replace(
+            state,
+            step=step,
+            queries=state.queries + self.schedule.step_queries,
+            parameters=parameters,
+            average=torch.lerp(parameters, state.average, self.plan.averaging),
+            rule=rule,
+        )
+        return moved, {
+            "step": step,
+            "queries": moved.queries,
+            "loss": estimate.loss,
+            "learning_rate": learning_rate,
+            "probe_radius": probe_radius,
+        }
+
+    def _objective(self, step: int) -> BatchObjective:
+        """The loss on the images of one step: each image once an epoch, each time under its draw number `step`."""
+        data = self.training
+        size = min(self.plan.batch_size, len(data))
+        epoch, place = divmod(step - 1, len(data) // size)
+        order = torch.randperm(len(data), generator=fork(data.seed, "tune", "order", epoch))
+        indices = order[place * size :][:size].tolist()
+        return BatchObjective(
+            coordinator=self.coordinator,
+            images=data.draw(indices, [step] * size),
+            truth=data.labels[indices],
+            feedback=self.judge.feedback,
+            ask=self.judge.ask,
+            names=(name_digest(data.seed, "tune", "step", step, number) for number in count()),
+        )
