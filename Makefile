@@ -1,0 +1,33 @@
+# Every target makes and fills .venv by itself where it is not there. Needs Python 3.11 or newer and make.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: install demo test test-slow check bench clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,hf]'
+	touch $@
+
+demo: install  ## tune and certify on real digits, with a table at the end (about 5 minutes)
+	$(BIN)/python -m experiments.demo.run
+
+test: install  ## all tests but the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: install  ## longer statistics
+	$(BIN)/python -m pytest -m slow
+
+check: install  ## format, lint, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+bench: install  ## ratios, written as JSON beside each script
+	$(BIN)/python -m experiments.throughput.run
+
+clean:
+	rm -rf .venv runs
