@@ -1,0 +1,116 @@
+"""Throughput of `bbsmooth certify` on the local ViT, relative to the raw forward pass of the same model; memory by n.
+
+The two alternate within one process, on the same machine and threads: A B A B ... The ratio of each pair is recorded,
+and their median is the figure. Everything that certification does is inside: drawing noise, charging, recording, votes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bbsmooth.commands.certify import CertifyConfig, certify
+from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
+from oracles.zoo import local_vit
+
+RESULT = Path(__file__).with_name("result.json")
+BATCH = 256
+DRAWS = 5_000
+IMAGES = 8
+PAIRS = 7
+MEMORY_DRAWS = (2_000, 20_000)
+
+
+def main() -> None:
+    """Measure, print, and write `result.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)  # child process: peak memory of one run
+    arguments = parser.parse_args()
+    if arguments.memory:
+        certify_seconds(images=1, draws=arguments.memory)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    result = measure()
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+def measure() -> dict[str, Any]:
+    """All figures."""
+    certify_seconds(images=1, draws=BATCH)  # warm up
+    raw_seconds(4 * BATCH)
+    pairs = []
+    for _ in range(PAIRS):
+        queries = IMAGES * (100 + DRAWS)
+        raw, certified = raw_seconds(queries), certify_seconds(images=IMAGES, draws=DRAWS)
+        pairs.append((queries / raw, queries / certified))
+    ratios = [certified / raw for raw, certified in pairs]
+    return {
+        "batch_size": BATCH,
+        "queries_per_run": IMAGES * (100 + DRAWS),
+        "raw_images_per_second": [round(raw) for raw, _ in pairs],
+        "certify_queries_per_second": [round(certified) for _, certified in pairs],
+        "ratio_of_each_pair": [round(ratio, 3) for ratio in ratios],
+        "ratio_median": round(statistics.median(ratios), 3),
+        "peak_memory_mib_by_n": {str(draws): _peak_memory(draws) for draws in MEMORY_DRAWS},
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+
+
+def raw_seconds(images: int) -> float:
+    """Time of the bare module on one ready-made batch, again and again."""
+    module = local_vit(device="cpu")._module  # the benchmark looks inside on purpose
+    batch = torch.rand(BATCH, 1, 28, 28)
+    with torch.inference_mode():
+        module(batch)
+        began = time.perf_counter()
+        for _ in range(images // BATCH):
+            module(batch)
+    return (time.perf_counter() - began) * images / (images // BATCH * BATCH)
+
+
+def certify_seconds(*, images: int, draws: int) -> float:
+    """Wall time of a whole certification, after the data and the model are loaded once."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        certify(
+            out,
+            oracle=OracleConfig(
+                oracle="local-vit",
+                device="cpu",
+                dtype="float32",
+                batch_size=BATCH,
+                concurrency=2,
+                budget=None,
+                price=None,
+                max_price=None,
+            ),
+            smoothing=SmoothingConfig(sigma=0.5, noise="gaussian", coordinator=None, seed=0),
+            images=DataConfig(data="mnist5k", resize=False, data_root=None, download=False),
+            config=CertifyConfig(num_selection=100, num_estimation=draws, alpha=0.001, radii=(0.5,), limit=images),
+            resume=False,
+        )
+        seconds = json.loads((out / "summary.json").read_text())["seconds"]
+    return float(seconds)
+
+
+def _peak_memory(draws: int) -> int:
+    command = [sys.executable, "-m", "experiments.throughput.run", "--memory", str(draws)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]) // 1024
+
+
+if __name__ == "__main__":
+    main()

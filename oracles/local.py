@@ -1,0 +1,193 @@
+"""LocalOracle: a torch module behind inference_mode, as query-only as a remote one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from oracles.errors import AnswerError, SpecError
+from oracles.oracle import Answers, Classes, Feedback, OracleSpec
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# Pixels (height x width) in one forward pass; on a CPU 64 images of 32 x 32, beyond which passes are no faster.
+_PIXELS_PER_PASS = {"cpu": 64 * 32 * 32, "cuda": 1024 * 32 * 32, "mps": 256 * 32 * 32}
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """What happens to an image in [0, 1] before the module sees it: (image - mean) / std, channel by channel.
+
+    Attributes:
+        mean: one value a channel, or one for all.
+        std: likewise, above 0.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def check(self, channels: int) -> None:
+        """Refuse values that do not fit images of `channels` channels.
+
+        Raises:
+            SpecError: wrong number of values, or a deviation that is not above 0.
+        """
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, channels):
+                raise SpecError(f"{name} needs 1 or {channels} values, one a channel, got {len(values)}")
+        if not all(value > 0 for value in self.std):
+            raise SpecError(f"every std must be above 0, got {self.std}")
+
+
+class LocalOracle:
+    """A torch module that answers images and shows nothing else of itself.
+
+    Floats are clipped to [0, 1] first, because a real classifier sees only valid images. Every forward pass has the
+    same shape (the last one of a batch is filled up with black images): torch picks its kernels by shape, so this is
+    what makes an image's scores the same, bit for bit, whatever else stands in the batch and however large it is.
+    Memory stays flat for the same reason. Several threads may call `query` at once; their passes are not made to take
+    turns, which measured no faster and sometimes much slower, so `module` must not write to itself in evaluation.
+
+    Args:
+        module: (B, C, H, W) normalised images to (B, K) logits. Moved to `device` and `dtype`, and set to evaluation.
+        name: for people.
+        architecture: everything about the module that its state does not tell (number of heads, activations);
+            part of the fingerprint.
+        classes: names of the K outputs.
+        image_shape: (C, H, W) of the images.
+        normalisation: applied after clipping.
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best one present.
+        dtype: "float32", "bfloat16" or "float16"; of the computation only, scores come back as float32 on the CPU.
+        pass_size: images in one forward pass; None chooses by image size and device.
+
+    Raises:
+        SpecError: settings that do not fit, or a device that is not there.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        name: str,
+        architecture: str,
+        classes: Classes,
+        image_shape: tuple[int, int, int],
+        normalisation: Normalisation | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        pass_size: int | None = None,
+    ) -> None:
+        """Digest the module, then move it."""
+        normalisation = normalisation or Normalisation()
+        normalisation.check(image_shape[0])
+        if dtype not in DTYPES:
+            raise SpecError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        if pass_size is not None and pass_size < 1:
+            raise SpecError(f"pass_size must be at least 1, got {pass_size}")
+        self._device = pick_device(device)
+        self._dtype = DTYPES[dtype]
+        self._pass_size = pass_size or _default_pass_size(image_shape, self._device)
+        self._mean = torch.tensor(normalisation.mean, device=self._device).view(-1, 1, 1)
+        self._std = torch.tensor(normalisation.std, device=self._device).view(-1, 1, 1)
+        self._spec = OracleSpec(
+            name=name,
+            fingerprint=_fingerprint(module, architecture, normalisation, dtype, classes.names),
+            classes=classes,
+            image_shape=image_shape,
+            feedback=Feedback.LOGITS,
+        )
+        self._module = module.to(self._device, self._dtype).eval().requires_grad_(False)
+
+    def __repr__(self) -> str:
+        """Name and place, for logs."""
+        return f"LocalOracle({self._spec.name!r}, device={str(self._device)!r})"
+
+    @property
+    def spec(self) -> OracleSpec:
+        """What the oracle is; the answers are logits."""
+        return self._spec
+
+    def query(self, images: Tensor) -> Answers:
+        """Answer a batch of images.
+
+        Args:
+            images: (B, C, H, W), uint8, or floating point with 0 black and 1 white; on any device.
+
+        Returns:
+            Labels (B,) and logits (B, K), float32 on the CPU.
+
+        Raises:
+            ShapeError: images that do not fit `spec`.
+            AnswerError: the module gave scores of a wrong shape, or that are not finite (a NaN in an image does that).
+        """
+        self._spec.check(images)
+        with torch.inference_mode():
+            scores = torch.cat([self._scores(part) for part in torch.split(images, self._pass_size)])
+        return Answers.from_scores(scores, self._spec, images=len(images))
+
+    def _scores(self, images: Tensor) -> Tensor:
+        """(B, K) float32 logits on the CPU of at most one pass of images, from a pass of full size."""
+        count = len(images)
+        pixels = images.to(self._device)
+        pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float().clamp(0, 1)
+        if count < self._pass_size:
+            pixels = torch.cat([pixels, pixels.new_zeros(self._pass_size - count, *pixels.shape[1:])])
+        inputs = ((pixels - self._mean) / self._std).to(self._dtype)
+        outputs = self._module(inputs)
+        if not isinstance(outputs, Tensor) or outputs.shape[:1] != inputs.shape[:1]:
+            raise AnswerError(f"{self._spec.name} should answer with one row of scores an image")
+        return outputs[:count].to("cpu", torch.float32)
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device called `name`; "auto" means cuda, else mps, else cpu.
+
+    Raises:
+        SpecError: no such device, or it is not present on this machine.
+    """
+    if name == "auto":
+        return torch.device(next((kind for kind in ("cuda", "mps") if _present(kind)), "cpu"))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SpecError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}") from None
+    if not _present(device.type) or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise SpecError(f"this machine has no device {name!r}; device=cpu always works")
+    return device
+
+
+def _present(kind: str) -> bool:
+    """Whether this machine has a device of this kind."""
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
+
+
+def _default_pass_size(image_shape: tuple[int, int, int], device: torch.device) -> int:
+    """Images in one forward pass: a power of two, at least 8."""
+    affordable = _PIXELS_PER_PASS[device.type] // (image_shape[1] * image_shape[2])
+    return 1 << max(3, affordable.bit_length() - 1)
+
+
+def _fingerprint(
+    module: nn.Module, architecture: str, normalisation: Normalisation, dtype: str, names: Sequence[str]
+) -> str:
+    """Digest of all that can change an answer: settings, then every tensor of the state by name, shape, type, bytes."""
+    settings = {
+        "architecture": architecture,
+        "mean": normalisation.mean,
+        "std": normalisation.std,
+        "dtype": dtype,
+        "classes": list(names),
+        "clip": [0, 1],
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"\n{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,232 @@
+"""Local classifiers by name: the embedded vision transformer, and every architecture that timm knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oracles.checkpoint import Settings, first_line, read_header, settings_from
+from oracles.errors import AnswerError, SpecError
+from oracles.local import LocalOracle, Normalisation
+from oracles.oracle import Classes
+from oracles.timm_models import build
+
+LOCAL_VIT = Path(__file__).parent / "weights" / "local_vit.safetensors"
+
+
+def open_local_vit(rest: str, options: Mapping[str, str]) -> LocalOracle:
+    """The oracle `local-vit`, from strings.
+
+    Args:
+        rest: empty.
+        options: `device`, `dtype`, `pass_size`.
+
+    Raises:
+        SpecError: something else, or a value that makes no sense.
+    """
+    if rest:
+        raise SpecError(f"local-vit is one model, nothing follows its name, got {rest!r}")
+    return local_vit(**_parsed(options, {name: _PARSERS[name] for name in ("device", "dtype", "pass_size")}))
+
+
+def open_timm(rest: str, options: Mapping[str, str]) -> LocalOracle:
+    """The oracle `timm:REST?OPTIONS`, from strings.
+
+    Args:
+        rest: architecture, `local-dir:FOLDER` or `hf-hub:OWNER/NAME`.
+        options: the arguments of `timm_model`; lists are separated by commas, `model_args` is JSON.
+
+    Raises:
+        SpecError: an option is unknown or its value makes no sense; see `timm_model` for the rest.
+        OracleUnavailable: the pretrained weights cannot be fetched.
+    """
+    if not rest:
+        raise SpecError("timm: needs the name of an architecture, like timm:resnet18?checkpoint=FILE")
+    return timm_model(rest, **_parsed(options, _PARSERS))
+
+
+def local_vit(*, device: str = "auto", dtype: str = "float32", pass_size: int | None = None) -> LocalOracle:
+    """The embedded vision transformer for 28 x 28 digits, trained on clean ones (`experiments/local_vit`).
+
+    Args:
+        device: see `LocalOracle`.
+        dtype: see `LocalOracle`.
+        pass_size: see `LocalOracle`.
+
+    Raises:
+        SpecError: a device or type that is not there.
+    """
+    architecture = read_header(LOCAL_VIT).architecture or ""
+    return timm_model(
+        architecture, checkpoint=LOCAL_VIT, name="local-vit", device=device, dtype=dtype, pass_size=pass_size
+    )
+
+
+def timm_model(
+    architecture: str,
+    *,
+    checkpoint: str | Path | None = None,
+    weights: str | None = None,
+    num_classes: int | None = None,
+    classes: Sequence[str] | None = None,
+    in_chans: int | None = None,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    pass_size: int | None = None,
+) -> LocalOracle:
+    """A timm classifier (vision transformer, Swin, CNN, MLP mixer, ...) as an oracle.
+
+    What is not given comes from the header of the checkpoint (see `oracles.checkpoint`) or the folder's `config.json`,
+    else from what timm says about the architecture; the number of classes comes from the checkpoint's last layer.
+
+    Args:
+        architecture: timm's name for it; `local-dir:FOLDER` for a model saved by timm; `hf-hub:OWNER/NAME`.
+        checkpoint: a safetensors file, or a torch file that holds tensors only.
+        weights: "pretrained" (from the hub or its cache) is meant where neither this nor a checkpoint is given;
+            "random" is good for timing only.
+        num_classes: K.
+        classes: names of the outputs, "0" to "K-1" if nobody says.
+        in_chans: channels of an image.
+        image_size: height and width of an image.
+        mean: normalisation, one value a channel or one for all.
+        std: likewise.
+        model_args: further arguments of the architecture.
+        name: for people.
+        device: see `LocalOracle`.
+        dtype: see `LocalOracle`.
+        pass_size: see `LocalOracle`.
+
+    Raises:
+        SpecError: unknown architecture, a file that is missing or does not fit, settings that make no sense.
+        OracleUnavailable: the pretrained weights are neither on disk nor reachable.
+    """
+    given = Settings(
+        num_classes=num_classes or (len(classes) if classes else None),
+        classes=tuple(classes) if classes else None,
+        in_chans=in_chans,
+        image_size=(image_size, image_size) if image_size else None,
+        mean=tuple(mean) if mean else None,
+        std=tuple(std) if std else None,
+    ).over(settings_from(None, {"model_args": model_args}))
+    built = build(architecture, given, checkpoint=Path(checkpoint) if checkpoint else None, weights=weights)
+    settings = built.settings
+    oracle = LocalOracle(
+        built.module,
+        name=name or f"timm:{architecture}",
+        architecture=built.identity,
+        classes=_classes(settings),
+        image_shape=(settings.in_chans or 3, *(settings.image_size or (224, 224))),
+        normalisation=_normalisation(settings),
+        device=device,
+        dtype=dtype,
+        pass_size=pass_size,
+    )
+    _try_out(oracle)
+    return oracle
+
+
+def _classes(settings: Settings) -> Classes:
+    """The classes by their names if somebody names them, else numbered."""
+    count = settings.num_classes or 0
+    if settings.classes is None:
+        return Classes.numbered(count)
+    if len(settings.classes) != count:
+        raise SpecError(f"the model has {count} classes, but {len(settings.classes)} are named")
+    return Classes(settings.classes)
+
+
+def _normalisation(settings: Settings) -> Normalisation:
+    """The normalisation; timm's for three channels serves another number only if it is the same for all."""
+    values = {}
+    for name in ("mean", "std"):
+        stated = getattr(settings, name) or (0.0,)
+        if len(stated) not in (1, settings.in_chans):
+            if len(set(stated)) > 1:
+                raise SpecError(f"{name} has {len(stated)} values for {settings.in_chans} channels; give {name}=...")
+            stated = stated[:1]
+        values[name] = stated
+    return Normalisation(**values)
+
+
+def _try_out(oracle: LocalOracle) -> None:
+    """Ask about one black image, so that a model which cannot take such images fails now and clearly.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    shape = oracle.spec.image_shape or ()
+    try:
+        oracle.query(torch.zeros(1, *shape, dtype=torch.uint8))
+    except AnswerError as error:
+        raise SpecError(str(error)) from error
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise SpecError(f"{oracle.spec.name} cannot take images of shape {shape}: {first_line(error)}") from error
+
+
+def _parsed(options: Mapping[str, str], parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
+    """Options as arguments.
+
+    Raises:
+        SpecError: an unknown option, or a value that is not of its kind.
+    """
+    values = {}
+    for name, text in options.items():
+        if name not in parsers:
+            close = get_close_matches(name, parsers, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(parsers))}"
+            raise SpecError(f"unknown option {name!r}; {hint}")
+        try:
+            values[name] = parsers[name](text)
+        except ValueError as error:
+            raise SpecError(f"option {name}={text!r} makes no sense: {first_line(error)}") from error
+    return values
+
+
+def _positive(text: str) -> int:
+    """A whole number above 0."""
+    if (number := int(text)) < 1:
+        raise ValueError("it must be at least 1")
+    return number
+
+
+def _words(text: str) -> list[str]:
+    """Words between commas."""
+    return [word.strip() for word in text.split(",")]
+
+
+def _numbers(text: str) -> list[float]:
+    """Numbers between commas."""
+    return [float(word) for word in text.split(",")]
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    if not isinstance(value := json.loads(text), dict):
+        raise ValueError("it must be a JSON object")
+    return value
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "checkpoint": Path,
+    "weights": str,
+    "num_classes": _positive,
+    "classes": _words,
+    "in_chans": _positive,
+    "image_size": _positive,
+    "mean": _numbers,
+    "std": _numbers,
+    "model_args": _object,
+    "device": str,
+    "dtype": str,
+    "pass_size": _positive,
+}
