@@ -120,7 +120,7 @@ class Front:
         shape = oracle.spec.image_shape
         if shape is not None and coordinator.image_shape != shape:
             raise UsageError(
-                f"the coordinator in {self.path} is for images of shape {coordinator.image_shape}, the oracle takes {shape}"
+                f"{self.path} is a coordinator for images {coordinator.image_shape}, the oracle takes {shape}"
             )
         return CoordinatedOracle(coordinator, parameters, oracle)
 

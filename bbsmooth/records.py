@@ -126,7 +126,7 @@ def read_certificates(folder: Path) -> list[Record]:
 
 
 def summarize(records: Sequence[Record], radii: Sequence[float], *, images: int, seconds: float) -> Record:
-    """Certified accuracy at each radius with its interval, ACR, abstentions.
+    """Certified accuracy at each radius with its interval, ACR, abstentions, share of right votes.
 
     Without labels `certified_accuracy` is None, and `certified` alone says how many answers are proven stable.
 
@@ -147,6 +147,7 @@ def summarize(records: Sequence[Record], radii: Sequence[float], *, images: int,
         "confidence": CONFIDENCE,
         "certified_accuracy": _curve(correct, radii) if labelled else None,
         "certified": _curve(certified, radii) if records else None,
+        "noisy_accuracy": _noisy_accuracy(records) if labelled else None,
         "acr": average_certified_radius(correct) if labelled else None,
         "queries": sum(record["queries"] for record in records),
         "seconds": round(seconds, 3),
@@ -187,6 +188,10 @@ def classic_log(records: Sequence[Record]) -> str:
 
 def _named(labels: set[Label]) -> bool:
     return any(isinstance(label, str) for label in labels)
+
+
+def _noisy_accuracy(records: Sequence[Record]) -> float:
+    return sum(record["counts"].get(str(record["label"]), 0) / record["n"] for record in records) / len(records)
 
 
 def _curve(radii_of_images: Sequence[float | None], radii: Sequence[float]) -> list[Record]:

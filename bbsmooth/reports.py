@@ -77,10 +77,12 @@ def _certify_tables(settings: dict[str, Any], summary: Record) -> list[Renderabl
 
 
 def _tune_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    if "steps" not in summary:
+        return [f"denoising pre-training only, {summary['pretraining']['epochs']} epochs: no query"]
     table = Table("held-out noisy accuracy", "value", box=None, padding=(0, 3, 0, 0))
-    table.add_row("after pre-training (no query)", _percent(summary["heldout_accuracy_start"]))
+    table.add_row("before tuning", _percent(summary["heldout_accuracy_start"]))
     table.add_row("after tuning", _percent(summary["heldout_accuracy_best"]))
-    return [f"method {settings['method']}, {summary['steps']} steps", table]
+    return [f"method {summary['method']}, {summary['steps']} steps", table]
 
 
 def _ledger_line(ledger: Record) -> str:

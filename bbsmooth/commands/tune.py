@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,8 @@ def _start(
 ) -> tuple[Autoencoder, Tensor, Record]:
     """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent."""
     if start is not None:
-        return *start, {"epochs": 0, "seconds": 0.0}
+        coordinator = _rebased(*start, method)
+        return coordinator, coordinator.initial_parameters(), {"epochs": 0, "seconds": 0.0}
     if (out / PRETRAINED).exists():
         return *load(out / PRETRAINED), json.loads((out / PRETRAINING).read_text())
     began, losses = time.monotonic(), [0.0]
@@ -161,6 +162,16 @@ def _start(
     write_json(out / PRETRAINING, took)
     save(out / PRETRAINED, coordinator, coordinator.initial_parameters())
     return coordinator, coordinator.initial_parameters(), took
+
+
+def _rebased(coordinator: Autoencoder, parameters: Tensor, method: Method) -> Autoencoder:
+    """The coordinator with its parameters taken into the weights, so that the method's own start from there at zero."""
+    if coordinator.form != method.form:
+        raise UsageError(
+            "--start has a coordinator of another form than --method tunes; start from one of the same form"
+        )
+    weights = coordinator.space.weights(coordinator.architecture, coordinator.weights, parameters)
+    return replace(coordinator, space=method.space, weights=weights)
 
 
 def _tune(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 from bbsmooth.tuning.gains import Gains
 from bbsmooth.tuning.gradients import GradientEstimator
@@ -83,10 +84,9 @@ class Schedule:
             ValueError: not one step fits.
         """
         step_queries = plan.estimator.evaluations * min(plan.batch_size, num_images)
-        num_draws = max(1, int(queries * plan.judging_share) // plan.evaluations)
-        num_steps = (queries - plan.evaluations * num_draws) // step_queries
+        num_draws, num_steps = _divide(queries, plan, step_queries)
         if num_steps < 1:
-            least = int((step_queries + plan.evaluations) / (1 - plan.judging_share)) + 1
+            least = next(number for number in count(queries) if _divide(number, plan, step_queries)[1] >= 1)
             raise ValueError(
                 f"tuning needs at least {least} queries for one step of {step_queries} and its judging, got {queries};"
                 " raise the budget or lower the batch size"
@@ -94,3 +94,9 @@ class Schedule:
         parts = plan.evaluations - 1
         judged_after = tuple(sorted({round(num_steps * part / parts) for part in range(parts + 1)}))
         return cls(num_steps=num_steps, step_queries=step_queries, num_draws=num_draws, judged_after=judged_after)
+
+
+def _divide(queries: int, plan: TunePlan, step_queries: int) -> tuple[int, int]:
+    """Held-out draws of each evaluation, and number of steps, that `queries` allow."""
+    num_draws = max(1, int(queries * plan.judging_share) // plan.evaluations)
+    return num_draws, (queries - plan.evaluations * num_draws) // step_queries
