@@ -29,7 +29,8 @@ def test_every_command_of_the_readme_parses() -> None:
 
     from bbsmooth.cli.main import app
 
-    commands = set(re.findall(r"^\$? ?bbsmooth ([a-z]+)", README, re.MULTILINE))
+    section = README.split("## The command line")[1].split("```")[1]
+    commands = set(re.findall(r"^bbsmooth ([a-z]+)", section, re.MULTILINE))
     assert commands
     for command in commands:
         assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
