@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ class Budget:
         money: what may be paid, in the same currency, None for no limit.
 
     Raises:
-        SpecError: a negative number, or a limit on money without a price.
+        SpecError: a negative or infinite number, or a limit on money without a price.
     """
 
     queries: int | None = None
@@ -47,8 +48,8 @@ class Budget:
         """Refuse what cannot be a budget."""
         for name in ("queries", "price_per_1000", "money"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise SpecError(f"a budget's {name} must not be negative, got {value}")
+            if value is not None and not 0 <= value < math.inf:
+                raise SpecError(f"a budget's {name} must be a number and not negative, got {value}")
         if self.money is not None and not self.price_per_1000:
             raise SpecError("a limit on money needs the price of 1,000 queries")
 
@@ -64,7 +65,7 @@ class Budget:
 class Ledger:
     """What was spent, by purpose; charged before anything is sent, so that a crash can only overstate it.
 
-    Exact under threads. Each charge is on disk (written aside, synced, renamed) before `charge` returns; one process at
+    Exact under threads. Each charge is on disk (written aside, synced, renamed, the folder synced) before `charge` returns; one process at
     a time may hold a ledger file.
 
     Args:
@@ -82,8 +83,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._spent = dict.fromkeys(Purpose, 0)
         if path is not None and path.exists():
-            for purpose, queries in _read(path)["spent"].items():
-                self._spent[Purpose(purpose)] = int(queries)
+            self._spent |= _read(path)
 
     @property
     def spent(self) -> Mapping[Purpose, int]:
@@ -167,14 +167,25 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(self._path)
+            _sync(self._path.parent)
         except OSError as error:
             raise StorageError(f"cannot write the ledger {self._path}: {error.strerror}; nothing was sent") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _sync(folder: Path) -> None:
+    """Bring a rename in a folder to the disk: a file's own sync does not."""
+    number = os.open(folder, os.O_RDONLY)
     try:
-        state = json.loads(path.read_text())
-        state["spent"].items()
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _read(path: Path) -> dict[Purpose, int]:
+    try:
+        spent = {Purpose(purpose): queries for purpose, queries in json.loads(path.read_text())["spent"].items()}
+        if any(type(queries) is not int or queries < 0 for queries in spent.values()):
+            raise ValueError("a number of queries is not one")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StorageError(f"{path} is not a readable ledger ({error}); nothing may be spent on its account") from error
-    return dict(state)
+    return spent

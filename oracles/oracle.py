@@ -176,6 +176,8 @@ class Answers:
         wanted = (images, len(spec.classes))
         if tuple(scores.shape) != wanted:
             raise AnswerError(f"{spec.name} should answer with scores of shape {wanted}, got {tuple(scores.shape)}")
+        if not len(spec.classes):
+            raise AnswerError(f"{spec.name} answered with scores for no class")
         scores = scores.detach().to("cpu", torch.float32)
         if spec.feedback is Feedback.TOP_K:
             ranked = scores.nan_to_num(nan=-torch.inf)

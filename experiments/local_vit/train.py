@@ -197,9 +197,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.out is None and not arguments.validate:
         parser.error("give --out FILE, or --validate")
-    torch.set_num_threads(
-        1
-    )  # as fast as two for steps this small, and sums are split by thread: the same last bits everywhere
+    torch.set_num_threads(1)  # sums are split by thread: so the weights do not depend on the number of cores
     recipe = Recipe(epochs=arguments.epochs)
     images, labels = digits("train")
     judged = (images[-VALIDATION:], labels[-VALIDATION:]) if arguments.validate else digits("test")
