@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import Gaussian
+from bbsmooth.noise import DISTRIBUTIONS, NoiseDistribution
 from oracles import Budget, SpecError
 
 SPEED = frozenset({"batch_size", "concurrency", "device"})
@@ -78,15 +78,15 @@ class SmoothingConfig:
 
     def __post_init__(self) -> None:
         """Refuse noise that is none."""
-        if self.noise != "gaussian":
-            raise UsageError(f"--noise must be gaussian, got {self.noise!r}")
+        if self.noise not in DISTRIBUTIONS:
+            raise UsageError(f"--noise must be one of {', '.join(DISTRIBUTIONS)}, got {self.noise!r}")
         _ = self.distribution
 
     @property
-    def distribution(self) -> Gaussian:
+    def distribution(self) -> NoiseDistribution:
         """The noise."""
         try:
-            return Gaussian(self.sigma)
+            return DISTRIBUTIONS[self.noise](self.sigma)
         except ValueError as error:
             raise UsageError(f"--sigma: {error}") from None
 

@@ -191,7 +191,8 @@ def _named(labels: set[Label]) -> bool:
 
 
 def _noisy_accuracy(records: Sequence[Record]) -> float:
-    return sum(record["counts"].get(str(record["label"]), 0) / record["n"] for record in records) / len(records)
+    shares: list[float] = [record["counts"].get(str(record["label"]), 0) / record["n"] for record in records]
+    return sum(shares) / len(shares)
 
 
 def _curve(radii_of_images: Sequence[float | None], radii: Sequence[float]) -> list[Record]:

@@ -25,7 +25,9 @@ Coordinator = Annotated[
         "--coordinator", help="Run directory of a `bbsmooth tune`, whose coordinator stands before the oracle."
     ),
 ]
-Noise = Annotated[str, typer.Option("--noise", help="Distribution of the noise: gaussian.")]
+Noise = Annotated[
+    str, typer.Option("--noise", help="Distribution of the noise: gaussian (L2), laplace or uniform (L1).")
+]
 Alpha = Annotated[
     float, typer.Option("--alpha", help="Probability, over the draws, that a statement about an image is wrong.")
 ]

@@ -1,0 +1,64 @@
+"""What a noise distribution is: how to draw it, and the radius that follows."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Norm(StrEnum):
+    """How the size of a perturbation is measured."""
+
+    L1 = "l1"
+    L2 = "l2"
+
+
+class NoiseDistribution(Protocol):
+    """Sampling and guarantee in one object: neither can be swapped without the other."""
+
+    norm: ClassVar[Norm]
+    name: ClassVar[str]
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of one value, white being 1."""
+        ...
+
+    @property
+    def largest(self) -> float:
+        """No draw is larger than this in absolute value, white being 1."""
+        ...
+
+    @property
+    def lattice_error(self) -> float:
+        """How far drawn noise is from ideal noise, per value and per grid step of white: see `Grid.total_variation`."""
+        ...
+
+    def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
+        """Fill `out` (values,) with independent noise, white being 1."""
+        ...
+
+    def radius(self, p_lower: float) -> float:
+        """The radius, in units of `norm`, that a lower bound `p_lower` on the top class's probability proves.
+
+        0 unless `p_lower` > 1/2 (also for NaN).
+        """
+        ...
+
+    def probability(self, radius: float) -> float:
+        """The top-class probability that `radius` needs: the inverse of `radius`."""
+        ...
+
+
+def check_sigma(sigma: float) -> None:
+    """Refuse a standard deviation that gives no noise.
+
+    Raises:
+        ValueError: `sigma` is not a positive number.
+    """
+    if not (sigma > 0 and math.isfinite(sigma)):
+        raise ValueError(f"sigma must be a positive number, got {sigma}")

@@ -1,0 +1,60 @@
+"""Laplace noise: L1 certificates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbsmooth.noise.distribution import Norm, check_sigma
+
+
+@dataclass(frozen=True, slots=True)
+class Laplace:
+    """Independent Laplace noise in every value, with density exp(-|t| / scale) / (2 scale).
+
+    Args:
+        sigma: standard deviation, white being 1; the scale is sigma / sqrt(2).
+
+    Raises:
+        ValueError: `sigma` is not a positive number.
+    """
+
+    sigma: float
+    norm: ClassVar[Norm] = Norm.L1
+    name: ClassVar[str] = "laplace"
+
+    def __post_init__(self) -> None:
+        """Refuse a sigma that gives no noise."""
+        check_sigma(self.sigma)
+
+    @property
+    def scale(self) -> float:
+        """Mean absolute value of the noise."""
+        return self.sigma / math.sqrt(2)
+
+    @property
+    def largest(self) -> float:
+        """44.5 scales: numpy's ziggurat draws its tail as 7.698 - log(u) with u >= 2^-53."""
+        return 44.5 * self.scale
+
+    @property
+    def lattice_error(self) -> float:
+        """7.7 scale * 2^-53, times 4, by the argument of `Gaussian.lattice_error`, for layers of width up to 7.7."""
+        return self.scale * 2.0**-48
+
+    def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
+        """Fill `out` (values,): exponential sizes (numpy's ziggurat) with random signs."""
+        generator.standard_exponential(out=out)
+        out *= (self.scale * (2 * generator.integers(0, 2, len(out), dtype=np.int8) - 1)).astype(np.float64)
+
+    def radius(self, p_lower: float) -> float:
+        """L1 radius -scale * log(2 (1 - p_lower)), 0 unless `p_lower` > 1/2. Teng et al. 2020, Theorem 1."""
+        return -self.scale * math.log(2 * (1 - p_lower)) if 0.5 < p_lower < 1 else 0.0
+
+    def probability(self, radius: float) -> float:
+        """1 - exp(-radius / scale) / 2."""
+        return 1 - 0.5 * math.exp(-radius / self.scale)

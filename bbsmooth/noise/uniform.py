@@ -1,0 +1,61 @@
+"""Uniform noise: L1 certificates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbsmooth.noise.distribution import Norm, check_sigma
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Independent noise in every value, uniform on [-reach, reach].
+
+    Args:
+        sigma: standard deviation, white being 1; the reach is sqrt(3) sigma.
+
+    Raises:
+        ValueError: `sigma` is not a positive number.
+    """
+
+    sigma: float
+    norm: ClassVar[Norm] = Norm.L1
+    name: ClassVar[str] = "uniform"
+
+    def __post_init__(self) -> None:
+        """Refuse a sigma that gives no noise."""
+        check_sigma(self.sigma)
+
+    @property
+    def reach(self) -> float:
+        """Largest absolute value of the noise."""
+        return math.sqrt(3) * self.sigma
+
+    @property
+    def largest(self) -> float:
+        """The reach."""
+        return self.reach
+
+    @property
+    def lattice_error(self) -> float:
+        """Reach * 2^-53, times 4: one of 2^53 equally spaced points is drawn, and there are 2 * reach * white cells."""
+        return self.reach * 2.0**-51
+
+    def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
+        """Fill `out` (values,)."""
+        generator.random(out=out)
+        out *= 2 * self.reach
+        out -= self.reach
+
+    def radius(self, p_lower: float) -> float:
+        """L1 radius 2 reach (p_lower - 1/2), 0 unless `p_lower` > 1/2. Yang et al., ICML 2020, Appendix."""
+        return 2 * self.reach * (p_lower - 0.5) if p_lower > 0.5 else 0.0
+
+    def probability(self, radius: float) -> float:
+        """1/2 + radius / (2 reach), at most 1."""
+        return min(1.0, 0.5 + radius / (2 * self.reach))
