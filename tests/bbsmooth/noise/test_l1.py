@@ -17,7 +17,8 @@ GREY = torch.full((1, 4, 4), 128, dtype=torch.uint8)
 
 def steps(noise: NoiseDistribution, grid: Grid, count: int) -> NDArray[np.float64]:
     noisy = grid.noisy(GREY, noise, STREAM, first=0, count=count).double().numpy().ravel()
-    return np.rint(noisy * grid.white) - (128 << grid.bits)
+    added: NDArray[np.float64] = np.rint(noisy * grid.white) - (128 << grid.bits)
+    return added
 
 
 @pytest.mark.parametrize(
