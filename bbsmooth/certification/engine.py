@@ -100,17 +100,17 @@ class _Board(Generic[C]):
     ) -> None:
         self._waiting = iter(images)
         self._open_case = open_case
-        self._affordable = affordable
+        self._affordable = None if affordable is None else max(0, affordable)
         self._entries: deque[Entry[C]] = deque()  # in the order of the images
         self._cases: dict[bytes, C] = {}  # by image
         self.refused: BudgetExhausted | None = None
 
     def next_batch(self, size: int, *, waiting: bool) -> tuple[Purpose, list[tuple[C, Draws]]] | None:
-        """A full batch; a smaller one only where nothing is `waiting` for answers that could fill it up."""
+        """A full batch; a smaller one only where neither images nor answers that are `waiting` could fill it up."""
         while not self._head_finished and not any(self._backlog(purpose) >= size for purpose in _ORDER):
             if not self._open():
                 break
-        for least in (size,) if waiting else (size, 1):
+        for least in (size,) if waiting or self._head_finished else (size, 1):
             for purpose in _ORDER:
                 if self._backlog(purpose) >= least:
                     return purpose, self._take(purpose, size)
