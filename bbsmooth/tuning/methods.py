@@ -31,52 +31,60 @@ class Method:
     plan: TunePlan
 
 
-_FILM_GAINS = Gains(learning_rate=1e-3, probe_radius=0.05, learning_decay=0.4, probe_decay=0.1, stability=0.0)
-_BLACKVIP_GAINS = Gains(learning_rate=0.01, probe_radius=0.01, learning_decay=0.4, probe_decay=0.2, stability=1.0)
+def _gains(
+    learning_rate: float, probe_radius: float, *, learning_decay: float = 0.0, probe_decay: float = 0.0
+) -> Gains:
+    return Gains(
+        learning_rate=learning_rate,
+        probe_radius=probe_radius,
+        learning_decay=learning_decay,
+        probe_decay=probe_decay,
+        stability=0.0,
+    )
+
+
+_SPSA = Spsa(directions=Rademacher(), num_directions=1)
 
 METHODS: Mapping[str, Method] = {
-    "output-differences": Method(
-        summary="differences at the image shown, along smooth patterns, back-propagated through the coordinator",
-        form=CleanedImage(),
-        space=DecoderSpace(),
-        plan=TunePlan(
-            estimator=OutputDifferences(frequencies=8, num_directions=1),
-            rule=Adam(),
-            gains=Gains(learning_rate=5e-4, probe_radius=3.0, learning_decay=0.4, probe_decay=0.0, stability=0.0),
-        ),
-    ),
     "spsa-gc": Method(
         summary="SPSA with look-ahead momentum on the decoder's scales and shifts",
         form=CleanedImage(),
         space=FilmSpace(),
         plan=TunePlan(
-            estimator=Spsa(directions=Rademacher(), num_directions=1), rule=SpsaGc(momentum=0.9), gains=_FILM_GAINS
+            estimator=_SPSA,
+            rule=SpsaGc(momentum=0.9),
+            gains=_gains(4e-3, 0.05, learning_decay=0.4, probe_decay=0.1),
+        ),
+    ),
+    "output-differences": Method(
+        summary="differences at the image shown, along smooth patterns, taken back through the coordinator; Adam",
+        form=CleanedImage(),
+        space=FilmSpace(),
+        plan=TunePlan(
+            estimator=OutputDifferences(frequencies=8, num_directions=1), rule=Adam(), gains=_gains(5e-3, 1.5)
         ),
     ),
     "spsa": Method(
         summary="plain SPSA on the decoder's scales and shifts",
         form=CleanedImage(),
         space=FilmSpace(),
-        plan=TunePlan(estimator=Spsa(directions=Rademacher(), num_directions=1), rule=Sgd(), gains=_FILM_GAINS),
+        plan=TunePlan(estimator=_SPSA, rule=Sgd(), gains=_gains(0.04, 0.05, learning_decay=0.4, probe_decay=0.1)),
     ),
     "spsa-adam": Method(
         summary="SPSA with Adam on the decoder's scales and shifts",
         form=CleanedImage(),
         space=FilmSpace(),
-        plan=TunePlan(estimator=Spsa(directions=Rademacher(), num_directions=1), rule=Adam(), gains=_FILM_GAINS),
+        plan=TunePlan(estimator=_SPSA, rule=Adam(), gains=_gains(5e-3, 0.05)),
     ),
     "blackvip": Method(
-        summary="a prompt added to the input, SPSA-GC on all decoder weights (Oh et al., CVPR 2023)",
-        form=AddedPrompt(1.0),
+        summary="a prompt added to the input, SPSA-GC on all decoder weights (after Oh et al., CVPR 2023)",
+        form=AddedPrompt(2.0),
         space=DecoderSpace(),
         plan=TunePlan(
             estimator=Spsa(directions=SegmentedUniform(), num_directions=1),
             rule=SpsaGc(momentum=0.9),
-            gains=_BLACKVIP_GAINS,
+            gains=_gains(4e-4, 0.01, learning_decay=0.4, probe_decay=0.1),
         ),
     ),
 }
 """The methods that `bbsmooth tune --method` names."""
-
-DEFAULT_METHOD = "spsa-gc"
-"""What `bbsmooth tune` does unless told otherwise."""

@@ -110,17 +110,7 @@ def tune(
         state, event = run.judge_or_step(state)
         checkpoint(state.to_bytes(identity=identity))
         history(event)
-    assert state.start is not None
-    assert state.best_score is not None
-    return TuneResult(
-        parameters=state.best,
-        best_step=state.best_step,
-        num_steps=state.step,
-        queries=state.queries,
-        heldout_draws=schedule.num_draws,
-        start_accuracy=state.start.accuracy,
-        best_accuracy=state.best_score.accuracy,
-    )
+    return run.result(state)
 
 
 def _split(
@@ -172,6 +162,20 @@ class _Run:
             best_step=0,
             best_score=None,
             start=None,
+        )
+
+    def result(self, state: TuneState) -> TuneResult:
+        """What stands at the end, after at least one judgement."""
+        assert state.start is not None
+        assert state.best_score is not None
+        return TuneResult(
+            parameters=state.best,
+            best_step=state.best_step,
+            num_steps=state.step,
+            queries=state.queries,
+            heldout_draws=self.schedule.num_draws,
+            start_accuracy=state.start.accuracy,
+            best_accuracy=state.best_score.accuracy,
         )
 
     def judge_or_step(self, state: TuneState) -> tuple[TuneState, Event]:
