@@ -57,8 +57,8 @@ def main() -> None:
     console = Console(width=120)
     console.print(table(steps))
     console.print(
-        f"{IMAGES} test digits, n = {DRAWS:,} votes each, alpha = 0.001. Noisy accuracy: share of right votes, under the "
-        f"same noise in each row.\nA certified accuracy of {IMAGES} images is known to about +-9 points; every "
+        f"{IMAGES} test digits, n = {DRAWS:,} votes each, alpha = 0.001. Noisy accuracy: share of right votes, under "
+        f"the same noise in each row.\nA certified accuracy of {IMAGES} images is known to about +-9 points; every "
         f"summary.json has its interval. Took {time.monotonic() - began:.0f} s."
     )
     last = steps[-1]
