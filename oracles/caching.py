@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from oracles.encoding import decode_answers, encode_answers
@@ -59,7 +60,7 @@ class CachingOracle:
 def cache_key(spec: OracleSpec, image: Tensor) -> bytes:
     """SHA-256 over the oracle's fingerprint and the type, shape and bytes of one image (C, H, W)."""
     head = f"{spec.fingerprint} {image.dtype} {tuple(image.shape)} ".encode()
-    return hashlib.sha256(head + image.contiguous().cpu().numpy().tobytes()).digest()
+    return hashlib.sha256(head + image.contiguous().cpu().view(torch.uint8).numpy().tobytes()).digest()
 
 
 def _row(answers: Answers, row: int) -> Answers:

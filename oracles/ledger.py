@@ -65,8 +65,8 @@ class Budget:
 class Ledger:
     """What was spent, by purpose; charged before anything is sent, so that a crash can only overstate it.
 
-    Exact under threads. Each charge is on disk (written aside, synced, renamed, the folder synced) before `charge` returns; one process at
-    a time may hold a ledger file.
+    Exact under threads. Each charge is on disk (written aside, synced, renamed, the folder synced) before `charge`
+    returns; one process at a time may hold a ledger file.
 
     Args:
         budget: the limit.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -73,22 +74,27 @@ class FunctionOracle:
         array = images.clamp(0, 1).to(torch.float32).numpy()
         with self._lock:
             try:
-                returned = np.asarray(self._function(array))
+                returned = self._function(array)
             except OracleError:
                 raise
             except Exception as error:  # a user's function may raise anything; the caller learns what and where
                 raise OracleUnavailable(f"{self.spec.name} raised {type(error).__name__}: {error}") from error
+            try:
+                returned = np.asarray(returned).copy()  # because the function may use its memory again
+            except (ValueError, TypeError, RuntimeError) as error:
+                raise AnswerError(f"{self.spec.name} should return an array of numbers: {error}") from error
         return self._answers(returned, images=len(images))
 
     def _answers(self, returned: NDArray[Any], *, images: int) -> Answers:
         if returned.dtype.kind not in "biuf":
             raise AnswerError(f"{self.spec.name} should return an array of numbers, got {returned.dtype}")
-        numbers = torch.from_numpy(np.ascontiguousarray(returned))
+        whole = returned.dtype.kind != "f"
+        numbers = torch.from_numpy(returned.astype(np.int64 if whole else np.float64))
         if self._feedback is Feedback.LABELS or (self._feedback is None and numbers.ndim == 1):
-            if not numbers.is_floating_point() and len(numbers):
+            if whole and numbers.shape == (images,):
                 self._extend(int(numbers.max()) + 1)
             return Answers.from_labels(numbers, self.spec, images=images)
-        if numbers.ndim == 2:
+        if numbers.ndim == 2 and len(numbers) == images:
             self._extend(numbers.shape[1])
         return Answers.from_scores(numbers, self.spec, images=images)
 
@@ -133,13 +139,16 @@ def open_module(location: str, options: dict[str, str]) -> FunctionOracle:
 def _load(path: Path, attribute: str) -> tuple[Function, bytes]:
     if not path.is_file():
         raise SpecError(f"no such file: {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"_oracle_{hashlib.sha256(bytes(path.resolve())).hexdigest()}"  # hides no module of the file's name
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise SpecError(f"{path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and pickle look for it
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a user's file raises while it is imported
+        del sys.modules[name]
         raise SpecError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     function = getattr(module, attribute, None)
     if not callable(function):
@@ -154,7 +163,7 @@ def _classes(options: dict[str, str]) -> Classes:
     if "num_classes" not in options:
         return Classes(open_set=True)
     count = options["num_classes"]
-    if not count.isdigit() or int(count) < 1:
+    if not count.isdecimal() or int(count) < 1:
         raise SpecError(f"num_classes should be a positive whole number, got {count!r}")
     return Classes.numbered(int(count))
 
@@ -171,7 +180,7 @@ def _shape(text: str | None) -> tuple[int, int, int] | None:
     if text is None:
         return None
     parts = text.split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) for part in parts):
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
         raise SpecError(f"image_shape should look like 3x224x224, got {text!r}")
     channels, height, width = map(int, parts)
     return channels, height, width

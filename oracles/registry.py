@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from urllib.parse import parse_qsl
 
 from oracles.errors import SpecError
@@ -42,7 +42,7 @@ _BUILT_IN = {
         open_timm,
     ),
     "module": Scheme(
-        "module:PATH.py:FUNCTION",
+        "module:PATH.py:FUNCTION[?image_shape=CxHxW&num_classes=K]",
         "your function from float32 images N x C x H x W in [0, 1] to scores or labels",
         open_module,
     ),
@@ -53,7 +53,7 @@ def schemes() -> dict[str, Scheme]:
     """All schemes by name, those of installed packages included."""
     found = dict(_BUILT_IN)
     for point in entry_points(group=GROUP):
-        found.setdefault(point.name, Scheme(f"{point.name}:...", f"from {point.value}", _lazy(point.load)))
+        found.setdefault(point.name, Scheme(f"{point.name}:...", f"from {point.value}", _lazy(point)))
     return found
 
 
@@ -72,8 +72,8 @@ def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
     scheme, _, rest = address.partition(":")
     known = schemes()
     if scheme not in known:
-        close = get_close_matches(scheme, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+        close = ["module:" + name] if scheme.endswith(".py") else get_close_matches(scheme.lower(), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))};"
         raise SpecError(f"no oracle is called {name!r}; {hint} `bbsmooth oracle list` explains them")
     try:
         given = dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
@@ -82,5 +82,13 @@ def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
     return known[scheme].open(rest, given | dict(options or {}))
 
 
-def _lazy(load: Callable[[], Opener]) -> Opener:
-    return lambda rest, options: load()(rest, options)
+def _lazy(point: EntryPoint) -> Opener:
+    def opener(rest: str, options: dict[str, str]) -> Oracle:
+        try:
+            load = point.load()
+        except Exception as error:  # whatever somebody's package raises while it is imported
+            raise SpecError(f"{point.value} cannot be loaded: {type(error).__name__}: {error}; repair it") from error
+        opened: Oracle = load(rest, options)
+        return opened
+
+    return opener

@@ -20,6 +20,10 @@ from oracles.oracle import Classes
 _CLASSES = b"classes"
 
 
+class _ForeignRow(Exception):
+    """A row that is not raw bytes. No OSError: diskcache would take that for a row that is not there."""
+
+
 class RawDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
     """Keys and values as bytes inside the database file, and nothing else.
 
@@ -34,7 +38,7 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
     def get(self, key: bytes, raw: bool) -> bytes:
         """The key behind a column value."""
         if not raw:
-            raise StorageError("a key that is not raw bytes stands in the response cache: somebody else wrote it")
+            raise _ForeignRow("it holds a key that is not raw bytes: somebody else wrote it")
         return bytes(key)
 
     def store(self, value: bytes, read: bool, key: Any = None) -> tuple[int, int, None, sqlite3.Binary]:
@@ -44,7 +48,7 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
     def fetch(self, mode: int, filename: str | None, value: bytes, read: bool) -> bytes | BinaryIO:
         """The value behind a row."""
         if mode != MODE_RAW or filename is not None or not isinstance(value, bytes):
-            raise StorageError("a value that is not raw bytes stands in the response cache: somebody else wrote it")
+            raise _ForeignRow("it holds a value that is not raw bytes: somebody else wrote it")
         return value
 
 
@@ -63,7 +67,6 @@ class ResponseStore:
     def __init__(self, folder: Path) -> None:
         """Open or create."""
         self._lock = threading.RLock()
-        self._known_classes = 0
         with _explained(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid == os.getuid():
@@ -91,27 +94,41 @@ class ResponseStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """What is read and written inside happens at once, or not at all."""
-        with _explained(self._folder), self._lock, self._cache.transact(retry=True):
+        with _explained(self._folder), self._lock, self._cache.transact():
             yield
 
     def load_classes(self, classes: Classes) -> None:
-        """Number the names of an open set as earlier runs on this store did. Call it before the oracle is asked."""
-        (raw,) = self.read([_CLASSES])
-        if classes.open_set and raw is not None:
-            for name in json.loads(raw):
-                classes.number(name)
-            self._known_classes = len(classes)
+        """Number the names of an open set as earlier runs on this store did. Call it before the oracle is asked.
+
+        Raises:
+            StorageError: `classes` has numbered its names differently already.
+        """
+        if classes.open_set:
+            for number, name in enumerate(self._names()):
+                if classes.number(name) != number:
+                    raise StorageError(f"{self._folder} and the oracle number the class {name!r} differently")
 
     def save_classes(self, classes: Classes) -> None:
-        """Keep the names of an open set, inside the transaction that writes the first answer with a new name."""
-        if classes.open_set and len(classes) > self._known_classes:
-            names = classes.names
-            self._cache.set(_CLASSES, json.dumps(names).encode())
-            self._known_classes = len(names)
+        """Keep the names of an open set, inside the transaction that writes the first answer with a new name.
+
+        Raises:
+            StorageError: the store holds the names of another set.
+        """
+        if not classes.open_set:
+            return
+        names, known = classes.names, self._names()
+        if any(name != other for name, other in zip(names, known, strict=False)):
+            raise StorageError(f"{self._folder} numbers the names of another open set of classes")
+        if len(names) > len(known):
+            self.write({_CLASSES: json.dumps(names).encode()})
 
     def close(self) -> None:
         """Release the file."""
         self._cache.close()
+
+    def _names(self) -> list[str]:
+        (raw,) = self.read([_CLASSES])
+        return [] if raw is None else list(json.loads(raw))
 
 
 @contextmanager
@@ -121,7 +138,11 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except StorageError:
         raise
-    except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+    except _ForeignRow as error:
+        raise StorageError(f"cannot trust the response cache {folder}: {error}") from None
+    except diskcache.Timeout as error:
+        raise StorageError(f"cannot use the response cache {folder}: another program holds it") from error
+    except (OSError, sqlite3.Error) as error:
         raise StorageError(
             f"cannot use the response cache {folder}: {error}; make room or check its permissions"
         ) from error

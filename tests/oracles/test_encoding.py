@@ -40,10 +40,13 @@ def test_scores_that_are_a_view_are_written_in_their_order() -> None:
 def test_decoded_labels_can_be_written_to() -> None:
     labels = decode_labels(encode_labels(torch.tensor([1, 2])))
     labels[0] = 7
-    assert (labels.tolist(), labels.dtype) == ([7, 2], np.int32)
+    assert labels.dtype == np.int32
+    assert labels.tolist() == [7, 2]
 
 
-@pytest.mark.parametrize("raw", [b"", b"abc", b"\xff\xff\xff\xff" + b"0000", b"\x00\x00\x00\x00", b"\x01\x00\x00\x00" * 2])
+@pytest.mark.parametrize(
+    "raw", [b"", b"abc", b"\xff\xff\xff\xff" + b"0000", b"\x00\x00\x00\x00", b"\x01\x00\x00\x00" * 2]
+)
 def test_bytes_that_are_no_answers_are_refused(raw: bytes) -> None:
     with pytest.raises(StorageError, match="does not hold answers for 1 images"):
         decode_answers(raw, images=1)

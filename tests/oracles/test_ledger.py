@@ -110,9 +110,10 @@ def test_a_crash_between_writing_and_renaming_leaves_the_old_state(path: Path, m
     def crash(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as process, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as process:
         process.setattr(Path, "replace", crash)
-        ledger.charge(7, purpose=Purpose.TUNE)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.charge(7, purpose=Purpose.TUNE)
     assert [file.name for file in path.parent.iterdir()].count("ledger.json") == 1
     again = Ledger(Budget(queries=100), path)
     assert again.total == 5  # the 7 were not sent, because `charge` did not return

@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from oracles import Answers, AnswerError, Feedback, Oracle, ShapeError, SpecError
+from oracles import AnswerError, Answers, Feedback, Oracle, ShapeError, SpecError
 from oracles.oracle import Classes
 from tests.builders import halfspace, spec
 
@@ -70,7 +70,10 @@ def test_labels_that_are_not_one_class_an_image_are_not_an_answer(labels: list[i
 
 
 def test_joined_answers_keep_their_order() -> None:
-    parts = [Answers(torch.tensor([1]), torch.tensor([[0.1, 0.9]])), Answers(torch.tensor([0]), torch.tensor([[0.6, 0.4]]))]
+    parts = [
+        Answers(torch.tensor([1]), torch.tensor([[0.1, 0.9]])),
+        Answers(torch.tensor([0]), torch.tensor([[0.6, 0.4]])),
+    ]
     joined = Answers.join(parts)
     assert joined.labels.tolist() == [1, 0]
     assert joined.scores is not None

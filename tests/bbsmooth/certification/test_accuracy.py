@@ -1,0 +1,32 @@
+import pytest
+from scipy.stats import binomtest
+
+from bbsmooth.certification import average_certified_radius, certified_accuracy, share
+
+RADII = [None, 0.0, 0.25, 0.5, None, 1.5]
+
+
+@pytest.mark.parametrize(("successes", "images"), [(0, 10), (3, 10), (10, 10), (731, 1_000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_the_interval_of_a_share_is_the_exact_one(successes: int, images: int, confidence: float) -> None:
+    exact = binomtest(successes, images).proportion_ci(confidence, method="exact")
+    found = share(successes, images, confidence=confidence)
+    assert found.value == successes / images
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-11)
+
+
+@pytest.mark.parametrize(("radius", "expected"), [(0.0, 4 / 6), (0.25, 3 / 6), (0.26, 2 / 6), (1.5, 1 / 6), (2.0, 0.0)])
+def test_an_image_counts_at_every_radius_up_to_its_own(radius: float, expected: float) -> None:
+    assert certified_accuracy(RADII, radius, confidence=0.95).value == expected
+
+
+def test_the_average_radius_counts_abstentions_and_wrong_classes_as_zero() -> None:
+    assert average_certified_radius(RADII) == 2.25 / 6
+
+
+def test_the_average_radius_is_the_area_under_the_curve_of_certified_accuracy() -> None:
+    steps = 6_000
+    area = (
+        sum(certified_accuracy(RADII, (i + 0.5) * 2 / steps, confidence=0.95).value for i in range(steps)) * 2 / steps
+    )
+    assert average_certified_radius(RADII) == pytest.approx(area, abs=1e-6)

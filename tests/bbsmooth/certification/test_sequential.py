@@ -1,0 +1,222 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from torch import Tensor
+
+from bbsmooth.certification import Certificate, VoteSource, work
+from bbsmooth.certification.decisions import State
+from bbsmooth.certification.growing import GrowingCase, GrowingPlan
+from bbsmooth.certification.sequences import Calibrated, FromSelection, LearnedPrior, TruncatedBetaBinomial
+from bbsmooth.certification.sequential import Outcome, SequentialCase, SequentialPlan
+from bbsmooth.noise import Gaussian
+from oracles import Budget, BudgetExhausted, Ledger, ResponseStore
+from tests.builders import WatchedOracle, halfspace, pictures, vote_source
+
+PLAN = SequentialPlan(
+    noise=Gaussian(0.5),
+    num_selection=10,
+    max_estimation=600,
+    alpha=0.01,
+    beta=0.01,
+    radii=(0.125, 0.25, 0.5),
+    test=Calibrated(),
+)
+GROWING = GrowingPlan(
+    noise=Gaussian(0.5), num_selection=20, max_estimation=1_000, alpha=0.01, beta=0.01, tolerance=0.05
+)
+
+
+def decide(
+    images: Tensor,
+    source: VoteSource,
+    plan: SequentialPlan = PLAN,
+    *,
+    batch_size: int = 64,
+    concurrency: int = 1,
+    affordable: int | None = None,
+) -> Iterator[Outcome]:
+    finished = work(
+        enumerate(images),
+        lambda image: SequentialCase(image, plan, source, source.log.spec.classes),
+        source,
+        batch_size=batch_size,
+        concurrency=concurrency,
+        affordable=affordable,
+    )
+    return (case.outcome() for _, case, _ in finished)
+
+
+@pytest.mark.parametrize(("batch_size", "concurrency"), [(1, 1), (7, 1), (7, 8), (256, 1), (256, 8), (1_024, 8)])
+@pytest.mark.parametrize(
+    "test",
+    [Calibrated(), TruncatedBetaBinomial(), FromSelection(LearnedPrior.flat())],
+    ids=lambda test: type(test).__name__,
+)
+def test_outcomes_depend_on_nothing_but_the_draws(
+    tmp_path: Path, test: Calibrated | TruncatedBetaBinomial | FromSelection, batch_size: int, concurrency: int
+) -> None:
+    images, plan = pictures(3 if batch_size == 1 else 8, seed=3), replace(PLAN, test=test)
+    reference = list(decide(images, vote_source(halfspace(), ResponseStore(tmp_path / "a")), plan))
+    oracle = WatchedOracle(halfspace())
+    source = vote_source(oracle, ResponseStore(tmp_path / "b"))
+    assert list(decide(images, source, plan, batch_size=batch_size, concurrency=concurrency)) == reference
+    assert all(outcome.follows(plan) for outcome in reference)
+    asked, used = sum(oracle.batches), sum(outcome.verdict.evidence.queries for outcome in reference)
+    if batch_size == 1:
+        assert asked == used
+    assert used <= asked <= 1.3 * used + batch_size * concurrency
+
+
+@pytest.mark.parametrize("calls", [1, 5, 12, 20])
+def test_an_interrupted_run_goes_on_from_its_record(tmp_path: Path, calls: int) -> None:
+    images, left = pictures(6, seed=4), calls
+
+    def interrupt() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+
+    reference = list(decide(images, vote_source(halfspace(), ResponseStore(tmp_path / "a"))))
+    first = WatchedOracle(halfspace(), before=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(decide(images, vote_source(first, ResponseStore(tmp_path / "b"))))
+    second = WatchedOracle(halfspace())
+    assert list(decide(images, vote_source(second, ResponseStore(tmp_path / "b")), batch_size=7)) == reference
+    assert max((first.answered + second.answered).values()) == 1  # nothing is asked twice
+    third = WatchedOracle(halfspace())
+    assert list(decide(images, vote_source(third, ResponseStore(tmp_path / "b")))) == reference
+    assert not third.batches
+
+
+def test_certificates_and_refutations_are_wrong_no_more_often_than_they_say(tmp_path: Path) -> None:
+    oracle, images = halfspace(), pictures(120, seed=5)
+    plan = replace(PLAN, alpha=0.05, beta=0.05, max_estimation=300)
+    outcomes = list(decide(images, vote_source(oracle, ResponseStore(tmp_path)), plan, batch_size=1_024))
+    true = oracle.distance(images).tolist()
+    labels = oracle.query(images).labels.tolist()
+    wrong = missed = 0
+    for outcome, distance, label in zip(outcomes, true, labels, strict=True):
+        own = distance if outcome.verdict.evidence.selected == label else 0.0
+        wrong += isinstance(outcome.verdict, Certificate) and outcome.verdict.radius > own
+        missed += any(item.state is State.REFUTED and item.radius < own for item in outcome.decisions)
+    tolerance = 4 * (0.05 * 120) ** 0.5
+    assert wrong <= 0.05 * 120 + tolerance
+    assert missed <= 0.05 * 120 + tolerance
+    assert sum(isinstance(outcome.verdict, Certificate) for outcome in outcomes) > 20
+
+
+def test_easy_images_cost_a_small_part_of_a_fixed_number(tmp_path: Path) -> None:
+    oracle, images = halfspace(), pictures(300, seed=6)
+    images = images[oracle.distance(images) > 0.9]
+    plan = replace(PLAN, num_selection=100, max_estimation=10_000, alpha=0.001, beta=0.001)
+    outcomes = list(decide(images, vote_source(oracle, ResponseStore(tmp_path)), plan, batch_size=256))
+    assert len(outcomes) > 5
+    assert all(outcome.verdict.radius >= 0.5 for outcome in outcomes if isinstance(outcome.verdict, Certificate))
+    assert all(isinstance(outcome.verdict, Certificate) for outcome in outcomes)
+    queries = [outcome.verdict.evidence.queries for outcome in outcomes]
+    assert np.mean(queries) < 10_100 / 25
+
+
+def test_the_bound_of_a_confidence_sequence_can_prove_more_than_the_radii_asked_for(tmp_path: Path) -> None:
+    oracle, images = halfspace(), pictures(40, seed=7)
+    images = images[oracle.distance(images) > 0.7]
+    plan = replace(PLAN, radii=(0.1,), test=TruncatedBetaBinomial())
+    for outcome in decide(images, vote_source(oracle, ResponseStore(tmp_path)), plan):
+        assert isinstance(outcome.verdict, Certificate)
+        assert outcome.verdict.radius >= 0.1
+        evidence = outcome.verdict.evidence
+        assert outcome.verdict.radius == pytest.approx(0.5 * norm.ppf(evidence.p_lower), rel=1e-9)
+
+
+def test_a_changed_record_no_longer_follows(tmp_path: Path) -> None:
+    outcome = next(decide(pictures(1, seed=8), vote_source(halfspace(), ResponseStore(tmp_path))))
+    assert outcome.follows(PLAN)
+    assert not outcome.follows(replace(PLAN, alpha=1e-9, beta=1e-9))
+    for index, decision in enumerate(outcome.decisions):
+        for changed in (replace(decision, successes=decision.draws // 2 + 1, state=State.CERTIFIED, draws=3),):
+            decisions = (*outcome.decisions[:index], changed, *outcome.decisions[index + 1 :])
+            assert not replace(outcome, decisions=decisions).follows(PLAN)
+
+
+def test_a_budget_is_shared_by_what_images_need_and_never_exceeded(tmp_path: Path) -> None:
+    oracle, images = halfspace(), pictures(300, seed=6)
+    images = images[oracle.distance(images) > 0.9]
+    plan = replace(PLAN, max_estimation=2_000, alpha=0.001, beta=0.001)
+    ledger = Ledger(Budget(queries=3_000))
+    source = vote_source(oracle, ResponseStore(tmp_path), ledger=ledger)
+    outcomes = []
+    with pytest.raises(BudgetExhausted):
+        outcomes.extend(decide(images.repeat(1, 1, 1, 1), source, plan, affordable=3_000))
+        raise BudgetExhausted(requested=1, remaining=0, purpose="all images fitted")
+    assert len(outcomes) > 1 or ledger.total > 990  # one image alone could have claimed 2,010
+    assert ledger.total <= 3_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_selection": 0}, "n0 and n"),
+        ({"max_estimation": 0}, "n0 and n"),
+        ({"alpha": 0.0}, "alpha and beta"),
+        ({"beta": 1.0}, "alpha and beta"),
+        ({"radii": ()}, "radii"),
+        ({"radii": (0.0, 0.5)}, "radii"),
+        ({"radii": (0.5, 0.25)}, "radii"),
+        ({"radii": (0.25, 0.25)}, "radii"),
+    ],
+)
+def test_settings_under_which_nothing_can_be_decided_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(PLAN, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("batch_size", "concurrency"), [(7, 1), (256, 8)])
+def test_grown_radii_depend_on_nothing_but_the_draws(tmp_path: Path, batch_size: int, concurrency: int) -> None:
+    images, oracle = pictures(10, seed=9), halfspace()
+
+    def grow(folder: Path, batch_size: int, concurrency: int) -> list[object]:
+        source = vote_source(oracle, ResponseStore(folder))
+        finished = work(
+            enumerate(images),
+            lambda image: GrowingCase(image, GROWING, source, oracle.spec.classes),
+            source,
+            batch_size=batch_size,
+            concurrency=concurrency,
+            affordable=None,
+        )
+        return [case.verdict() for _, case, _ in finished]
+
+    reference = grow(tmp_path / "a", 64, 1)
+    assert grow(tmp_path / "b", batch_size, concurrency) == reference
+    assert grow(tmp_path / "a", 64, 1) == reference  # from the record
+    for verdict, distance in zip(reference, oracle.distance(images).tolist(), strict=True):
+        assert not isinstance(verdict, Certificate) or verdict.radius <= distance + 0.05
+
+
+def test_the_looks_of_a_growing_radius_share_alpha() -> None:
+    for votes in range(21):
+        looks = GROWING.looks(votes)
+        assert sum(level for _, level in looks) == pytest.approx(GROWING.alpha)
+        assert looks[-1][0] == GROWING.max_estimation
+        assert list(looks) == sorted(looks)
+
+
+def test_growing_is_refused_without_a_tolerance() -> None:
+    with pytest.raises(ValueError, match="tolerance"):
+        replace(GROWING, tolerance=0.0)
+    with pytest.raises(ValueError, match="n0 and n"):
+        replace(GROWING, num_selection=0)
+
+
+def test_a_case_without_answers_has_no_verdict(tmp_path: Path) -> None:
+    source, image = vote_source(halfspace(), ResponseStore(tmp_path)), torch.zeros(1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="not answered"):
+        SequentialCase(image, PLAN, source, source.log.spec.classes).verdict()
+    with pytest.raises(RuntimeError, match="not finished"):
+        GrowingCase(image, GROWING, source, source.log.spec.classes).verdict()
