@@ -18,7 +18,17 @@ from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, load
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import ALGORITHM, Grid
 from bbsmooth.runs import RunDirectory
-from oracles import ChunkingOracle, Ledger, MeteredOracle, Oracle, OracleSpec, Purpose, ResponseStore, VoteLog
+from oracles import (
+    ChunkingOracle,
+    Ledger,
+    MeteredOracle,
+    Oracle,
+    OracleSpec,
+    Purpose,
+    ResponseStore,
+    StorageError,
+    VoteLog,
+)
 from oracles.registry import open_oracle
 
 LEDGER = "ledger.json"
@@ -36,6 +46,11 @@ def bare_oracle(config: OracleConfig) -> Oracle:
 
 def images_for(config: DataConfig, spec: OracleSpec, split: data.Split) -> data.ImageSet:
     """The images that the user named, in the shape that the oracle takes."""
+    if config.resize and spec.image_shape is None:
+        raise UsageError(
+            f"--resize needs to know which images {spec.name} takes; say it in the oracle's name, as in "
+            "module:PATH.py:FUNCTION?image_shape=1x28x28"
+        )
     return data.load(
         config.data,
         split=split,
@@ -137,17 +152,53 @@ class Account:
     ledger: Ledger
     store: ResponseStore
 
+    @property
+    def affordable(self) -> int | None:
+        """Queries that may still be spent, None for no limit."""
+        return None if self.ledger.remaining is None else max(0, self.ledger.remaining)
+
 
 @contextmanager
 def account(run: RunDirectory, config: OracleConfig) -> Iterator[Account]:
     """The ledger and the responses of a run, released at the end."""
-    ledger = Ledger(config.limits, run.path / LEDGER)
+    ledger = _ledger(run.path, config)
     ledger.save()
     store = ResponseStore(run.path / RESPONSES)
     try:
         yield Account(ledger, store)
     finally:
         store.close()
+
+
+def _ledger(folder: Path, config: OracleConfig) -> Ledger:
+    """The account of a run, with what was spent on it.
+
+    Raises:
+        UsageError: it is gone or unreadable, so that nobody knows what was spent.
+    """
+    path = folder / LEDGER
+    if not path.exists() and (folder / RESPONSES).exists():
+        raise UsageError(f"{path} is gone, so nobody knows what was spent; restore it, or name another --out")
+    try:
+        return Ledger(config.limits, path)
+    except StorageError as error:
+        raise UsageError(f"{error}; restore it, or name another --out") from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is not a ledger ({error}); restore it, or name another --out") from error
+
+
+def grid_for(oracle: Oracle, smoothing: SmoothingConfig) -> Grid:
+    """The grid on which noise is drawn for an oracle, or for what stands in front of it.
+
+    Raises:
+        UsageError: the noise is too strong for it.
+    """
+    grid = Grid(0 if oracle.spec.eight_bit else FINE_BITS)
+    try:
+        grid.check(smoothing.distribution)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+    return grid
 
 
 def vote_source(
@@ -157,17 +208,12 @@ def vote_source(
     classifiers: Mapping[Purpose, Oracle] = {
         purpose: front.before(charged(oracle, kept.ledger, purpose)) for purpose in purposes
     }
-    spec = classifiers[purposes[0]].spec
-    grid = Grid(0 if spec.eight_bit else FINE_BITS)
-    try:
-        grid.check(smoothing.distribution)
-    except ValueError as error:
-        raise UsageError(f"--sigma: {error}") from None
+    seen = classifiers[purposes[0]]
     return VoteSource(
         oracles=classifiers,
-        log=VoteLog(kept.store, spec),
+        log=VoteLog(kept.store, seen.spec),
         noise=smoothing.distribution,
-        grid=grid,
+        grid=grid_for(seen, smoothing),
         seed=smoothing.seed,
     )
 
@@ -175,7 +221,7 @@ def vote_source(
 def describe_coordinator(path: Path | None) -> dict[str, Any]:
     """What a manifest says of the coordinator in the directory of a `tune` run."""
     if path is None:
-        return {}
+        return {"coordinator": None}
     return {"coordinator": {"sha256": hashlib.sha256((path / COORDINATOR).read_bytes()).hexdigest()}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import DISTRIBUTIONS, NoiseDistribution
-from oracles import Budget, SpecError
+from bbsmooth.resuming import option
+from oracles import Budget
 
 SPEED = frozenset({"batch_size", "concurrency", "device"})
 """Settings on which no result depends."""
@@ -46,13 +48,13 @@ class OracleConfig:
         """Refuse what cannot work."""
         for name in ("batch_size", "concurrency"):
             if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
-        if self.budget is not None and self.budget < 0:
-            raise UsageError(f"--budget must not be negative, got {self.budget}")
-        try:
-            _ = self.limits
-        except SpecError as error:
-            raise UsageError(str(error)) from None
+                raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
+        for name in ("budget", "price", "max_price"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise UsageError(f"{option(name)} must be a number of at least 0, got {value}")
+        if self.max_price is not None and not self.price:
+            raise UsageError("--max-price needs --price, the price of 1,000 queries, above 0")
 
     @property
     def limits(self) -> Budget:
@@ -88,7 +90,7 @@ class SmoothingConfig:
         try:
             return DISTRIBUTIONS[self.noise](self.sigma)
         except ValueError as error:
-            raise UsageError(f"--sigma: {error}") from None
+            raise UsageError(f"--{error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,28 +8,32 @@ from bbsmooth.errors import UsageError
 from bbsmooth.records import Label
 from oracles import Classes
 
+_SHOWN = 5
+"""Class names in an error message."""
+
 
 def match_labels(data: Sequence[str], classes: Classes) -> list[Label]:
     """For each label number of the data the oracle's class, as files call it.
 
-    Names decide, without regard to case, where both sides have names. Where one side only has numbers, the order
-    decides, and both sides must have equally many.
+    Names decide where both sides have names, without regard to case if that leaves no doubt. Where one side only has
+    numbers, the order decides, and both sides must have equally many.
 
     Raises:
         UsageError: the two cannot be matched: every image would count as wrong, or worse, some as right by chance.
     """
     if classes.open_set:
         return list(data)
-    own = {name.casefold(): number for number, name in enumerate(classes.names)}
-    wanted = [name.casefold() for name in data]
-    if all(name in own for name in wanted):
-        return [own[name] for name in wanted]
+    for fold in (str, str.casefold):
+        own = {fold(name): number for number, name in enumerate(classes.names)}
+        if len(own) == len(classes) and all(fold(name) in own for name in data):
+            return [own[fold(name)] for name in data]
     if len(data) == len(classes) and (_numbers(data) or _numbers(classes.names)):
         return list(range(len(data)))
-    missing = next((name for name in data if name.casefold() not in own), "")
+    known = {name.casefold() for name in classes.names}
+    missing = next((name for name in data if name.casefold() not in known), data[0])
     raise UsageError(
-        f"the data's {len(data)} classes do not match the oracle's {len(classes)}: "
-        f"the oracle has no class {missing!r}; give both the same class names"
+        f"the data's {len(data)} classes do not match the oracle's {len(classes)}: {missing!r} is none of "
+        f"{', '.join(classes.names[:_SHOWN])}{', ...' if len(classes) > _SHOWN else ''}; give both the same names"
     )
 
 

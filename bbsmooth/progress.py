@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -38,9 +38,7 @@ def meter(title: str, total: int | None, unit: str) -> Iterator[Meter]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
+        TextColumn("{task.completed:,.0f}" + f"{_of(total)} {unit}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
@@ -51,6 +49,10 @@ def meter(title: str, total: int | None, unit: str) -> Iterator[Meter]:
 def say(text: str) -> None:
     """One line on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _of(total: int | None) -> str:
+    return "" if total is None else f" of {total:,}"
 
 
 class _Bar:
@@ -66,7 +68,7 @@ class _Bar:
 class _Lines:
     def __init__(self, title: str, total: int | None, unit: str) -> None:
         self._title = title
-        self._of = "" if total is None else f" of {total:,}"
+        self._of = _of(total)
         self._unit = unit
         self._done = 0
         self._last = time.monotonic()

@@ -17,11 +17,12 @@ from bbsmooth.certification import (
     certified_accuracy,
 )
 from bbsmooth.errors import UsageError
-from bbsmooth.runs import write_json
+from bbsmooth.runs import explained, write_json
 from oracles import Classes
 
 CERTIFICATES = "certificates.jsonl"
 SUMMARY = "summary.json"
+PREDICTIONS = "predictions.json"
 CONFIDENCE = 0.95
 """Of the intervals for shares of images."""
 
@@ -86,16 +87,19 @@ class CertificateFile:
         """Read what is there."""
         self.path = folder / CERTIFICATES
         self.records = read_certificates(folder) if self.path.exists() else []
-        self._file = self.path.open("r+b" if self.path.exists() else "w+b")
-        whole = self._file.read().rfind(b"\n") + 1
-        self._file.truncate(whole)
-        self._file.seek(whole)
+        with explained(self.path):
+            self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
+            whole = self._file.read().rfind(b"\n") + 1
+            self._file.truncate(whole)
+            self._file.seek(whole)
 
     def append(self, record: Record) -> None:
         """Write one line and sync it."""
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        with explained(self.path):
+            while line:
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
         self.records.append(record)
 
     def close(self) -> None:
@@ -113,7 +117,7 @@ def read_certificates(folder: Path) -> list[Record]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}; name a run of `bbsmooth certify`") from error
     records = []
     for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
         try:
@@ -174,7 +178,8 @@ def read_summary(folder: Path) -> Record:
 def classic_log(records: Sequence[Record]) -> str:
     """The field's tab-separated log: idx, label, predict, radius, correct, time.
 
-    -1 stands for an abstention and for an unknown label. Names of an open set are numbered alphabetically.
+    -1 stands for an abstention and for an unknown label. Names of an open set are numbered alphabetically. Radii have
+    all their digits, since rounding to a few would make some larger than what is proven.
     """
     found = {record[key] for record in records for key in ("label", "selected")} - {None}
     numbers = {name: number for number, name in enumerate(sorted(found))} if _named(found) else {n: n for n in found}
@@ -182,7 +187,7 @@ def classic_log(records: Sequence[Record]) -> str:
     for record in records:
         label, predicted = numbers.get(record["label"], -1), numbers.get(record["predicted"], -1)
         radius, correct = record["radius"] or 0.0, int(bool(record["correct"]))
-        lines.append(f"{record['index']}\t{label}\t{predicted}\t{radius:.3g}\t{correct}\t{record['seconds']:.3f}")
+        lines.append(f"{record['index']}\t{label}\t{predicted}\t{radius}\t{correct}\t{record['seconds']:.3f}")
     return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
+from bbsmooth.resuming import compare
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -94,10 +95,12 @@ class RunDirectory:
         manifest_path = path / MANIFEST
         if manifest_path.exists():
             manifest = read_manifest(path)
-            _compare(path, manifest, command, settings, context, resume, changeable)
+            if not resume and manifest["command"] == command:
+                raise UsageError(f"{path} holds a run already; go on with it by --resume, or name another --out")
+            compare(path, manifest, command=command, settings=settings, context=context, changeable=changeable)
             manifest["settings"] = settings
             manifest["resumed"].append(_now())
-        elif any(path.iterdir()):
+        elif any(entry.name != _aside(manifest_path).name for entry in path.iterdir()):
             raise UsageError(f"{path} is not empty and holds no run; name another directory with --out")
         else:
             manifest = {
@@ -162,25 +165,58 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{path} is not a run directory: it holds no {MANIFEST}") from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path / MANIFEST} cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise UsageError(f"{path / MANIFEST} is not a manifest of format {FORMAT}")
+        raise UsageError(f"{path / MANIFEST} cannot be read ({error}); restore it, or use another directory") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not _complete(manifest):
+        raise UsageError(
+            f"{path / MANIFEST} is not a manifest of format {FORMAT}; restore it, or use another directory"
+        )
     return manifest
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process is at work in a run directory."""
+    try:
+        os.close(_lock(path))
+    except UsageError as error:
+        return isinstance(error, _InUse)
+    return False
 
 
 def write_bytes(path: Path, raw: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, and a crash keeps one of them."""
-    aside = path.with_name(path.name + ".tmp")
-    with aside.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    aside = _aside(path)
+    with explained(path):
+        try:
+            with aside.open("wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, as `write_bytes` does."""
     write_bytes(path, json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say of whatever the file system refuses which file it is about, and what to do.
+
+    Raises:
+        OSError: the same, with one clear line.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}; make room or check its permissions") from error
+
+
+class _InUse(UsageError):
+    pass
 
 
 def _lock(path: Path) -> int:
@@ -195,34 +231,17 @@ def _lock(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise UsageError(f"{path} is in use by another process; wait for it, or name another --out") from None
+        raise _InUse(f"{path} is in use by another process; wait for it, or name another --out") from None
     return lock
 
 
-def _compare(
-    path: Path,
-    manifest: dict[str, Any],
-    command: str,
-    settings: dict[str, Any],
-    context: dict[str, Any],
-    resume: bool,
-    changeable: frozenset[str],
-) -> None:
-    if manifest["command"] != command:
-        raise UsageError(f"{path} holds a run of `bbsmooth {manifest['command']}`, not of `bbsmooth {command}`")
-    if not resume:
-        raise UsageError(f"{path} holds a run already; go on with it by --resume, or name another --out")
-    then = {key: value for key, value in manifest["settings"].items() if key not in changeable}
-    now = {key: value for key, value in json.loads(json.dumps(settings)).items() if key not in changeable}
-    for key in sorted(then.keys() | now.keys()):
-        if then.get(key) != now.get(key):
-            raise UsageError(
-                f"{path} was begun with {key} = {then.get(key)!r}, not {now.get(key)!r}; "
-                "resume with the same settings, or name another --out"
-            )
-    for key, value in json.loads(json.dumps(context)).items():
-        if manifest.get(key) != value:
-            raise UsageError(f"the {key} is not the one that {path} was begun with; name another --out")
+def _complete(manifest: dict[str, Any]) -> bool:
+    kinds = {"command": str, "settings": dict, "resumed": list, "status": str}
+    return all(isinstance(manifest.get(key), kind) for key, kind in kinds.items())
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + ".tmp")
 
 
 def _versions() -> dict[str, str]:

@@ -18,33 +18,58 @@ def certify(
     data: options.Data,
     sigma: options.Sigma,
     out: options.Out,
+    resume: options.Resume = False,
     coordinator: options.Coordinator = None,
-    method: Annotated[str, typer.Option(help="How votes become certificates: cohen.")] = "cohen",
-    n0: Annotated[int, typer.Option("--n0", help="Draws that choose the class.")] = 100,
-    n: Annotated[int, typer.Option("--n", help="Fresh draws that bound the class's probability.")] = 10_000,
+    as_json: options.Json = False,
+    n0: Annotated[
+        int,
+        typer.Option(
+            "--n0", metavar="INTEGER", help="Draws that choose an image's class.", rich_help_panel=options.SAMPLING
+        ),
+    ] = 100,
+    n: Annotated[
+        int,
+        typer.Option(
+            "--n",
+            metavar="INTEGER",
+            help="Fresh draws that bound the probability of that class.",
+            rich_help_panel=options.SAMPLING,
+        ),
+    ] = 10_000,
     alpha: options.Alpha = 0.001,
+    method: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="How votes become certificates: cohen.", rich_help_panel=options.SAMPLING),
+    ] = "cohen",
+    noise: options.Noise = "gaussian",
+    seed: options.Seed = 0,
     radius: Annotated[
         list[float] | None,
         typer.Option(
-            help="Radius at which certified accuracy is reported; may be repeated. [default: 0, 0.25, ..., 1]"
+            metavar="NUMBER",
+            help="Radius at which certified accuracy is reported; may be repeated. Without it 0, 0.25, 0.5, 0.75, 1.",
+            rich_help_panel=options.SAMPLING,
         ),
     ] = None,
     budget: options.Budget = None,
-    limit: Annotated[int | None, typer.Option(help="Certify the first so many images of the test split.")] = None,
-    noise: options.Noise = "gaussian",
-    seed: options.Seed = 0,
-    resume: options.Resume = False,
     price: options.Price = None,
     max_price: options.MaxPrice = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="IMAGES",
+            help="Certify the first so many images of the test split. Without it all.",
+            rich_help_panel=options.IMAGES,
+        ),
+    ] = None,
+    resize: options.Resize = False,
+    data_root: options.DataRoot = None,
+    download: options.Download = False,
     model: options.Model = None,
     batch_size: options.BatchSize = 256,
     concurrency: options.Concurrency = 2,
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
-    resize: options.Resize = False,
-    data_root: options.DataRoot = None,
-    download: options.Download = False,
-    as_json: options.Json = False,
 ) -> None:
     """Certify images of the test split: a class and a radius within which no perturbation changes it.
 

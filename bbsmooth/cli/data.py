@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from bbsmooth.cli import options
-from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.guard import guarded, need_command
 
-data_app = typer.Typer(help="Data sets.", no_args_is_help=True)
-
-
-@data_app.callback()
-def _group() -> None:
-    """Data sets."""
+data_app = typer.Typer(
+    help="Images to certify and to tune on: list.", invoke_without_command=True, callback=need_command
+)
 
 
 @data_app.command("list")
@@ -29,7 +24,5 @@ def list_data(as_json: options.Json = False) -> None:
         if as_json:
             print(json.dumps({"data": [row._asdict() for row in rows]}))
             return
-        table = Table("name", "what it is", "images", box=None)
         for row in rows:
-            table.add_row(*row)
-        Console().print(table)
+            print(f"{row.name}\n    {row.description}{'; ' if row.sizes else ''}{row.sizes}")

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,54 +15,95 @@ from typing import NoReturn
 
 import typer
 
-_USAGE = 2
+USAGE = 2
+"""Exit status of wrong usage or input."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C or SIGTERM."""
+
+_FAILED = 1
+_GO_ON = "everything so far is saved in {out}, and the same command with {what} goes on from there"
 
 
 @contextmanager
-def guarded(out: Path | None = None, *, as_json: bool = False) -> Iterator[None]:
+def guarded(out: Path | None = None, *, as_json: bool = False, budget_grows: bool = True) -> Iterator[None]:
     """Turn errors into a line on stderr and an exit status: see `bbsmooth.commands.endings`.
+
+    SIGTERM ends the block as Ctrl-C does. With BBSMOOTH_DEBUG in the environment the traceback is shown as well.
 
     Args:
         out: the run directory, to say how to go on.
         as_json: whether stdout gets one JSON object also where something went wrong.
+        budget_grows: whether a run that its budget has stopped can go on with a larger one.
     """
-    from bbsmooth.commands.endings import ENDINGS, EXIT_STATUS  # imports torch, without which --help answers at once
-    from bbsmooth.data import DataError
-    from bbsmooth.errors import UsageError
-    from bbsmooth.runs import MANIFEST, Status
-    from oracles import InputError
-
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
-    except (UsageError, DataError, InputError) as error:
-        _stop(f"error: {error}", _USAGE, as_json)
-    except tuple(ENDINGS) as error:
-        status = next(status for kind, status in ENDINGS.items() if isinstance(error, kind))
-        line = f"{status.value}{': ' if str(error) else ''}{error}"
-        if out is not None and (out / MANIFEST).exists():
-            advice = "with a larger --budget and --resume" if status is Status.BUDGET else "with --resume"
-            line += f"; everything so far is saved in {out}, and the same command {advice} goes on from there"
-        _stop(line, EXIT_STATUS[status], as_json)
-    except Exception as error:
+        sys.stdout.flush()
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("BBSMOOTH_DEBUG"):
-            raise
-        _stop(f"failed: {_line(error)}; BBSMOOTH_DEBUG=1 shows where", EXIT_STATUS[Status.FAILED], as_json)
+            traceback.print_exc()
+        line, exit_status = _describe(error, out, budget_grows)
+        stop(line, exit_status, as_json=as_json)
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _stop(line: str, exit_status: int, as_json: bool) -> NoReturn:
+def stop(line: str, exit_status: int, *, as_json: bool) -> NoReturn:
+    """Say what went wrong in one line on stderr, with `as_json` in an object on stdout too, and leave."""
+    line = _one_line(line)
     print(line, file=sys.stderr, flush=True)
     if as_json:
-        print(json.dumps({"error": line, "exit_status": exit_status}))
+        print(json.dumps({"error": line, "exit_status": exit_status}), flush=True)
     raise typer.Exit(exit_status) from None
 
 
-def _line(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return " ".join(str(error).split())
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def need_command(context: typer.Context) -> None:
+    """Print the help of a group of commands where none of them is named, and leave."""
+    if context.invoked_subcommand is None:
+        if text := context.get_help():  # empty where rich has printed it already
+            print(text)
+        raise typer.Exit(USAGE)
+
+
+def _describe(error: BaseException, out: Path | None, budget_grows: bool) -> tuple[str, int]:
+    """The line and the exit status."""
+    if isinstance(error, KeyboardInterrupt):  # perhaps in the middle of an import, so nothing is imported here
+        return f"interrupted{_advice(out, '--resume')}", INTERRUPTED
+    try:
+        from bbsmooth.commands.endings import ENDINGS, EXIT_STATUS
+        from bbsmooth.data import DataError
+        from bbsmooth.errors import UsageError
+        from bbsmooth.runs import Status
+        from oracles import InputError
+    except Exception:  # an installation that is broken: what `error` says is all that can be said
+        return f"failed: {type(error).__name__}: {error}; is the installation complete?", _FAILED
+
+    if isinstance(error, (UsageError, DataError, InputError)):
+        return f"error: {error}", USAGE
+    status = next((status for kind, status in ENDINGS.items() if isinstance(error, kind)), Status.FAILED)
+    if status is Status.FAILED:
+        known = isinstance(error, OSError)
+        text = str(error) if known else f"{type(error).__name__}: {error}; BBSMOOTH_DEBUG=1 shows where"
+        return f"failed: {text}{_advice(out, '--resume')}", _FAILED
+    text = str(error).removeprefix("budget exhausted: ")
+    advice = _advice(out, "--resume")
+    if status is Status.BUDGET:
+        larger = _advice(out, "a larger --budget (or --max-price) and --resume")
+        advice = larger if budget_grows else f"; the best so far is saved in {out}"
+    return f"{status.value}: {text}{advice}", EXIT_STATUS[status]
+
+
+def _advice(out: Path | None, what: str) -> str:
+    from bbsmooth.runs import MANIFEST
+
+    return f"; {_GO_ON.format(out=out, what=what)}" if out is not None and (out / MANIFEST).exists() else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

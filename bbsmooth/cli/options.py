@@ -7,51 +7,158 @@ from typing import Annotated
 
 import typer
 
+from bbsmooth.errors import UsageError
+
+SAMPLING = "Sampling and guarantee"
+BUDGET = "Budget"
+IMAGES = "Images"
+SPEED = "Local oracles and speed"
+
 Oracle = Annotated[
-    str, typer.Option("--oracle", help="The classifier to query; `bbsmooth oracle list` says how to name one.")
-]
-Model = Annotated[
-    str | None,
+    str,
     typer.Option(
-        "--model", help="With --oracle local-vit: a timm architecture in its place, the same as --oracle timm:MODEL."
+        "--oracle", metavar="ORACLE", help="The classifier to query; `bbsmooth oracle list` says how to name one."
     ),
 ]
-Data = Annotated[str, typer.Option("--data", help="The images; `bbsmooth data list` says what there is.")]
-Sigma = Annotated[float, typer.Option("--sigma", help="Standard deviation of the noise; white is 1.")]
-Out = Annotated[Path, typer.Option("--out", help="Run directory; everything about the run goes there.")]
+Data = Annotated[
+    str, typer.Option("--data", metavar="DATA", help="The images; `bbsmooth data list` says what there is.")
+]
+Sigma = Annotated[
+    float, typer.Option("--sigma", metavar="NUMBER", help="Standard deviation of the noise, on pixels in 0 to 1.")
+]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="RUN", help="Run directory; everything about the run is kept there.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in --out; what it has already paid for is not paid again.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
 Coordinator = Annotated[
     Path | None,
     typer.Option(
-        "--coordinator", help="Run directory of a `bbsmooth tune`, whose coordinator stands before the oracle."
+        "--coordinator",
+        metavar="RUN",
+        help="Run directory of a `bbsmooth tune`, whose coordinator stands before the oracle.",
     ),
 ]
+
 Noise = Annotated[
-    str, typer.Option("--noise", help="Distribution of the noise: gaussian (L2), laplace or uniform (L1).")
+    str,
+    typer.Option(
+        "--noise",
+        metavar="NAME",
+        help="Distribution of the noise: gaussian (L2), laplace or uniform (L1).",
+        rich_help_panel=SAMPLING,
+    ),
 ]
 Alpha = Annotated[
-    float, typer.Option("--alpha", help="Probability, over the draws, that a statement about an image is wrong.")
+    float,
+    typer.Option(
+        "--alpha",
+        metavar="NUMBER",
+        help="Probability, over the draws, that what is said about an image is wrong.",
+        rich_help_panel=SAMPLING,
+    ),
 ]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        metavar="INTEGER",
+        help="Fixes every random draw; the same seed gives the same results.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+
 Budget = Annotated[
-    int | None, typer.Option("--budget", help="Queries (images sent to the oracle) that may be spent in all.")
+    int | None,
+    typer.Option(
+        "--budget",
+        metavar="QUERIES",
+        help="Most queries (images sent to the oracle) that the run may spend in all.",
+        rich_help_panel=BUDGET,
+    ),
 ]
-Price = Annotated[float | None, typer.Option("--price", help="Price of 1,000 queries.")]
-MaxPrice = Annotated[float | None, typer.Option("--max-price", help="What may be paid in all; needs --price.")]
-Seed = Annotated[int, typer.Option("--seed", help="Names every random draw of the run.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", help="Images in one call of the oracle; changes no result.")]
-Concurrency = Annotated[int, typer.Option("--concurrency", help="Calls under way at once; changes no result.")]
-Device = Annotated[str, typer.Option("--device", help="Of local oracles: auto, cpu, cuda, cuda:N, mps.")]
-Dtype = Annotated[str, typer.Option("--dtype", help="Arithmetic of local oracles: float32, bfloat16, float16.")]
-Resize = Annotated[bool, typer.Option("--resize", help="Scale and crop images to the shape that the oracle takes.")]
-DataRoot = Annotated[Path | None, typer.Option("--data-root", help="Where downloaded data sets lie.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a data set that is not on disk.")]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+Price = Annotated[
+    float | None,
+    typer.Option("--price", metavar="NUMBER", help="Price of 1,000 queries.", rich_help_panel=BUDGET),
+]
+MaxPrice = Annotated[
+    float | None,
+    typer.Option(
+        "--max-price",
+        metavar="NUMBER",
+        help="Most that the run may cost in all; needs --price.",
+        rich_help_panel=BUDGET,
+    ),
+]
+
+Resize = Annotated[
+    bool,
+    typer.Option("--resize", help="Scale and crop images to the shape that the oracle takes.", rich_help_panel=IMAGES),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        metavar="FOLDER",
+        help="Where downloaded data sets lie; without it the environment's BBSMOOTH_DATA, or ~/.cache/bbsmooth/data.",
+        rich_help_panel=IMAGES,
+    ),
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Fetch a data set that is not on disk.", rich_help_panel=IMAGES)
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="With --oracle local-vit: a timm architecture in its place, as --oracle timm:NAME.",
+        rich_help_panel=SPEED,
+    ),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        "--batch-size",
+        metavar="INTEGER",
+        help="Images in one call of the oracle; changes no result.",
+        rich_help_panel=SPEED,
+    ),
+]
+Concurrency = Annotated[
+    int,
+    typer.Option(
+        "--concurrency", metavar="INTEGER", help="Calls under way at once; changes no result.", rich_help_panel=SPEED
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", help="Of local oracles: auto, cpu, cuda, cuda:N or mps.", rich_help_panel=SPEED
+    ),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        help="Arithmetic of local oracles: float32, bfloat16 or float16.",
+        rich_help_panel=SPEED,
+    ),
+]
 
 
 def oracle_name(oracle: str, model: str | None) -> str:
-    """The oracle that `--oracle` and `--model` mean together."""
+    """The oracle that `--oracle` and `--model` mean together.
+
+    Raises:
+        UsageError: both name a model.
+    """
     if model is None:
         return oracle
     if oracle != "local-vit":
-        raise typer.BadParameter("--model goes with --oracle local-vit only; name the model in --oracle itself")
+        raise UsageError(f"--model goes with --oracle local-vit only, not with {oracle!r}; use --oracle timm:{model}")
     return f"timm:{model}"

@@ -6,13 +6,13 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from bbsmooth.cli import options
-from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.guard import guarded, need_command
 
-oracle_app = typer.Typer(help="Classifiers that can be queried.", no_args_is_help=True)
+oracle_app = typer.Typer(
+    help="Classifiers that can be queried: list, check.", invoke_without_command=True, callback=need_command
+)
 
 
 @oracle_app.command("list")
@@ -25,15 +25,13 @@ def list_oracles(as_json: options.Json = False) -> None:
         if as_json:
             print(json.dumps({"oracles": [{"usage": usage, "summary": summary} for usage, summary in rows]}))
             return
-        table = Table(Column("name", overflow="fold"), "what it is", box=None)
         for usage, summary in rows:
-            table.add_row(usage.replace("[", r"\["), summary)
-        Console().print(table)
+            print(f"{usage}\n    {summary}")
 
 
 @oracle_app.command("check")
 def check(
-    oracle: Annotated[str, typer.Argument(help="The oracle, as in --oracle.")],
+    oracle: Annotated[str, typer.Argument(metavar="ORACLE", help="The oracle, as in --oracle.")],
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
     as_json: options.Json = False,
@@ -46,7 +44,6 @@ def check(
         if as_json:
             print(json.dumps(found))
             return
-        table = Table(box=None, show_header=False)
         for key, value in found.items():
-            table.add_row(key.replace("_", " "), str(value))
-        Console().print(table)
+            text = "x".join(map(str, value)) if isinstance(value, list) else value
+            print(f"{key.replace('_', ' '):<14}{'-' if text is None else text}")

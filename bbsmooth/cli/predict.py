@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,26 +13,31 @@ from bbsmooth.cli.guard import guarded
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     oracle: options.Oracle,
     sigma: options.Sigma,
-    out: Annotated[Path | None, typer.Option(help="Run directory, to keep what was answered.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Run directory, to keep what was answered. Without it nothing is kept."),
+    ] = None,
+    resume: options.Resume = False,
     coordinator: options.Coordinator = None,
-    n: Annotated[int, typer.Option("--n", help="Votes for one image.")] = 1000,
+    as_json: options.Json = False,
+    n: Annotated[
+        int, typer.Option("--n", metavar="INTEGER", help="Votes for one image.", rich_help_panel=options.SAMPLING)
+    ] = 1000,
     alpha: options.Alpha = 0.001,
-    budget: options.Budget = None,
     noise: options.Noise = "gaussian",
     seed: options.Seed = 0,
-    resume: options.Resume = False,
+    budget: options.Budget = None,
     price: options.Price = None,
     max_price: options.MaxPrice = None,
+    resize: options.Resize = False,
     model: options.Model = None,
     batch_size: options.BatchSize = 256,
     concurrency: options.Concurrency = 2,
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
-    resize: options.Resize = False,
-    as_json: options.Json = False,
 ) -> None:
     """Print the smoothed class of single images, abstaining where the votes do not prove it. Each costs n queries."""
     with guarded(out, as_json=as_json):
@@ -55,11 +60,14 @@ def predict(
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=coordinator, seed=seed),
             config=PredictConfig(files=tuple(images), num_draws=n, alpha=alpha, resize=resize),
             resume=resume,
+            tell=(lambda entry: None) if as_json else _print,
         )
         if as_json:
             print(json.dumps({"predictions": found}))
-            return
-        for entry in found:
-            leader = max(entry["counts"].values())
-            answer = "abstains" if entry["abstained"] else entry["name"]
-            print(f"{entry['file']}\t{answer}\t{leader} of {n} votes, p = {entry['p_value']:.2g}")
+
+
+def _print(entry: dict[str, Any]) -> None:
+    votes = entry["counts"].values()
+    answer = "abstains" if entry["abstained"] else entry["name"]
+    text = f"{entry['file']}\t{answer}\t{max(votes)} of {sum(votes)} votes, p = {entry['p_value']:.2g}"
+    print(text, flush=True)

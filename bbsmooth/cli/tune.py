@@ -11,6 +11,7 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
 
+_TUNING = "Tuning"
 _METHODS = "What is tuned and how: spsa-gc, spsa, spsa-adam, output-differences, blackvip."
 
 
@@ -18,33 +19,51 @@ def tune(
     oracle: options.Oracle,
     data: options.Data,
     sigma: options.Sigma,
-    budget: Annotated[int, typer.Option(help="Queries that may be spent in all; 0 stops after pre-training.")],
+    budget: Annotated[
+        int,
+        typer.Option(metavar="QUERIES", help="Most queries that the run may spend in all; 0 stops after pre-training."),
+    ],
     out: options.Out,
-    method: Annotated[str, typer.Option(help=_METHODS)] = "spsa-gc",
+    resume: options.Resume = False,
+    as_json: options.Json = False,
+    method: Annotated[str, typer.Option(metavar="NAME", help=_METHODS, rich_help_panel=_TUNING)] = "spsa-gc",
     start: Annotated[
-        Path | None, typer.Option(help="Start from the coordinator of this `tune` run in place of pre-training.")
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Start from the coordinator of this `bbsmooth tune` run in place of pre-training.",
+            rich_help_panel=_TUNING,
+        ),
     ] = None,
-    pretrain_epochs: Annotated[int, typer.Option(help="Epochs of denoising pre-training, without a query.")] = 30,
-    train_images: Annotated[int, typer.Option(help="Use the first so many images of the training split.")] = 10_000,
+    pretrain_epochs: Annotated[
+        int,
+        typer.Option(
+            metavar="INTEGER", help="Epochs of denoising pre-training, without a query.", rich_help_panel=_TUNING
+        ),
+    ] = 40,
     noise: options.Noise = "gaussian",
     seed: options.Seed = 0,
-    resume: options.Resume = False,
     price: options.Price = None,
     max_price: options.MaxPrice = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "float32",
+    train_images: Annotated[
+        int,
+        typer.Option(
+            metavar="IMAGES", help="Use the first so many of the training split.", rich_help_panel=options.IMAGES
+        ),
+    ] = 10_000,
     resize: options.Resize = False,
     data_root: options.DataRoot = None,
     download: options.Download = False,
-    as_json: options.Json = False,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "float32",
 ) -> None:
     """Train a coordinator in front of the oracle, from nothing but its answers, within a budget of queries.
 
     First a small autoencoder learns to denoise the training images, without a query. Then its decoder is tuned by
     zeroth-order optimisation. Held-out noisy images, paid from the same budget, decide which parameters are kept.
     """
-    with guarded(out, as_json=as_json):
+    with guarded(out, as_json=as_json, budget_grows=False):
         from bbsmooth.commands.tune import TuneConfig, tune_coordinator
         from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
         from bbsmooth.reports import run_json, run_text

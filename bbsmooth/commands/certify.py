@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bbsmooth.assemble import (
     bare_oracle,
     describe,
     describe_coordinator,
+    grid_for,
     images_for,
     refuse_small_budget,
     vote_source,
@@ -38,7 +40,7 @@ from bbsmooth.records import (
     write_summary,
 )
 from bbsmooth.runs import RunDirectory, ended
-from oracles import Ledger, OracleSpec, Purpose
+from oracles import OracleSpec, Purpose
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
 
@@ -80,7 +82,7 @@ class CertifyConfig:
         except UsageError:
             raise
         except ValueError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(f"--{error}") from None
 
 
 def certify(
@@ -101,12 +103,12 @@ def certify(
     """
     plan = config.plan(smoothing)
     base = bare_oracle(oracle)
-    dataset = images_for(images, base.spec, data.Split.TEST)
+    seen = Front(smoothing.coordinator, smoothing.sigma).before(base)  # unfit ones are refused before a run is begun
+    grid_for(seen, smoothing)
+    dataset = images_for(images, seen.spec, data.Split.TEST)
     count = min(len(dataset), config.limit or len(dataset))
     data.check(dataset, count)
     labels = None if dataset.classes is None else match_labels(dataset.classes, base.spec.classes)
-    front = Front(smoothing.coordinator, smoothing.sigma)
-    front.before(base)  # refuse an unfit coordinator before a directory is made
     refuse_small_budget(oracle, plan.queries, "n0 + n")
     run = RunDirectory.open(
         out,
@@ -117,15 +119,20 @@ def certify(
         changeable=SPEED | GROWING,
     )
     with ended(run, ENDINGS), account(run, oracle) as kept:
-        source = vote_source(base, front, smoothing, kept, PURPOSES)
+        source = vote_source(base, Front(smoothing.coordinator, smoothing.sigma), smoothing, kept, PURPOSES)
         file = CertificateFile(out)
+        count = max(count, len(file.records))
         session = _Session(dataset, count, labels, file, config, out, time.monotonic())
         try:
             with meter("certify", (count - len(file.records)) * plan.queries, "queries") as bar:
-                session.run(plan, source, base.spec, oracle, kept.ledger, bar)
+                session.run(plan, source, base.spec, oracle, kept.affordable, bar)
+        except BaseException:
+            with suppress(OSError):  # on a full disk; what ended the run says more
+                session.summarize()
+            raise
         finally:
             file.close()
-            session.summarize()
+        session.summarize()
         return session.summary
 
 
@@ -148,7 +155,7 @@ class _Session:
         source: VoteSource,
         spec: OracleSpec,
         oracle: OracleConfig,
-        ledger: Ledger,
+        affordable: int | None,
         bar: Meter,
     ) -> None:
         """Certify what is not certified yet."""
@@ -158,7 +165,7 @@ class _Session:
             source,
             batch_size=oracle.batch_size,
             concurrency=oracle.concurrency,
-            affordable=ledger.remaining,
+            affordable=affordable,
             progress=lambda purpose, queries: bar.advance(queries),
         )
         for index, case, seconds in verdicts:

@@ -9,6 +9,7 @@ import torch
 
 from bbsmooth.assemble import bare_oracle
 from bbsmooth.config import OracleConfig
+from oracles import OracleError, OracleUnavailable
 
 ANY_SHAPE = (3, 224, 224)
 """Shape of the image sent to an oracle that takes any."""
@@ -29,7 +30,15 @@ def check(oracle: str, *, device: str, dtype: str) -> dict[str, Any]:
     opened = bare_oracle(config)
     shape = opened.spec.image_shape or ANY_SHAPE
     start = time.perf_counter()
-    answers = opened.query(torch.full((1, *shape), 127, dtype=torch.uint8))
+    try:
+        answers = opened.query(torch.full((1, *shape), 127, dtype=torch.uint8))
+    except OracleError as error:
+        if opened.spec.image_shape is not None:
+            raise
+        raise OracleUnavailable(
+            f"{error}; it was shown one image of shape {shape}: "
+            "if it takes another one, add that to its name, as in ?image_shape=1x28x28"
+        ) from error
     seconds = time.perf_counter() - start
     spec = opened.spec  # read after the answer: an open set has learnt from it
     return {

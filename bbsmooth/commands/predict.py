@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from bbsmooth.assemble import (
     bare_oracle,
     describe,
     describe_coordinator,
+    grid_for,
     refuse_small_budget,
     vote_source,
 )
@@ -22,11 +24,9 @@ from bbsmooth.commands.endings import ENDINGS
 from bbsmooth.config import GROWING, SPEED, OracleConfig, SmoothingConfig, settings
 from bbsmooth.errors import UsageError
 from bbsmooth.progress import meter
-from bbsmooth.records import Record, public_label
+from bbsmooth.records import PREDICTIONS, Record, public_label
 from bbsmooth.runs import RunDirectory, ended, write_json
 from oracles import Purpose
-
-PREDICTIONS = "predictions.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +51,17 @@ class PredictConfig:
         try:
             return PredictPlan(num_draws=self.num_draws, alpha=self.alpha)
         except ValueError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(f"--{error}") from None
 
 
 def predict(
-    out: Path | None, *, oracle: OracleConfig, smoothing: SmoothingConfig, config: PredictConfig, resume: bool
+    out: Path | None,
+    *,
+    oracle: OracleConfig,
+    smoothing: SmoothingConfig,
+    config: PredictConfig,
+    resume: bool,
+    tell: Callable[[Record], None] = lambda entry: None,
 ) -> list[Record]:
     """Predict, and return for each file its class or None for an abstention, the votes, and the p-value.
 
@@ -65,6 +71,7 @@ def predict(
         smoothing: the noise.
         config: what to ask.
         resume: go on with the run in `out`.
+        tell: called with each prediction as soon as it is known.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -73,10 +80,11 @@ def predict(
     """
     plan = config.plan
     base = bare_oracle(oracle)
-    images = data.load_files(config.files, image_shape=base.spec.image_shape, resize=config.resize)
-    data.check(images)
     front = Front(smoothing.coordinator, smoothing.sigma)
-    front.before(base)
+    seen = front.before(base)  # what does not fit is refused before a run is begun
+    grid_for(seen, smoothing)
+    images = data.load_files(config.files, image_shape=seen.spec.image_shape, resize=config.resize)
+    data.check(images)
     refuse_small_budget(oracle, plan.num_draws, "n")
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-")))
@@ -100,7 +108,7 @@ def predict(
             source,
             batch_size=oracle.batch_size,
             concurrency=oracle.concurrency,
-            affordable=kept.ledger.remaining,
+            affordable=kept.affordable,
             progress=lambda purpose, queries: bar.advance(queries),
         ):
             found, classes = case.prediction(), base.spec.classes
@@ -116,4 +124,5 @@ def predict(
                 }
             )
             write_json(folder / PREDICTIONS, predictions)
+            tell(predictions[-1])
     return predictions

@@ -21,6 +21,7 @@ from bbsmooth.assemble import (
     charged,
     describe,
     describe_coordinator,
+    grid_for,
     images_for,
     load_coordinator,
 )
@@ -33,7 +34,7 @@ from bbsmooth.noise import Grid
 from bbsmooth.progress import meter
 from bbsmooth.records import Record, write_summary
 from bbsmooth.runs import RunDirectory, ended, write_bytes, write_json
-from bbsmooth.tuning import Event, TuneResult, tune
+from bbsmooth.tuning import Event, Schedule, TuneResult, tune
 from bbsmooth.tuning.methods import METHODS, Method
 from oracles import BudgetExhausted, Classes, Purpose, RecordingOracle
 
@@ -92,7 +93,9 @@ def tune_coordinator(
     queries = oracle.limits.limit
     if queries is None:
         raise UsageError("tuning needs a budget: give --budget, the queries that may be spent; 0 only pre-trains")
-    start = None if smoothing.coordinator is None else load_coordinator(smoothing.coordinator, smoothing.sigma)
+    _refuse_unfit(method, len(pixels), queries)
+    grid_for(base, smoothing)
+    start = None if smoothing.coordinator is None else _start_from(smoothing, method, dataset.image_shape)
     run = RunDirectory.open(
         out,
         command="tune",
@@ -126,7 +129,7 @@ def _training_images(dataset: data.ImageSet, classes: Classes, most: int) -> tup
 
 def _start(
     out: Path,
-    start: tuple[Autoencoder, Tensor] | None,
+    start: Autoencoder | None,
     pixels: Tensor,
     method: Method,
     config: TuneConfig,
@@ -134,8 +137,7 @@ def _start(
 ) -> tuple[Autoencoder, Tensor, Record]:
     """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent."""
     if start is not None:
-        coordinator = _rebased(*start, method)
-        return coordinator, coordinator.initial_parameters(), {"epochs": 0, "seconds": 0.0}
+        return start, start.initial_parameters(), {"epochs": 0, "seconds": 0.0}
     if (out / PRETRAINED).exists():
         return *load(out / PRETRAINED), json.loads((out / PRETRAINING).read_text())
     began, losses = time.monotonic(), [0.0]
@@ -164,8 +166,23 @@ def _start(
     return coordinator, coordinator.initial_parameters(), took
 
 
-def _rebased(coordinator: Autoencoder, parameters: Tensor, method: Method) -> Autoencoder:
-    """The coordinator with its parameters taken into the weights, so that the method's own start from there at zero."""
+def _refuse_unfit(method: Method, num_images: int, queries: int) -> None:
+    """Refuse, before a run is begun, too few images or queries to tune anything."""
+    if num_images < 2:
+        raise UsageError(f"tuning needs at least 2 images, got {num_images}")
+    if queries:
+        try:
+            Schedule.within(queries, method.plan, num_images=num_images - method.plan.num_heldout(num_images))
+        except ValueError as error:
+            raise UsageError(f"--budget: {str(error).partition(';')[0]}; raise it") from None
+
+
+def _start_from(smoothing: SmoothingConfig, method: Method, image_shape: tuple[int, int, int]) -> Autoencoder:
+    """The coordinator to start from, its parameters taken into the weights: the method's own start there at zero."""
+    assert smoothing.coordinator is not None
+    coordinator, parameters = load_coordinator(smoothing.coordinator, smoothing.sigma)
+    if coordinator.image_shape != image_shape:
+        raise UsageError(f"--start has a coordinator for images {coordinator.image_shape}, these are {image_shape}")
     if coordinator.form != method.form:
         raise UsageError(
             "--start has a coordinator of another form than --method tunes; start from one of the same form"

@@ -49,6 +49,10 @@ class TunePlan:
         if not (0 < self.heldout_share < 1 and 0 < self.judging_share < 1):
             raise ValueError(f"shares of images and queries must lie between 0 and 1, got {self}")
 
+    def num_heldout(self, num_images: int) -> int:
+        """How many of `num_images` images are kept for judging: at least one, and not all."""
+        return min(max(1, round(self.heldout_share * num_images)), num_images - 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:

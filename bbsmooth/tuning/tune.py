@@ -118,7 +118,7 @@ def _split(
 ) -> tuple[NoisyImages, NoisyImages]:
     """Images to compute steps from, and held-out ones; which ones depends on the seed only."""
     order = torch.randperm(len(images), generator=fork(seed, "tune", "split"))
-    num_heldout = min(max(1, round(plan.heldout_share * len(images))), len(images) - 1)
+    num_heldout = plan.num_heldout(len(images))
 
     def part(chosen: Tensor, purpose: str) -> NoisyImages:
         return NoisyImages(

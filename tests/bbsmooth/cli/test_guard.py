@@ -1,0 +1,88 @@
+"""Every failure as one line, in one place."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import typer
+
+from bbsmooth.cli.guard import guarded
+from bbsmooth.data import DataError
+from bbsmooth.errors import UsageError
+from bbsmooth.runs import RunDirectory
+from oracles import AnswerError, BudgetExhausted, OracleUnavailable, ShapeError, StorageError
+
+SPENT = BudgetExhausted(requested=5, remaining=2, purpose="estimate")
+
+
+def ended(error: BaseException, out: Path | None = None, **named: bool) -> int:
+    with pytest.raises(typer.Exit) as left, guarded(out, **named):
+        raise error
+    return left.value.exit_code
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (UsageError("no"), 2, "error: no"),
+        (DataError("no"), 2, "error: no"),
+        (ShapeError("no"), 2, "error: no"),
+        (SPENT, 3, "stopped by the budget: 5 more queries to estimate do not fit, 2 are left"),
+        (OracleUnavailable("no\n answer"), 4, "stopped by the oracle: no answer"),
+        (AnswerError("no"), 4, "stopped by the oracle: no"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (StorageError("no room"), 1, "failed: no room"),
+        (OSError(28, "No space left on device", "file"), 1, "failed: [Errno 28] No space left on device: 'file'"),
+        (ZeroDivisionError("by\nzero"), 1, "failed: ZeroDivisionError: by zero; BBSMOOTH_DEBUG=1 shows where"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_each_kind_of_error_has_its_status_and_line(
+    error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(error) == status
+    assert capsys.readouterr() == ("", line + "\n")
+    assert ended(error, as_json=True) == status
+    assert json.loads(capsys.readouterr().out) == {"error": line, "exit_status": status}
+
+
+def test_a_run_that_was_begun_can_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunDirectory.open(tmp_path, command="test", settings={}, context={}, resume=False).close()
+    saved = f"; everything so far is saved in {tmp_path}, and the same command with"
+    for error in (OracleUnavailable("no"), KeyboardInterrupt(), ValueError("no"), OSError("no")):
+        ended(error, tmp_path)
+        assert capsys.readouterr().err.endswith(f"{saved} --resume goes on from there\n")
+    ended(SPENT, tmp_path)
+    assert f"{saved} a larger --budget (or --max-price) and --resume goes on" in capsys.readouterr().err
+    ended(SPENT, tmp_path, budget_grows=False)
+    assert capsys.readouterr().err.endswith(f"; the best so far is saved in {tmp_path}\n")
+    ended(UsageError("no"), tmp_path)
+    assert capsys.readouterr().err == "error: no\n"
+
+
+def test_nothing_is_promised_where_nothing_was_begun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ended(KeyboardInterrupt(), tmp_path)
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_who_wants_to_know_sees_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BBSMOOTH_DEBUG", "1")
+    assert ended(ZeroDivisionError("here"), as_json=True) == 1
+    shown = capsys.readouterr()
+    assert "Traceback" in shown.err
+    assert json.loads(shown.out)["exit_status"] == 1
+
+
+def test_sigterm_is_an_interrupt_inside_only() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit) as left, guarded():
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.sigtimedwait([], 5)
+    assert left.value.exit_code == 130
+    assert signal.getsignal(signal.SIGTERM) is before

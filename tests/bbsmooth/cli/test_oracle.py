@@ -1,0 +1,65 @@
+"""`bbsmooth oracle list` and `check`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.bbsmooth.cli.world import World, bbsmooth
+
+
+def test_every_way_of_naming_an_oracle_is_listed() -> None:
+    done = bbsmooth("oracle", "list")
+    assert done.status == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "local-vit"
+    assert "timm:MODEL[?checkpoint=PATH&num_classes=K]" in lines
+    listed = json.loads(bbsmooth("oracle", "list", "--json").out)["oracles"]
+    assert [entry["usage"] for entry in listed] == lines[::2]
+
+
+def test_a_check_says_what_the_oracle_is(world: World) -> None:
+    done = bbsmooth("oracle", "check", world.oracle("counted", "num_classes=2&image_shape=1x8x8"))
+    assert done.status == 0
+    found = dict(line.split(maxsplit=1) for line in done.out.splitlines() if not line.startswith("image"))
+    assert found["classes"] == "2"
+    assert len(found["fingerprint"]) == 64
+    assert "image shape   1x8x8" in done.out
+    assert world.asked.total() == 1
+
+
+def test_a_check_in_json(world: World) -> None:
+    found = json.loads(bbsmooth("oracle", "check", world.oracle("counted", "x=1").partition("?")[0], "--json").out)
+    assert (found["classes"], found["image_shape"], found["queries"], found["label"]) == ("open", "any", 1, "0")
+
+
+def test_an_oracle_of_unknown_shape_may_dislike_the_one_it_is_shown(world: World) -> None:
+    file = world.folder / "picky.py"
+    file.write_text("def f(images):\n    return images.reshape(-1, 64)[:, :2]\n")
+    done = bbsmooth("oracle", "check", f"module:{file}:f")
+    assert done.status == 4
+    assert "it was shown one image of shape (3, 224, 224)" in done.line
+    assert "as in ?image_shape=1x28x28" in done.line
+    assert bbsmooth("oracle", "check", f"module:{file}:f?image_shape=1x8x8").status == 0
+
+
+@pytest.mark.parametrize("function", ["nan", "nothing", "wide"])
+def test_garbage_is_no_answer(world: World, function: str) -> None:
+    done = bbsmooth("oracle", "check", world.oracle(function), "--json")
+    assert done.status == 4
+    assert json.loads(done.out) == {"error": done.line, "exit_status": 4}
+
+
+def test_what_cannot_be_opened_is_said(world: World) -> None:
+    for name, expected in {
+        "local-vitt": "did you mean local-vit?",
+        str(world.folder / "oracle.py:bright"): "did you mean module:",
+        "module:": "a module oracle is named module:PATH.py:function",
+        world.oracle("dim"): "has no function 'dim'; it has bright",
+        world.oracle("bright", "colour=red"): "does not know the option 'colour'",
+        world.oracle("bright", "num_classes"): "the options of an oracle look like ?a=1&b=2",
+    }.items():
+        done = bbsmooth("oracle", "check", name)
+        assert done.status == 2
+        assert expected in done.line

@@ -1,0 +1,103 @@
+"""`bbsmooth tune`: what it leaves, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, picture
+
+
+def tune(world: World, *arguments: object) -> Outcome:
+    return bbsmooth(
+        *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25),
+        *("--budget", 0, "--pretrain-epochs", 1, "--out", world.run, *arguments),
+    )
+
+
+def test_pre_training_alone_costs_nothing(world: World) -> None:
+    done = tune(world)
+    assert done.status == 0
+    assert "denoising pre-training only, 1 epoch: no query" in done.out
+    assert (world.run / "coordinator.safetensors").is_file()
+    assert world.asked.total() == 0
+    assert bbsmooth("report", world.run).out == done.out
+
+
+def test_tuning_stays_within_its_budget_and_resumes_for_free(world: World) -> None:
+    done = tune(world, "--budget", 300, "--json")
+    found = json.loads(done.out)
+    assert done.status == 0
+    assert found["summary"]["steps"] >= 1
+    assert world.asked.total() == found["ledger"]["spent"]["tune"] <= 300
+    before = (world.run / "coordinator.safetensors").read_bytes()
+    spent = world.asked.total()
+    assert tune(world, "--budget", 300, "--resume").status == 0
+    assert (world.run / "coordinator.safetensors").read_bytes() == before
+    assert world.asked.total() == spent
+
+
+def test_a_coordinator_can_be_where_the_next_one_starts(world: World) -> None:
+    tune(world)
+    out = world.folder / "next"
+    assert tune(world, "--start", world.run, "--out", out).status == 0
+    wrong = tune(world, "--start", world.run, "--out", world.folder / "last", "--sigma", 0.5)
+    assert "was made for sigma 0.25, not 0.5" in wrong.line
+    wrong = tune(
+        world, "--start", world.run, "--out", world.folder / "last", "--data", "mnist5k", "--oracle", "local-vit"
+    )
+    assert "--start has a coordinator for images (1, 8, 8), these are (1, 28, 28)" in wrong.line
+    assert not (world.folder / "last").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--method", "magic"], "--method must be one of "),
+        (["--pretrain-epochs", "0"], "--pretrain-epochs and --train-images must be at least 1"),
+        (["--train-images", "1"], "tuning needs at least 2 images, got 1"),
+        (["--budget", "5"], "--budget: tuning needs at least"),
+        (["--budget", "-1"], "--budget must be a number of at least 0, got -1"),
+        (["--sigma", "0"], "--sigma must be a positive number, got 0.0"),
+        (["--sigma", "100"], "--sigma must be below"),
+        (["--data", "digits"], "the data's 10 classes do not match the oracle's 2"),
+        (["--start", "nowhere"], "nowhere holds no coordinator.safetensors"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_work_is_refused_in_one_line(world: World, arguments: list[str], expected: str) -> None:
+    done = tune(world, *arguments)
+    assert done.status == 2
+    assert expected in done.line
+    assert world.asked.total() == 0
+    assert not world.run.exists()
+
+
+def test_images_without_labels_are_refused(world: World) -> None:
+    picture(world.folder / "photos" / "a.png")
+    done = tune(world, "--data", f"folder:{world.folder / 'photos'}")
+    assert done.status == 2
+    assert "has no labels, and tuning needs them" in done.line
+
+
+def test_an_oracle_that_breaks_stops_the_run_and_loses_nothing(world: World) -> None:
+    (world.folder / "broken").touch()
+    budget = ["--budget", 300, "--oracle", world.oracle("fragile")]
+    stopped = tune(world, *budget)
+    assert stopped.status == 4
+    assert "raised RuntimeError: out of memory" in stopped.line
+    (world.folder / "broken").unlink()
+    again = tune(world, *budget, "--resume")
+    assert again.status in (0, 3)  # the batch in flight stays charged, so that the last step may not fit
+    assert len(world.asked) == world.asked.total() <= 300
+    assert (world.run / "coordinator.safetensors").is_file()
+    if again.status == 3:
+        assert again.line.endswith(f"the best so far is saved in {world.run}")
+
+
+def test_a_budget_is_part_of_the_plan(world: World) -> None:
+    tune(world)
+    done = tune(world, "--budget", 300, "--resume")
+    assert done.status == 2
+    assert "was begun with --budget 0, not 300" in done.line
