@@ -88,6 +88,6 @@ class Case(Protocol):
         """The next draws to ask about, at most `most`."""
         ...
 
-    def tell(self, purpose: Purpose, labels: Tensor) -> None:
-        """Count answers to draws that were taken."""
+    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
+        """Count answers to draws that were taken, in whatever order they come."""
         ...

@@ -144,7 +144,7 @@ class CohenCase:
         """The next draws to ask about, at most `most`."""
         return self._tallies[purpose].take(most)
 
-    def tell(self, purpose: Purpose, labels: Tensor) -> None:
+    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
         """Count answers to draws that were taken."""
         self._tallies[purpose].tell(labels)
 

@@ -83,7 +83,7 @@ def work(
                 for done in wait(under_way, return_when=FIRST_COMPLETED).done:
                     purpose, parts = under_way.pop(done)
                     for (case, draws), labels in zip(parts, done.result(), strict=True):
-                        case.tell(purpose, labels)
+                        case.tell(purpose, draws, labels)
                         progress(purpose, draws.count)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # what is under way is still answered and recorded
@@ -103,6 +103,7 @@ class _Board(Generic[C]):
         self._affordable = None if affordable is None else max(0, affordable)
         self._entries: deque[Entry[C]] = deque()  # in the order of the images
         self._cases: dict[bytes, C] = {}  # by image
+        self._held: tuple[int, bytes, C] | None = None  # cannot be paid for unless others need less than they might
         self.refused: BudgetExhausted | None = None
 
     def next_batch(self, size: int, *, waiting: bool) -> tuple[Purpose, list[tuple[C, Draws]]] | None:
@@ -136,24 +137,34 @@ class _Board(Generic[C]):
             while size and case.backlog(purpose):
                 parts.append((case, case.take(purpose, size)))
                 size -= parts[-1][1].count
+        if self._affordable is not None:
+            self._affordable -= sum(draws.count for _, draws in parts)
         return parts
 
     def _open(self) -> bool:
         """Open the next image; False where there is none, or where it cannot be paid for."""
-        if self.refused is not None or (following := next(self._waiting, None)) is None:
+        if self.refused is not None or (following := self._held or self._next()) is None:
             return False
-        index, image = following
-        digest = image_digest(image)
-        case = self._cases.get(digest)
-        if case is None:
-            case = self._open_case(image)
-            if self._affordable is not None:
-                if case.cost > self._affordable:
+        index, digest, case = following
+        self._held = None
+        if digest not in self._cases and self._affordable is not None:
+            promised = sum(other.cost for other in self._cases.values())
+            if case.cost > self._affordable - promised:
+                if promised:
+                    self._held = following
+                else:
                     self.refused = BudgetExhausted(
                         requested=case.cost, remaining=self._affordable, purpose=f"finish image {index}"
                     )
-                    return False
-                self._affordable -= case.cost
-            self._cases[digest] = case
+                return False
+        case = self._cases.setdefault(digest, case)
         self._entries.append(Entry(index, case))
         return True
+
+    def _next(self) -> tuple[int, bytes, C] | None:
+        """The next image: its index, digest and case."""
+        if (following := next(self._waiting, None)) is None:
+            return None
+        index, image = following
+        digest = image_digest(image)
+        return index, digest, self._cases.get(digest) or self._open_case(image)

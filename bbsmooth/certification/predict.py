@@ -100,7 +100,7 @@ class PredictCase:
         """The next draws to ask about, at most `most`."""
         return self._tally.take(most)
 
-    def tell(self, purpose: Purpose, labels: Tensor) -> None:
+    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
         """Count answers to draws that were taken."""
         self._tally.tell(labels)
 
