@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from bbsmooth.certification.sequences import OneSidedTest, certifying, refuting
 
-
-_PART = 4  # of the expected votes
-_TRUST = 12  # one vote may be asked for ahead for so many known
+_PART = 3  # so many rounds of questions are expected to lead to the decision
+_TRUST = 8  # one vote may be asked for ahead for so many known
 
 
 class State(StrEnum):

@@ -23,6 +23,7 @@ from oracles import Classes, Purpose
 FIRST_SHARE = 0.75
 """Of alpha, for the first look; the rest is for the look at the cap."""
 
+_AIM = 0.8  # of the tolerance, so that most images need no second look
 _SINGLE = 0.8  # of the cap: a first look beyond it saves less than its share of alpha costs
 
 
@@ -33,7 +34,7 @@ class GrowingPlan:
     The bound is looked at once or twice, after numbers of draws fixed by the selection votes, which come from a stream
     of their own: given them the estimation votes are as before, and Clopper & Pearson's bound holds at each look. The
     levels add up to `alpha`. A confidence sequence, valid at all times at once, is so much wider than the bound for a
-    fixed number that even at the cap it would not come within 2 % of it (see `experiments/sequential`).
+    fixed number that it would be about 2 % behind even at the cap (see `experiments/sequential`).
 
     Args:
         noise: the smoothing distribution.
@@ -82,17 +83,17 @@ class GrowingPlan:
             return ((self.max_estimation, self.alpha),)
         return ((first, FIRST_SHARE * self.alpha), (self.max_estimation, (1 - FIRST_SHARE) * self.alpha))
 
-    def good_enough(self, radius: float, rate: float) -> bool:
-        """Whether `radius` is as large as worthwhile for an image whose class has the given rate."""
+    def good_enough(self, radius: float, rate: float, *, share: float = 1.0) -> bool:
+        """Whether `radius` is within a `share` of the tolerance for an image whose class has the given rate."""
         expected = self._expected(rate, self.max_estimation, self.alpha)
-        return radius >= expected - self.tolerance * max(expected, self.noise.sigma)
+        return radius >= expected - share * self.tolerance * max(expected, self.noise.sigma)
 
     def _enough(self, rate: float) -> int:
-        """The fewest draws whose bound is expected to be good enough at the first look's level."""
+        """The fewest draws whose bound is expected to be good enough at the first look, with something to spare."""
         low, high = 1, self.max_estimation
         while low < high:
             middle = (low + high) // 2
-            if self.good_enough(self._expected(rate, middle, FIRST_SHARE * self.alpha), rate):
+            if self.good_enough(self._expected(rate, middle, FIRST_SHARE * self.alpha), rate, share=_AIM):
                 high = middle
             else:
                 low = middle + 1

@@ -39,6 +39,10 @@ class BetaBinomial:
         """Names the test."""
         return f"beta-binomial({self.a},{self.b})"
 
+    def mirrored(self) -> BetaBinomial:
+        """See `OneSidedTest`."""
+        return BetaBinomial(self.b, self.a)
+
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
         """See `OneSidedTest`."""
         return mixture_boundary(self, p_null, math.log(1 / alpha), cap)

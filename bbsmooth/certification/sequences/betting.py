@@ -30,6 +30,10 @@ class Betting:
         """Names the test."""
         return "betting"
 
+    def mirrored(self) -> Betting:
+        """See `OneSidedTest`."""
+        return self
+
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
         """See `OneSidedTest`."""
         return mixture_boundary(_MIXTURE, p_null, _threshold(p_null, alpha), cap)

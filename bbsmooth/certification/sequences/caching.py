@@ -35,8 +35,8 @@ def certifying(test: OneSidedTest, p_null: float, *, alpha: float, cap: int) -> 
 def refuting(test: OneSidedTest, p_null: float, *, beta: float, cap: int) -> Boundary:
     """The most successes (cap + 1,) at which p >= `p_null` is rejected at level `beta`; -1 is never.
 
-    The mirror image of `certifying`: failures have rate 1 - p.
+    The mirror image of `certifying`: p >= `p_null` says that the rate of failures is at most 1 - p_null.
     """
-    boundary = np.arange(cap + 1) - certifying(test, 1 - p_null, alpha=beta, cap=cap)
+    boundary = np.arange(cap + 1) - certifying(test.mirrored(), 1 - p_null, alpha=beta, cap=cap)
     boundary.flags.writeable = False
     return boundary

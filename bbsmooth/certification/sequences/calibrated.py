@@ -37,6 +37,10 @@ class Calibrated:
         """Names the test."""
         return f"calibrated-{self.wealth.name}"
 
+    def mirrored(self) -> Calibrated:
+        """See `OneSidedTest`."""
+        return Calibrated(self.wealth.mirrored())
+
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
         """See `OneSidedTest`. The error is at most `alpha` in floating-point arithmetic too, rounded up.
 

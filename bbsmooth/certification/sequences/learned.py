@@ -74,6 +74,10 @@ class LearnedPrior:
         """Names the test; the weights are not part of it."""
         return f"learned-prior({self.hedge})"
 
+    def mirrored(self) -> LearnedPrior:
+        """See `OneSidedTest`."""
+        return LearnedPrior(self.weights[::-1], self.hedge)
+
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
         """See `OneSidedTest`. Looks after every draw up to 500, then after every 500th part more."""
         boundary = never(cap)

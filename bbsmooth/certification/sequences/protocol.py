@@ -28,6 +28,10 @@ class OneSidedTest(Protocol):
         """Tests are values: equal ones share their boundaries."""
         ...
 
+    def mirrored(self) -> OneSidedTest:
+        """The same test of the rate of failures: what it assumes of successes, for failures."""
+        ...
+
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
         """The fewest successes (cap + 1,) at which p <= `p_null` is rejected after t = 0 ... `cap` draws.
 
@@ -55,6 +59,10 @@ class Wealth(Protocol):
     @property
     def name(self) -> str:
         """Names the gambler."""
+        ...
+
+    def mirrored(self) -> Wealth:
+        """The same gambler, betting on failures."""
         ...
 
     def log_wealth(self, successes: NDArray[np.int64], trials: NDArray[np.int64], p_null: float) -> Floats:

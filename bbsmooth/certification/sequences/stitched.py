@@ -26,6 +26,10 @@ class Stitched:
         """Names the test."""
         return "stitched"
 
+    def mirrored(self) -> Stitched:
+        """See `OneSidedTest`."""
+        return self
+
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
         """See `OneSidedTest`."""
         trials = np.arange(1, cap + 1)

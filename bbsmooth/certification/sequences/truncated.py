@@ -35,6 +35,10 @@ class TruncatedBetaBinomial:
         """Names the test."""
         return f"truncated-beta-binomial({self.a},{self.b})"
 
+    def mirrored(self) -> TruncatedBetaBinomial:
+        """See `OneSidedTest`."""
+        return TruncatedBetaBinomial(self.b, self.a)
+
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
         """See `OneSidedTest`."""
         return first_successes(

@@ -91,16 +91,19 @@ def test_the_margin_of_the_noise_makes_both_sides_harder() -> None:
     assert (drawn.upper > ideal.upper).any(1).all()
 
 
-def test_no_more_votes_are_asked_for_than_surely_needed_or_half_of_those_expected() -> None:
-    rules, generator = bounds(), np.random.default_rng(9)
-    asked = used = 0
-    for p in (0.3, 0.95, 1.0):
-        for _ in range(30):
-            hits, watch, known = generator.random(400) < p, Watch(rules), 0
+def test_few_votes_are_asked_for_beyond_the_decision() -> None:
+    rules, generator = bounds(cap=3_000, alpha=0.001, test=Calibrated()), np.random.default_rng(9)
+    for p in (0.3, 0.65, 0.93, 1.0):
+        asked = used = rounds = 0
+        for _ in range(20):
+            hits, watch, known = generator.random(3_000) < p, Watch(rules), 0
+            votes = int(generator.binomial(100, p))
             while not watch.finished:
-                ahead = watch.ahead(max(0.01, min(0.99, p)))
+                ahead = watch.ahead(votes, 100)
                 assert ahead >= 1
-                known = watch.draws + ahead
+                known, rounds = watch.draws + ahead, rounds + 1
                 watch.see(hits[watch.draws : known])
+            assert watch.ahead(votes, 100) == 0
             asked, used = asked + known, used + watch.draws
-    assert used <= asked < 1.01 * used
+        assert used <= asked < 1.1 * used
+        assert rounds / 20 < 50
