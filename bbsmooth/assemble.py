@@ -219,10 +219,15 @@ def vote_source(
 
 
 def describe_coordinator(path: Path | None) -> dict[str, Any]:
-    """What a manifest says of the coordinator in the directory of a `tune` run."""
+    """What a manifest says of the coordinator in the directory of a `tune` run: what it is, not the bytes of its file.
+
+    The same coordinator may be written in other bytes, since safetensors keeps its metadata in no fixed order.
+    """
     if path is None:
         return {"coordinator": None}
-    return {"coordinator": {"sha256": hashlib.sha256((path / COORDINATOR).read_bytes()).hexdigest()}}
+    coordinator, parameters = load(path / COORDINATOR)
+    digest = hashlib.sha256(bytes.fromhex(coordinator.fingerprint) + parameters.contiguous().numpy().tobytes())
+    return {"coordinator": {"fingerprint": digest.hexdigest()}}
 
 
 def refuse_small_budget(config: OracleConfig, queries: int, which: str) -> None:

@@ -60,9 +60,10 @@ class Stream:
         """
         bits = np.random.Philox(key=self._key)
         generator = np.random.Generator(bits)
-        state = bits.state
+        state = bits.state  # a copy, as it is before the first draw
+        counter = state["state"]["counter"]
         for draw in range(first, first + count):
-            state["state"]["counter"] = np.array([0, 0, draw, 0], dtype=np.uint64)
+            counter[2] = draw
             bits.state = state
             yield generator
 

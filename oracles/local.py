@@ -137,7 +137,7 @@ class LocalOracle:
         pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float().clamp(0, 1)
         if count < self._pass_size:
             pixels = torch.cat([pixels, pixels.new_zeros(self._pass_size - count, *pixels.shape[1:])])
-        inputs = ((pixels - self._mean) / self._std).to(self._dtype)
+        inputs = pixels.sub_(self._mean).div_(self._std).to(self._dtype)  # pixels are a copy since the clamp
         outputs = self._module(inputs)
         if not isinstance(outputs, Tensor) or outputs.shape[:1] != inputs.shape[:1]:
             raise AnswerError(f"{self._spec.name} should answer with one row of scores an image")

@@ -6,9 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from bbsmooth.certification.case import Case
@@ -69,7 +71,7 @@ def work(
         OracleError: from the oracle or the record, after the batches under way were recorded.
     """
     board = _Board(images, open_case, affordable)
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="oracle") as pool:
+    with _divided_threads(concurrency), ThreadPoolExecutor(concurrency, thread_name_prefix="oracle") as pool:
         under_way: dict[Future[list[Tensor]], tuple[Purpose, list[tuple[C, Draws]]]] = {}
         try:
             while True:
@@ -90,6 +92,17 @@ def work(
             raise
     if board.refused is not None:
         raise board.refused
+
+
+@contextmanager
+def _divided_threads(concurrency: int) -> Iterator[None]:
+    """Divide torch's threads among concurrent calls, so that these do not wait for each other's processors."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // concurrency))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Board(Generic[C]):

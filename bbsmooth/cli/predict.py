@@ -13,7 +13,7 @@ from bbsmooth.cli.guard import guarded
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     oracle: options.Oracle,
     sigma: options.Sigma,
     out: Annotated[

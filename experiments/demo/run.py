@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import shlex
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,7 +89,9 @@ def command(words: str, out: Path) -> None:
     line = f"{words} --price {PRICE:g} --out {out}{resume}"
     print(f"$ bbsmooth {line}", flush=True)
     with contextlib.redirect_stdout(io.StringIO()):
-        app(shlex.split(line), standalone_mode=False)
+        status = app(shlex.split(line), standalone_mode=False)
+    if status:
+        sys.exit(status)
 
 
 def table(steps: list[Step]) -> Table:

@@ -295,9 +295,10 @@ def test_a_directory_of_something_else_is_left_alone(world: World) -> None:
     (world.run / "thesis.tex").write_text("precious")
     assert "is not empty and holds no run" in world.certify().line
     assert (world.run / "thesis.tex").read_text() == "precious"
-    assert f"cannot write to the run directory {world.folder / 'oracle.py'}" in world.certify(
-        out=world.folder / "oracle.py"
-    ).line
+    assert (
+        f"cannot write to the run directory {world.folder / 'oracle.py'}"
+        in world.certify(out=world.folder / "oracle.py").line
+    )
 
 
 def test_a_run_of_another_command_is_left_alone(world: World) -> None:
@@ -410,8 +411,7 @@ def test_an_interrupted_run_goes_on(world: World, number: signal.Signals) -> Non
     assert stopped.status == 130
     assert stopped.out == ""
     assert stopped.line == (
-        f"interrupted; everything so far is saved in {world.run}, "
-        "and the same command with --resume goes on from there"
+        f"interrupted; everything so far is saved in {world.run}, and the same command with --resume goes on from there"
     )
     assert world.status() == "interrupted"
     assert world.asked.total() < ALL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -82,7 +81,6 @@ def test_who_wants_to_know_sees_the_traceback(
 def test_sigterm_is_an_interrupt_inside_only() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(typer.Exit) as left, guarded():
-        os.kill(os.getpid(), signal.SIGTERM)
-        signal.sigtimedwait([], 5)
+        signal.raise_signal(signal.SIGTERM)
     assert left.value.exit_code == 130
     assert signal.getsignal(signal.SIGTERM) is before

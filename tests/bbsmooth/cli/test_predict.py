@@ -83,5 +83,5 @@ def test_what_is_no_image_is_named(world: World, images: list[Path]) -> None:
     assert done.status == 2
     assert f"{world.folder / 'c.png'} is not a readable image" in done.line
     assert "is not a file" in predict(world, world.folder).line
-    assert "IMAGE..." in predict(world).line
+    assert "IMAGE" in predict(world).line
     assert world.asked.total() == 0

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bbsmooth.assemble import describe_coordinator
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, picture
 
 
@@ -31,10 +32,10 @@ def test_tuning_stays_within_its_budget_and_resumes_for_free(world: World) -> No
     assert done.status == 0
     assert found["summary"]["steps"] >= 1
     assert world.asked.total() == found["ledger"]["spent"]["tune"] <= 300
-    before = (world.run / "coordinator.safetensors").read_bytes()
+    before = describe_coordinator(world.run)
     spent = world.asked.total()
     assert tune(world, "--budget", 300, "--resume").status == 0
-    assert (world.run / "coordinator.safetensors").read_bytes() == before
+    assert describe_coordinator(world.run) == before
     assert world.asked.total() == spent
 
 
