@@ -1,8 +1,10 @@
 """Named, counter-based streams of random numbers: no global seed, no state that depends on who draws first.
 
-A stream is named by a seed and a path, such as the digest of an image and what the draws are for. Draw number i of a
-stream is the same on every run, for any batch size, number of threads or resumption, because it does not depend on
-draws 0 to i - 1: it is the Philox-4x64 generator (Salmon et al., SC 2011) keyed by the name, from counter i * 2^128 on.
+A stream is named by a seed and a path, such as the digest of an image and what the draws are for. It has places 0, 1,
+..., each a Philox-4x64 generator (Salmon et al., SC 2011) keyed by the name, place g from counter g * 2^128 on.
+Sixteen draws are taken at each place, one after the other: draw i is number i mod 16 at place i div 16. So a draw is
+the same on every run, for any batch size, number of threads or resumption. And sixteen cost one call of the generator:
+with a call for each, threads would spend their time waiting for the interpreter.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Path = tuple[str | int | bytes, ...]
+Sample = Callable[[np.random.Generator, NDArray[np.float64]], None]
+"""Fills an array (rows, values) row after row, so that a shorter array gets the first rows of a longer one."""
+
+DRAWS_AT_A_PLACE = 16
 
 
 def name_digest(seed: int, *path: str | int | bytes) -> bytes:
@@ -54,26 +59,29 @@ class Stream:
         object.__setattr__(self, "_key", np.frombuffer(self.name[:16], dtype="<u8").astype(np.uint64))
 
     def generators(self, first: int, count: int) -> Iterator[np.random.Generator]:
-        """Generators for draws `first` to `first + count - 1`, one after the other.
+        """Generators at places `first` to `first + count - 1`, one after the other.
 
-        One object is moved from draw to draw: use each before asking for the next.
+        One object is moved from place to place: use each before asking for the next.
         """
         bits = np.random.Philox(key=self._key)
         generator = np.random.Generator(bits)
-        state = bits.state  # a copy, as it is before the first draw
+        state = bits.state  # a copy, as it is before the first number
         counter = state["state"]["counter"]
-        for draw in range(first, first + count):
-            counter[2] = draw
+        for place in range(first, first + count):
+            counter[2] = place
             bits.state = state
             yield generator
 
-    def fill(
-        self,
-        sample: Callable[[np.random.Generator, NDArray[np.float64]], None],
-        out: NDArray[np.float64],
-        *,
-        first: int,
-    ) -> None:
-        """Fill row r of `out` (count, values) with draw `first + r`, by `sample(generator, row)`."""
-        for generator, row in zip(self.generators(first, len(out)), out, strict=True):
-            sample(generator, row)
+    def fill(self, sample: Sample, out: NDArray[np.float64], *, first: int) -> None:
+        """Fill row r of `out` (count, values) with draw `first + r`."""
+        place, skipped = divmod(first, DRAWS_AT_A_PLACE)
+        done = 0
+        for generator in self.generators(place, -(-(skipped + len(out)) // DRAWS_AT_A_PLACE)):
+            rows = out[done : done + DRAWS_AT_A_PLACE - skipped]
+            if skipped:
+                all_rows = np.empty((skipped + len(rows), out.shape[1]))
+                sample(generator, all_rows)
+                rows[:] = all_rows[skipped:]
+            else:
+                sample(generator, rows)
+            done, skipped = done + len(rows), 0

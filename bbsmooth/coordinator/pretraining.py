@@ -148,7 +148,7 @@ def _batches(
 
 
 def _add(clean: Tensor, noise: NoiseDistribution, generator: np.random.Generator) -> Tensor:
-    draws = np.empty(clean.numel())
+    draws = np.empty((len(clean), clean[0].numel()))
     noise.sample(generator, draws)
     return clean + torch.from_numpy(draws.astype(np.float32)).view(clean.shape)
 

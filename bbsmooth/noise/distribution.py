@@ -39,7 +39,7 @@ class NoiseDistribution(Protocol):
         ...
 
     def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
-        """Fill `out` (values,) with independent noise, white being 1."""
+        """Fill `out` (rows, values) with independent noise, white being 1, as `bbsmooth.randomness.Sample` says."""
         ...
 
     def radius(self, p_lower: float) -> float:

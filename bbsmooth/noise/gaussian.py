@@ -48,7 +48,7 @@ class Gaussian:
         return self.sigma * 2.0**-48
 
     def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
-        """Fill `out` (values,) with independent N(0, sigma^2) values (numpy's 256-layer ziggurat)."""
+        """Fill `out` (rows, values) with independent N(0, sigma^2) values (numpy's 256-layer ziggurat)."""
         generator.standard_normal(out=out)
         out *= self.sigma
 

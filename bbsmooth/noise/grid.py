@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.noise.distribution import NoiseDistribution
-from bbsmooth.randomness import Stream, image_digest, name_digest
+from bbsmooth.randomness import DRAWS_AT_A_PLACE, Stream, image_digest, name_digest
 
 ALGORITHM = "philox4x64-ziggurat-1"
 """Changes whenever the same stream would give other noise; part of a run's settings."""
@@ -58,15 +58,21 @@ class Grid:
             (count, C, H, W): with `bits` = 0 uint8, clipped to the pixel range; else float32 with white at 1, not
             clipped, whose value is a function of the exact integer sum alone.
         """
-        values = np.empty((count, image.numel()))
-        stream.fill(noise.sample, values, first=first)
-        values *= self.white
-        np.rint(values, out=values)
-        values += image.numpy().reshape(1, -1).astype(np.float64) * (1 << self.bits)
-        if self.bits == 0:
-            return torch.from_numpy(values.clip(0, 255).astype(np.uint8)).view(count, *image.shape)
-        sums = torch.from_numpy(values.astype(np.float32))
-        return sums.div_(self.white).view(count, *image.shape)
+        pixels = image.numpy().reshape(1, -1).astype(np.float64) * (1 << self.bits)
+        out = np.empty((count, image.numel()), dtype=np.uint8 if self.bits == 0 else np.float32)
+        start = 0
+        while start < count:
+            rows = min(count - start, DRAWS_AT_A_PLACE - (first + start) % DRAWS_AT_A_PLACE)
+            sums = np.empty((rows, image.numel()))  # few enough to stay in a processor's cache
+            stream.fill(noise.sample, sums, first=first + start)
+            sums *= self.white
+            np.rint(sums, out=sums)
+            sums += pixels
+            out[start : start + rows] = sums.clip(0, 255) if self.bits == 0 else sums
+            start += rows
+        if self.bits:
+            out /= np.float32(self.white)
+        return torch.from_numpy(out).view(count, *image.shape)
 
     def total_variation(self, noise: NoiseDistribution, values: int) -> float:
         """A bound on the distance between the noise that is drawn and ideal rounded noise, for `values` pixel values.

@@ -47,9 +47,10 @@ class Laplace:
         return self.scale * 2.0**-48
 
     def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
-        """Fill `out` (values,): exponential sizes (numpy's ziggurat) with random signs."""
-        generator.standard_exponential(out=out)
-        out *= (self.scale * (2 * generator.integers(0, 2, len(out), dtype=np.int8) - 1)).astype(np.float64)
+        """Fill `out` (rows, values): exponential sizes (numpy's ziggurat) with random signs, row after row."""
+        for row in out:
+            generator.standard_exponential(out=row)
+            row *= self.scale * (2.0 * generator.integers(0, 2, len(row), dtype=np.int8) - 1)
 
     def radius(self, p_lower: float) -> float:
         """L1 radius -scale * log(2 (1 - p_lower)), 0 unless `p_lower` > 1/2. Teng et al. 2020, Theorem 1."""

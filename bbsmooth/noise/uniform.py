@@ -47,7 +47,7 @@ class Uniform:
         return self.reach * 2.0**-51
 
     def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
-        """Fill `out` (values,)."""
+        """Fill `out` (rows, values)."""
         generator.random(out=out)
         out *= 2 * self.reach
         out -= self.reach

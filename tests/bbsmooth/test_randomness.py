@@ -34,23 +34,23 @@ def test_the_stream_of_a_name_is_the_same_on_every_machine_and_every_day() -> No
 def test_normal_draws_are_the_same_on_every_machine_and_every_day() -> None:
     values = np.empty((2, 3))
     Stream(name_digest(7, "x")).fill(normal, values, first=5)
-    assert np.rint(values * 10**6).astype(int).tolist() == [[-508162, -457396, 1451130], [547083, 1084463, -1167629]]
+    assert np.rint(values * 10**6).astype(int).tolist() == [[1000340, 1266831, 1345761], [652109, 635318, 499886]]
 
 
-@pytest.mark.parametrize("cuts", [(0, 1, 2, 3, 40), (0, 40), (0, 13, 14, 40)])
+@pytest.mark.parametrize("cuts", [(0, 1, 2, 3, 40), (0, 40), (0, 13, 14, 40), (0, 16, 31, 33, 40)])
 def test_a_draw_does_not_depend_on_how_the_draws_are_split(cuts: tuple[int, ...]) -> None:
     stream = Stream(name_digest(1, "a"))
     parts = [draws(stream, first=start, count=stop - start) for start, stop in pairwise(cuts)]
     np.testing.assert_array_equal(np.concatenate(parts), draws(stream, first=0, count=40))
 
 
-def test_a_draw_does_not_depend_on_how_much_the_draw_before_it_took() -> None:
+def test_a_place_does_not_depend_on_how_much_the_place_before_it_took() -> None:
     stream = Stream(name_digest(1, "a"))
     greedy = []
     for turn, generator in enumerate(stream.generators(0, 10)):
         greedy.append(generator.random())
         generator.integers(0, 2**31, size=turn, dtype=np.int32)  # leaves half a word behind
-    assert greedy == draws(stream, first=0, count=10, values=1).ravel().tolist()
+    assert greedy == draws(stream, first=0, count=160, values=1)[::16].ravel().tolist()
 
 
 def test_draws_of_one_stream_do_not_overlap() -> None:
