@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -31,7 +32,7 @@ IMAGES = 100
 DRAWS = 1000
 BUDGET = 20_000
 PRICE = 1.0
-STEPS = ("bare oracle", "denoised", "denoised, tuned")
+STEPS = ("bare", "denoised", "denoised, tuned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,9 @@ def main() -> None:
     console = Console(width=120)
     console.print(table(steps))
     console.print(
-        f"{IMAGES} test digits, n = {DRAWS:,} votes each, alpha = 0.001. Noisy accuracy: share of right votes, under "
-        f"the same noise in each row.\nA certified accuracy of {IMAGES} images is known to about +-9 points; every "
-        f"summary.json has its interval. Took {time.monotonic() - began:.0f} s."
+        f"{IMAGES} test digits, {DRAWS:,} votes each, alpha 0.001. noisy: share of right votes, the same noise in "
+        f"each row.\nCertified accuracy of {IMAGES} images is known to about 9 points; summary.json has the intervals. "
+        f"Took {time.monotonic() - began:.0f} s."
     )
     last = steps[-1]
     console.print(f"\nThe runs are in {FOLDER}. Next, for instance:", highlight=False)
@@ -97,8 +98,8 @@ def command(words: str, out: Path) -> None:
 def table(steps: list[Step]) -> Table:
     """What each step gained and what it cost."""
     radii = [row["radius"] for row in read_summary(steps[0].certificates)["certified_accuracy"]]
-    columns = [f"r = {radius:g}" for radius in radii]
-    shown = Table("sigma", "classifier", "noisy acc.", *columns, "abstained", "tuning", "certifying", "USD")
+    columns = [f"r={radius:g}" for radius in radii]
+    shown = Table("sigma", "oracle", "noisy", *columns, "abstained", "tuning", "certifying", "USD", box=box.SIMPLE)
     for step in steps:
         certified, tuning = run_json(step.certificates), step.tuning and run_json(step.tuning)
         summary = certified["summary"]
