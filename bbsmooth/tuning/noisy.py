@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
-from bbsmooth.randomness import Stream, image_digest, name_digest
+from bbsmooth.noise import Grid, NoiseDistribution, stream_name
+from bbsmooth.randomness import Stream, image_digest
 
 _WHITE = 255
 
@@ -33,11 +33,6 @@ class NoisyImages:
     grid: Grid
     seed: int
     purpose: str
-    _digests: list[bytes] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Digest the images, once."""
-        object.__setattr__(self, "_digests", [image_digest(image) for image in self.images])
 
     def __len__(self) -> int:
         """Number of images."""
@@ -45,14 +40,16 @@ class NoisyImages:
 
     def digest(self) -> bytes:
         """SHA-256 over all images and labels, in order."""
-        return hashlib.sha256(b"".join(self._digests) + self.labels.contiguous().numpy().tobytes()).digest()
+        return hashlib.sha256(
+            b"".join(map(image_digest, self.images)) + self.labels.contiguous().numpy().tobytes()
+        ).digest()
 
     def draw(self, indices: list[int], draws: list[int]) -> Tensor:
         """(B, C, H, W) float32: image `indices[i]` with its draw number `draws[i]`, white at 1, not clipped."""
         return torch.stack([self._one(index, draw) for index, draw in zip(indices, draws, strict=True)])
 
     def _one(self, index: int, draw: int) -> Tensor:
-        mechanism = (ALGORITHM, self.noise.name, repr(self.noise.sigma), self.grid.bits)
-        stream = Stream(name_digest(self.seed, *mechanism, self.purpose, self._digests[index]))
-        noisy = self.grid.noisy(self.images[index], self.noise, stream, first=draw, count=1)[0]
+        image = self.images[index]
+        stream = Stream(stream_name(self.seed, self.purpose, image, self.noise, self.grid))
+        noisy = self.grid.noisy(image, self.noise, stream, first=draw, count=1)[0]
         return noisy.float() / _WHITE if noisy.dtype == torch.uint8 else noisy
