@@ -26,8 +26,9 @@ check: install  ## format, lint, types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-bench: install  ## ratios, written as JSON beside each script
+bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.throughput.run
+	$(BIN)/python -m experiments.sequential.run
 
 clean:
 	rm -rf .venv runs

@@ -12,7 +12,7 @@ from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
 
 _TUNING = "Tuning"
-_METHODS = "What is tuned and how: spsa-gc, spsa, spsa-adam, output-differences, blackvip."
+METHODS_IN_HELP = "What is tuned and how: spsa-gc, spsa, spsa-adam, output-differences, blackvip."
 
 
 def tune(
@@ -26,7 +26,7 @@ def tune(
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,
-    method: Annotated[str, typer.Option(metavar="NAME", help=_METHODS, rich_help_panel=_TUNING)] = "spsa-gc",
+    method: Annotated[str, typer.Option(metavar="NAME", help=METHODS_IN_HELP, rich_help_panel=_TUNING)] = "spsa-gc",
     start: Annotated[
         Path | None,
         typer.Option(

@@ -1,0 +1,57 @@
+"""The methods that users can name."""
+
+import pytest
+import torch
+
+from bbsmooth.cli.tune import METHODS_IN_HELP
+from bbsmooth.coordinator import PretrainPlan, pretrain
+from bbsmooth.data import load
+from bbsmooth.noise import Gaussian, Grid
+from bbsmooth.tuning import tune
+from bbsmooth.tuning.methods import METHODS
+from oracles import Answers, Classes, Feedback, FunctionOracle
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_tunes_within_its_budget(name: str) -> None:
+    method, digits, noise = METHODS[name], load("digits", split="train"), Gaussian(0.5)
+    images, labels = digits.images(range(100)), digits.labels(range(100))
+    weights = torch.randn(64, 10, generator=torch.Generator().manual_seed(0)).numpy()
+    oracle = FunctionOracle(
+        lambda array: array.reshape(len(array), -1) @ weights,
+        name="linear",
+        fingerprint="00",
+        classes=Classes.numbered(10),
+        feedback=Feedback.LOGITS,
+    )
+    asked = 0
+
+    def ask(shown: torch.Tensor, name: bytes) -> Answers:
+        nonlocal asked
+        asked += len(shown)
+        return oracle.query(shown)
+
+    coordinator = pretrain(
+        images, noise=noise, form=method.form, space=method.space, plan=PretrainPlan(epochs=1), seed=0
+    )
+    result = tune(
+        coordinator,
+        images,
+        labels,
+        noise=noise,
+        grid=Grid(8),
+        plan=method.plan,
+        queries=1_000,
+        seed=0,
+        feedback=Feedback.LOGITS,
+        ask=ask,
+    )
+    assert asked == result.queries <= 1_000
+    assert result.num_steps >= 3
+    assert result.best_accuracy >= result.start_accuracy
+    assert torch.isfinite(result.parameters).all()
+
+
+def test_the_help_of_the_command_names_every_method() -> None:
+    named = METHODS_IN_HELP.removesuffix(".").split(": ")[1].split(", ")
+    assert sorted(named) == sorted(METHODS)
