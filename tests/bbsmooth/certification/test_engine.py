@@ -214,7 +214,7 @@ def test_no_image_is_no_work(fresh: Callable[[], ResponseStore]) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_draws(fresh: Callable[[], ResponseStore]) -> None:
     image = torch.zeros(1, 32, 32, dtype=torch.uint8)
-    batch, noisy_copy = 100, 32 * 32 * 8
+    batch, noisy_copy = 100, 32 * 32 * 4  # float32
 
     def peak(num_estimation: int) -> int:
         plan = CohenPlan(noise=Gaussian(0.5), num_selection=10, num_estimation=num_estimation, alpha=0.001)
