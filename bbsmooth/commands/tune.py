@@ -107,7 +107,8 @@ def tune_coordinator(
     with ended(run, ENDINGS), account(run, oracle) as kept:
         started = time.monotonic()
         coordinator, parameters, pretraining = _start(out, start, pixels, method, config, smoothing)
-        save(out / COORDINATOR, coordinator, parameters)
+        if not (out / COORDINATOR).exists():  # on resuming it may hold better parameters already
+            save(out / COORDINATOR, coordinator, parameters)
         summary: Record = {"method": config.method, "pretraining": pretraining, "parameters": len(parameters)}
         if queries:
             asked = RecordingOracle(charged(base, kept.ledger, Purpose.TUNE), kept.store)
