@@ -4,9 +4,14 @@ OracleError
   + BudgetExhausted               the next queries do not fit into the budget (requested, remaining, purpose)
   + OracleUnavailable             unreachable, refuses, or failing for too long: the run is saved and can be resumed
   |   + Unanswered                ... and it provably did not answer: its queries are not charged
+  |   |   + NotReady              ... because it is not ready, at least not for this question
+  |   + AnswerLost                ... after the question may have reached it: its queries stay charged
+  |   |   + AnswerLate            ... within the time allowed
+  |   + QuestionRejected          it finds fault with the question: with these images, or with how it is asked
   |   + OracleChanged             the model behind the oracle is no longer the one that the run began with
+  + ImageRefused                  it answers others, but not these images, however often it is asked
   + StorageError (OSError)        an answer or a charge cannot be written down: nothing more is asked
-  + AnswerError (ValueError)      a reply came, but it is not an answer: never counted as a vote, never retried
+  + AnswerError (ValueError)      a reply came, but it is not an answer: never counted as a vote
   + InputError (ValueError)       the caller's request cannot be right, found before anything was sent
       + ShapeError                images do not fit the oracle's specification
       + SpecError                 an oracle's name or settings make no sense
@@ -26,11 +31,12 @@ class BudgetExhausted(OracleError):
         requested: queries (images) that were about to be sent.
         remaining: queries left.
         purpose: what they were for.
+        unit: what is counted, where that is not queries.
     """
 
-    def __init__(self, *, requested: int, remaining: int, purpose: str) -> None:
+    def __init__(self, *, requested: int, remaining: int, purpose: str, unit: str = "queries") -> None:
         """Keep the numbers, and say them in one line."""
-        super().__init__(f"budget exhausted: {requested} more queries to {purpose} do not fit, {remaining} are left")
+        super().__init__(f"budget exhausted: {requested} more {unit} to {purpose} do not fit, {remaining} are left")
         self.requested = requested
         self.remaining = remaining
         self.purpose = purpose
@@ -41,7 +47,33 @@ class OracleUnavailable(OracleError):
 
 
 class Unanswered(OracleUnavailable):
-    """The oracle provably did not answer, so that the queries need not be paid for."""
+    """The oracle provably did not answer, so that the queries need not be paid for.
+
+    Args:
+        message: one line.
+        retry_after: seconds after which the oracle asks to be asked again, None where it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Keep the wish."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NotReady(Unanswered):
+    """The oracle says that it cannot serve at the moment. Some say so of a question that they never will."""
+
+
+class AnswerLost(OracleUnavailable):
+    """The question may have been answered, but no answer arrived: it is paid for, and has to be asked again."""
+
+
+class AnswerLate(AnswerLost):
+    """No answer, or no whole one, arrived in time."""
+
+
+class QuestionRejected(OracleUnavailable):
+    """The oracle says that the question is at fault. Asking it again helps nobody, asking another may."""
 
 
 class OracleChanged(OracleUnavailable):
@@ -50,6 +82,10 @@ class OracleChanged(OracleUnavailable):
 
 class StorageError(OracleError, OSError):
     """What was asked or answered cannot be written down."""
+
+
+class ImageRefused(OracleError):
+    """The oracle answers others, but refuses these images whenever it is asked: asking again is money lost."""
 
 
 class AnswerError(OracleError, ValueError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from oracles.errors import BudgetExhausted, SpecError, StorageError
+from oracles.ledger_file import CHANGES, LedgerFile, unreadable
+from oracles.traffic import Traffic, count
 
 
 class Purpose(StrEnum):
@@ -33,6 +33,7 @@ class Budget:
 
     Args:
         queries: images that may be sent to the oracle, None for no limit.
+        attempts: requests that may be sent, failed and repeated ones included, None for no limit.
         price_per_1000: price of 1,000 queries, None where queries cost nothing.
         money: what may be paid, in the same currency, None for no limit.
 
@@ -41,12 +42,13 @@ class Budget:
     """
 
     queries: int | None = None
+    attempts: int | None = None
     price_per_1000: float | None = None
     money: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a budget."""
-        for name in ("queries", "price_per_1000", "money"):
+        for name in ("queries", "attempts", "price_per_1000", "money"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise SpecError(f"a budget's {name} must be a number and not negative, got {value}")
@@ -65,12 +67,16 @@ class Budget:
 class Ledger:
     """What was spent, by purpose; charged before anything is sent, so that a crash can only overstate it.
 
-    Exact under threads. Each charge is on disk (written aside, synced, renamed, the folder synced) before `charge`
-    returns; one process at a time may hold a ledger file.
+    Exact under threads. Each charge is on disk (see `LedgerFile`) before `charge` returns; charges that come while the
+    disk is busy go there together. One process at a time may hold a ledger file.
 
     Args:
         budget: the limit.
         path: the file that keeps the record, with what an earlier process spent; None keeps it in memory.
+
+    Attributes:
+        budget: as given.
+        traffic: what went over the wire; written down along with charges.
 
     Raises:
         StorageError: the file cannot be read, or is not a ledger.
@@ -79,11 +85,12 @@ class Ledger:
     def __init__(self, budget: Budget, path: Path | None = None) -> None:
         """Go on from what the file says."""
         self.budget = budget
-        self._path = path
-        self._lock = threading.Lock()
-        self._spent = dict.fromkeys(Purpose, 0)
-        if path is not None and path.exists():
-            self._spent |= _read(path)
+        self._file = None if path is None else LedgerFile(path)
+        self._lock = threading.Lock()  # for what follows
+        self._spent, self._attempts, self.traffic, self._changes = _read(self._file)
+        self._set_aside: dict[Purpose, int] = {}
+        self._disk = threading.Lock()  # for the file and what follows; taken before `_lock`, never after it
+        self._changes_on_disk = self._changes
 
     @property
     def spent(self) -> Mapping[Purpose, int]:
@@ -97,6 +104,12 @@ class Ledger:
         return sum(self.spent.values())
 
     @property
+    def attempts(self) -> int:
+        """Requests charged so far."""
+        with self._lock:
+            return self._attempts
+
+    @property
     def remaining(self) -> int | None:
         """Queries left, None where there is no limit. Negative if an earlier process had a larger budget."""
         limit = self.budget.limit
@@ -107,23 +120,30 @@ class Ledger:
         """What the queries charged so far cost."""
         return self.total * (self.budget.price_per_1000 or 0.0) / 1000
 
-    def charge(self, queries: int, *, purpose: Purpose) -> None:
-        """Spend `queries` (images, not calls).
+    def charge(self, queries: int, *, purpose: Purpose, attempts: int = 0) -> None:
+        """Spend `queries` (images, not calls), and the `attempts` (requests) that carry them.
 
         Raises:
             BudgetExhausted: they do not fit; nothing is spent.
             StorageError: the charge cannot be written down; nothing is spent.
         """
         with self._lock:
-            limit, total = self.budget.limit, sum(self._spent.values())
-            if limit is not None and total + queries > limit:
-                raise BudgetExhausted(requested=queries, remaining=max(0, limit - total), purpose=purpose)
-            self._book(queries, purpose)
+            kept = sum(kept for other, kept in self._set_aside.items() if other is not purpose)
+            _refuse(queries, self.budget.limit, sum(self._spent.values()) + kept, purpose, "queries")
+            _refuse(attempts, self.budget.attempts, self._attempts, purpose, "requests")
+            change = self._book(queries, attempts, purpose)
+        self._keep(change, queries, attempts, purpose)
+
+    def set_aside(self, queries: int, *, purpose: Purpose) -> None:
+        """Keep so many queries of the budget, spent ones excepted, for one purpose: no other may take them."""
+        with self._lock:
+            self._set_aside[purpose] = queries
 
     def refund(self, queries: int, *, purpose: Purpose) -> None:
-        """Take back a charge for queries that the oracle provably did not answer."""
+        """Take back a charge for queries that the oracle provably did not answer; its attempts stay."""
         with self._lock:
-            self._book(-queries, purpose)
+            change = self._book(-queries, 0, purpose)
+        self._keep(change, -queries, 0, purpose)
 
     def as_json(self) -> dict[str, Any]:
         """What `ledger.json` says."""
@@ -131,61 +151,69 @@ class Ledger:
             return self._state()
 
     def save(self) -> None:
-        """Write the file, also where nothing was spent yet."""
-        with self._lock:
-            self._write()
+        """Write everything that is known by now into the file itself, also where nothing was spent since."""
+        if self._file is not None:
+            with self._disk:
+                self._file.save(self.as_json())
 
-    def _book(self, queries: int, purpose: Purpose) -> None:
+    def _book(self, queries: int, attempts: int, purpose: Purpose) -> int:
+        """Count; the number of this change. Call it with `_lock`."""
         self._spent[purpose] += queries
-        try:
-            self._write()
-        except StorageError:
-            self._spent[purpose] -= queries
-            raise
+        self._attempts += attempts
+        self._changes += 1
+        return self._changes
+
+    def _keep(self, change: int, queries: int, attempts: int, purpose: Purpose) -> None:
+        """Bring a change to the disk, unless another thread did so with its own; undo it where that fails."""
+        with self._disk:
+            if self._changes_on_disk >= change:
+                return
+            try:
+                self._write()
+            except StorageError:
+                with self._lock:
+                    self._book(-queries, -attempts, purpose)
+                raise
+
+    def _write(self) -> None:
+        """Write everything counted so far. Call it with `_disk`."""
+        with self._lock:
+            state = self._state()
+        if self._file is not None:
+            self._file.put(state)
+        self._changes_on_disk = state[CHANGES]
 
     def _state(self) -> dict[str, Any]:
         total, limit, price = sum(self._spent.values()), self.budget.limit, self.budget.price_per_1000
         return {
-            "budget": {"queries": self.budget.queries, "money": self.budget.money},
+            "budget": {
+                "queries": self.budget.queries,
+                "attempts": self.budget.attempts,
+                "money": self.budget.money,
+            },
             "spent": {purpose.value: queries for purpose, queries in self._spent.items()},
             "spent_total": total,
             "left": None if limit is None else max(0, limit - total),
-            "attempts": 0,
-            "retries": 0,
-            "bytes": 0,
+            "attempts": self._attempts,
+            **self.traffic.as_json(),
             "price_per_1000": price,
             "price": total * (price or 0.0) / 1000,
+            CHANGES: self._changes,
         }
 
-    def _write(self) -> None:
-        if self._path is None:
-            return
-        aside = self._path.with_suffix(".tmp")
-        try:
-            with aside.open("w") as file:
-                json.dump(self._state(), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self._path)
-            _sync(self._path.parent)
-        except OSError as error:
-            raise StorageError(f"cannot write the ledger {self._path}: {error.strerror}; nothing was sent") from error
+
+def _refuse(wanted: int, limit: int | None, spent: int, purpose: Purpose, unit: str) -> None:
+    if limit is not None and spent + wanted > limit:
+        raise BudgetExhausted(requested=wanted, remaining=max(0, limit - spent), purpose=purpose, unit=unit)
 
 
-def _sync(folder: Path) -> None:
-    """Bring a rename in a folder to the disk: a file's own sync does not."""
-    number = os.open(folder, os.O_RDONLY)
+def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, Traffic, int]:
+    """What was spent, by purpose; the attempts; the traffic; and how many changes that took."""
+    spent = dict.fromkeys(Purpose, 0)
+    if file is None or (state := file.read()) is None:
+        return spent, 0, Traffic(), 0
     try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def _read(path: Path) -> dict[Purpose, int]:
-    try:
-        spent = {Purpose(purpose): queries for purpose, queries in json.loads(path.read_text())["spent"].items()}
-        if any(type(queries) is not int or queries < 0 for queries in spent.values()):
-            raise ValueError("a number of queries is not one")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StorageError(f"{path} is not a readable ledger ({error}); nothing may be spent on its account") from error
-    return spent
+        spent |= {Purpose(purpose): count(queries) for purpose, queries in state["spent"].items()}
+        return spent, count(state.get("attempts", 0)), Traffic.from_json(state), count(state.get(CHANGES, 0))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise unreadable(file.path, error) from error

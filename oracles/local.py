@@ -68,6 +68,7 @@ class LocalOracle:
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best one present.
         dtype: "float32", "bfloat16" or "float16"; of the computation only, scores come back as float32 on the CPU.
         pass_size: images in one forward pass; None chooses by image size and device.
+        clip: False shows the module floats as they are, which only the owner of a model can do.
 
     Raises:
         SpecError: settings that do not fit, or a device that is not there.
@@ -85,6 +86,7 @@ class LocalOracle:
         device: str = "auto",
         dtype: str = "float32",
         pass_size: int | None = None,
+        clip: bool = True,
     ) -> None:
         """Digest the module, then move it."""
         normalisation = normalisation or Normalisation()
@@ -95,12 +97,13 @@ class LocalOracle:
             raise SpecError(f"pass_size must be at least 1, got {pass_size}")
         self._device = pick_device(device)
         self._dtype = DTYPES[dtype]
+        self._clip = clip
         self._pass_size = pass_size or _default_pass_size(image_shape, self._device)
         self._mean = torch.tensor(normalisation.mean, device=self._device).view(-1, 1, 1)
         self._std = torch.tensor(normalisation.std, device=self._device).view(-1, 1, 1)
         self._spec = OracleSpec(
             name=name,
-            fingerprint=_fingerprint(module, architecture, normalisation, dtype, classes.names),
+            fingerprint=_fingerprint(module, architecture, normalisation, dtype, classes.names, clip),
             classes=classes,
             image_shape=image_shape,
             feedback=Feedback.LOGITS,
@@ -140,14 +143,18 @@ class LocalOracle:
         """(B, K) float32 logits on the CPU of at most one pass of images, from a pass of full size."""
         count = len(images)
         pixels = images.to(self._device)
-        pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float().clamp(0, 1)
+        pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else self._floats(pixels)
         if count < self._pass_size:
             pixels = torch.cat([pixels, pixels.new_zeros(self._pass_size - count, *pixels.shape[1:])])
-        inputs = pixels.sub_(self._mean).div_(self._std).to(self._dtype)  # pixels are a copy since the clamp
+        inputs = pixels.sub_(self._mean).div_(self._std).to(self._dtype)  # pixels are a copy
         outputs = self._forward(inputs)
         if not isinstance(outputs, Tensor) or outputs.shape[:1] != inputs.shape[:1]:
             raise AnswerError(f"{self._spec.name} should answer with one row of scores an image")
         return outputs[:count].to("cpu", torch.float32)
+
+    def _floats(self, pixels: Tensor) -> Tensor:
+        """A copy in float32, clipped where this oracle clips."""
+        return pixels.float().clamp(0, 1) if self._clip else pixels.to(torch.float32, copy=True)
 
 
 def fastest_equal(module: nn.Module, example: Tensor) -> Callable[[Tensor], Any]:
@@ -204,18 +211,23 @@ def _default_pass_size(image_shape: tuple[int, int, int], device: torch.device) 
 
 
 def _fingerprint(
-    module: nn.Module, architecture: str, normalisation: Normalisation, dtype: str, names: Sequence[str]
+    module: nn.Module, architecture: str, normalisation: Normalisation, dtype: str, names: Sequence[str], clip: bool
 ) -> str:
-    """Digest of all that can change an answer: settings, then every tensor of the state by name, shape, type, bytes."""
+    """Digest of all that can change an answer: settings, then the state."""
     settings = {
         "architecture": architecture,
         "mean": normalisation.mean,
         "std": normalisation.std,
         "dtype": dtype,
         "classes": list(names),
-        "clip": [0, 1],
+        "clip": [0, 1] if clip else None,
     }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    return state_digest(module, json.dumps(settings, sort_keys=True))
+
+
+def state_digest(module: nn.Module, preamble: str = "") -> str:
+    """sha256 over `preamble` and every tensor of a module's state by name, shape, type and bytes."""
+    digest = hashlib.sha256(preamble.encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"\n{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

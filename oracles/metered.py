@@ -16,11 +16,18 @@ class MeteredOracle:
     """An oracle whose queries are charged to a ledger, for one purpose.
 
     Whatever happens after the charge, it stands, unless the oracle says that it provably did not answer.
+
+    Args:
+        oracle: asked.
+        ledger: charged.
+        purpose: what for.
+        attempts: requests to a server that one query of the oracle takes; these are never refunded.
     """
 
     oracle: Oracle
     ledger: Ledger
     purpose: Purpose
+    attempts: int = 0
 
     @property
     def spec(self) -> OracleSpec:
@@ -30,7 +37,7 @@ class MeteredOracle:
     def query(self, images: Tensor) -> Answers:
         """Charge, then ask. Raises `BudgetExhausted` and sends nothing if the images do not all fit."""
         self.spec.check(images)
-        self.ledger.charge(len(images), purpose=self.purpose)
+        self.ledger.charge(len(images), purpose=self.purpose, attempts=self.attempts)
         try:
             return self.oracle.query(images)
         except Unanswered:

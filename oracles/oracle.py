@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -21,6 +21,13 @@ class Feedback(StrEnum):
     LOGITS = "logits"
     TOP_K = "top-k"
     LABELS = "labels"
+
+
+REFUSAL = "(refusal)"
+"""The class of an open set that stands for an answer in which the model declines to name one."""
+
+NONE_OF_THESE = "(none of these)"
+"""The class of an open set that stands for an answer that names none of those asked about."""
 
 
 class Classes:
@@ -70,6 +77,10 @@ class Classes:
         """The name behind a number."""
         return self._names[number]
 
+    def is_answer(self, number: int) -> bool:
+        """Whether a class names something: `REFUSAL` and `NONE_OF_THESE` are votes, but nothing to be certain of."""
+        return self.name(number) not in (REFUSAL, NONE_OF_THESE)
+
     def number(self, name: str) -> int:
         """The number of a name; in an open set an unknown name gets the next one.
 
@@ -99,6 +110,8 @@ class OracleSpec:
         deterministic: whether the same image always gets the same answer.
         eight_bit: whether images reach it as 8-bit values, as through any image file format; floats are then rounded.
         max_batch: most images that one call of `query` takes, None where there is no limit.
+        remote: whether the model is in other hands, and so can change while the fingerprint stays.
+        identity: what its replies have said so far of the model that gave them (name, version, digest), by field.
     """
 
     name: str
@@ -109,6 +122,8 @@ class OracleSpec:
     deterministic: bool = True
     eight_bit: bool = False
     max_batch: int | None = None
+    remote: bool = False
+    identity: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def check(self, images: Tensor) -> None:
         """Refuse images that the oracle cannot take.

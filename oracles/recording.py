@@ -18,13 +18,16 @@ from torch import Tensor
 from oracles.encoding import decode_answers, decode_labels, encode_answers, encode_labels
 from oracles.errors import StorageError
 from oracles.oracle import Answers, Oracle, OracleSpec
-from oracles.store import ResponseStore
+from oracles.store import Store
 
 BLOCK = 1024
 """Votes in one row of the store."""
 
 UNANSWERED = -1
 """Marks the places of a block that hold no vote yet."""
+
+REFUSED = -2
+"""Stands for the vote of a draw that the oracle refuses to answer, so that it is never asked about again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class RecordingOracle:
     """
 
     oracle: Oracle
-    store: ResponseStore
+    store: Store
 
     def __post_init__(self) -> None:
         """Number the names of an open set as before."""
@@ -70,7 +73,7 @@ class VoteLog:
         spec: of the oracle; its fingerprint is part of every key.
     """
 
-    store: ResponseStore
+    store: Store
     spec: OracleSpec
 
     def __post_init__(self) -> None:

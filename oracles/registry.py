@@ -1,20 +1,32 @@
-"""Oracles by name: `scheme`, `scheme:rest` or `scheme:rest?option=value&...`."""
+"""Oracles by name: `scheme`, `scheme:rest` or `scheme:rest?option=value&...`, or the path of an `oracle.toml`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 from oracles.errors import SpecError
 from oracles.oracle import Oracle
 from oracles.python_module import open_module
+from oracles.remote.kinds import Kind
+from oracles.remote.opening import KINDS, open_address, open_file
 from oracles.zoo import open_local_vit, open_timm
 
 GROUP = "bbsmooth.oracles"
 """Entry points of this group add schemes: each is a function (rest, options) -> Oracle with a docstring."""
+
+FILE = "PATH/oracle.toml"
+"""Stands among the schemes for any path that ends in .toml."""
+
+_USER = re.compile("//[^/@]*@")
+"""User name and password in an address: errors do not repeat them."""
 
 Opener = Callable[[str, dict[str, str]], Oracle]
 
@@ -34,6 +46,14 @@ class Scheme:
     open: Opener
 
 
+def _remote(kind: Kind[Any]) -> dict[str, Scheme]:
+    """The schemes of a protocol: its name where its address is known, else one for http and one for https."""
+    if kind.name == "template":
+        return {FILE: Scheme(FILE, kind.summary, lambda rest, options: open_file(Path(rest), options))}
+    names = [kind.name] if kind.locate else [f"{kind.name}+http", f"{kind.name}+https"]
+    return {name: Scheme(kind.usage, kind.summary, partial(open_address, kind, name)) for name in names}
+
+
 _BUILT_IN = {
     "local-vit": Scheme("local-vit", "the embedded vision transformer for 28 x 28 digits (mnist5k)", open_local_vit),
     "timm": Scheme(
@@ -46,11 +66,12 @@ _BUILT_IN = {
         "your function from float32 images N x C x H x W in [0, 1] to scores or labels",
         open_module,
     ),
+    **{name: scheme for kind in KINDS.values() for name, scheme in _remote(kind).items()},
 }
 
 
 def schemes() -> dict[str, Scheme]:
-    """All schemes by name, those of installed packages included."""
+    """All schemes by name, those of installed packages included. Two may share a usage, as http and https do."""
     found = dict(_BUILT_IN)
     for point in entry_points(group=GROUP):
         found.setdefault(point.name, Scheme(f"{point.name}:...", f"from {point.value}", _lazy(point)))
@@ -65,21 +86,33 @@ def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
         options: added to those in the name.
 
     Raises:
-        SpecError: no such scheme, or it does not understand the rest.
+        SpecError: no such scheme or file, or it does not understand the rest.
         OracleUnavailable: it cannot be reached.
     """
     address, _, query = name.partition("?")
     scheme, _, rest = address.partition(":")
     known = schemes()
+    if scheme not in known and address.endswith(".toml"):
+        scheme, rest = FILE, address
     if scheme not in known:
-        close = ["module:" + name] if scheme.endswith(".py") else get_close_matches(scheme.lower(), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))};"
-        raise SpecError(f"no oracle is called {name!r}; {hint} `bbsmooth oracle list` explains them")
+        shown = _USER.sub("//", address)
+        close = _meant(scheme, shown) or get_close_matches(scheme.lower(), known, n=1)
+        there = ", ".join(name for name in known if not name.endswith("+https"))
+        hint = f"did you mean {close[0]}?" if close else f"there are {there};"
+        raise SpecError(f"no oracle is called {shown!r}; {hint} `bbsmooth oracle list` explains them")
     try:
         given = dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
     except ValueError:
-        raise SpecError(f"the options of an oracle look like ?a=1&b=2, got ?{query}") from None
+        names = "&".join(part.partition("=")[0] for part in query.split("&"))
+        raise SpecError(f"the options of an oracle look like ?a=1&b=2, got ?{names}") from None
     return known[scheme].open(rest, given | dict(options or {}))
+
+
+def _meant(scheme: str, address: str) -> list[str]:
+    """What an address without a scheme is likely to stand for."""
+    if scheme in ("http", "https"):
+        return [f"kserve+{address}"]
+    return [f"module:{address}"] if scheme.endswith(".py") else []
 
 
 def _lazy(point: EntryPoint) -> Opener:

@@ -7,9 +7,9 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import diskcache
 from diskcache.core import MODE_RAW
@@ -18,6 +18,34 @@ from oracles.errors import StorageError
 from oracles.oracle import Classes
 
 _CLASSES = b"classes"
+
+
+class Store(Protocol):
+    """Bytes by key, see `ResponseStore`."""
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of `keys`, None where there is none."""
+        ...
+
+    def write(self, rows: Mapping[bytes, bytes]) -> None:
+        """Write rows, all or none."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is read and written inside happens at once, or not at all."""
+        ...
+
+    def load_classes(self, classes: Classes) -> None:
+        """Number the names of an open set as before."""
+        ...
+
+    def save_classes(self, classes: Classes) -> None:
+        """Keep the names of an open set."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
 
 
 class _ForeignRow(Exception):
@@ -90,6 +118,12 @@ class ResponseStore:
         with self.transaction():
             for key, value in rows.items():
                 self._cache.set(key, value)
+
+    def remove(self, keys: Sequence[bytes]) -> None:
+        """Remove rows, all or none."""
+        with self.transaction():
+            for key in keys:
+                self._cache.delete(key)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import torch
+from torch import nn
 
 from oracles.checkpoint import Settings, first_line, read_header, settings_from
 from oracles.errors import AnswerError, SpecError
@@ -17,6 +20,44 @@ from oracles.oracle import Classes
 from oracles.timm_models import build
 
 LOCAL_VIT = Path(__file__).parent / "weights" / "local_vit.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedModel:
+    """A classifier of which one has the weights: for training, where a query is not enough.
+
+    Attributes:
+        module: from normalised images (B, C, H, W) to logits (B, K).
+        identity: architecture and arguments, as one line.
+        classes: names of the K outputs.
+        image_shape: (C, H, W).
+        normalisation: of images with white at 1.
+    """
+
+    module: nn.Module
+    identity: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    normalisation: Normalisation
+
+
+def owned_model(name: str) -> OwnedModel:
+    """The module behind `local-vit`, `timm:REST?OPTIONS` or the bare name of a timm architecture.
+
+    Raises:
+        SpecError: it is no such name; see `timm_model` for the rest.
+        OracleUnavailable: the pretrained weights cannot be fetched.
+    """
+    if name == "local-vit":
+        return _owned(read_header(LOCAL_VIT).architecture or "", Settings(), checkpoint=LOCAL_VIT)
+    address, _, query = name.removeprefix("timm:").partition("?")
+    try:
+        given = dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
+    except ValueError:
+        raise SpecError(f"the options of a model look like ?a=1&b=2, got ?{query}") from None
+    options = _parsed(given, {key: parser for key, parser in _PARSERS.items() if key not in _COMPUTING})
+    checkpoint, weights = options.pop("checkpoint", None), options.pop("weights", None)
+    return _owned(address, _settings(**options), checkpoint=checkpoint, weights=weights)
 
 
 def open_local_vit(rest: str, options: Mapping[str, str]) -> LocalOracle:
@@ -110,23 +151,15 @@ def timm_model(
         SpecError: unknown architecture, a file that is missing or does not fit, settings that make no sense.
         OracleUnavailable: the pretrained weights are neither on disk nor reachable.
     """
-    given = Settings(
-        num_classes=num_classes or (len(classes) if classes else None),
-        classes=tuple(classes) if classes else None,
-        in_chans=in_chans,
-        image_size=(image_size, image_size) if image_size else None,
-        mean=tuple(mean) if mean else None,
-        std=tuple(std) if std else None,
-    ).over(settings_from(None, {"model_args": model_args}))
-    built = build(architecture, given, checkpoint=Path(checkpoint) if checkpoint else None, weights=weights)
-    settings = built.settings
+    given = _settings(num_classes, classes, in_chans, image_size, mean, std, model_args)
+    owned = _owned(architecture, given, checkpoint=Path(checkpoint) if checkpoint else None, weights=weights)
     oracle = LocalOracle(
-        built.module,
+        owned.module,
         name=name or f"timm:{architecture}",
-        architecture=built.identity,
-        classes=_classes(settings),
-        image_shape=(settings.in_chans or 3, *(settings.image_size or (224, 224))),
-        normalisation=_normalisation(settings),
+        architecture=owned.identity,
+        classes=Classes(owned.classes),
+        image_shape=owned.image_shape,
+        normalisation=owned.normalisation,
         device=device,
         dtype=dtype,
         pass_size=pass_size,
@@ -135,14 +168,49 @@ def timm_model(
     return oracle
 
 
-def _classes(settings: Settings) -> Classes:
+def _settings(
+    num_classes: int | None = None,
+    classes: Sequence[str] | None = None,
+    in_chans: int | None = None,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+) -> Settings:
+    """What a user says, as `timm_model` documents it."""
+    return Settings(
+        num_classes=num_classes or (len(classes) if classes else None),
+        classes=tuple(classes) if classes else None,
+        in_chans=in_chans,
+        image_size=(image_size, image_size) if image_size else None,
+        mean=tuple(mean) if mean else None,
+        std=tuple(std) if std else None,
+    ).over(settings_from(None, {"model_args": model_args}))
+
+
+def _owned(
+    architecture: str, given: Settings, *, checkpoint: Path | None = None, weights: str | None = None
+) -> OwnedModel:
+    """The model with everything that is known about it."""
+    built = build(architecture, given, checkpoint=checkpoint, weights=weights)
+    settings = built.settings
+    return OwnedModel(
+        module=built.module,
+        identity=built.identity,
+        classes=_classes(settings),
+        image_shape=(settings.in_chans or 3, *(settings.image_size or (224, 224))),
+        normalisation=_normalisation(settings),
+    )
+
+
+def _classes(settings: Settings) -> tuple[str, ...]:
     """The classes by their names if somebody names them, else numbered."""
     count = settings.num_classes or 0
     if settings.classes is None:
-        return Classes.numbered(count)
+        return Classes.numbered(count).names
     if len(settings.classes) != count:
         raise SpecError(f"the model has {count} classes, but {len(settings.classes)} are named")
-    return Classes(settings.classes)
+    return settings.classes
 
 
 def _normalisation(settings: Settings) -> Normalisation:
@@ -230,3 +298,5 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "dtype": str,
     "pass_size": _positive,
 }
+
+_COMPUTING = frozenset({"device", "dtype", "pass_size"})

@@ -70,6 +70,18 @@ def test_what_was_provably_not_answered_is_not_charged() -> None:
     assert len(oracle.query(pictures(3, seed=1))) == 3
 
 
+def test_requests_are_counted_beside_queries_and_never_refunded() -> None:
+    ledger = Ledger(Budget(attempts=2))
+    inner = WatchedOracle(halfspace(), before=failing(Unanswered("429")))
+    oracle = MeteredOracle(inner, ledger, Purpose.TUNE, attempts=1)
+    for _ in range(2):
+        with pytest.raises(Unanswered):
+            oracle.query(pictures(3, seed=1))
+    with pytest.raises(BudgetExhausted, match="1 more requests"):
+        oracle.query(pictures(3, seed=1))
+    assert (ledger.total, ledger.attempts) == (0, 2)
+
+
 def test_nothing_is_sent_if_the_charge_cannot_be_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
     ledger, inner = Ledger(Budget(queries=10)), WatchedOracle(halfspace())
     monkeypatch.setattr(ledger, "_write", failing(StorageError("full")))

@@ -124,7 +124,7 @@ BAD_ANSWERS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("answer", BAD_ANSWERS, ids=repr)
+@pytest.mark.parametrize("answer", BAD_ANSWERS, ids=lambda one: "object" if type(one) is object else repr(one))
 @pytest.mark.parametrize("feedback", [None, Feedback.PROBABILITIES, Feedback.LABELS])
 def test_what_is_not_one_answer_an_image_is_refused(answer: object, feedback: Feedback | None) -> None:
     with pytest.raises(AnswerError, match="function"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -27,8 +28,11 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_built_in_schemes_explain_themselves() -> None:
-    assert {"local-vit", "timm", "module"} <= schemes().keys()
-    assert all(scheme.usage.startswith(name) and scheme.summary for name, scheme in schemes().items())
+    assert {"local-vit", "timm", "module", "kserve+http", "kserve+https", "rekognition"} <= schemes().keys()
+    for name, scheme in schemes().items():
+        assert scheme.usage.startswith(name) or scheme.usage.replace("(s)", "s").startswith(name)
+        assert scheme.summary
+    assert schemes()["kserve+http"].usage == schemes()["kserve+https"].usage
 
 
 @pytest.mark.parametrize(
@@ -39,14 +43,35 @@ def test_built_in_schemes_explain_themselves() -> None:
         ("modul:x.py:f", "did you mean module?"),
         ("model.py:predict", "did you mean module:model.py:predict?"),
         ("", "no oracle is called ''; there are local-vit"),
-        ("zzz", "there are local-vit, module"),
+        ("zzz", "there are local-vit, timm, module, kserve+http, "),
+        ("kserve", "did you mean kserve+http?"),
+        ("http://h/v2/models/m", "did you mean kserve+http://h/v2/models/m?"),
+        ("nowhere/oracle.toml", "cannot read nowhere/oracle.toml"),
         ("local-vit?device", "the options of an oracle look like"),
         ("local-vit:small", "nothing follows its name"),
     ],
 )
 def test_a_wrong_name_says_what_there_is(name: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message.replace("?", r"\?")):
+    with pytest.raises(SpecError, match=re.escape(message)):
         open_oracle(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http://user:hunter2@h/v2/models/m",
+        "kserve+http://user:hunter2@h/v2/models/m",
+        "kserve+http://h/v2/models/m?api_key=hunter2",
+        "kserve+http://h/v2/models/m?token=hunter2&",
+        "openai+https://h/v1?model=m&labels=a,b&key=hunter2",
+        "openai+https://h/v1?model=m&labels=a,b&key_env=hunter2",
+        "googlevision:https://h/?key=hunter2",
+    ],
+)
+def test_a_secret_in_a_name_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        open_oracle(name)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_options_given_win_over_those_in_the_name() -> None:

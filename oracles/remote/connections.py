@@ -1,0 +1,141 @@
+"""Sockets that keep to the time of a whole exchange, are counted, and can be cut at once."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore
+
+_PIECE = 2**18
+"""Bytes handed to the operating system at once: between two pieces the clock is looked at."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and its reply, under way in one thread.
+
+    Attributes:
+        until: clock by which it has to be over.
+        sent: bytes written so far.
+        received: bytes read so far.
+    """
+
+    until: float
+    sent: int = 0
+    received: int = 0
+
+    def left(self, seconds: float | None, late: type[Exception]) -> float:
+        """How long the next step may take; raises `late` where no time is left."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise late("the time for the whole exchange is over")
+        return left if seconds is None else min(seconds, left)
+
+
+class Connections(httpcore.NetworkBackend):
+    """Opens connections for the exchanges of any number of threads, one at a time in each.
+
+    A time-out of a single read is no limit on a reply that drips, so each step gets what is left of the exchange.
+    """
+
+    def __init__(self) -> None:
+        """None is open."""
+        self._backend = httpcore.SyncBackend()
+        self._threads = threading.local()
+        self._lock = threading.Lock()
+        self._open = set[_Stream]()
+
+    @contextmanager
+    def exchange(self, seconds: float) -> Iterator[Exchange]:
+        """What this thread reads and writes inside the block belongs to one exchange."""
+        current = Exchange(time.monotonic() + seconds)
+        self._threads.current = current
+        try:
+            yield current
+        finally:
+            del self._threads.current
+
+    @property
+    def current(self) -> Exchange:
+        """The exchange of this thread."""
+        exchange: Exchange = self._threads.current
+        return exchange
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect."""
+        left = self.current.left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options), self)
+
+    def cut(self) -> None:
+        """Break off whatever is under way: reads and writes that wait, in any thread, fail at once."""
+        with self._lock:
+            streams = list(self._open)
+        for stream in streams:
+            stream.cut()
+
+    def register(self, stream: _Stream) -> None:
+        """Remember an open stream."""
+        with self._lock:
+            self._open.add(stream)
+
+    def forget(self, stream: _Stream) -> None:
+        """Forget it."""
+        with self._lock:
+            self._open.discard(stream)
+
+
+class _Stream(httpcore.NetworkStream):
+    """One connection."""
+
+    def __init__(self, stream: httpcore.NetworkStream, connections: Connections) -> None:
+        self._stream = stream
+        self._connections = connections
+        connections.register(self)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        exchange = self._connections.current
+        raw = self._stream.read(max_bytes, exchange.left(timeout, httpcore.ReadTimeout))
+        exchange.received += len(raw)
+        return raw
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        exchange = self._connections.current
+        for start in range(0, len(buffer), _PIECE):
+            piece = buffer[start : start + _PIECE]
+            self._stream.write(piece, exchange.left(timeout, httpcore.WriteTimeout))
+            exchange.sent += len(piece)
+
+    def close(self) -> None:
+        self._connections.forget(self)
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._connections.current.left(timeout, httpcore.ConnectTimeout)
+        try:
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._connections)
+        finally:
+            self._connections.forget(self)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def cut(self) -> None:
+        # `shutdown` wakes whoever waits for the socket, `close` would not; of the class, so that TLS says no goodbye
+        with suppress(OSError):
+            socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)

@@ -1,0 +1,162 @@
+"""Images as bytes: exact and deterministic, equal images give equal bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from PIL import Image, features
+from torch import Tensor
+
+from oracles.errors import InputError, ShapeError, SpecError
+
+_STORED_BLOCK = 65535
+"""Most bytes in one block of a deflate stream that is not compressed (RFC 1951, 3.2.4)."""
+
+
+class Channels(StrEnum):
+    """What happens to images of one channel."""
+
+    AS_THEY_ARE = "as-they-are"
+    RGB = "rgb"
+
+
+def prepared(images: Tensor, channels: Channels) -> Tensor:
+    """The images (B, C, H, W), grey ones with their channel three times where RGB is wanted."""
+    grey = channels is Channels.RGB and images.shape[1] == 1
+    return images.expand(-1, 3, -1, -1) if grey else images
+
+
+def unit_floats(images: Tensor) -> Tensor:
+    """Images (B, C, H, W), uint8 or floats, as float32 clipped to [0, 1].
+
+    Raises:
+        InputError: an image holds NaN.
+    """
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    clipped = images.float().clamp(0, 1)
+    if clipped.isnan().any():
+        raise InputError("images hold NaN; a coordinator that gives NaN has to be tuned again")
+    return clipped
+
+
+def eight_bits(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) as uint8: floats are clipped to [0, 1] and rounded to the nearest of 256 values.
+
+    Raises:
+        InputError: an image holds NaN.
+    """
+    return images if images.dtype == torch.uint8 else (unit_floats(images) * 255).round().to(torch.uint8)
+
+
+class PictureFormat(StrEnum):
+    """Image file formats."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Images as files in memory, one an image.
+
+    Args:
+        format: PNG (lossless) or JPEG (lossy; the loss belongs to the classifier that is certified).
+        quality: of JPEG, 1 to 100, without chroma subsampling.
+        channels: what happens to grey images.
+
+    Raises:
+        SpecError: a quality out of range.
+    """
+
+    format: PictureFormat = PictureFormat.PNG
+    quality: int = 90
+    channels: Channels = Channels.AS_THEY_ARE
+
+    def __post_init__(self) -> None:
+        """Check the quality."""
+        if not 1 <= self.quality <= 100:
+            raise SpecError(f"quality should be between 1 and 100, got {self.quality}")
+
+    @property
+    def description(self) -> str:
+        """What happens to an image, for people."""
+        return "PNG" if self.format is PictureFormat.PNG else f"JPEG of quality {self.quality} (lossy)"
+
+    @property
+    def identity(self) -> str:
+        """All that the pixels depend on which the server decodes: for JPEG the version of the encoder, too."""
+        version = "" if self.format is PictureFormat.PNG else f" libjpeg {features.version_codec('jpg')}"
+        return f"{self.description}{version} {self.channels}"
+
+    @property
+    def eight_bit(self) -> bool:
+        """Always: pictures hold 8-bit pixels."""
+        return True
+
+    @property
+    def media_type(self) -> str:
+        """As in a Content-Type header."""
+        return f"image/{self.format.value}"
+
+    def files(self, images: Tensor) -> list[bytes]:
+        """One file for each of the images (B, C, H, W), uint8 or floats in [0, 1].
+
+        Raises:
+            ShapeError: images that have neither one nor three channels.
+            InputError: an image holds NaN.
+        """
+        pixels = eight_bits(prepared(images, self.channels))
+        if pixels.shape[1] not in (1, 3):
+            raise ShapeError(f"a picture has 1 or 3 channels, got images of shape {tuple(images.shape[1:])}")
+        encode = _png if self.format is PictureFormat.PNG else self._jpeg
+        return [encode(image.permute(1, 2, 0).contiguous()) for image in pixels]
+
+    def data_url(self, file: bytes) -> str:
+        """The file as a data URL (RFC 2397)."""
+        return f"data:{self.media_type};base64,{base64_text(file)}"
+
+    def _jpeg(self, image: Tensor) -> bytes:
+        pixels = image.numpy()
+        buffer = io.BytesIO()
+        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        picture.save(buffer, "JPEG", quality=self.quality, subsampling=0)
+        return buffer.getvalue()
+
+
+def base64_text(file: bytes) -> str:
+    """The bytes in base64 (RFC 4648, section 4)."""
+    return base64.b64encode(file).decode("ascii")
+
+
+def _png(image: Tensor) -> bytes:
+    """An image (H, W, C) uint8 as a PNG file (ISO/IEC 15948) whose pixels are stored as they are.
+
+    Noise does not compress, and without compression the bytes depend on no library's version.
+    """
+    height, width, channels = image.shape
+    colour = 0 if channels == 1 else 2
+    rows = torch.nn.functional.pad(image.reshape(height, -1), (1, 0)).numpy().tobytes()  # 0: a row that is not filtered
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", _stored(rows)) + _chunk(b"IEND", b"")
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(content, zlib.crc32(name))
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+
+def _stored(raw: bytes) -> bytes:
+    """A zlib stream (RFC 1950) of blocks that are not compressed."""
+    blocks = [raw[start : start + _STORED_BLOCK] for start in range(0, len(raw), _STORED_BLOCK)]
+    parts = [
+        struct.pack("<BHH", place == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) + block
+        for place, block in enumerate(blocks)
+    ]
+    return b"\x78\x01" + b"".join(parts) + struct.pack(">I", zlib.adler32(raw))

@@ -1,0 +1,151 @@
+"""What a refusal or a broken connection means: whether it is paid for, and whether asking again can help."""
+
+from __future__ import annotations
+
+import math
+import re
+import socket
+import ssl
+import time
+import unicodedata
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import httpcore
+
+from oracles.errors import (
+    AnswerError,
+    AnswerLate,
+    AnswerLost,
+    NotReady,
+    OracleError,
+    OracleUnavailable,
+    QuestionRejected,
+    Unanswered,
+)
+from oracles.remote.messages import Reply
+
+LONGEST_WISH = 120.0
+"""Seconds for which a server is left alone at most, whatever it asks for; a run's patience decides about the rest."""
+
+_SHOWN = 200
+_THROTTLED = re.compile(rb'"__type"\s*:\s*"([^"]*#)?(Throttling|ProvisionedThroughputExceeded)Exception"')
+_REJECTED = {400, 411, 413, 414, 415, 422, 431}
+_LOST = {408, 409, 425}
+_NEVER = {501, 505, 511}
+_HINTS = {
+    401: "check the credentials",
+    403: "check the credentials and what they allow",
+    404: "check the address",
+    407: "check the proxy's credentials",
+    413: "ask about fewer images at once, with a smaller batch size",
+}
+_NEVER_SENT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
+_PROXY_REFUSES = ("401", "403", "407")
+
+
+def of_status(reply: Reply, url: str) -> OracleError:
+    """What a reply of any status but 200 means.
+
+    Args:
+        reply: from the server.
+        url: that was asked, without secrets.
+
+    Returns:
+        `Unanswered` for 429, and for throttles that AWS answers with 400, and `NotReady` for 503: nothing was answered.
+        `QuestionRejected` where the server finds fault with the question. `AnswerLost` for other failures of the
+        server, after which nobody knows what it has done. `OracleUnavailable` where no request can succeed.
+        `AnswerError` for other kinds of success.
+    """
+    status = reply.status
+    text = " ".join(filter(None, [f"{url} answered {status} {_phrase(status)}".strip(), _quoted(reply.body)]))
+    if status in (429, 503) or (status == 400 and _THROTTLED.search(reply.body)):
+        kind = NotReady if status == 503 else Unanswered
+        return kind(text, retry_after=retry_after(reply.headers))
+    if status in _REJECTED:
+        return QuestionRejected(text + _hint(status))
+    if status in _LOST or (status >= 500 and status not in _NEVER):
+        return AnswerLost(text)
+    if 200 <= status < 300:
+        return AnswerError(f"{text} rather than 200")
+    return OracleUnavailable(text + _hint(status))
+
+
+def of_exception(error: Exception, url: str) -> OracleError:
+    """What a broken connection means: `Unanswered` where the request was never sent, else `AnswerLost`.
+
+    Args:
+        error: from httpcore.
+        url: that was asked, without secrets.
+    """
+    said = presentable(str(error)) or type(error).__name__
+    origin = next(iter(error.args), None)  # where httpcore keeps what it has translated
+    if isinstance(origin, ssl.SSLCertVerificationError):
+        return OracleUnavailable(
+            f"{url}: the server's certificate is not trusted ({said}); if it is issued by an authority of your own, "
+            "name its file in the environment variable SSL_CERT_FILE"
+        )
+    if isinstance(error, httpcore.ProxyError):
+        refused = said.startswith(_PROXY_REFUSES)
+        return (
+            OracleUnavailable(f"{url}: the proxy refuses: {said}") if refused else Unanswered(f"{url}: proxy: {said}")
+        )
+    if isinstance(error, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)):
+        return OracleUnavailable(f"{url} cannot be asked like this: {said}")
+    if isinstance(error, _NEVER_SENT):
+        where = "cannot be found" if isinstance(origin, socket.gaierror) else "cannot be reached"
+        return Unanswered(f"{url} {where}: {said}")
+    if isinstance(error, httpcore.TimeoutException):
+        return AnswerLate(f"{url} did not answer in time: {said}")
+    return AnswerLost(f"{url}: the connection broke before the answer was there: {said}")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds after which the server asks to be asked again, 0 to `LONGEST_WISH`; None where it does not say.
+
+    Understands `retry-after-ms`, and `retry-after` in seconds or as a date, which is held against the server's own
+    clock where the reply tells it.
+    """
+    seconds = _number(headers.get("retry-after-ms")) / 1000
+    if math.isnan(seconds):
+        seconds = _number(headers.get("retry-after"))
+    if math.isnan(seconds):
+        now = _date(headers.get("date"))
+        seconds = _date(headers.get("retry-after")) - (time.time() if math.isnan(now) else now)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WISH)
+
+
+def presentable(text: str) -> str:
+    """The text on one line, without control characters."""
+    spaced = "".join(" " if unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") else letter for letter in text)
+    return " ".join(spaced.split())
+
+
+def _quoted(body: bytes) -> str:
+    text = presentable(body[: 8 * _SHOWN].decode(errors="replace"))
+    return f"({text if len(text) <= _SHOWN else text[:_SHOWN] + '...'})" if text else ""
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+
+
+def _hint(status: int) -> str:
+    return f"; {_HINTS[status]}" if status in _HINTS else ""
+
+
+def _number(text: str | None) -> float:
+    """The number, NaN where there is none."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def _date(text: str | None) -> float:
+    """Seconds since 1970, NaN where there is no date."""
+    try:
+        return parsedate_to_datetime(text or "").timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return math.nan

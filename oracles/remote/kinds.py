@@ -1,0 +1,201 @@
+"""What a protocol says about itself: its name, its options, its key, and how to connect."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from oracles.errors import OracleUnavailable, SpecError
+from oracles.oracle import Feedback, OracleSpec
+from oracles.remote.labels import Labels
+from oracles.remote.messages import Reply, Request
+from oracles.remote.protocol import Send, WireProtocol
+
+Own = TypeVar("Own")
+ImageShape = tuple[int, int, int]
+
+_SHOWN = 200
+"""Characters of a server's refusal in an error message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """Options that every protocol has.
+
+    Attributes:
+        labels: the server's labels, in its order.
+        labels_file: the same in a file, one a line.
+        num_classes: how many outputs the server has, where they have no names.
+        label_map: from labels to the classes that they count as.
+        image_shape: (channels, height, width) of the images that may be asked about.
+        batch_size: most images in one request, if the protocol or the server does not set a lower limit.
+        deterministic: whether the same image always gets the same answer.
+        key_env: environment variable with the key; sent as a bearer token where the protocol knows no keys.
+    """
+
+    labels: tuple[str, ...] = ()
+    labels_file: str | None = None
+    num_classes: int | None = None
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    image_shape: ImageShape | None = None
+    batch_size: int = 32
+    deterministic: bool = True
+    key_env: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be wrong on its own."""
+        if sum([bool(self.labels), self.labels_file is not None, self.num_classes is not None]) > 1:
+            raise SpecError("give one of labels, labels_file and num_classes")
+        for name, value in (("batch_size", self.batch_size), ("num_classes", self.num_classes)):
+            if value is not None and value < 1:
+                raise SpecError(f"{name} should be at least 1, got {value}")
+        if self.key_env is not None and not re.fullmatch("[A-Z_][A-Z0-9_]*", self.key_env):
+            raise SpecError("key_env is the name of an environment variable, like MY_API_KEY; a key itself never is")
+
+    def known_labels(self) -> tuple[str, ...]:
+        """The server's labels as far as the user named or numbered them.
+
+        Raises:
+            SpecError: the file cannot be read.
+        """
+        if self.labels_file is not None:
+            return _lines(Path(self.labels_file))
+        return self.labels or tuple(map(str, range(self.num_classes or 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be opened.
+
+    Attributes:
+        protocol: its name.
+        url: absolute, without secrets and without a slash at its end.
+        common: options that every protocol has.
+    """
+
+    protocol: str
+    url: str
+    common: Common
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.protocol}+{self.url}"
+
+    def labels(self) -> Labels:
+        """The labels that the user named, or free words."""
+        return Labels(self.common.known_labels(), self.common.label_map)
+
+    def spec(
+        self,
+        labels: Labels,
+        *,
+        feedback: Feedback,
+        encoding: str,
+        eight_bit: bool,
+        max_batch: int | None,
+        image_shape: ImageShape | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> OracleSpec:
+        """The specification of the oracle behind the target.
+
+        Args:
+            labels: of the server.
+            feedback: what its answers hold.
+            encoding: all that the numbers or pixels which the server sees depend on.
+            eight_bit: whether images are rounded on their way.
+            max_batch: most images that the protocol takes in one request, None for no limit; the user's may be lower.
+            image_shape: of the images to ask about where the server says it and the user does not.
+            details: whatever else changes answers, by name.
+        """
+        parts = {
+            "protocol": self.protocol,
+            "url": self.url,
+            "encoding": encoding,
+            "labels": labels.identity,
+            "feedback": feedback,
+            **(details or {}),
+        }
+        return OracleSpec(
+            name=self.name,
+            fingerprint=hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest(),
+            classes=labels.classes(),
+            image_shape=self.common.image_shape or image_shape,
+            feedback=feedback,
+            deterministic=self.common.deterministic,
+            eight_bit=eight_bit,
+            max_batch=min(self.common.batch_size, max_batch or self.common.batch_size),
+            remote=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where a protocol's key comes from and where it goes.
+
+    Attributes:
+        variable: of the environment, unless the user names another; empty where only the user can.
+        header: that carries it.
+        prefix: before the key.
+        required: whether there is no asking without it.
+    """
+
+    variable: str
+    header: str
+    prefix: str = ""
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[Own]):
+    """One way of asking a classifier over HTTP.
+
+    Attributes:
+        name: as in `NAME+http://`.
+        usage: how an oracle of this kind is named.
+        summary: what it is, in one line.
+        options: dataclass of its own options.
+        connect: makes the protocol; may send requests for metadata.
+        key: None where servers ask for none.
+        locate: from what stands after `NAME:` to the URL, for services whose address is known; None where the name
+            holds the URL.
+        sign: makes the signer of a target whose requests are signed rather than carry a key.
+    """
+
+    name: str
+    usage: str
+    summary: str
+    options: type[Own]
+    connect: Callable[[Target, Own, Send], WireProtocol]
+    key: Key | None = None
+    locate: Callable[[str], str] | None = None
+    sign: Callable[[Target, Own], Callable[[Request], Request]] | None = None
+
+
+def accepted(reply: Reply, what: str) -> Reply:
+    """A reply of status 200.
+
+    Args:
+        reply: to a request for metadata.
+        what: was asked for.
+
+    Raises:
+        OracleUnavailable: another status.
+    """
+    if reply.status != 200:
+        said = reply.body[:_SHOWN].decode(errors="replace").strip()
+        raise OracleUnavailable(f"{what}: the server answered {reply.status} {said!r}")
+    return reply
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read the labels in {path}: {error}; it should hold one label a line") from error
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,64 @@
+"""What a wire protocol is: how images become a request, and a response answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from oracles.oracle import Answers, OracleSpec
+from oracles.remote.messages import Reply, Request
+
+Send = Callable[[Request], Reply]
+"""Sends a request that carries no image, such as one for metadata, and returns whatever reply comes.
+
+Raises:
+    OracleUnavailable: there is none.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a reply says.
+
+    Attributes:
+        answers: one an image.
+        identity: whatever the reply says of the model that gave them (name, version, digest), by field. A value that
+            differs from an earlier reply's means that the model was changed.
+        identifier: of the request that it says it answers; the answers are another's where it is not empty and differs
+            from the request's.
+    """
+
+    answers: Answers
+    identity: Mapping[str, str] = field(default_factory=dict)
+    identifier: str = ""
+
+
+class WireProtocol(Protocol):
+    """One way of asking a classifier over HTTP. Pure: nothing is sent here, and equal images give equal requests."""
+
+    @property
+    def spec(self) -> OracleSpec:
+        """What the oracle behind it is; its fingerprint covers address, protocol, encoding and labels, no secrets."""
+        ...
+
+    @property
+    def encoding(self) -> str:
+        """What happens to an image on its way, for people: "FP32 tensor", "PNG", "JPEG of quality 90 (lossy)"."""
+        ...
+
+    def request(self, images: Tensor) -> Request:
+        """The request that asks about images (B, C, H, W), uint8 or floats in [0, 1]; B is at most `spec.max_batch`."""
+        ...
+
+    def parse(self, reply: Reply, *, images: int) -> Parsed:
+        """The answers in a reply of status 200.
+
+        Raises:
+            Unanswered: the reply says that nothing was classified, and to come back later (a throttle inside a 200).
+            AnswerError: it holds no usable answer for each of the `images`.
+            OracleUnavailable: it says that the request can never be served (credentials, no such model).
+        """
+        ...

@@ -1,0 +1,119 @@
+"""AWS Rekognition: DetectLabels, or DetectCustomLabels for a model of one's own.
+
+Requests are signed (signature version 4) by botocore, an optional extra. Source: botocore's service model of
+Rekognition, 2016-06-27.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from oracles.errors import SpecError
+from oracles.remote.encodings import Picture, base64_text
+from oracles.remote.json_text import dump, load_object, member, optional_text
+from oracles.remote.kinds import Kind, Target
+from oracles.remote.messages import Reply, Request
+from oracles.remote.protocol import Send
+from oracles.remote.protocols.pictures import Found, PictureProtocol, picture_protocol, ranked
+
+_HOST = re.compile(r"rekognition(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+_PERCENT = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RekognitionOptions:
+    """What may be said.
+
+    Attributes:
+        project_version: ARN of a model of one's own, None for Amazon's labels.
+        region: where the host does not say it.
+        max_labels: most labels an image.
+        min_confidence: labels below are left out, in percent. Amazon's own default of 55 would leave noisy images
+            without any label.
+        picture: how images become pictures.
+    """
+
+    project_version: str | None = None
+    region: str | None = None
+    max_labels: int = 10
+    min_confidence: float = 0.0
+    picture: Picture = field(default_factory=Picture)
+
+
+def connect(target: Target, options: RekognitionOptions, send: Send) -> PictureProtocol:
+    """The protocol for a region; nothing is asked."""
+    asked: dict[str, object] = {"MinConfidence": options.min_confidence}
+    if options.project_version is None:
+        operation, members = "DetectLabels", "Labels"
+        asked["MaxLabels"] = options.max_labels
+    else:
+        operation, members = "DetectCustomLabels", "CustomLabels"
+        asked |= {"MaxResults": options.max_labels, "ProjectVersionArn": options.project_version}
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"RekognitionService.{operation}"}
+
+    def compose(files: list[bytes]) -> Request:
+        (file,) = files
+        return Request("POST", f"{target.url}/", headers, dump({"Image": {"Bytes": base64_text(file)}, **asked}))
+
+    def understand(reply: Reply, images: int) -> Found:
+        tree = load_object(reply.body)
+        labels = ranked(member(tree, members, list), "Name", "Confidence", most=_PERCENT)
+        return Found([labels], optional_text(tree, {"LabelModelVersion": "version"}))
+
+    details = {"operation": operation, **asked}
+    return picture_protocol(target, options.picture, compose, understand, details=details)
+
+
+def locate(rest: str) -> str:
+    """The URL of a region, or a URL as it is.
+
+    Raises:
+        SpecError: there is neither.
+    """
+    if not rest:
+        raise SpecError("rekognition: needs a region, like rekognition:eu-west-1, or a url")
+    return rest if "://" in rest else f"https://rekognition.{rest}.amazonaws.com"
+
+
+def sign(target: Target, options: RekognitionOptions) -> Callable[[Request], Request]:
+    """A signer with the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN (if any).
+
+    Raises:
+        SpecError: botocore or the credentials are not there, or nobody says the region.
+    """
+    try:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+    except ImportError:
+        raise SpecError("botocore is needed to sign requests; pip install 'bbsmooth[aws]'") from None
+    access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access or not secret:
+        raise SpecError("set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    host = _HOST.fullmatch(urlsplit(target.url).hostname or "")
+    region = options.region or (host["region"] if host else None)
+    if region is None:
+        raise SpecError(f"say region=, as {target.url} does not")
+    credentials = Credentials(access, secret, os.environ.get("AWS_SESSION_TOKEN"))
+
+    def signed(request: Request) -> Request:
+        prepared = AWSRequest(request.method, request.url, dict(request.headers), request.body)
+        SigV4Auth(credentials, "rekognition", region).add_auth(prepared)
+        return replace(request, headers=dict(prepared.headers.items()))
+
+    return signed
+
+
+KIND = Kind(
+    name="rekognition",
+    usage="rekognition:REGION[?project_version=ARN]",
+    summary="AWS Rekognition, labels or custom labels (keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; extra: aws)",
+    options=RekognitionOptions,
+    connect=connect,
+    locate=locate,
+    sign=sign,
+)

@@ -1,0 +1,114 @@
+"""A classifier behind HTTP, as an oracle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from oracles.errors import AnswerError, OracleChanged, OracleError
+from oracles.oracle import Answers, OracleSpec
+from oracles.remote.failures import of_status
+from oracles.remote.line import Line
+from oracles.remote.messages import Reply, Request
+from oracles.remote.pacing import Pace
+from oracles.remote.protocol import Parsed, WireProtocol
+from oracles.remote.terms import Terms
+from oracles.remote.transport import Transport
+from oracles.traffic import Traffic
+
+GRACE_SECONDS = 3.0
+"""What is under way at an interrupt has so long to come back, since it is paid for."""
+
+
+class RemoteOracle:
+    """Asks a classifier over HTTP. One query is one request; nothing is repeated, charged or recorded here.
+
+    Args:
+        protocol: how images become a request, and a reply answers.
+        transport: how it gets there.
+        terms: limits.
+
+    Attributes:
+        protocol: as given.
+        spec: of the protocol's oracle; its identity grows with what replies say.
+        transport: as given.
+        terms: as given.
+        line: how the server stands, for all who ask it.
+        pace: how fast it may be asked, for all who ask it.
+    """
+
+    def __init__(self, protocol: WireProtocol, transport: Transport, terms: Terms) -> None:
+        """Nothing is asked yet."""
+        self.protocol = protocol
+        self._identity: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._grace: threading.Timer | None = None
+        self.spec: OracleSpec = replace(protocol.spec, remote=True, identity=self._identity)
+        self.transport, self.terms = transport, terms
+        self.line = Line(terms.patience_seconds)
+        self.pace = Pace(self.line, terms.concurrency, terms.seconds_between_requests)
+
+    def query(self, images: Tensor) -> Answers:
+        """Answer a batch. Floats outside [0, 1] are clipped.
+
+        Raises:
+            Unanswered: the server provably did not answer.
+            AnswerLost: nobody knows whether it did.
+            AnswerError: its reply is no answer.
+            QuestionRejected: it finds fault with the request.
+            OracleChanged: another model answered than before.
+            OracleUnavailable: no request can succeed.
+        """
+        self.spec.check(images)
+        request = self.protocol.request(images.clamp(0, 1) if images.is_floating_point() else images)
+        reply = self.transport.send(request)
+        parsed = self._parse(request, reply, len(images))
+        if parsed.identifier not in ("", request.identifier):
+            raise AnswerError(f"{request.url} answered another question than the one that was asked")
+        self._recognise(parsed.identity)
+        return parsed.answers
+
+    def interrupt(self) -> None:
+        """Ask no more: who waits to ask gives up at once, and what is under way has `GRACE_SECONDS` to come back."""
+        self.line.end(f"nothing more is asked of {self.spec.name}: interrupted")
+        self._grace = threading.Timer(GRACE_SECONDS, self.transport.cut)
+        self._grace.daemon = True
+        self._grace.start()
+
+    def begin(self, traffic: Traffic) -> None:
+        """Let a run ask, also after one that was ended; what goes over the wire is counted in `traffic`."""
+        if self._grace is not None:
+            self._grace.cancel()
+        self.line.reopen()
+        self.transport.traffic = traffic
+
+    def _parse(self, request: Request, reply: Reply, images: int) -> Parsed:
+        """What the reply says. Errors quote replies, so they are about one without secrets."""
+        secrets = self.transport.secrets
+        if reply.status != 200:
+            raise secrets.clean(of_status(reply, request.url))
+        try:
+            return self.protocol.parse(reply, images=images)
+        except OracleError:
+            reply = replace(reply, body=secrets.strike_bytes(reply.body))
+        try:
+            self.protocol.parse(reply, images=images)
+        except OracleError as error:
+            failure = error
+        else:
+            failure = AnswerError(f"{request.url}: the reply cannot be understood")
+        raise secrets.clean(failure)
+
+    def _recognise(self, identity: Mapping[str, str]) -> None:
+        """Hold what a reply says of the model against what earlier ones said."""
+        with self._lock:
+            for name, value in identity.items():
+                text = self.transport.secrets.strike(value)
+                known = self._identity.setdefault(name, text)
+                if known != text:
+                    raise OracleChanged(
+                        f"the model behind {self.spec.name} was changed: its {name} was {known!r} and is {text!r} now"
+                    )

@@ -1,0 +1,164 @@
+"""Asking again, where that can help; finding out whose fault it is, where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random_exponential
+from tenacity.stop import stop_base
+from torch import Tensor
+
+from oracles.errors import (
+    AnswerError,
+    AnswerLost,
+    ImageRefused,
+    NotReady,
+    OracleError,
+    OracleUnavailable,
+    QuestionRejected,
+    Unanswered,
+)
+from oracles.oracle import Answers, Oracle, OracleSpec
+from oracles.remote.line import Line
+
+_BACK_OFF = wait_exponential(multiplier=0.25, max=10) + wait_random_exponential(multiplier=0.25, max=10)
+"""Half of it is certain, so that no retry comes at once; half is chance, so that threads do not move in step."""
+
+_CANARY_TRIES = 2
+_MAY_PASS = (Unanswered, AnswerLost, AnswerError)
+_MAY_BE_THE_IMAGES = (NotReady, AnswerLost, AnswerError, QuestionRejected)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryingOracle:
+    """Asks again after failures that may pass, and refuses images that the server cannot answer.
+
+    Servers answer a permanent fault of a question with 500 or 503 as well, so a status does not tell. A question that
+    has failed again and again is therefore held against another one that was answered before, the canary. If the canary
+    is answered, and the question once more is not, the images are at fault. What the server turns away without an
+    answer because it is busy or gone is asked again for as long as the line's patience lasts; all other failures are
+    paid for, so their number is limited.
+
+    Args:
+        oracle: one try; paced and charged.
+        canary: the same, on the account of drift.
+        line: how the server stands.
+        attempts: most tries of one question that are not turned away.
+        retried: told of each repetition.
+    """
+
+    oracle: Oracle
+    canary: Oracle
+    line: Line
+    attempts: int
+    retried: Callable[[], None] = lambda: None
+
+    @property
+    def spec(self) -> OracleSpec:
+        """As inside."""
+        return self.oracle.spec
+
+    def query(self, images: Tensor) -> Answers:
+        """Answer a batch, after as many tries as it needs.
+
+        Raises:
+            ImageRefused: the server answers others, but not this batch. Parts of it may be answered.
+            OracleUnavailable: it answers nothing any more, or rejects every question.
+            AnswerError: its replies are no answers.
+            BudgetExhausted: another try does not fit.
+        """
+        self.spec.check(images)
+        while True:
+            try:
+                return self._persist(self.oracle, images, self.attempts - 1)
+            except _MAY_BE_THE_IMAGES as error:
+                failure: OracleError = error
+            if not self._canary_is_answered():
+                self._give_up(images, failure)
+            elif isinstance(failure, QuestionRejected):
+                raise self._refused(images, failure)
+            else:
+                try:
+                    return self._last_try(images)
+                except Unanswered as error:  # too busy for this one just now
+                    self.line.sleep(error.retry_after or 0.0)
+
+    def _persist(self, oracle: Oracle, images: Tensor, most: int) -> Answers:
+        """The answer, after up to `most` tries and however many were turned away."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(_MAY_PASS),
+            stop=_Doubts(most),
+            wait=_wait,
+            sleep=self.line.sleep,
+            before_sleep=lambda state: self.retried(),
+            reraise=True,
+        )
+        return retrying(self._try, oracle, images)
+
+    def _try(self, oracle: Oracle, images: Tensor) -> Answers:
+        """One try, of which the line is told."""
+        try:
+            answers = oracle.query(images)
+        except _MAY_PASS as error:
+            self.line.failed(error)
+            raise
+        except QuestionRejected:
+            raise
+        except OracleUnavailable as error:
+            self.line.end(str(error))  # whoever else asks would pay for the same
+            raise
+        self.line.answered(images)
+        return answers
+
+    def _canary_is_answered(self) -> bool:
+        """Whether the server answers another question, as it did before."""
+        if self.line.canary is None:
+            return False
+        try:
+            self._persist(self.canary, self.line.canary, _CANARY_TRIES)
+        except _MAY_BE_THE_IMAGES:
+            return False
+        return True
+
+    def _give_up(self, images: Tensor, failure: OracleError) -> None:
+        """Raise what says best why nothing is answered; return where patience may still help."""
+        if isinstance(failure, QuestionRejected) and self.line.canary is None and len(images) > 1:
+            raise self._refused(images, failure)  # fewer of them may tell more
+        if not isinstance(failure, NotReady):
+            self.line.end(str(failure))
+            raise failure
+
+    def _last_try(self, images: Tensor) -> Answers:
+        """The answer, now that the server is known to work."""
+        self.retried()
+        try:
+            return self._try(self.oracle, images)
+        except _MAY_BE_THE_IMAGES as error:
+            raise self._refused(images, error) from error
+
+    def _refused(self, images: Tensor, error: OracleError) -> ImageRefused:
+        which = "this image" if len(images) == 1 else f"this batch of {len(images)} images"
+        return ImageRefused(f"{self.spec.name} answers others, but not {which}: {error}")
+
+
+class _Doubts(stop_base):
+    """Stops after `most` failures for which the images may be at fault."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        self._left -= isinstance(_error(retry_state), _MAY_BE_THE_IMAGES)
+        return self._left <= 0
+
+
+def _wait(retry_state: RetryCallState) -> float:
+    """Seconds until the next try: back-off, or longer where the server wishes so."""
+    error = _error(retry_state)
+    wish = error.retry_after if isinstance(error, Unanswered) else None
+    return max(_BACK_OFF(retry_state), wish or 0.0)
+
+
+def _error(retry_state: RetryCallState) -> BaseException | None:
+    return None if retry_state.outcome is None else retry_state.outcome.exception()

@@ -1,0 +1,142 @@
+"""Secrets: where they come from, and that they reach nothing but requests."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+import re
+import shlex
+import stat
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+from oracles.errors import OracleError, SpecError
+from oracles.remote.options import looks_secret
+
+STRUCK = "[secret]"
+"""Stands where a secret stood."""
+
+_PLACEHOLDER = re.compile(r"\$\{(?P<what>[^{}]*)\}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FILE = "file:"
+
+
+class Secret:
+    """Text that shows itself only when asked to."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Keep the text."""
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Nothing of it."""
+        return STRUCK
+
+    def __reduce__(self) -> str:
+        """No copy of it."""
+        raise TypeError("a secret is not to be written down")
+
+
+class Secrets:
+    """Fills in placeholders, and remembers what to strike out of whatever a server says.
+
+    `${NAME}` stands for an environment variable, `${file:PATH}` for the content of a file that only its owner can read.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def fill(self, template: str, *, place: str) -> Secret:
+        """The template with its placeholders filled in.
+
+        Args:
+            template: text.
+            place: where it stands, for errors.
+
+        Raises:
+            SpecError: a variable is not set, or a file not there or not private. No value is in the text.
+        """
+        return Secret(_PLACEHOLDER.sub(lambda match: self._look_up(match["what"], place), template))
+
+    def add(self, value: str) -> None:
+        """Strike out `value` from now on, also where it is quoted, escaped or encoded."""
+        raw = value.encode()
+        encoded = base64.b64encode(raw).decode()
+        self._known |= {value, json.dumps(value)[1:-1], html.escape(value), html.escape(value, quote=False)}
+        self._known |= {quote(value, safe=""), quote_plus(value), encoded, encoded.rstrip("="), raw.hex()}
+        longest_first = sorted(self._known - {""}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+
+    def strike(self, text: str) -> str:
+        """The text without any secret."""
+        return text if self._pattern is None else self._pattern.sub(STRUCK, text)
+
+    def strike_bytes(self, raw: bytes) -> bytes:
+        """The text without any secret; other bytes stay as they are."""
+        text = raw.decode("utf-8", "surrogateescape")
+        return self.strike(text).encode("utf-8", "surrogateescape")
+
+    def clean(self, error: OracleError) -> OracleError:
+        """The error, without any secret in its text."""
+        error.args = tuple(self.strike(part) if isinstance(part, str) else part for part in error.args)
+        return error
+
+    def _look_up(self, what: str, place: str) -> str:
+        if what.startswith(_FILE):
+            value = _private_text(Path(what.removeprefix(_FILE)).expanduser(), place)
+        elif _VARIABLE.fullmatch(what):
+            value = os.environ.get(what, "")
+            if not value:
+                raise SpecError(f"{place}: the environment variable {what} is not set, or empty; set it")
+        else:
+            raise SpecError(f"{place}: ${{{what}}} should be ${{NAME}} of an environment variable, or ${{file:PATH}}")
+        self.add(value)
+        return value
+
+
+def refuse_credentials(url: str) -> None:
+    """Refuse a URL in which a secret stands itself rather than a placeholder: it would be written down everywhere.
+
+    Raises:
+        SpecError: there is one; the text does not show it.
+    """
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    if at and _PLACEHOLDER.sub("", user) not in ("", ":"):
+        raise SpecError(
+            "the URL holds a user name or password, which would be written down; "
+            "put them into environment variables and write ${USER_NAME}:${PASSWORD}@"
+        )
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if looks_secret(name) and _PLACEHOLDER.sub("", value):
+            raise SpecError(
+                f"the URL's parameter {name} looks like a secret, which would be written down; "
+                f"put it into an environment variable and write {name}=${{NAME}}"
+            )
+
+
+def _private_text(path: Path, place: str) -> str:
+    """The content of a file that nobody but its owner can read, without white space at its ends."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                raise SpecError(f"{place}: others can read {path}; run: chmod 600 {shlex.quote(str(path))}")
+            secret = file.read().strip()
+    except UnicodeDecodeError:
+        raise SpecError(f"{place}: {path} should hold a secret as text, and holds something else") from None
+    except OSError as error:
+        raise SpecError(f"{place}: cannot read the secret in {path}: {error.strerror}") from None
+    if not secret:
+        raise SpecError(f"{place}: {path} should hold a secret, and is empty")
+    return secret

@@ -1,0 +1,74 @@
+"""What the environment says about connections: proxies, trusted authorities, installed extras."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import ssl
+import urllib.request
+from urllib.parse import unquote, urlsplit
+
+import httpcore
+import httpx
+
+from oracles.errors import SpecError
+from oracles.remote.secrets import Secrets
+
+_SOCKS = ("socks5", "socks5h")
+
+
+def trust(url: str) -> ssl.SSLContext | None:
+    """The authorities that SSL_CERT_FILE or SSL_CERT_DIR name, else the usual ones; None where `url` is not https.
+
+    Raises:
+        SpecError: the file or folder cannot be read.
+    """
+    if urlsplit(url).scheme != "https":
+        return None
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ValueError) as error:
+        raise SpecError(f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be used: {error}") from None
+
+
+def proxy(url: str, secrets: Secrets) -> httpcore.Proxy | None:
+    """The proxy that the environment names for a server, None for none.
+
+    Raises:
+        SpecError: it cannot be used; the text does not show its password.
+    """
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    if not named or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    address = urlsplit(named if "://" in named else f"http://{named}")
+    if address.scheme not in ("http", "https", *_SOCKS) or not address.hostname:
+        raise SpecError("the proxy that the environment names should look like http://HOST:PORT")
+    if address.scheme in _SOCKS and importlib.util.find_spec("socksio") is None:
+        raise SpecError("the environment names a SOCKS proxy; install the package socksio to use it")
+    auth = None
+    if address.username is not None:
+        user, password = unquote(address.username), unquote(address.password or "")
+        secrets.add(password or user)
+        secrets.add(f"{user}:{password}")
+        auth = (user, password)
+    host = address.netloc.rpartition("@")[2]
+    return httpcore.Proxy(f"{address.scheme}://{host}", auth=auth)
+
+
+def http2_is_there() -> bool:
+    """True.
+
+    Raises:
+        SpecError: HTTP/2 is not installed.
+    """
+    if importlib.util.find_spec("h2") is None:
+        raise SpecError("HTTP/2 needs the package h2; install it by pip install 'bbsmooth[http2]'")
+    return True
+
+
+def keep_headers_out_of_logs() -> None:
+    """Silence debug logs that hold every header: credentials, and replies that repeat them."""
+    for name in ("httpcore", "hpack"):
+        logging.getLogger(name).setLevel(logging.INFO)

@@ -1,0 +1,166 @@
+"""Images as tensors: the numbers that a server is sent, as bytes or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oracles.errors import SpecError
+from oracles.remote.encodings import Channels, eight_bits, prepared, unit_floats
+
+_REMEMBERED = 2**17
+"""Numbers whose text is kept. Noisy pixels lie on a grid, so the same few come again and again."""
+
+
+class Datatype(StrEnum):
+    """Types of numbers that an image can be sent in, by their names in the Open Inference Protocol."""
+
+    FP64 = "FP64"
+    FP32 = "FP32"
+    FP16 = "FP16"
+    UINT8 = "UINT8"
+
+    @property
+    def little_endian(self) -> np.dtype[Any]:
+        """The same for NumPy."""
+        return np.dtype({"FP64": "<f8", "FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}[self.value])
+
+
+class Layout(StrEnum):
+    """Order of an image's axes: channels first, channels last, or all in one axis (channels first)."""
+
+    NCHW = "NCHW"
+    NHWC = "NHWC"
+    FLAT = "flat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorForm:
+    """How images become numbers: (pixel * scale - mean) / std in float32, then rounded to the datatype.
+
+    Args:
+        datatype: of the numbers; UINT8 means the 8-bit pixel values themselves.
+        layout: order of the axes.
+        scale: what white becomes before mean and std, 1 or 255 as a rule.
+        mean: one value a channel, one for all, or none.
+        std: likewise.
+        channels: what happens to grey images.
+
+    Raises:
+        SpecError: scale, mean or std with UINT8, or a std that is not above 0.
+    """
+
+    datatype: Datatype = Datatype.FP32
+    layout: Layout = Layout.NCHW
+    scale: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    channels: Channels = Channels.AS_THEY_ARE
+
+    def __post_init__(self) -> None:
+        """Check that the numbers make sense."""
+        if self.eight_bit and (self.scale not in (1.0, 255.0) or self.mean or self.std):
+            raise SpecError("UINT8 pixels are sent as they are: leave scale, mean and std away")
+        if not all(value > 0 for value in (self.scale, *self.std)):
+            raise SpecError(f"scale and std should be above 0, got {self.scale:g} and {list(self.std)}")
+
+    @property
+    def eight_bit(self) -> bool:
+        """Whether images are rounded to 8 bits."""
+        return self.datatype is Datatype.UINT8
+
+    @property
+    def description(self) -> str:
+        """What happens to an image, for people."""
+        plain = self.eight_bit or (self.scale == 1 and not self.mean and not self.std)
+        return f"{self.datatype} tensor" + ("" if plain else f", scale {self.scale:g}{self._normalisation}")
+
+    @property
+    def identity(self) -> str:
+        """All that the numbers depend on."""
+        return f"{self.datatype} {self.layout} {self.scale!r} {self.mean!r} {self.std!r} {self.channels}"
+
+    @property
+    def _normalisation(self) -> str:
+        named = {"mean": self.mean, "std": self.std}
+        return "".join(f", {name} {', '.join(f'{x:g}' for x in values)}" for name, values in named.items() if values)
+
+    def array(self, images: Tensor) -> NDArray[Any]:
+        """The numbers for images (B, C, H, W), uint8 or floats in [0, 1]: (B, C, H, W), (B, H, W, C) or (B, D).
+
+        Raises:
+            SpecError: mean or std have as many values as no image has channels.
+            InputError: an image holds NaN.
+        """
+        pixels = prepared(images, self.channels)
+        values = eight_bits(pixels) if self.eight_bit else self._scaled(unit_floats(pixels))
+        if self.layout is Layout.NHWC:
+            values = values.permute(0, 2, 3, 1)
+        elif self.layout is Layout.FLAT:
+            values = values.reshape(len(values), -1)
+        array = np.ascontiguousarray(values.numpy(), dtype=self.datatype.little_endian)
+        positive: NDArray[Any] = array + array.dtype.type(0)  # no zero is negative: equal numbers have equal text
+        return positive
+
+    def _scaled(self, pixels: Tensor) -> Tensor:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (0, 1, pixels.shape[1]):
+                raise SpecError(f"{name} has {len(values)} values, the images have {pixels.shape[1]} channels")
+        scaled = pixels if self.scale == 1 else pixels * self.scale
+        if self.mean:
+            scaled = scaled - scaled.new_tensor(self.mean).view(-1, 1, 1)
+        return scaled / scaled.new_tensor(self.std).view(-1, 1, 1) if self.std else scaled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorOptions:
+    """What a user may say of a `TensorForm`; the rest is the server's choice or the protocol's custom."""
+
+    datatype: Datatype | None = None
+    layout: Layout | None = None
+    scale: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    channels: Channels = Channels.AS_THEY_ARE
+
+    def form(self, datatype: Datatype, layout: Layout) -> TensorForm:
+        """The form, with a datatype and a layout for a user who names none."""
+        return TensorForm(
+            datatype=self.datatype or datatype,
+            layout=self.layout or layout,
+            scale=self.scale,
+            mean=self.mean,
+            std=self.std,
+            channels=self.channels,
+        )
+
+
+class _Texts(dict[float, str]):
+    """Floats as JSON, remembered: shortest text that gives the same double, so each smaller type is exact, too."""
+
+    def __missing__(self, number: float) -> str:
+        text = repr(number)
+        if len(self) < _REMEMBERED:
+            self[number] = text
+        return text
+
+
+_FLOATS = _Texts()
+
+
+def flat_json(array: NDArray[Any]) -> str:
+    """All numbers of an array as one JSON list, the last axis fastest."""
+    text = _FLOATS.__getitem__ if array.dtype.kind == "f" else str
+    return f"[{','.join(map(text, array.ravel().tolist()))}]"
+
+
+def nested_json(array: NDArray[Any]) -> str:
+    """An array of at least one axis as JSON lists within lists."""
+    if array.ndim == 1:
+        return flat_json(array)
+    return f"[{','.join(map(nested_json, array))}]"

@@ -1,0 +1,79 @@
+"""On which terms a remote classifier is asked: limits, patience, price. None of them changes an answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from oracles.errors import SpecError
+
+_POSITIVE = (
+    "requests_per_second",
+    "requests_per_minute",
+    "connect_seconds",
+    "read_seconds",
+    "write_seconds",
+    "total_seconds",
+    "patience_seconds",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Limits of one remote classifier; the fingerprint of an oracle covers none of them.
+
+    Args:
+        concurrency: most requests under way at once.
+        requests_per_second: most requests begun in a second, None for no limit.
+        requests_per_minute: the same for a minute.
+        connect_seconds: patience for a connection.
+        read_seconds: patience for the next bytes of a reply.
+        write_seconds: patience for the server to take the next bytes.
+        total_seconds: patience for a request and its whole reply, however steadily the bytes drip.
+        attempts: most times that one question is sent, not counting those that the server turned away without an
+            answer; at least 2.
+        patience_seconds: of uninterrupted failure, after which a run ends.
+        max_reply_bytes: larger replies are refused.
+        price_per_1000: price of 1,000 queries, None where unknown or free.
+        http2: whether HTTP/2 is offered.
+        gzip: whether request bodies are compressed.
+        headers: added to every request: name to value, in which ${NAME} stands for an environment variable and
+            ${file:PATH} for the content of a file that only its owner can read.
+
+    Raises:
+        SpecError: a number that cannot be.
+    """
+
+    concurrency: int = 8
+    requests_per_second: float | None = None
+    requests_per_minute: float | None = None
+    connect_seconds: float = 10.0
+    read_seconds: float = 60.0
+    write_seconds: float = 60.0
+    total_seconds: float = 120.0
+    attempts: int = 8
+    patience_seconds: float = 300.0
+    max_reply_bytes: int = 64 * 2**20
+    price_per_1000: float | None = None
+    http2: bool = False
+    gzip: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        for name, least in (("concurrency", 1), ("attempts", 2), ("max_reply_bytes", 1)):
+            if getattr(self, name) < least:
+                raise SpecError(f"{name} should be at least {least}, got {getattr(self, name)}")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise SpecError(f"{name} should be a number above 0, got {value}")
+        if self.price_per_1000 is not None and not 0 <= self.price_per_1000 < math.inf:
+            raise SpecError(f"price_per_1000 should be a number of at least 0, got {self.price_per_1000}")
+
+    @property
+    def seconds_between_requests(self) -> float:
+        """At least so many seconds lie between the beginnings of two requests: then no second or minute has more."""
+        per_second, per_minute = self.requests_per_second or math.inf, self.requests_per_minute or math.inf
+        return max(1 / per_second, 60 / per_minute)

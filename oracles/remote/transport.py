@@ -1,0 +1,170 @@
+"""Requests over HTTP: connections that are kept, time-outs, size limits, credentials. Nothing is sent twice here."""
+
+from __future__ import annotations
+
+import gzip
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urljoin, urlsplit
+
+import httpcore
+
+from oracles.errors import AnswerError, OracleError, OracleUnavailable
+from oracles.remote.bodies import beginning, whole
+from oracles.remote.connections import Connections
+from oracles.remote.credentials import Credentials
+from oracles.remote.failures import of_exception, presentable
+from oracles.remote.messages import Reply, Request
+from oracles.remote.secrets import STRUCK, Secrets
+from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
+from oracles.remote.terms import Terms
+from oracles.traffic import Traffic
+
+Signer = Callable[[Request], Request]
+"""Adds whatever proves who asks; called for each request just before it is sent."""
+
+_IDLE_SECONDS = 2.0
+"""An idle connection is dropped after so long: servers drop theirs too, and a request lost just then is paid for."""
+
+_MOST_REDIRECTS = 3
+_REDIRECTS = {301, 302, 303, 307, 308}
+_ERROR_BYTES = 2**16
+_SHOWN = 200
+_BROKEN = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
+
+
+class Transport:
+    """Sends requests to one server, from any number of threads.
+
+    Proxies come from the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY), as do the authorities whose
+    certificates are trusted (SSL_CERT_FILE, SSL_CERT_DIR). Certificates are always verified.
+
+    Args:
+        url: of the server, by which the proxy is chosen; may hold placeholders for secrets.
+        terms: time-outs, limits, headers.
+        sign: signs each request, None for no signature.
+
+    Attributes:
+        secrets: what must not get out.
+        traffic: counts what goes over the wire.
+        close: drops the connections.
+
+    Raises:
+        SpecError: settings that cannot work, a secret that is not there, or HTTP/2 without its extra.
+    """
+
+    def __init__(self, url: str, terms: Terms, sign: Signer | None = None) -> None:
+        """Look up secrets and prepare; connections are opened when something is sent."""
+        keep_headers_out_of_logs()
+        self.secrets, self.traffic = Secrets(), Traffic()
+        self._credentials = Credentials(terms.headers, self.secrets)
+        self._credentials.address(url)  # a secret that is not there is said now
+        self._terms, self._sign = terms, sign
+        self._connections = Connections()
+        self._timeouts = {
+            "connect": terms.connect_seconds,
+            "read": terms.read_seconds,
+            "write": terms.write_seconds,
+            "pool": terms.connect_seconds,
+        }
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=trust(url),
+            proxy=proxy(url, self.secrets),
+            max_connections=terms.concurrency + 1,  # requests for metadata may come in between
+            keepalive_expiry=_IDLE_SECONDS,
+            http2=terms.http2 and http2_is_there(),
+            network_backend=self._connections,
+        )
+        self.close = weakref.finalize(self, self._pool.close)  # at the latest when nobody holds this any more
+
+    def send(self, request: Request) -> Reply:
+        """Send one request. Redirects of a GET within the server are followed.
+
+        Those of a question are not: each would be a request that nobody has charged, with all its images sent twice.
+
+        Returns:
+            The reply, whatever its status; without secrets in its headers, and in its body unless the status is 200.
+
+        Raises:
+            Unanswered: the request was never sent: no connection.
+            AnswerLost: it was, and no whole reply came back.
+            AnswerError: the reply is too large, or packed in an unknown way.
+            OracleUnavailable: redirects that are not followed, a certificate that is not trusted.
+        """
+        for _ in range(_MOST_REDIRECTS + 1):
+            reply = self._exchange(request)
+            if reply.status not in _REDIRECTS or "location" not in reply.headers:
+                return reply
+            request = _redirected(request, reply)
+        raise OracleUnavailable(f"{request.url}: more than {_MOST_REDIRECTS} redirects; name the address that answers")
+
+    def cut(self) -> None:
+        """Break off whatever is under way."""
+        self._connections.cut()
+
+    def _exchange(self, request: Request) -> Reply:
+        """Send a request and read its reply, once."""
+        started, took = time.monotonic(), None
+        url, prepared = self._prepare(request)
+        with self._connections.exchange(self._terms.total_seconds) as exchange:
+            try:
+                with self._pool.stream(
+                    prepared.method,
+                    url,
+                    headers=list(prepared.headers.items()),
+                    content=prepared.body,
+                    extensions={"timeout": self._timeouts},
+                ) as response:
+                    reply = self._read(response)
+                took = time.monotonic() - started
+                return reply
+            except _BROKEN as error:
+                failure: OracleError = of_exception(error, request.url)
+            except AnswerError as error:
+                failure = AnswerError(f"{request.url}: {error}")
+            finally:
+                self.traffic.exchanged(exchange.sent, exchange.received, took)
+        raise self.secrets.clean(failure)
+
+    def _prepare(self, request: Request) -> tuple[str, Request]:
+        """The real address, and the request with credentials, packed and signed as it goes out."""
+        url, headers = self._credentials.address(request.url)
+        if self._terms.gzip and request.body:
+            packed = gzip.compress(request.body, compresslevel=1, mtime=0)
+            request = replace(request, body=packed, headers={**request.headers, "Content-Encoding": "gzip"})
+        request = replace(request, headers=self._credentials.add_to(request.headers, headers))
+        return url, self._sign(request) if self._sign else request
+
+    def _read(self, response: httpcore.Response) -> Reply:
+        """The reply. A connection on which something went wrong is not used again."""
+        headers: dict[str, str] = {}
+        for raw, value in response.headers:
+            name, text = raw.decode("latin-1").lower(), self.secrets.strike(value.decode("latin-1"))
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        chunks, encoding = response.iter_stream(), headers.get("content-encoding", "").strip().lower()
+        if response.status == 200:
+            return Reply(200, headers, whole(chunks, encoding, most=self._terms.max_reply_bytes))
+        body = beginning(chunks, encoding, most=_ERROR_BYTES)
+        if response.status >= 500 and response.extensions["http_version"] != b"HTTP/2":
+            response.extensions["network_stream"].close()  # servers close it too, but do not always say so
+        return Reply(response.status, headers, self.secrets.strike_bytes(body))
+
+
+def _redirected(request: Request, reply: Reply) -> Request:
+    """The request for another address of the same server.
+
+    Raises:
+        OracleUnavailable: it is another server, or a question.
+    """
+    location = reply.headers["location"]
+    url = urljoin(request.url, location)
+    shown = presentable(url)[:_SHOWN]
+    if STRUCK in location or urlsplit(url)[:2] != urlsplit(request.url)[:2]:
+        raise OracleUnavailable(
+            f"{request.url} redirects to another server ({shown}), which is refused; if you trust it, name its address"
+        )
+    if request.method != "GET":
+        raise OracleUnavailable(f"{request.url} redirects to {shown}; name that address")
+    return replace(request, url=url)

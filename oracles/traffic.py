@@ -1,0 +1,101 @@
+"""What went over the wire: bytes, repetitions, and how long replies took."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+STEPS = 8
+"""Bins of the histogram in a factor of two of time: a percentile is right within 4.5 percent."""
+
+_FASTEST, _SLOWEST = 1e-5, 1e5
+PERCENTILES = (50, 90, 99)
+
+
+class Traffic:
+    """Counts, from any thread, in a fixed amount of memory; counts of several processes add up.
+
+    Attributes:
+        retries: requests sent again.
+        sent: bytes written, headers included, before encryption.
+        received: bytes read, as they came, after decryption.
+    """
+
+    def __init__(self) -> None:
+        """Nothing happened yet."""
+        self._lock = threading.Lock()
+        self.retries = 0
+        self.sent = 0
+        self.received = 0
+        self._bins: Counter[int] = Counter()
+
+    def exchanged(self, sent: int, received: int, seconds: float | None) -> None:
+        """Count a request and its reply; `seconds` is None where none came."""
+        with self._lock:
+            self.sent += sent
+            self.received += received
+            if seconds is not None:
+                self._bins[_bin(seconds)] += 1
+
+    def retried(self) -> None:
+        """Count a request sent again."""
+        with self._lock:
+            self.retries += 1
+
+    def percentile(self, percent: float) -> float | None:
+        """Seconds within which so many percent of the replies came; None where none came."""
+        with self._lock:
+            found = _percentiles(sorted(self._bins.items()), [percent])
+        return found[0][1] if found else None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `ledger.json` says."""
+        with self._lock:
+            bins = sorted(self._bins.items())
+            return {
+                "retries": self.retries,
+                "bytes": self.sent + self.received,
+                "bytes_sent": self.sent,
+                "bytes_received": self.received,
+                "latency": {f"p{percent}": round(seconds, 6) for percent, seconds in _percentiles(bins, PERCENTILES)},
+                "latency_bins": dict(bins),
+            }
+
+    @classmethod
+    def from_json(cls, state: Mapping[str, Any]) -> Traffic:
+        """What `as_json` said; what is left out is 0.
+
+        Raises:
+            ValueError, TypeError, AttributeError: something else.
+        """
+        traffic = cls()
+        traffic.retries = count(state.get("retries", 0))
+        traffic.sent = count(state.get("bytes_sent", 0))
+        traffic.received = count(state.get("bytes_received", 0))
+        bins = state.get("latency_bins", {})
+        traffic._bins = Counter({_bin(2 ** (int(name) / STEPS)): count(number) for name, number in bins.items()})
+        return traffic
+
+
+def _percentiles(bins: list[tuple[int, int]], percents: Sequence[float]) -> list[tuple[float, float]]:
+    """(percent, seconds) for each of the rising `percents`, from (bin, count) pairs in order; none without pairs."""
+    total, seen, found, rest = sum(number for _, number in bins), 0, list[tuple[float, float]](), deque(percents)
+    for place, number in bins:
+        seen += number
+        while rest and seen >= math.ceil(total * rest[0] / 100):
+            found.append((rest.popleft(), 2 ** ((place + 0.5) / STEPS)))
+    return found
+
+
+def _bin(seconds: float) -> int:
+    return math.floor(math.log2(min(max(seconds, _FASTEST), _SLOWEST)) * STEPS + 1e-9)
+
+
+def count(value: Any) -> int:
+    """The value. Raises `ValueError` where it is no number of things."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value

@@ -1,0 +1,118 @@
+"""Certificates over HTTP from real servers are those of the same model in process, byte for byte apart from times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from oracles.registry import open_oracle
+from tests.bbsmooth.cli.world import bbsmooth
+from tests.bbsmooth.serving.process import serving
+from tests.conformance import kserve, mlserver, triton
+from tests.conformance.environments import Command, free_ports, installed, running
+
+COHEN = ("--n0", "20", "--n", "150")
+SEQUENTIAL = ("--method", "sequential", "--n0", "20", "--n", "300", "--radius", "0.1", "--radius", "0.25")
+
+
+def certificates(oracle: str, out: Path, *arguments: str) -> bytes:
+    """The file of a run over a few digits, without times."""
+    done = bbsmooth(
+        *("certify", "--oracle", oracle, "--data", "mnist5k", "--sigma", "0.25", "--limit", "6"),
+        *("--device", "cpu", "--out", str(out), *arguments),
+    )
+    assert done.status == 0, done.err
+    raw = (out / "certificates.jsonl").read_bytes()
+    assert raw.count(b"\n") == 6
+    return re.sub(rb'"seconds": [0-9.e-]+', b'"seconds": 0', raw)
+
+
+def same_scores(oracle: str) -> bool:
+    """Whether an oracle gives noisy pictures the logits of the classifier in process, bit for bit."""
+    pictures = torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    remote, local = open_oracle(oracle).query(pictures), open_oracle("local-vit?device=cpu").query(pictures)
+    assert remote.scores is not None
+    assert local.scores is not None
+    return torch.equal(remote.scores, local.scores)
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[str]:
+    """`bbsmooth serve`."""
+    with serving("local-vit", "--device", "cpu") as (_, told):
+        yield told["oracle"]
+
+
+@pytest.mark.parametrize("binary", ["true", "false"])
+def test_our_own_server_gives_the_same_scores(own: str, binary: str) -> None:
+    assert same_scores(f"{own}?binary={binary}")
+
+
+@pytest.mark.parametrize("arguments", [COHEN, SEQUENTIAL], ids=["cohen", "sequential"])
+def test_our_own_server_gives_the_same_certificates(own: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    served = certificates(own, tmp_path / "served", *arguments)
+    assert served == certificates("local-vit", tmp_path / "local", *arguments)
+
+
+class Server(NamedTuple):
+    """Somebody else's server.
+
+    Attributes:
+        name: of it.
+        requirements: to be installed.
+        prepare: see `tests.conformance.triton`.
+        binary: whether it takes tensors as bytes.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    prepare: Callable[[Path, Path, int], Command]
+    binary: bool
+
+
+SERVERS = (
+    Server("triton", triton.REQUIREMENTS, triton.prepare, binary=True),
+    Server("kserve", kserve.REQUIREMENTS, kserve.prepare, binary=True),
+    Server("mlserver", mlserver.REQUIREMENTS, mlserver.prepare, binary=False),
+)
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=[server.name for server in SERVERS])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server, and the address of its model."""
+    chosen: Server = request.param
+    environment, folder = installed(chosen.name, chosen.requirements), tmp_path_factory.mktemp(chosen.name)
+    (port,) = free_ports(1)
+    with running(chosen.prepare(environment, folder, port), folder / "log.txt", port) as url:
+        yield chosen, f"kserve+{url}?feedback=logits"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("binary", ["true", "false"])
+def test_scores_are_the_same_bit_for_bit(server: tuple[Server, str], binary: str) -> None:
+    chosen, oracle = server
+    if binary == "true" and not chosen.binary:
+        pytest.skip(f"{chosen.name} takes no tensors as bytes")
+    assert same_scores(f"{oracle}&binary={binary}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [COHEN, SEQUENTIAL], ids=["cohen", "sequential"])
+def test_certificates_are_the_same(server: tuple[Server, str], arguments: tuple[str, ...], tmp_path: Path) -> None:
+    _, oracle = server
+    served = certificates(oracle, tmp_path / "served", *arguments)
+    assert served == certificates("local-vit", tmp_path / "local", *arguments)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_there_is_said_in_one_line(server: tuple[Server, str]) -> None:
+    _, oracle = server
+    done = bbsmooth("oracle", "check", oracle.replace("/vit?", "/other?"))
+    assert done.status == 4
+    assert done.line.startswith("stopped by the oracle: ")
+    assert "/v2/models/other" in done.line

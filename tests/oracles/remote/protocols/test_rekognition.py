@@ -1,0 +1,109 @@
+"""Signatures of requests to AWS, and its throttles. What is asked and answered is tested with the other services."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+
+from oracles import SpecError, Unanswered
+from oracles.errors import QuestionRejected
+from oracles.remote.failures import of_status
+from oracles.remote.kinds import Common, Target
+from oracles.remote.messages import Reply, Request
+from oracles.remote.protocols.rekognition import RekognitionOptions, locate, sign
+
+REGION = Target("rekognition", "https://rekognition.eu-west-1.amazonaws.com", Common())
+REQUEST = Request(
+    "POST",
+    f"{REGION.url}/",
+    {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "RekognitionService.DetectLabels"},
+    b'{"Image":{"Bytes":"AAAA"}}',
+)
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret of forty letters or thereabouts")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "session")
+
+
+def signature(request: Request, secret: str, region: str) -> str:
+    """The signature of a request, from Amazon's description of the algorithm (Signature Version 4)."""
+    headers = {name.lower(): value.strip() for name, value in request.headers.items()}
+    headers["host"] = request.url.split("/")[2]
+    signed = re.findall(r"SignedHeaders=([^,]+)", request.headers["Authorization"])[0]
+    listed = "".join(f"{name}:{headers[name]}\n" for name in signed.split(";"))
+    canonical = "\n".join([request.method, "/", "", listed, signed, hashlib.sha256(request.body).hexdigest()])
+    day = headers["x-amz-date"][:8]
+    scope = f"{day}/{region}/rekognition/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{headers['x-amz-date']}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, "rekognition", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.new(key, text.encode(), "sha256").hexdigest()
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_signature_is_what_amazon_expects() -> None:
+    pytest.importorskip("botocore")
+    signed = sign(REGION, RekognitionOptions())(REQUEST)
+    assert (signed.method, signed.url, signed.body) == (REQUEST.method, REQUEST.url, REQUEST.body)
+    assert REQUEST.headers.items() <= signed.headers.items()
+    assert signed.headers["X-Amz-Security-Token"] == "session"
+    authorisation = signed.headers["Authorization"]
+    assert authorisation.startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+    assert "/eu-west-1/rekognition/aws4_request" in authorisation
+    expected = signature(signed, "a secret of forty letters or thereabouts", "eu-west-1")
+    assert authorisation.endswith(f"Signature={expected}")
+    assert "a secret" not in str(signed.headers)
+
+
+@pytest.mark.usefixtures("keys")
+def test_the_region_is_said_by_the_host_or_the_user() -> None:
+    pytest.importorskip("botocore")
+    elsewhere = replace(REGION, url="http://127.0.0.1:9000")
+    signed = sign(elsewhere, RekognitionOptions(region="us-east-2"))(REQUEST)
+    assert "/us-east-2/rekognition/" in signed.headers["Authorization"]
+    with pytest.raises(SpecError, match="say region="):
+        sign(elsewhere, RekognitionOptions())
+
+
+def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("botocore")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    with pytest.raises(SpecError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        sign(REGION, RekognitionOptions())
+
+
+@pytest.mark.usefixtures("keys")
+def test_without_botocore_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.auth", None)
+    with pytest.raises(SpecError, match=r"pip install 'bbsmooth\[aws\]'"):
+        sign(REGION, RekognitionOptions())
+
+
+def test_a_region_becomes_an_address() -> None:
+    assert locate("eu-west-1") == REGION.url
+    assert locate("http://127.0.0.1:9000") == "http://127.0.0.1:9000"
+    with pytest.raises(SpecError, match="needs a region"):
+        locate("")
+
+
+@pytest.mark.parametrize(
+    "name", ["ThrottlingException", "ProvisionedThroughputExceededException", "com.amazonaws#ThrottlingException"]
+)
+def test_a_throttle_of_status_400_is_no_answer_and_may_pass(name: str) -> None:
+    body = f'{{"__type":"{name}","message":"Rate exceeded"}}'.encode()
+    assert isinstance(of_status(Reply(400, {}, body), REGION.url), Unanswered)
+
+
+def test_other_refusals_of_status_400_are_about_the_question() -> None:
+    body = b'{"__type":"InvalidImageFormatException","Message":"Request has invalid image format"}'
+    assert isinstance(of_status(Reply(400, {}, body), REGION.url), QuestionRejected)

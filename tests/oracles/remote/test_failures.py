@@ -1,0 +1,85 @@
+import time
+from email.utils import formatdate
+
+import pytest
+
+from oracles.errors import (
+    AnswerError,
+    AnswerLost,
+    NotReady,
+    OracleError,
+    OracleUnavailable,
+    QuestionRejected,
+    Unanswered,
+)
+from oracles.remote.failures import LONGEST_WISH, of_status, presentable, retry_after
+from oracles.remote.messages import Reply
+
+KINDS: dict[type[OracleError], tuple[int, ...]] = {
+    Unanswered: (429,),
+    NotReady: (503,),
+    QuestionRejected: (400, 411, 413, 414, 415, 422, 431),
+    AnswerLost: (408, 409, 425, 500, 502, 504, 507, 520, 529, 599),
+    OracleUnavailable: (301, 302, 304, 307, 401, 402, 403, 404, 405, 406, 407, 410, 418, 451, 501, 505, 511),
+    AnswerError: (201, 202, 204, 206, 299),
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(status, kind) for kind, statuses in KINDS.items() for status in statuses]
+)
+def test_each_status_means_one_thing(status: int, kind: type[OracleError]) -> None:
+    assert type(of_status(Reply(status), "http://host/x")) is kind
+
+
+def test_a_refusal_says_who_said_what_and_what_to_do() -> None:
+    body = b"unexpected\n shape \x1b[31m[1,5,5]\x00\xe2\x80\xae " + "é".encode("latin-1") + b"!" * 500
+    text = str(of_status(Reply(404, {}, body), "http://host/x"))
+    assert text.startswith("http://host/x answered 404 Not Found (unexpected shape [31m[1,5,5] �!!!")
+    assert text.endswith("!...); check the address")
+    assert len(text) < 280
+    assert text.isprintable()
+
+
+def test_a_refusal_without_a_word_is_said_without_brackets() -> None:
+    assert str(of_status(Reply(599), "http://host/x")) == "http://host/x answered 599"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "0.25"}, 0.25),
+        ({"retry-after": " 3 "}, 3),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "99"}, 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "4"}, 4),
+        ({"retry-after": "0"}, 0),
+        ({"retry-after": "-5"}, 0),
+        ({"retry-after": "1e300"}, LONGEST_WISH),
+        ({"retry-after": "inf"}, LONGEST_WISH),
+        ({"retry-after": "-inf"}, 0),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_WISH),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0),
+        ({"retry-after": "Fri, 99 Xxx 2026 99:99:99 GMT"}, None),
+        ({"retry-after": "Sat, 21 Nov 2026 10:00:30 GMT", "date": "Sat, 21 Nov 2026 10:00:00 GMT"}, 30),
+        ({"retry-after": "Sat, 21 Nov 2026 10:00:30 -0000", "date": "Sat, 21 Nov 2026 11:00:00 +0100"}, 30),
+        ({"retry-after": "9" * 5000}, LONGEST_WISH),
+    ],
+)
+def test_wishes_are_understood_and_absurd_ones_cut(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_without_a_clock_of_the_server_ours_counts() -> None:
+    seconds = retry_after({"retry-after": formatdate(time.time() + 60, usegmt=True)})
+    assert seconds is not None
+    assert 50 < seconds <= 60
+
+
+def test_what_is_presentable_is_one_line() -> None:
+    assert presentable(" a\r\n\tb\u2028c\u202ed\x07 ") == "a b c d"

@@ -1,0 +1,69 @@
+"""HTTP/2 over TLS, against a small server of its own."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from oracles.remote.messages import Request
+from oracles.remote.terms import Terms
+from oracles.remote.transport import Transport
+
+h2_connection = pytest.importorskip("h2.connection", reason="needs the extra http2")
+h2_events = pytest.importorskip("h2.events")
+h2_config = pytest.importorskip("h2.config")
+
+
+@contextmanager
+def http2_server(certificate: Path, statuses: list[int]) -> Iterator[tuple[str, list[int]]]:
+    """A server that answers each request with the next status and what was sent; and how many connections it saw."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.set_alpn_protocols(["h2"])
+    listener, connections, rest = socket.create_server(("127.0.0.1", 0)), list[int](), iter(statuses)
+
+    def serve(raw: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(raw, server_side=True) as connection:
+            state = h2_connection.H2Connection(h2_config.H2Configuration(client_side=False, header_encoding=None))
+            state.initiate_connection()
+            bodies: dict[int, bytes] = {}
+            connection.sendall(state.data_to_send())
+            while data := connection.recv(65536):
+                for event in state.receive_data(data):
+                    if isinstance(event, h2_events.DataReceived):
+                        bodies[event.stream_id] = bodies.get(event.stream_id, b"") + event.data
+                        state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    if isinstance(event, h2_events.StreamEnded):
+                        state.send_headers(event.stream_id, [(b":status", str(next(rest)).encode())])
+                        state.send_data(event.stream_id, bodies.get(event.stream_id, b""), end_stream=True)
+                connection.sendall(state.data_to_send())
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                raw, _ = listener.accept()
+                connections.append(1)
+                threading.Thread(target=serve, args=[raw], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}/ask", connections
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def test_http2_is_spoken_where_both_sides_want_it(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with http2_server(certificate, [200, 500, 200]) as (url, connections):
+        transport = Transport(url, Terms(http2=True))
+        replies = [transport.send(Request("POST", url, {}, b"x" * 10_000)) for _ in range(3)]
+        transport.close()
+    assert [reply.status for reply in replies] == [200, 500, 200]
+    assert [len(reply.body) for reply in replies] == [10_000] * 3
+    assert len(connections) == 1  # a failure of one stream is none of the connection
