@@ -15,10 +15,11 @@ class Norm(StrEnum):
 
     L1 = "l1"
     L2 = "l2"
+    LINF = "linf"
 
 
-class NoiseDistribution(Protocol):
-    """Sampling and guarantee in one object: neither can be swapped without the other."""
+class Smoothing(Protocol):
+    """What every kind of noise says of itself."""
 
     norm: ClassVar[Norm]
     name: ClassVar[str]
@@ -27,6 +28,10 @@ class NoiseDistribution(Protocol):
     def sigma(self) -> float:
         """Standard deviation of one value, white being 1."""
         ...
+
+
+class NoiseDistribution(Smoothing, Protocol):
+    """Sampling and guarantee in one object: neither can be swapped without the other."""
 
     @property
     def largest(self) -> float:
@@ -46,6 +51,14 @@ class NoiseDistribution(Protocol):
         """The radius, in units of `norm`, that a lower bound `p_lower` on the top class's probability proves.
 
         0 unless `p_lower` > 1/2 (also for NaN).
+        """
+        ...
+
+    def radius_between(self, p_lower: float, p_upper: float) -> float:
+        """The radius that follows if no other class has a probability above `p_upper`.
+
+        Never below what `radius` gives where `p_upper` is 1 - `p_lower`. 0 unless 0 < `p_upper` < `p_lower` < 1 (also
+        for NaN); `p_lower` may lie below 1/2.
         """
         ...
 

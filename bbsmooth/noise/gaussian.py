@@ -59,6 +59,12 @@ class Gaussian:
         """
         return self.sigma * float(ndtri(p_lower)) if p_lower > 0.5 else 0.0
 
+    def radius_between(self, p_lower: float, p_upper: float) -> float:
+        """L2 radius sigma / 2 * (Phi^-1(p_lower) - Phi^-1(p_upper)). Cohen, Rosenfeld, Kolter, ICML 2019, Theorem 1."""
+        if not 0 < p_upper < p_lower < 1:
+            return 0.0
+        return self.sigma / 2 * float(ndtri(p_lower) - ndtri(p_upper))
+
     def probability(self, radius: float) -> float:
         """Phi(radius / sigma)."""
         return 0.5 * math.erfc(-radius / (self.sigma * math.sqrt(2)))

@@ -56,6 +56,16 @@ class Laplace:
         """L1 radius -scale * log(2 (1 - p_lower)), 0 unless `p_lower` > 1/2. Teng et al. 2020, Theorem 1."""
         return -self.scale * math.log(2 * (1 - p_lower)) if 0.5 < p_lower < 1 else 0.0
 
+    def radius_between(self, p_lower: float, p_upper: float) -> float:
+        """L1 radius max(scale / 2 * log(p_lower / p_upper), -scale * log(1 - p_lower + p_upper)).
+
+        Teng et al. 2020, Theorem 1. A perturbation of size r multiplies no probability by more than exp(r / scale): the
+        first form follows for the two classes, the second for the runner-up and all that is not the top class.
+        """
+        if not 0 < p_upper < p_lower < 1:
+            return 0.0
+        return self.scale * max(math.log(p_lower / p_upper) / 2, -math.log(1 - p_lower + p_upper))
+
     def probability(self, radius: float) -> float:
         """1 - exp(-radius / scale) / 2."""
         return 1 - 0.5 * math.exp(-radius / self.scale)

@@ -56,6 +56,14 @@ class Uniform:
         """L1 radius 2 reach (p_lower - 1/2), 0 unless `p_lower` > 1/2. Yang et al., ICML 2020, Appendix."""
         return 2 * self.reach * (p_lower - 0.5) if p_lower > 0.5 else 0.0
 
+    def radius_between(self, p_lower: float, p_upper: float) -> float:
+        """L1 radius reach * (p_lower - p_upper).
+
+        A perturbation of size r changes no probability by more than r / (2 reach) (Levine & Feizi, ICML 2021): the top
+        class loses so much at most, the runner-up gains so much at most.
+        """
+        return self.reach * (p_lower - p_upper) if 0 < p_upper < p_lower < 1 else 0.0
+
     def probability(self, radius: float) -> float:
         """1/2 + radius / (2 reach), at most 1."""
         return min(1.0, 0.5 + radius / (2 * self.reach))

@@ -69,3 +69,28 @@ def test_the_laplace_radius_is_tight_for_a_threshold_in_one_pixel() -> None:
 def test_the_uniform_radius_is_tight_for_a_threshold_in_one_pixel() -> None:
     noise, distance = Uniform(0.5), 0.37
     assert noise.radius(0.5 + distance / (2 * noise.reach)) == pytest.approx(distance)
+
+
+def test_the_uniform_radius_between_two_classes_is_tight_for_two_thresholds_in_one_pixel() -> None:
+    """One pixel, three classes: below a, between a and b, above b. Shifting it moves the outer two together."""
+    noise, low, high = Uniform(0.5), -0.1, 0.3
+    ideal = uniform(loc=-noise.reach, scale=2 * noise.reach)
+    bottom, top = float(ideal.cdf(low)), float(ideal.sf(high))
+    radius = noise.radius_between(bottom, top)
+    assert ideal.cdf(low - radius) == pytest.approx(ideal.sf(high - radius))
+
+
+def test_the_laplace_radius_between_two_classes_is_tight_for_two_thresholds_far_out() -> None:
+    noise, low, high = Laplace(0.5), -0.4, 0.7
+    ideal = laplace(scale=noise.scale)
+    radius = noise.radius_between(float(ideal.cdf(low)), float(ideal.sf(high)))
+    assert ideal.cdf(low - radius) == pytest.approx(ideal.sf(high - radius))
+
+
+def test_the_laplace_radius_between_two_classes_is_tight_where_the_top_class_has_nearly_all() -> None:
+    """The top class below b, the runner-up above b + 1e-3: here the second form of the theorem is the larger."""
+    noise, low = Laplace(0.5), 0.4
+    ideal = laplace(scale=noise.scale)
+    radius = noise.radius_between(float(ideal.cdf(low)), float(ideal.sf(low)))
+    assert radius == pytest.approx(noise.radius(float(ideal.cdf(low))))
+    assert ideal.cdf(low - radius) == pytest.approx(ideal.sf(low - radius))
