@@ -1,41 +1,69 @@
 """Certificates by randomized smoothing."""
 
-from bbsmooth.certification.accuracy import Share, average_certified_radius, certified_accuracy, share
-from bbsmooth.certification.bounds import ClopperPearson, ConfidenceBound
-from bbsmooth.certification.cohen import CohenCase, CohenPlan, conclude, select
-from bbsmooth.certification.decisions import Decision, State
+from bbsmooth.certification.accuracy import (
+    Share,
+    average_certified_radius,
+    average_radius_interval,
+    certified_accuracy,
+    share,
+)
+from bbsmooth.certification.allocating import Allocated
+from bbsmooth.certification.allocation import POLICIES
+from bbsmooth.certification.board import InTurn
+from bbsmooth.certification.bounds import ClopperPearson
+from bbsmooth.certification.certifying import CertifyingCase
+from bbsmooth.certification.cohen import CohenPlan, conclude
 from bbsmooth.certification.engine import work
-from bbsmooth.certification.growing import GrowingCase, GrowingPlan
+from bbsmooth.certification.growing import GrowingPlan
+from bbsmooth.certification.labelled import LabelledCase
+from bbsmooth.certification.multiplicity import bonferroni, holm
+from bbsmooth.certification.plan import Plan
 from bbsmooth.certification.predict import PredictCase, Prediction, PredictPlan, predict
-from bbsmooth.certification.sequential import Outcome, SequentialCase, SequentialPlan
-from bbsmooth.certification.verdict import Abstention, Certificate, Evidence, Verdict
+from bbsmooth.certification.selecting import select
+from bbsmooth.certification.sequential import SequentialPlan
+from bbsmooth.certification.verdict import (
+    Abstention,
+    Certificate,
+    Decision,
+    Evidence,
+    Outcome,
+    Reason,
+    State,
+    Verdict,
+)
 from bbsmooth.certification.votes import Draws, VoteSource
 
 __all__ = [
+    "POLICIES",
     "Abstention",
+    "Allocated",
     "Certificate",
+    "CertifyingCase",
     "ClopperPearson",
-    "CohenCase",
     "CohenPlan",
-    "ConfidenceBound",
     "Decision",
     "Draws",
     "Evidence",
-    "GrowingCase",
     "GrowingPlan",
+    "InTurn",
+    "LabelledCase",
     "Outcome",
+    "Plan",
     "PredictCase",
     "PredictPlan",
     "Prediction",
-    "SequentialCase",
+    "Reason",
     "SequentialPlan",
     "Share",
     "State",
     "Verdict",
     "VoteSource",
     "average_certified_radius",
+    "average_radius_interval",
+    "bonferroni",
     "certified_accuracy",
     "conclude",
+    "holm",
     "predict",
     "select",
     "share",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bbsmooth.certification.bounds import ClopperPearson
+from bbsmooth.certification.means import MeanBetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,22 @@ def average_certified_radius(correct_radii: Sequence[float | None]) -> float:
     Read it beside the whole curve: a few large radii can hide many small ones (Sun et al., arXiv 2410.06895).
     """
     return sum(own or 0.0 for own in correct_radii) / len(correct_radii)
+
+
+def average_radius_interval(
+    correct_radii: Sequence[float | None], *, largest: float, confidence: float
+) -> tuple[float, float]:
+    """A two-sided interval for the mean radius over the population that the images were drawn from.
+
+    Bounds by betting (`MeanBetting`), each at half of the level. They hold for every distribution on [0, `largest`] and
+    any number of images, where a bootstrap's or Student's interval covers too rarely: radii pile up at both ends.
+
+    Args:
+        correct_radii: for each image its radius, None where the class is wrong or the certifier abstained.
+        largest: no radius can be larger, whatever the images.
+        confidence: for instance 0.95.
+    """
+    shares = np.array([own or 0.0 for own in correct_radii]) / largest
+    bound, alpha = MeanBetting(len(shares)), (1 - confidence) / 2
+    shares = shares.clip(max=1.0)  # of rounding
+    return largest * bound.lower(shares, alpha=alpha), largest * (1 - bound.lower(1 - shares, alpha=alpha))

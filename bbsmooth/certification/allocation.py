@@ -1,4 +1,4 @@
-"""One budget for many images: whose draws are paid for next, and at which level each image is tested."""
+"""One budget for many images: whose draws are paid for next."""
 
 from __future__ import annotations
 
@@ -9,92 +9,75 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where an undecided image stands.
+    """Where an image stands that is begun and not finished.
 
     Attributes:
-        successes: votes for its class so far, those of the selection included.
+        expected: queries until its verdict, as far as one can tell.
+        votes: draws asked about so far.
+        turns: how often it was asked about.
+    """
+
+    expected: float
+    votes: int
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Of the images that are begun the one with the lowest index gets the next draws.
+
+    Attributes:
+        index: of an image that is begun.
+        fresh: of the next one that is not: from what each image begun so far costs once its class is chosen, as far as
+            one can tell, and the number of draws that choose the class.
+    """
+
+    index: Callable[[Standing], float]
+    fresh: Callable[[Sequence[float], int], float]
+
+
+def cheapest_rate(costs: Sequence[float], num_selection: int) -> float:
+    """Queries for one more verdict by beginning further images, if they are like those begun so far.
+
+    To begin m images costs m times `num_selection`. Whoever then finishes only the k cheapest pays for each of them
+    (m num_selection + the k smallest of `costs`) / k; the best k counts. 0 where nothing is known yet.
+    """
+    spent, rate = float(num_selection * len(costs)), math.inf
+    for rank, cost in enumerate(sorted(costs), 1):
+        spent += cost
+        rate = min(rate, spent / rank)
+    return rate if costs else 0.0
+
+
+POLICIES = {
+    "cheapest": Policy(lambda standing: standing.expected, cheapest_rate),
+    "uniform": Policy(lambda standing: standing.votes, lambda costs, num_selection: 0.0),
+    "round-robin": Policy(lambda standing: standing.turns, lambda costs, num_selection: 0.0),
+}
+"""By name: cheapest decides the most images with any budget; uniform gives every image as many draws as every other;
+round-robin lets every image ask for what it likes, one after the other."""
+
+
+def expected_draws(successes: int, trials: int, probabilities: Sequence[float], *, alpha: float, most: int) -> float:
+    """Draws that decide whether a rate lies above or below each of several probabilities, as far as one can tell.
+
+    That is log(1 / alpha) / KL(p_hat || p_R), Wald's lower bound on mean draws at the estimate p_hat = (S + 1/2) /
+    (t + 1), less the votes so far; the dearest probability counts.
+
+    Args:
+        successes: votes for the class so far, those of the selection included.
         trials: votes so far.
-        probabilities: that the radii still open need.
-        cap: most further draws.
-        order: where it stands in the data.
-    """
-
-    successes: int
-    trials: int
-    probabilities: tuple[float, ...]
-    cap: int
-    order: int
-
-
-Policy = Callable[[Standing], float]
-"""An index: the undecided image with the lowest one gets the next draws."""
-
-
-def cheapest_first(alpha: float) -> Policy:
-    """Index: the draws that the decision is still expected to cost. The most images are decided with any budget.
-
-    For each open radius log(1 / alpha) / KL(p_hat || p_R), Wald's lower bound on mean draws at the estimate
-    p_hat = (S + 1/2) / (t + 1), less the votes so far; the dearest radius counts. What is spent is spent: only the rest
-    matters.
-
-    Args:
+        probabilities: that are still open.
         alpha: level of a decision.
+        most: there are no more draws.
     """
-
-    def index(standing: Standing) -> float:
-        rate = (standing.successes + 0.5) / (standing.trials + 1)
-        return max((_remaining(rate, standing, p_null, alpha) for p_null in standing.probabilities), default=0.0)
-
-    return index
+    rate = (successes + 0.5) / (trials + 1)
+    draws = (_draws(rate, p_null, alpha) - trials for p_null in probabilities)
+    return min(float(most), max(1.0, *draws)) if probabilities else 0.0
 
 
-def uniform() -> Policy:
-    """Index: votes so far. Every image gets as many as every other."""
-    return lambda standing: standing.trials
-
-
-def in_turn() -> Policy:
-    """Index: the place in the data. Each image is finished before the next is begun."""
-    return lambda standing: standing.order
-
-
-def ranking(standings: Sequence[Standing], policy: Policy) -> list[int]:
-    """Places of `standings`, the first to be served first; of equals the earlier in the data."""
-    return sorted(range(len(standings)), key=lambda place: (policy(standings[place]), standings[place].order))
-
-
-def bonferroni(alpha: float, images: int) -> float:
-    """The level for each of `images` at which any certificate among them is wrong with probability at most `alpha`."""
-    return alpha / images
-
-
-def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
-    """Which hypotheses Holm's procedure (1979) rejects; any wrong rejection has probability at most `alpha`.
-
-    For numbers of draws fixed in advance, or for p-values that are valid at all times (1 / the largest wealth so far):
-    all are compared when the last is known, so that an image's certificate depends on the others.
-
-    Args:
-        p_values: of "no certificate holds", one an image.
-        alpha: for all images together.
-    """
-    rejected = [False] * len(p_values)
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        if not p_values[place] <= alpha / (len(p_values) - rank):
-            break
-        rejected[place] = True
-    return rejected
-
-
-def _remaining(rate: float, standing: Standing, p_null: float, alpha: float) -> float:
-    divergence = _divergence(rate, p_null)
-    if divergence * standing.cap <= 0:
-        return float(standing.cap)
-    return min(float(standing.cap), max(1.0, math.log(1 / alpha) / divergence - standing.trials))
-
-
-def _divergence(p: float, q: float) -> float:
-    """KL(p || q) of Bernoulli distributions, p in (0, 1)."""
-    if not 0 < q < 1:
-        return math.inf
-    return p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+def _draws(rate: float, p_null: float, alpha: float) -> float:
+    divergence = math.inf
+    if 0 < p_null < 1:
+        divergence = rate * math.log(rate / p_null) + (1 - rate) * math.log((1 - rate) / (1 - p_null))
+    return math.log(1 / alpha) / divergence if divergence > 0 else math.inf

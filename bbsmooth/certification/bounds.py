@@ -1,19 +1,10 @@
-"""One-sided confidence bounds for the mean of a Bernoulli variable, for a number of trials fixed in advance."""
+"""The one-sided confidence bound for the mean of a Bernoulli variable, for a number of trials fixed in advance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from scipy.stats import beta
-
-
-class ConfidenceBound(Protocol):
-    """A lower bound on a success rate."""
-
-    def lower(self, successes: int, trials: int, *, alpha: float) -> float:
-        """A value that lies above the true rate with probability at most `alpha`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

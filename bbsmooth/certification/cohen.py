@@ -5,35 +5,38 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from bbsmooth.certification.bounds import ClopperPearson, ConfidenceBound
-from bbsmooth.certification.case import Tally
-from bbsmooth.certification.verdict import Abstention, Certificate, Evidence, Verdict
-from bbsmooth.certification.votes import Draws, VoteSource
+from bbsmooth.certification.plan import Selection
+from bbsmooth.certification.verdict import Evidence, Outcome, Verdict, bounded
+from bbsmooth.certification.vote_bounds import OneClass, VoteBound
 from bbsmooth.noise import NoiseDistribution
-from oracles import Classes, Purpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohenPlan:
-    """The settings that a certificate's meaning depends on; none has a default.
+    """The settings that a certificate's meaning depends on; no number has a default.
 
     Args:
         noise: the smoothing distribution.
         num_selection: draws that choose the class (n0).
         num_estimation: fresh draws that bound its probability (n).
         alpha: probability, over the draws, that a certificate is wrong.
+        bound: what the votes are taken to prove.
 
     Raises:
         ValueError: a number of draws below 1, or alpha outside (0, 1).
     """
 
+    name: ClassVar[str] = "cohen"
     noise: NoiseDistribution
     num_selection: int
     num_estimation: int
     alpha: float
+    bound: VoteBound = OneClass()  # noqa: RUF009  # frozen, without state
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing can be certified."""
@@ -47,17 +50,87 @@ class CohenPlan:
         """Queries for one image."""
         return self.num_selection + self.num_estimation
 
+    @property
+    def max_estimation(self) -> int:
+        """As `num_estimation`."""
+        return self.num_estimation
 
-def select(votes: Mapping[int, int], classes: Classes) -> int:
-    """The class with the most votes; of equals the lowest number, in an open set the first name in the alphabet.
+    @property
+    def largest_radius(self) -> float:
+        """Where all votes agree."""
+        return self.noise.radius(self.bound.largest(self.num_estimation, alpha=self.alpha))
 
-    The choice may not depend on the order in which answers arrived, which is what numbers an open set's classes.
+    @property
+    def terms(self) -> Mapping[str, float | str]:
+        """The bound."""
+        return {"bound": self.bound.name}
+
+    def judge(self, selection: Selection) -> CohenJudge:
+        """Who counts the votes of one image."""
+        return CohenJudge(self, selection)
+
+    def follows(self, outcome: Outcome) -> bool:
+        """Whether `outcome` is what these settings make of the counts in it."""
+        evidence = outcome.verdict.evidence
+        if evidence.selected is None or sum(evidence.counts.values()) != self.num_estimation:
+            return False
+        verdict = conclude(
+            evidence.selected,
+            Counter(evidence.counts),
+            self,
+            total_variation=evidence.total_variation,
+            uniform=evidence.details.get("uniform", 1.0),
+        )
+        return verdict == outcome.verdict
+
+
+@dataclass(slots=True)
+class CohenJudge:
+    """Waits for all votes.
+
+    Args:
+        plan: the settings.
+        selection: what the selection draws said.
     """
-    most = max(votes.values())
-    return min(
-        (number for number, count in votes.items() if count == most),
-        key=lambda number: (classes.name(number) if classes.open_set else "", number),
-    )
+
+    plan: CohenPlan
+    selection: Selection
+    draws: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether every draw is answered."""
+        return self.draws == self.plan.num_estimation
+
+    @property
+    def needed(self) -> int:
+        """All draws."""
+        return self.plan.num_estimation
+
+    @property
+    def until(self) -> int:
+        """All draws."""
+        return self.plan.num_estimation
+
+    @property
+    def expected(self) -> float:
+        """What is left."""
+        return self.plan.num_estimation - self.draws
+
+    def see(self, hits: NDArray[np.bool_]) -> None:
+        """Count: which class they are for matters only in the end."""
+        self.draws += len(hits)
+
+    def outcome(self, counts: Counter[int]) -> Outcome:
+        """The verdict, once finished."""
+        verdict = conclude(
+            self.selection.selected,
+            counts,
+            self.plan,
+            total_variation=self.selection.total_variation,
+            uniform=self.selection.uniform,
+        )
+        return Outcome(verdict=verdict, selection_votes=self.selection.votes)
 
 
 def conclude(
@@ -66,7 +139,7 @@ def conclude(
     plan: CohenPlan,
     *,
     total_variation: float,
-    bound: ConfidenceBound = ClopperPearson(),  # noqa: B008  # frozen, without state
+    uniform: float = 1.0,
 ) -> Verdict:
     """The verdict that follows from the votes.
 
@@ -75,81 +148,26 @@ def conclude(
         counts: votes among the `plan.num_estimation` estimation draws.
         plan: the settings.
         total_variation: distance between drawn and ideal noise, taken off the bound.
-        bound: for a number of draws fixed in advance.
+        uniform: number in (0, 1) that was drawn beside the votes, for bounds that need one.
 
     Returns:
         A certificate with radius sigma * Phi^-1(p_lower) for Gaussian noise (Theorem 1), or an abstention where
-        `p_lower` is not above 1/2.
+        `p_lower` is not above 1/2; see `VoteBound` for bounds that prove more.
 
     Raises:
         ValueError: `counts` does not hold `plan.num_estimation` votes: a lost vote would bias the bound.
     """
     if counts.total() != plan.num_estimation:
         raise ValueError(f"a certificate needs {plan.num_estimation} votes, got {counts.total()}")
-    p_lower = bound.lower(counts[selected], plan.num_estimation, alpha=plan.alpha) - total_variation
+    found = plan.bound.bounds(selected, counts, alpha=plan.alpha, uniform=uniform).corrected(total_variation)
     evidence = Evidence(
         selected=selected,
         counts=dict(sorted(counts.items())),
-        p_lower=max(0.0, p_lower),
+        p_lower=found.p_lower,
         alpha=plan.alpha,
         num_selection=plan.num_selection,
         num_estimation=plan.num_estimation,
         total_variation=total_variation,
+        details=found.details,
     )
-    radius = plan.noise.radius(evidence.p_lower)
-    if not radius > 0:  # also for NaN: whatever is not proven is an abstention
-        return Abstention(evidence=evidence)
-    return Certificate(label=selected, radius=radius, norm=plan.noise.norm, evidence=evidence)
-
-
-class CohenCase:
-    """CERTIFY for one image.
-
-    Args:
-        image: (C, H, W) uint8.
-        plan: the settings.
-        source: gives the votes, and knows those on record.
-        classes: of the oracle.
-    """
-
-    def __init__(self, image: Tensor, plan: CohenPlan, source: VoteSource, classes: Classes) -> None:
-        """Go on from the votes on record."""
-        self._plan = plan
-        self._classes = classes
-        self._total_variation = source.grid.total_variation(source.noise, image.numel())
-        self._tallies = {
-            Purpose.SELECT: Tally.open(source, image, Purpose.SELECT, plan.num_selection),
-            Purpose.ESTIMATE: Tally.open(source, image, Purpose.ESTIMATE, plan.num_estimation),
-        }
-
-    @property
-    def cost(self) -> int:
-        """Queries until the verdict."""
-        return sum(tally.backlog for tally in self._tallies.values())
-
-    @property
-    def finished(self) -> bool:
-        """Whether every draw is answered."""
-        return all(tally.complete for tally in self._tallies.values())
-
-    def backlog(self, purpose: Purpose) -> int:
-        """Draws that can be asked about now. Estimation waits for the selection's answers."""
-        if purpose not in self._tallies:
-            return 0
-        if purpose is Purpose.ESTIMATE and not self._tallies[Purpose.SELECT].complete:
-            return 0
-        return self._tallies[purpose].backlog
-
-    def take(self, purpose: Purpose, most: int) -> Draws:
-        """The next draws to ask about, at most `most`."""
-        return self._tallies[purpose].take(most)
-
-    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
-        """Count answers to draws that were taken."""
-        self._tallies[purpose].tell(labels)
-
-    def verdict(self) -> Verdict:
-        """The verdict, once finished."""
-        selected = select(self._tallies[Purpose.SELECT].counts, self._classes)
-        counts = self._tallies[Purpose.ESTIMATE].counts
-        return conclude(selected, counts, self._plan, total_variation=self._total_variation)
+    return bounded(evidence, plan.noise)

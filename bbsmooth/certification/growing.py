@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import beta as beta_distribution
-from torch import Tensor
 
+from bbsmooth.certification.allocation import expected_draws
 from bbsmooth.certification.bounds import ClopperPearson
-from bbsmooth.certification.case import Tally
-from bbsmooth.certification.cohen import select
-from bbsmooth.certification.decisions import Boundaries, State, Watch
-from bbsmooth.certification.ordered import OrderedVotes
+from bbsmooth.certification.decisions import Boundaries, Watch
+from bbsmooth.certification.plan import Selection
 from bbsmooth.certification.sequences import Calibrated, never, refuting
-from bbsmooth.certification.verdict import Abstention, Certificate, Evidence, Verdict
-from bbsmooth.certification.votes import Draws, VoteSource
+from bbsmooth.certification.verdict import Evidence, Outcome, Verdict, bounded
 from bbsmooth.noise import NoiseDistribution
-from oracles import Classes, Purpose
 
 FIRST_SHARE = 0.75
 """Of alpha, for the first look; the rest is for the look at the cap."""
@@ -49,6 +49,7 @@ class GrowingPlan:
         ValueError: a number of draws below 1, or a level or the tolerance outside (0, 1).
     """
 
+    name: ClassVar[str] = "growing"
     noise: NoiseDistribution
     num_selection: int
     max_estimation: int
@@ -83,10 +84,63 @@ class GrowingPlan:
             return ((self.max_estimation, self.alpha),)
         return ((first, FIRST_SHARE * self.alpha), (self.max_estimation, (1 - FIRST_SHARE) * self.alpha))
 
+    def bound(self, successes: int, draws: int, level: float, selection: Selection) -> float:
+        """The lower bound on the class's probability at a look."""
+        return max(0.0, ClopperPearson().lower(successes, draws, alpha=level) - selection.total_variation)
+
     def good_enough(self, radius: float, rate: float, *, share: float = 1.0) -> bool:
         """Whether `radius` is within a `share` of the tolerance for an image whose class has the given rate."""
         expected = self._expected(rate, self.max_estimation, self.alpha)
         return radius >= expected - share * self.tolerance * max(expected, self.noise.sigma)
+
+    @property
+    def largest_radius(self) -> float:
+        """No look can prove more than one at level `alpha` where all votes agree."""
+        return self.noise.radius(ClopperPearson().lower(self.max_estimation, self.max_estimation, alpha=self.alpha))
+
+    @property
+    def terms(self) -> Mapping[str, float | str]:
+        """Cap, level of giving up, and tolerance."""
+        return {"cap": self.max_estimation, "beta": self.beta, "tolerance": self.tolerance}
+
+    def judge(self, selection: Selection) -> GrowingJudge:
+        """Who looks at the votes of one image."""
+        return GrowingJudge(self, selection)
+
+    def given_up(self, total_variation: float) -> Boundaries:
+        """Where an image is given up: p >= 1/2 rejected at level `beta`."""
+        return _half(self.beta, self.max_estimation, total_variation)
+
+    def conclude(self, selection: Selection, counts: Counter[int], p_lower: float) -> Verdict:
+        """The verdict that follows from the bound at the last look; 0 where the image was given up before."""
+        evidence = Evidence(
+            selected=selection.selected,
+            counts=dict(sorted(counts.items())),
+            p_lower=p_lower,
+            alpha=self.alpha,
+            num_selection=self.num_selection,
+            num_estimation=counts.total(),
+            total_variation=selection.total_variation,
+        )
+        return bounded(evidence, self.noise)
+
+    def follows(self, outcome: Outcome) -> bool:
+        """Whether `outcome` is what these settings make of the counts in it."""
+        evidence, levels = outcome.verdict.evidence, dict(self.looks(outcome.selection_votes))
+        counts, draws = Counter(evidence.counts), evidence.num_estimation
+        if evidence.selected is None or counts.total() != draws or draws > self.max_estimation:
+            return False
+        selection = Selection(
+            selected=evidence.selected, votes=outcome.selection_votes, total_variation=evidence.total_variation
+        )
+        successes = counts[selection.selected]
+        if successes <= self.given_up(selection.total_variation).lower[0, draws]:
+            p_lower = 0.0
+        elif draws in levels:
+            p_lower = self.bound(successes, draws, levels[draws], selection)
+        else:
+            return False
+        return self.conclude(selection, counts, p_lower) == outcome.verdict
 
     def _enough(self, rate: float) -> int:
         """The fewest draws whose bound is expected to be good enough at the first look, with something to spare."""
@@ -106,125 +160,80 @@ class GrowingPlan:
 
 @lru_cache(maxsize=16)
 def _half(beta: float, cap: int, total_variation: float) -> Boundaries:
-    """Where an image is given up: p >= 1/2 rejected at level `beta`. Nothing is certified here."""
     lower = refuting(Calibrated(), 0.5 - total_variation, beta=beta, cap=cap)
-    return Boundaries.of(never(cap)[None], lower[None])
+    return Boundaries.of(never(cap)[None], lower[None], lower[None])
 
 
-@dataclass(slots=True, eq=False)
-class GrowingCase:
-    """Certification of one image with as many draws as its radius is worth.
-
-    An image whose class is shown to hold less than half is given up early, at level beta.
+@dataclass(slots=True)
+class GrowingJudge:
+    """Looks at the bound once or twice, and gives an image up, at level beta, whose class holds less than half.
 
     Args:
-        image: (C, H, W) uint8.
         plan: the settings.
-        source: gives the votes, and knows those on record.
-        classes: of the oracle.
+        selection: what the selection draws said.
     """
 
-    image: Tensor
     plan: GrowingPlan
-    source: VoteSource
-    classes: Classes
-    _selection: Tally = field(init=False)
-    _votes: OrderedVotes = field(init=False)
-    _total_variation: float = field(init=False)
-    _watch: Watch | None = field(init=False, default=None)
-    _selected: int = field(init=False, default=-1)
-    _looks: tuple[tuple[int, float], ...] = field(init=False, default=())
-    _p_lower: float = field(init=False, default=0.0)
-    _trials: int | None = field(init=False, default=None)  # estimation votes used, once finished
+    selection: Selection
+    finished: bool = False
+    _watch: Watch = field(init=False)
+    _looks: tuple[tuple[int, float], ...] = field(init=False)  # those to come
+    _p_lower: float = field(init=False, default=0.0)  # at the last look
 
     def __post_init__(self) -> None:
-        """Go on from the votes on record."""
-        self._total_variation = self.source.grid.total_variation(self.source.noise, self.image.numel())
-        self._selection = Tally.open(self.source, self.image, Purpose.SELECT, self.plan.num_selection)
-        self._votes = OrderedVotes.open(self.source, self.image, Purpose.ESTIMATE, self.plan.max_estimation)
-        self._proceed()
+        """Nothing is looked at yet."""
+        self._looks = self.plan.looks(self.selection.votes)
+        self._watch = Watch(self.plan.given_up(self.selection.total_variation))
 
     @property
-    def cost(self) -> int:
-        """Queries until the verdict, at most."""
-        if self.finished:
-            return 0
-        return self._selection.backlog + self._votes.backlog(self.plan.max_estimation)
+    def draws(self) -> int:
+        """Votes looked at so far."""
+        return self._watch.draws
 
     @property
-    def finished(self) -> bool:
-        """Whether the radius is large enough, the image given up, or every draw answered."""
-        return self._trials is not None
-
-    def backlog(self, purpose: Purpose) -> int:
-        """Draws that can be asked about now."""
-        if purpose is Purpose.SELECT:
-            return self._selection.backlog
-        if purpose is not Purpose.ESTIMATE or self._watch is None or self.finished:
-            return 0
-        return self._votes.backlog(self._until)
-
-    def take(self, purpose: Purpose, most: int) -> Draws:
-        """The next draws to ask about, at most `most`."""
-        if purpose is Purpose.SELECT:
-            return self._selection.take(most)
-        return self._votes.take(min(most, self._votes.backlog(self._until)))
-
-    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
-        """Take down the answers to draws that were taken, and look at those whose turn has come."""
-        if purpose is Purpose.SELECT:
-            self._selection.tell(labels)
-        else:
-            self._votes.tell(draws, labels)
-        self._proceed()
-
-    def verdict(self) -> Verdict:
-        """The verdict, once finished."""
-        if self._trials is None:
-            raise RuntimeError("the case is not finished")
-        counts = Counter(self._votes.labels[: self._trials].tolist())
-        evidence = Evidence(
-            selected=self._selected,
-            counts=dict(sorted(counts.items())),
-            p_lower=self._p_lower,
-            alpha=self.plan.alpha,
-            num_selection=self.plan.num_selection,
-            num_estimation=self._trials,
-            total_variation=self._total_variation,
-        )
-        radius = self.plan.noise.radius(self._p_lower)
-        if not radius > 0:  # also for NaN: whatever is not proven is an abstention
-            return Abstention(evidence=evidence)
-        return Certificate(label=self._selected, radius=radius, norm=self.plan.noise.norm, evidence=evidence)
+    def needed(self) -> int:
+        """One more: it may be the one that gives the image up."""
+        return self._watch.draws + 1
 
     @property
-    def _until(self) -> int:
-        """Draws to ask about now: to the next look, or fewer where the image may be given up before."""
-        if self._watch is None or not self._looks:
-            return 0
-        watch, next_look = self._watch, self._looks[0][0]
-        votes, trials = self._selection.counts[self._selected], self.plan.num_selection
+    def until(self) -> int:
+        """To the next look, or fewer where the image may be given up before."""
+        watch, (next_look, _) = self._watch, self._looks[0]
+        votes, trials = self.selection.votes, self.plan.num_selection
         if 2 * (votes + watch.successes) > trials + watch.draws:
             return next_look
         return min(next_look, watch.draws + watch.ahead(votes, trials))
 
-    def _proceed(self) -> None:
-        if self.finished or not self._selection.complete:
-            return
-        if self._watch is None:
-            self._selected = select(self._selection.counts, self.classes)
-            self._looks = self.plan.looks(self._selection.counts[self._selected])
-            self._watch = Watch(_half(self.plan.beta, self.plan.max_estimation, self._total_variation))
-        while self._looks and not self.finished:
+    @property
+    def expected(self) -> float:
+        """To the next look, or to where the image is expected to be given up."""
+        votes, trials = self.selection.votes + self._watch.successes, self.plan.num_selection + self._watch.draws
+        left = self._looks[0][0] - self._watch.draws
+        if 2 * votes > trials:
+            return left
+        return expected_draws(votes, trials, [0.5], alpha=self.plan.beta, most=left)
+
+    def see(self, hits: NDArray[np.bool_]) -> None:
+        """Look at the next votes, and at the bound where its turn has come."""
+        while not self.finished:
             (look, level), watch = self._looks[0], self._watch
-            watch.see(self._votes.labels[watch.draws : min(self._votes.known, look)] == self._selected)
-            if watch.decided and watch.states() == [State.REFUTED]:
-                self._trials = watch.draws
+            new = hits[: look - watch.draws]
+            watch.see(new)
+            hits = hits[len(new) :]
+            if watch.decided:  # only that the class holds less than half
+                self.finished = True
             elif watch.draws == look:
-                bound = ClopperPearson().lower(watch.successes, look, alpha=level) - self._total_variation
-                self._p_lower, self._looks = max(self._p_lower, bound), self._looks[1:]
-                radius, rate = self.plan.noise.radius(self._p_lower), watch.successes / look
-                if not self._looks or self.plan.good_enough(radius, rate):
-                    self._trials = look
+                self._look(look, level)
             else:
                 return
+
+    def outcome(self, counts: Counter[int]) -> Outcome:
+        """The verdict, once finished."""
+        verdict = self.plan.conclude(self.selection, counts, self._p_lower)
+        return Outcome(verdict=verdict, selection_votes=self.selection.votes)
+
+    def _look(self, look: int, level: float) -> None:
+        plan, successes = self.plan, self._watch.successes
+        self._p_lower = plan.bound(successes, look, level, self.selection)
+        self._looks = self._looks[1:]
+        self.finished = not self._looks or plan.good_enough(plan.noise.radius(self._p_lower), successes / look)

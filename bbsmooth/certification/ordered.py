@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bbsmooth.certification.votes import Draws, VoteSource
 from oracles import Purpose
-from oracles.recording import UNANSWERED
+from oracles.recording import REFUSED, UNANSWERED
 
 
 @dataclass(slots=True)
@@ -23,21 +23,23 @@ class OrderedVotes:
         labels: (most,) by draw, `UNANSWERED` where there is no answer yet.
         asked: (most,) whether somebody was asked about a draw.
         known: draws 0 to `known - 1` are answered.
+        refused: the first draw known to be refused, `most` while there is none.
     """
 
     image: Tensor
     stream: bytes
     labels: NDArray[np.int32]
     asked: NDArray[np.bool_]
-    known: int = 0
+    known: int
+    refused: int
 
     @classmethod
     def open(cls, source: VoteSource, image: Tensor, purpose: Purpose, most: int) -> OrderedVotes:
         """Go on from the votes on record among draws 0 to `most - 1`."""
         stream = source.stream(image, purpose)
         labels = source.log.read(stream, 0, most)
-        votes = cls(image, stream, labels, labels != UNANSWERED)
-        votes._advance()
+        votes = cls(image, stream, labels, labels != UNANSWERED, 0, most)
+        votes._look(0, labels)
         return votes
 
     def backlog(self, until: int) -> int:
@@ -55,8 +57,11 @@ class OrderedVotes:
     def tell(self, draws: Draws, labels: Tensor) -> None:
         """Take down the answers to draws that were taken."""
         self.labels[draws.first : draws.first + draws.count] = labels.numpy()
-        self._advance()
+        self._look(draws.first, self.labels[draws.first : draws.first + draws.count])
 
-    def _advance(self) -> None:
+    def _look(self, first: int, labels: NDArray[np.int32]) -> None:
+        refused = labels == REFUSED
+        if refused.any():
+            self.refused = min(self.refused, first + int(np.argmax(refused)))
         rest = self.labels[self.known :] == UNANSWERED
         self.known = self.known + int(np.argmax(rest)) if rest.any() else len(self.labels)

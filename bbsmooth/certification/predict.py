@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from bbsmooth.certification.case import Tally
-from bbsmooth.certification.cohen import select
+from bbsmooth.certification.selecting import select
+from bbsmooth.certification.verdict import Reason
 from bbsmooth.certification.votes import Draws, VoteSource
 from oracles import Classes, Purpose
 
@@ -46,12 +47,14 @@ class Prediction:
         counts: class to votes.
         p_value: of the two-sided test that the two leading classes are equally likely.
         alpha: probability, over the draws, that `label` is not the smoothed class.
+        reason: of an abstention.
     """
 
     label: int | None
     counts: Mapping[int, int]
     p_value: float
     alpha: float
+    reason: Reason | None = None
 
 
 def predict(counts: Mapping[int, int], classes: Classes, *, alpha: float) -> Prediction:
@@ -62,8 +65,11 @@ def predict(counts: Mapping[int, int], classes: Classes, *, alpha: float) -> Pre
     leader = select(counts, classes)
     runner_up = max((votes for number, votes in counts.items() if number != leader), default=0)
     p_value = float(binomtest(counts[leader], counts[leader] + runner_up, 0.5).pvalue)
-    label = leader if p_value <= alpha else None
-    return Prediction(label=label, counts=dict(sorted(counts.items())), p_value=p_value, alpha=alpha)
+    reason = None if p_value <= alpha else Reason.UNPROVEN
+    if not classes.is_answer(leader):
+        reason = Reason.NO_ANSWER
+    label = leader if reason is None else None
+    return Prediction(label=label, counts=dict(sorted(counts.items())), p_value=p_value, alpha=alpha, reason=reason)
 
 
 class PredictCase:
@@ -88,6 +94,16 @@ class PredictCase:
         return self._tally.backlog
 
     @property
+    def expected(self) -> float:
+        """As `cost`."""
+        return self._tally.backlog
+
+    @property
+    def votes(self) -> int:
+        """Draws asked about so far, those on record included."""
+        return self._plan.num_draws - self._tally.backlog
+
+    @property
     def finished(self) -> bool:
         """Whether every draw is answered."""
         return self._tally.complete
@@ -105,5 +121,7 @@ class PredictCase:
         self._tally.tell(labels)
 
     def prediction(self) -> Prediction:
-        """The prediction, once finished."""
+        """The prediction, once finished; an abstention where a draw will never be answered."""
+        if self._tally.refused:
+            return Prediction(label=None, counts={}, p_value=1.0, alpha=self._plan.alpha, reason=Reason.REFUSED)
         return predict(self._tally.counts, self._classes, alpha=self._plan.alpha)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bbsmooth.noise import Grid, NoiseDistribution, stream_name
-from bbsmooth.randomness import Stream
-from oracles import Oracle, Purpose, VoteLog
+from bbsmooth.noise.copies import Copies
+from oracles import ImageRefused, Oracle, Purpose, VoteLog
+from oracles.recording import REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,13 @@ class Draws:
     first: int
     count: int
 
+    def split(self, count: int) -> tuple[Draws, Draws]:
+        """The first `count` of them, and the rest."""
+        return (
+            Draws(self.image, self.stream, self.first, count),
+            Draws(self.image, self.stream, self.first + count, self.count - count),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteSource:
@@ -37,33 +44,61 @@ class VoteSource:
     Args:
         oracles: the classifier to ask, by purpose, so that each is charged to its own account.
         log: keeps every vote.
-        noise: what is added to an image.
-        grid: on which it is added.
-        seed: of all draws. Selection and estimation have streams of their own, so they never share a draw.
+        copies: what is drawn. Selection and estimation have streams of their own, so they never share a draw.
+        clean: purposes for which images are asked about as they are.
+        interrupt: makes calls of the oracles that wait, in any thread, give up at once.
     """
 
     oracles: Mapping[Purpose, Oracle]
     log: VoteLog
-    noise: NoiseDistribution
-    grid: Grid
-    seed: int
+    copies: Copies
+    clean: frozenset[Purpose] = frozenset()
+    interrupt: Callable[[], None] = lambda: None
 
     def stream(self, image: Tensor, purpose: Purpose) -> bytes:
-        """The name of the stream of an image's draws: see `stream_name`."""
-        return stream_name(self.seed, purpose.value, image, self.noise, self.grid)
+        """The name of the stream of an image's draws."""
+        return self.copies.stream(image, purpose.value)
 
     def votes(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
-        """Ask about a batch of draws in one call of the oracle.
+        """Ask about a batch of draws, in one call of the oracle unless it refuses.
+
+        Where it refuses the batch, halves are asked about, and halves of these, until it is known which draws it
+        refuses. What is answered is on record before the next call.
 
         Returns:
-            For each entry its labels (count,), all of them in the log.
+            For each entry its labels (count,), all of them in the log; `REFUSED` for draws that the oracle refuses.
         """
-        images = torch.cat(
-            [
-                self.grid.noisy(draws.image, self.noise, Stream(draws.stream), first=draws.first, count=draws.count)
-                for draws in batch
-            ]
-        )
-        labels = list(torch.split(self.oracles[purpose].query(images).labels, [draws.count for draws in batch]))
-        self.log.write([(draws.stream, draws.first, part) for draws, part in zip(batch, labels, strict=True)])
-        return labels
+        return self._ask(batch, purpose)
+
+    def _ask(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
+        try:
+            labels = self.oracles[purpose].query(self._shown(batch, purpose)).labels
+        except ImageRefused:
+            if sum(draws.count for draws in batch) > 1:
+                return self._ask_halves(batch, purpose)
+            labels = torch.tensor([REFUSED])
+        parts = list(torch.split(labels, [draws.count for draws in batch]))
+        self.log.write([(draws.stream, draws.first, part) for draws, part in zip(batch, parts, strict=True)])
+        return parts
+
+    def _shown(self, batch: Sequence[Draws], purpose: Purpose) -> Tensor:
+        if purpose in self.clean:
+            return torch.cat([draws.image.expand(draws.count, *draws.image.shape) for draws in batch])
+        drawn = self.copies.draw
+        return torch.cat([drawn(one.image, one.stream, first=one.first, count=one.count) for one in batch])
+
+    def _ask_halves(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
+        left = sum(draws.count for draws in batch) // 2
+        halves: tuple[list[Draws], list[Draws]] = [], []
+        places: tuple[list[int], list[int]] = [], []
+        for place, draws in enumerate(batch):
+            for side, piece in enumerate(draws.split(min(left, draws.count))):
+                if piece.count:
+                    halves[side].append(piece)
+                    places[side].append(place)
+            left = max(0, left - draws.count)
+        labels: list[list[Tensor]] = [[] for _ in batch]
+        for half, owners in zip(halves, places, strict=True):
+            for place, part in zip(owners, self._ask(half, purpose), strict=True):
+                labels[place].append(part)
+        return [torch.cat(parts) for parts in labels]

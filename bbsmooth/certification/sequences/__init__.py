@@ -6,6 +6,7 @@ from bbsmooth.certification.sequences.caching import certifying, refuting
 from bbsmooth.certification.sequences.calibrated import Calibrated
 from bbsmooth.certification.sequences.exact import Stopping, stopping
 from bbsmooth.certification.sequences.learned import FromSelection, LearnedPrior
+from bbsmooth.certification.sequences.named import DEFAULT_TEST, TESTS
 from bbsmooth.certification.sequences.protocol import Boundary, OneSidedTest, Wealth
 from bbsmooth.certification.sequences.randomised import RandomisedClopperPearson
 from bbsmooth.certification.sequences.solving import never
@@ -13,6 +14,8 @@ from bbsmooth.certification.sequences.stitched import Stitched
 from bbsmooth.certification.sequences.truncated import TruncatedBetaBinomial
 
 __all__ = [
+    "DEFAULT_TEST",
+    "TESTS",
     "BetaBinomial",
     "Betting",
     "Boundary",

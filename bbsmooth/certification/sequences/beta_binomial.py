@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
+from bbsmooth.certification.sequences.mixtures import mixture_boundary, mixture_lower
 from bbsmooth.certification.sequences.protocol import Boundary, Floats
-from bbsmooth.certification.sequences.solving import SLACK, above, first_successes, last_rejected, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +55,3 @@ class BetaBinomial:
         failures = trials - successes
         evidence = betaln(self.a + successes, self.b + failures) - betaln(self.a, self.b)
         return np.asarray(evidence - successes * math.log(p_null) - failures * math.log1p(-p_null))
-
-
-def mixture_boundary(mixture: BetaBinomial, p_null: float, threshold: float, cap: int) -> Boundary:
-    """The boundary of {S / t > p_null and log W >= `threshold`}."""
-    return first_successes(
-        lambda successes, trials: mixture.log_wealth(successes, trials, p_null),
-        threshold,
-        lowest=np.minimum(above(p_null, cap), never(cap)),
-        highest=never(cap),
-    )
-
-
-def mixture_lower(mixture: BetaBinomial, successes: int, trials: int, threshold: Callable[[float], float]) -> float:
-    """The lower bound that belongs to `mixture_boundary`; `threshold` may depend on p_null."""
-    if successes == 0:
-        return 0.0
-    counts = np.array(successes), np.array(trials)
-    return last_rejected(
-        lambda p_null: float(mixture.log_wealth(*counts, p_null)) >= threshold(p_null) + SLACK,
-        highest=successes / trials,
-    )

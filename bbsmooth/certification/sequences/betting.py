@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from scipy.special import betaincc
 
-from bbsmooth.certification.sequences.beta_binomial import BetaBinomial, mixture_boundary, mixture_lower
+from bbsmooth.certification.sequences.beta_binomial import BetaBinomial
+from bbsmooth.certification.sequences.mixtures import mixture_boundary, mixture_lower
 from bbsmooth.certification.sequences.protocol import Boundary
 
 _MIXTURE = BetaBinomial()

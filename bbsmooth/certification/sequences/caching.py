@@ -10,7 +10,7 @@ from bbsmooth.certification.sequences.protocol import Boundary, OneSidedTest
 from bbsmooth.certification.sequences.solving import never
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def certifying(test: OneSidedTest, p_null: float, *, alpha: float, cap: int) -> Boundary:
     """The fewest successes (cap + 1,) at which `test` rejects p <= `p_null` at level `alpha`; t + 1 is never.
 
@@ -31,7 +31,7 @@ def certifying(test: OneSidedTest, p_null: float, *, alpha: float, cap: int) -> 
     return boundary
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def refuting(test: OneSidedTest, p_null: float, *, beta: float, cap: int) -> Boundary:
     """The most successes (cap + 1,) at which p >= `p_null` is rejected at level `beta`; -1 is never.
 

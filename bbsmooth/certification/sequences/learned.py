@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,14 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from bbsmooth.certification.sequences.protocol import Boundary, Floats
-from bbsmooth.certification.sequences.solving import above, first_successes, never
+from bbsmooth.certification.sequences.solving import SLACK, never
 
 _POINTS = 256
-_CHUNK = 2048
+_STEP = 1.08  # from one time to the next
+_ITERATIONS = 20
+_CLOSE = 1e-6
+
+Numbers = NDArray[np.int64] | Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +76,41 @@ class LearnedPrior:
 
     @property
     def name(self) -> str:
-        """Names the test; the weights are not part of it."""
-        return f"learned-prior({self.hedge})"
+        """Names the hedge and, by the first digits of their SHA-256, the weights."""
+        if self == LearnedPrior.flat(hedge=self.hedge):
+            return f"flat-prior({self.hedge})"
+        digest = hashlib.sha256(np.array(self.weights, dtype="<f8").tobytes()).hexdigest()
+        return f"learned-prior({self.hedge},{digest[:12]})"
 
     def mirrored(self) -> LearnedPrior:
         """See `OneSidedTest`."""
         return LearnedPrior(self.weights[::-1], self.hedge)
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
-        """See `OneSidedTest`. Looks after every draw up to 500, then after every 500th part more."""
+        """See `OneSidedTest`.
+
+        The logarithm of W is convex in successes and failures (that of a sum of exponentials), so that a plane that
+        touches it anywhere lies below it: where the plane reaches the threshold, W does. Planes that touch it near the
+        boundary, at times that grow by `_STEP`, give the boundary to far less than one success.
+        """
         boundary = never(cap)
         if p_null >= _points(len(self.weights))[-1]:
             return boundary
-        times = _looks(cap)
-        boundary[times] = first_successes(
-            lambda successes, index: self.log_wealth(successes, times[index], p_null),
-            math.log(1 / alpha),
-            lowest=above(p_null, cap).clip(max=boundary)[times],
-            highest=boundary[times],
-        )
+        threshold = math.log(1 / alpha) + SLACK
+        times = np.unique(np.geomspace(1, cap, 2 + int(math.log(cap) / math.log(_STEP))).round())
+        successes = times.copy()
+        value, win, lose = self._touching(successes, times - successes, p_null)
+        for _ in range(_ITERATIONS):  # Newton's
+            if np.abs(value - threshold).max() < _CLOSE:
+                break
+            successes += (threshold - value) / (win - lose)
+            value, win, lose = self._touching(successes, times - successes, p_null)
+        free = threshold - value + win * successes + lose * (times - successes)
+        trials = np.arange(cap + 1)
+        after = np.searchsorted(times, trials).clip(max=len(times) - 1)
+        for plane in (after, (after - 1).clip(min=0)):
+            least = np.ceil((free[plane] - lose[plane] * trials) / (win[plane] - lose[plane]))
+            boundary = np.minimum(boundary, least.clip(min=1, max=cap + 1).astype(np.int64))
         return boundary
 
     def lower(self, successes: int, trials: int, *, alpha: float) -> float:
@@ -98,21 +119,18 @@ class LearnedPrior:
 
     def log_wealth(self, successes: NDArray[np.int64], trials: NDArray[np.int64], p_null: float) -> Floats:
         """Logarithm of W, elementwise."""
+        return self._touching(successes, trials - successes, p_null)[0]
+
+    def _touching(self, successes: Numbers, failures: Numbers, p_null: float) -> tuple[Floats, Floats, Floats]:
+        """Logarithm of W (k,) at successes (k,) and failures (k,), and its derivatives with respect to both."""
         points, mixed = _points(len(self.weights)), self._mixed()
         points, mixed = points[points > p_null], mixed[points > p_null]
         win, lose = np.log(points / p_null), np.log((1 - points) / (1 - p_null))
-        weights = np.log(mixed / mixed.sum())
-        flat_successes, flat_failures = successes.reshape(-1), (trials - successes).reshape(-1)
-        parts = [
-            logsumexp(
-                flat_successes[start : start + _CHUNK, None] * win
-                + flat_failures[start : start + _CHUNK, None] * lose
-                + weights,
-                axis=1,
-            )
-            for start in range(0, len(flat_successes), _CHUNK)
-        ]
-        return np.concatenate(parts).reshape(successes.shape)
+        terms = successes[:, None] * win + failures[:, None] * lose + np.log(mixed / mixed.sum())
+        top = terms.max(axis=1)
+        posterior = np.exp(terms - top[:, None])
+        total = posterior.sum(axis=1)
+        return top + np.log(total), posterior @ win / total, posterior @ lose / total
 
     def _mixed(self) -> Floats:
         return (1 - self.hedge) * np.array(self.weights) + self.hedge / len(self.weights)
@@ -128,17 +146,14 @@ class FromSelection:
 
     prior: LearnedPrior
 
+    @property
+    def name(self) -> str:
+        """Names the prior."""
+        return f"{self.prior.name}-after-selection"
+
     def given(self, successes: int, trials: int) -> LearnedPrior:
         """The test for an image whose selected class got `successes` of `trials` selection votes."""
         return self.prior.after(successes, trials)
-
-
-def _looks(cap: int) -> NDArray[np.int64]:
-    times, now = [], 0
-    while now < cap:
-        now = min(cap, now + max(1, now // 500))
-        times.append(now)
-    return np.array(times)
 
 
 def _points(count: int) -> Floats:

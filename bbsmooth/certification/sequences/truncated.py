@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincc, betaln
 
+from bbsmooth.certification.sequences.mixtures import mixture_boundary, mixture_lower
 from bbsmooth.certification.sequences.protocol import Boundary, Floats
-from bbsmooth.certification.sequences.solving import SLACK, above, first_successes, last_rejected, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,8 @@ class TruncatedBetaBinomial:
         return TruncatedBetaBinomial(self.b, self.a)
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
-        """See `OneSidedTest`."""
-        return first_successes(
-            lambda successes, trials: self.log_wealth(successes, trials, p_null),
-            math.log(1 / alpha),
-            lowest=np.minimum(above(p_null, cap), never(cap)),  # below, every ratio is under 1
-            highest=never(cap),
-        )
+        """See `OneSidedTest`. Where the share of successes lies below p_null every ratio is under 1."""
+        return mixture_boundary(self, p_null, math.log(1 / alpha), cap)
 
     def lower(self, successes: int, trials: int, *, alpha: float) -> float:
         """See `OneSidedTest`.
@@ -54,13 +49,7 @@ class TruncatedBetaBinomial:
         As p_null grows, log W falls by (S - t p_null) / (p_null (1 - p_null)) and rises by at most the prior's hazard
         rate. Where W >= 1 / alpha the first is the larger, so that the rejected rates are an interval from 0.
         """
-        if successes == 0:
-            return 0.0
-        counts = np.array(successes), np.array(trials)
-        return last_rejected(
-            lambda p_null: float(self.log_wealth(*counts, p_null)) >= math.log(1 / alpha) + SLACK,
-            highest=successes / trials,
-        )
+        return mixture_lower(self, successes, trials, lambda p_null: math.log(1 / alpha))
 
     def log_wealth(self, successes: NDArray[np.int64], trials: NDArray[np.int64], p_null: float) -> Floats:
         """Logarithm of W, elementwise; -inf where the posterior above `p_null` is too small for a float."""

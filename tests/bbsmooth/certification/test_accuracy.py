@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from bbsmooth.certification import average_certified_radius, certified_accuracy, share
+from bbsmooth.certification import average_certified_radius, average_radius_interval, certified_accuracy, share
 
 RADII = [None, 0.0, 0.25, 0.5, None, 1.5]
 
@@ -30,3 +31,27 @@ def test_the_average_radius_is_the_area_under_the_curve_of_certified_accuracy() 
         sum(certified_accuracy(RADII, (i + 0.5) * 2 / steps, confidence=0.95).value for i in range(steps)) * 2 / steps
     )
     assert average_certified_radius(RADII) == pytest.approx(area, abs=1e-6)
+
+
+@pytest.mark.parametrize("images", [20, 150])
+@pytest.mark.parametrize("right", [0.3, 0.97])
+def test_the_interval_of_the_average_radius_covers(images: int, right: float) -> None:
+    """Radii pile up at 0 and at the largest, where Student's interval fails."""
+    generator, largest, covered = np.random.default_rng(4), 1.6, 0
+    mean = largest * right * (0.5 + 0.5 * 2 / 7)
+    for _ in range(300):
+        top, between = generator.random(images) < 0.5, largest * generator.beta(2, 5, images)
+        radii = np.where(generator.random(images) < right, np.where(top, largest, between), 0.0)
+        low, high = average_radius_interval([*radii.tolist()], largest=largest, confidence=0.9)
+        assert 0 <= low <= radii.mean() <= high <= largest
+        covered += low <= mean <= high
+    assert covered / 300 >= 0.9 - 3 * (0.9 * 0.1 / 300) ** 0.5
+
+
+def test_the_interval_of_the_average_radius_shrinks_with_the_images() -> None:
+    radii = [None, 0.0, 0.25, 0.5, 0.5, 1.0]
+    widths = []
+    for times in (5, 50, 500):
+        low, high = average_radius_interval(radii * times, largest=1.5, confidence=0.95)
+        widths.append(high - low)
+    assert widths[0] > 2 * widths[1] > 4 * widths[2]

@@ -1,9 +1,10 @@
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from scipy.stats import beta, binom, norm
 
 from bbsmooth.certification import Abstention, Certificate, ClopperPearson, CohenPlan, conclude, select
+from bbsmooth.certification.vote_bounds import Bounds
 from bbsmooth.noise import Gaussian
 from oracles import HalfspaceOracle, ResponseStore
 from oracles.oracle import Classes
@@ -25,7 +27,12 @@ class Says:
 
     value: float
 
-    def lower(self, successes: int, trials: int, *, alpha: float) -> float:
+    name: ClassVar[str] = "says"
+
+    def bounds(self, selected: int, counts: Mapping[int, int], *, alpha: float, uniform: float) -> Bounds:
+        return Bounds(p_lower=self.value)
+
+    def largest(self, trials: int, *, alpha: float) -> float:
         return self.value
 
 
@@ -56,7 +63,7 @@ def test_a_selected_class_without_a_vote_is_an_abstention() -> None:
 
 @pytest.mark.parametrize("p_lower", [0.5, math.nextafter(0.5, 0), 0.0, -1.0, math.nan, -math.inf])
 def test_whatever_is_not_above_one_half_is_an_abstention(p_lower: float) -> None:
-    verdict = conclude(1, Counter({1: 23}), PLAN, total_variation=0.0, bound=Says(p_lower))
+    verdict = conclude(1, Counter({1: 23}), replace(PLAN, bound=Says(p_lower)), total_variation=0.0)
     assert isinstance(verdict, Abstention)
 
 

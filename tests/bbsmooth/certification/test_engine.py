@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import CohenCase, CohenPlan, Verdict, VoteSource, work
-from bbsmooth.noise import Gaussian, Grid
+from bbsmooth.certification import CertifyingCase, CohenPlan, Verdict, VoteSource, work
+from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from oracles import Budget, BudgetExhausted, Ledger, OracleUnavailable, Purpose, ResponseStore, VoteLog
 from tests.builders import PLAN, ConstantOracle, WatchedOracle, halfspace, pictures, spec, verdicts, vote_source
 
@@ -148,7 +148,7 @@ def test_an_image_that_cannot_be_paid_for_is_not_begun(
     oracle, ledger = WatchedOracle(halfspace()), Ledger(Budget(queries=affordable))
     found: list[tuple[int, Verdict]] = []
     source = vote_source(oracle, fresh(), ledger=ledger)
-    images = verdicts(IMAGES, source, batch_size=16, concurrency=concurrency, affordable=ledger.remaining)
+    images = verdicts(IMAGES, source, batch_size=16, concurrency=concurrency, remaining=lambda: ledger.remaining)
     with pytest.raises(BudgetExhausted) as stop:
         collect(images, found)
     complete = affordable // PLAN.queries
@@ -161,18 +161,19 @@ def test_an_image_that_cannot_be_paid_for_is_not_begun(
 def test_a_budget_for_all_images_finishes_all_of_them(
     fresh: Callable[[], ResponseStore], undisturbed: list[tuple[int, Verdict]]
 ) -> None:
-    source = vote_source(halfspace(), fresh())
-    assert list(verdicts(IMAGES, source, affordable=12 * PLAN.queries)) == undisturbed
+    ledger = Ledger(Budget(queries=12 * PLAN.queries))
+    source = vote_source(halfspace(), fresh(), ledger=ledger)
+    assert list(verdicts(IMAGES, source, remaining=lambda: ledger.remaining)) == undisturbed
 
 
-@pytest.mark.parametrize("affordable", [0, -3])
+@pytest.mark.parametrize("remaining", [0, -3])
 def test_images_on_record_are_finished_without_any_budget(
-    fresh: Callable[[], ResponseStore], undisturbed: list[tuple[int, Verdict]], affordable: int
+    fresh: Callable[[], ResponseStore], undisturbed: list[tuple[int, Verdict]], remaining: int
 ) -> None:
     source, found = vote_source(halfspace(), fresh()), list[tuple[int, Verdict]]()
     list(verdicts(IMAGES[:4], source))
     with pytest.raises(BudgetExhausted):
-        collect(verdicts(IMAGES, source, affordable=affordable), found)
+        collect(verdicts(IMAGES, source, remaining=lambda: remaining), found)
     assert found == undisturbed[:4]
 
 
@@ -197,11 +198,11 @@ def test_results_come_in_order_with_their_progress(fresh: Callable[[], ResponseS
 
     finished = work(
         [(10 * place, image) for place, image in enumerate(IMAGES)],
-        lambda image: CohenCase(image, PLAN, source, source.log.spec.classes),
+        lambda image: CertifyingCase(image, PLAN, source, source.log.spec.classes),
         source,
         batch_size=11,
         concurrency=4,
-        affordable=None,
+        remaining=lambda: None,
         progress=progress,
     )
     assert [index for index, _, seconds in finished if seconds >= 0] == list(range(0, 120, 10))
@@ -222,9 +223,7 @@ def test_memory_does_not_grow_with_the_number_of_draws(fresh: Callable[[], Respo
         source = VoteSource(
             oracles=dict.fromkeys(Purpose, oracle),
             log=VoteLog(fresh(), oracle.spec),
-            noise=plan.noise,
-            grid=Grid(8),
-            seed=1,
+            copies=NoisyCopies(noise=plan.noise, grid=Grid(8), seed=1),
         )
         tracemalloc.start()  # sees numpy's arrays, and torch shares them
         list(verdicts([image], source, plan=plan, batch_size=batch, concurrency=1))

@@ -72,7 +72,7 @@ def test_a_case_asks_about_n_draws_and_then_predicts(tmp_path: Path) -> None:
             source,
             batch_size=batch_size,
             concurrency=1,
-            affordable=None,
+            remaining=lambda: None,
         )
         return [(index, case.prediction()) for index, case, _ in cases]
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +8,19 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from bbsmooth.certification import Certificate, VoteSource, work
-from bbsmooth.certification.decisions import State
-from bbsmooth.certification.growing import GrowingCase, GrowingPlan
-from bbsmooth.certification.sequences import Calibrated, FromSelection, LearnedPrior, TruncatedBetaBinomial
-from bbsmooth.certification.sequential import Outcome, SequentialCase, SequentialPlan
+from bbsmooth.certification import (
+    Abstention,
+    Certificate,
+    CertifyingCase,
+    GrowingPlan,
+    Outcome,
+    Plan,
+    SequentialPlan,
+    State,
+    VoteSource,
+    work,
+)
+from bbsmooth.certification.sequences import DEFAULT_TEST, Calibrated, FromSelection, TruncatedBetaBinomial
 from bbsmooth.noise import Gaussian
 from oracles import Budget, BudgetExhausted, Ledger, ResponseStore
 from tests.builders import WatchedOracle, halfspace, pictures, vote_source
@@ -43,19 +51,19 @@ def easy(count: int) -> Tensor:
 def decide(
     images: Tensor,
     source: VoteSource,
-    plan: SequentialPlan = PLAN,
+    plan: Plan = PLAN,
     *,
     batch_size: int = 64,
     concurrency: int = 1,
-    affordable: int | None = None,
+    remaining: Callable[[], int | None] = lambda: None,
 ) -> Iterator[Outcome]:
     finished = work(
         enumerate(images),
-        lambda image: SequentialCase(image, plan, source, source.log.spec.classes),
+        lambda image: CertifyingCase(image, plan, source, source.log.spec.classes),
         source,
         batch_size=batch_size,
         concurrency=concurrency,
-        affordable=affordable,
+        remaining=remaining,
     )
     return (case.outcome() for _, case, _ in finished)
 
@@ -63,7 +71,7 @@ def decide(
 @pytest.mark.parametrize(("batch_size", "concurrency"), [(1, 1), (7, 1), (7, 8), (256, 1), (256, 8), (1_024, 8)])
 @pytest.mark.parametrize(
     "test",
-    [Calibrated(), TruncatedBetaBinomial(), FromSelection(LearnedPrior.flat())],
+    [Calibrated(), TruncatedBetaBinomial(), DEFAULT_TEST],
     ids=lambda test: type(test).__name__,
 )
 def test_outcomes_depend_on_nothing_but_the_draws(
@@ -74,7 +82,7 @@ def test_outcomes_depend_on_nothing_but_the_draws(
     oracle = WatchedOracle(halfspace())
     source = vote_source(oracle, ResponseStore(tmp_path / "b"))
     assert list(decide(images, source, plan, batch_size=batch_size, concurrency=concurrency)) == reference
-    assert all(outcome.follows(plan) for outcome in reference)
+    assert all(plan.follows(outcome) for outcome in reference)
     asked, used = sum(oracle.batches), sum(outcome.verdict.evidence.queries for outcome in reference)
     if batch_size == 1:
         assert asked == used
@@ -140,14 +148,40 @@ def test_the_bound_of_a_confidence_sequence_can_prove_more_than_the_radii_asked_
         assert outcome.verdict.radius == pytest.approx(0.5 * norm.ppf(evidence.p_lower), rel=1e-9)
 
 
-def test_a_changed_record_no_longer_follows(tmp_path: Path) -> None:
-    outcome = next(decide(pictures(1, seed=8), vote_source(halfspace(), ResponseStore(tmp_path))))
-    assert outcome.follows(PLAN)
-    assert not outcome.follows(replace(PLAN, alpha=1e-9, beta=1e-9))
+@pytest.mark.parametrize("test", [Calibrated(), TruncatedBetaBinomial(), DEFAULT_TEST], ids=lambda test: test.name)
+def test_a_changed_outcome_no_longer_follows(
+    tmp_path: Path, test: Calibrated | TruncatedBetaBinomial | FromSelection
+) -> None:
+    plan = replace(PLAN, test=test)
+    outcome = next(decide(pictures(1, seed=8), vote_source(halfspace(), ResponseStore(tmp_path)), plan))
+    assert plan.follows(outcome)
+    assert not replace(plan, alpha=1e-9, beta=1e-9).follows(outcome)
+    assert not replace(plan, radii=(0.1, 0.25, 0.5)).follows(outcome)
     for index, decision in enumerate(outcome.decisions):
         changed = replace(decision, state=State.CERTIFIED, draws=3, successes=3)
         decisions = (*outcome.decisions[:index], changed, *outcome.decisions[index + 1 :])
-        assert not replace(outcome, decisions=decisions).follows(PLAN)
+        assert not plan.follows(replace(outcome, decisions=decisions))
+    verdict = outcome.verdict
+    assert isinstance(verdict, Certificate)
+    for other in (replace(verdict, radius=0.6), replace(verdict, label=7), Abstention(evidence=verdict.evidence)):
+        assert not plan.follows(replace(outcome, verdict=other))
+    counts = {**verdict.evidence.counts, 9: 1}
+    assert not plan.follows(
+        replace(outcome, verdict=replace(verdict, evidence=replace(verdict.evidence, counts=counts)))
+    )
+
+
+def test_radius_0_asks_for_the_class_of_the_image_itself(tmp_path: Path) -> None:
+    oracle, images = halfspace(), pictures(30, seed=5)
+    plan = replace(PLAN, radii=(0.0,), max_estimation=2_000)
+    outcomes = list(decide(images, vote_source(oracle, ResponseStore(tmp_path)), plan))
+    assert sum(isinstance(outcome.verdict, Certificate) for outcome in outcomes) > 20
+    for outcome in outcomes:
+        assert plan.follows(outcome)
+        if isinstance(outcome.verdict, Certificate):
+            assert outcome.verdict.radius == 0.0
+            assert outcome.verdict.evidence.p_lower == 0.5
+            assert [decision.state for decision in outcome.decisions] == [State.CERTIFIED]
 
 
 def test_a_budget_is_shared_by_what_images_need_and_never_exceeded(tmp_path: Path) -> None:
@@ -155,12 +189,12 @@ def test_a_budget_is_shared_by_what_images_need_and_never_exceeded(tmp_path: Pat
     ledger = Ledger(Budget(queries=3_000))
     source = vote_source(halfspace(), ResponseStore(tmp_path), ledger=ledger)
     outcomes: list[Outcome] = []
-    decided = decide(easy(100), source, plan, affordable=3_000)
+    decided = decide(easy(100), source, plan, remaining=lambda: ledger.remaining)
     with pytest.raises(BudgetExhausted):
         outcomes.extend(decided)
     assert ledger.total <= 3_000
     assert len(outcomes) > 1  # each could have claimed 2,010
-    assert 3_000 - ledger.total < plan.queries  # and goes on until the next one might not fit
+    assert 3_000 - ledger.total < 2_010  # and goes on until the next one might not fit
 
 
 @pytest.mark.parametrize(
@@ -171,7 +205,7 @@ def test_a_budget_is_shared_by_what_images_need_and_never_exceeded(tmp_path: Pat
         ({"alpha": 0.0}, "alpha and beta"),
         ({"beta": 1.0}, "alpha and beta"),
         ({"radii": ()}, "radii"),
-        ({"radii": (0.0, 0.5)}, "radii"),
+        ({"radii": (-0.1, 0.5)}, "radii"),
         ({"radii": (0.5, 0.25)}, "radii"),
         ({"radii": (0.25, 0.25)}, "radii"),
     ],
@@ -185,23 +219,34 @@ def test_settings_under_which_nothing_can_be_decided_are_refused(changes: dict[s
 def test_grown_radii_depend_on_nothing_but_the_draws(tmp_path: Path, batch_size: int, concurrency: int) -> None:
     images, oracle = pictures(6, seed=9), halfspace()
 
-    def grow(folder: Path, batch_size: int, concurrency: int) -> list[object]:
+    def grow(folder: Path, batch_size: int, concurrency: int) -> list[Outcome]:
         source = vote_source(oracle, ResponseStore(folder))
-        finished = work(
-            enumerate(images),
-            lambda image: GrowingCase(image, GROWING, source, oracle.spec.classes),
-            source,
-            batch_size=batch_size,
-            concurrency=concurrency,
-            affordable=None,
-        )
-        return [case.verdict() for _, case, _ in finished]
+        return list(decide(images, source, GROWING, batch_size=batch_size, concurrency=concurrency))
 
     reference = grow(tmp_path / "a", 64, 1)
     assert grow(tmp_path / "b", batch_size, concurrency) == reference
     assert grow(tmp_path / "a", 64, 1) == reference  # from the record
-    for verdict, distance in zip(reference, oracle.distance(images).tolist(), strict=True):
+    for outcome, distance in zip(reference, oracle.distance(images).tolist(), strict=True):
+        verdict = outcome.verdict
         assert not isinstance(verdict, Certificate) or verdict.radius <= distance + 0.05
+        assert GROWING.follows(outcome)
+        assert not GROWING.follows(replace(outcome, verdict=with_bound(verdict, verdict.evidence.p_lower + 0.01)))
+        assert not replace(GROWING, alpha=1e-6).follows(outcome)
+
+
+def with_bound(verdict: Certificate | Abstention, p_lower: float) -> Certificate | Abstention:
+    """A verdict that claims another bound."""
+    return replace(verdict, evidence=replace(verdict.evidence, p_lower=p_lower))
+
+
+def test_an_image_that_is_given_up_follows(tmp_path: Path) -> None:
+    oracle = halfspace()
+    plan = replace(GROWING, num_selection=1, max_estimation=3_000)
+    images = pictures(60, seed=12)
+    outcomes = list(decide(images, vote_source(oracle, ResponseStore(tmp_path)), plan, batch_size=256))
+    assert all(plan.follows(outcome) for outcome in outcomes)
+    given_up = [outcome for outcome in outcomes if isinstance(outcome.verdict, Abstention)]
+    assert any(outcome.verdict.evidence.num_estimation < 400 for outcome in given_up)
 
 
 def test_the_looks_of_a_growing_radius_share_alpha() -> None:
@@ -219,9 +264,8 @@ def test_growing_is_refused_without_a_tolerance() -> None:
         replace(GROWING, num_selection=0)
 
 
-def test_a_case_without_answers_has_no_verdict(tmp_path: Path) -> None:
+@pytest.mark.parametrize("plan", [PLAN, GROWING], ids=lambda plan: plan.name)
+def test_a_case_without_answers_has_no_verdict(tmp_path: Path, plan: Plan) -> None:
     source, image = vote_source(halfspace(), ResponseStore(tmp_path)), torch.zeros(1, 4, 4, dtype=torch.uint8)
-    with pytest.raises(RuntimeError, match="not answered"):
-        SequentialCase(image, PLAN, source, source.log.spec.classes).verdict()
     with pytest.raises(RuntimeError, match="not finished"):
-        GrowingCase(image, GROWING, source, source.log.spec.classes).verdict()
+        CertifyingCase(image, plan, source, source.log.spec.classes).outcome()

@@ -10,7 +10,7 @@ from tests.builders import PLAN, halfspace, pictures, verdicts, vote_source
 
 
 def test_an_abstention_has_no_radius_and_no_label() -> None:
-    assert set(Abstention.__slots__) == {"evidence"}
+    assert set(Abstention.__slots__) == {"evidence", "reason"}
 
 
 def test_a_verdict_can_be_recomputed_from_its_evidence_alone(tmp_path: Path) -> None:
