@@ -10,8 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from bbsmooth.coordinator.equaliser import EQUALISER, SETTINGS, UNITS, equalise
 from bbsmooth.coordinator.forms import Form, Scaling
-from bbsmooth.coordinator.network import Architecture, forward
+from bbsmooth.coordinator.network import TRIGGER, Architecture, forward
 from bbsmooth.coordinator.spaces import Space
 
 
@@ -37,17 +38,26 @@ class Coordinator(Protocol):
         """(P,) float32: where tuning starts."""
         ...
 
-    def show(self, images: Tensor, parameters: Tensor) -> Tensor:
-        """What the oracle is shown.
+    def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
+        """What leaves the part that is tuned; differentiable in the parameters.
 
         Args:
             images: (B, C, H, W) float32, noisy, white at 1, not clipped.
             parameters: (P,) float32.
 
         Returns:
-            (B, C, H, W) float32 in [0, 1].
+            (B, c, h, w) float32: an image that is not clipped yet, or the latent of one.
         """
         ...
+
+    def render(self, proposed: Tensor) -> Tensor:
+        """The image (B, C, H, W) float32 in [0, 1] that the oracle is shown for what was proposed (B, c, h, w)."""
+        ...
+
+
+def show(coordinator: Coordinator, images: Tensor, parameters: Tensor) -> Tensor:
+    """What the oracle is shown for noisy images (B, C, H, W): (B, C, H, W) float32 in [0, 1], see `Coordinator`."""
+    return coordinator.render(coordinator.propose(images, parameters))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -59,7 +69,8 @@ class Autoencoder:
         scaling: noise level and the data's mean and spread.
         form: how its output becomes an image.
         space: what the parameters are.
-        weights: of the network, and "<layer>.unit" (outputs,) for each decoder layer; not to be changed afterwards.
+        weights: of the network, "<layer>.unit" (outputs,) for each decoder layer, the units of an equaliser, and where
+            an earlier tuning left them a trigger and an equaliser; not to be changed afterwards.
 
     Raises:
         ValueError: `weights` are not those of `architecture`.
@@ -74,8 +85,9 @@ class Autoencoder:
 
     def __post_init__(self) -> None:
         """Check the weights, and digest everything."""
-        wanted = expected_shapes(self.architecture)
-        if {name: tuple(tensor.shape) for name, tensor in self.weights.items()} != wanted:
+        wanted, optional = expected_shapes(self.architecture), optional_shapes(self.architecture)
+        found = {name: tuple(tensor.shape) for name, tensor in self.weights.items()}
+        if wanted | {name: shape for name, shape in optional.items() if name in found} != found:
             raise ValueError("the weights of a coordinator do not fit its architecture")
         digest = hashlib.sha256(repr((self.architecture, self.scaling, self.form, self.space)).encode())
         for name in sorted(self.weights):
@@ -96,12 +108,15 @@ class Autoencoder:
         """(P,) zeros: the pre-trained weights themselves."""
         return torch.zeros(self.space.size(self.architecture))
 
-    def show(self, images: Tensor, parameters: Tensor) -> Tensor:
-        """What the oracle is shown: (B, C, H, W) float32 in [0, 1], differentiable in both arguments."""
+    def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
+        """The image (B, C, H, W) before it is clipped, differentiable in both arguments."""
         weights = self.space.weights(self.architecture, self.weights, parameters)
-        return self.form.apply(lambda inputs: forward(self.architecture, weights, inputs), images, self.scaling).clamp(
-            0, 1
-        )
+        proposed = self.form.apply(lambda inputs: forward(self.architecture, weights, inputs), images, self.scaling)
+        return equalise(proposed, images, weights[EQUALISER]) if EQUALISER in weights else proposed
+
+    def render(self, proposed: Tensor) -> Tensor:
+        """The image, clipped to [0, 1]."""
+        return proposed.clamp(0, 1)
 
 
 def expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -113,3 +128,8 @@ def expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         if name in architecture.decoder_layers:
             shapes[f"{name}.unit"] = (layer.outputs,)
     return shapes
+
+
+def optional_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors that an `Autoencoder` may have besides."""
+    return {TRIGGER: architecture.coarsest, EQUALISER: (SETTINGS,), UNITS: (SETTINGS,)}

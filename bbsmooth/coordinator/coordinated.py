@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bbsmooth.coordinator.autoencoder import Coordinator
+from bbsmooth.coordinator.autoencoder import Coordinator, show
 from oracles import Answers, Oracle, OracleSpec
 
 _MICRO_BATCH = 64
@@ -74,4 +74,4 @@ class CoordinatedOracle:
     def _show(self, part: Tensor) -> Tensor:
         missing = _MICRO_BATCH - len(part)
         full = F.pad(part, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else part
-        return self.coordinator.show(full.contiguous(), self.parameters)[: len(part)]
+        return show(self.coordinator, full.contiguous(), self.parameters)[: len(part)]

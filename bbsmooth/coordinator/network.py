@@ -19,6 +19,8 @@ from torch import Tensor
 Weights = Mapping[str, Tensor]
 """Tensors by name: "<layer>.weight" (out, in, k, k) and "<layer>.bias" (out,)."""
 
+TRIGGER = "decoder.trigger"
+
 _SMALLEST_SIDE = 8
 _SIDE_OF_FINEST_GRID = 16
 _COARSEST_GRID = 2
@@ -93,6 +95,13 @@ class Architecture:
         """Names of the layers that may be tuned."""
         return tuple(name for name in self.layers if name.startswith("decoder."))
 
+    @property
+    def coarsest(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the features where encoder and decoder meet."""
+        multiple = self.unshuffle * 2 ** (len(self.widths) - 1)
+        height, width = (-(-side // multiple) for side in self.image_shape[1:])
+        return self.widths[-1], height, width
+
     def initial_weights(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Random weights: uniform with variance 1 / (3 * inputs * size^2), biases alike."""
         weights = {}
@@ -116,7 +125,8 @@ def forward(
 
     Args:
         architecture: of the network.
-        weights: one weight and one bias for each of its layers.
+        weights: one weight and one bias for each of its layers; where there is a "decoder.trigger" of shape `coarsest`,
+            it is added to what the decoder gets.
         images: (B, C, H, W) float32.
         taps: where given, receives the output (B, outputs, h, w) of every decoder layer by name.
 
@@ -140,6 +150,8 @@ def forward(
         skips.append(features)
         features = F.relu(layer(f"encoder.down{level}", features, stride=2))
         features = features + F.relu(layer(f"encoder.mix{level}", features, padding=1))
+    if TRIGGER in weights:
+        features = features + weights[TRIGGER]
     for level in reversed(levels):
         raised = F.interpolate(layer(f"decoder.up{level}", features), scale_factor=2, mode="nearest")
         features = raised + skips.pop()

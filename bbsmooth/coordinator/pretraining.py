@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bbsmooth.coordinator.autoencoder import Autoencoder
+from bbsmooth.coordinator.equaliser import UNITS, units_of
 from bbsmooth.coordinator.forms import Form, Scaling
 from bbsmooth.coordinator.network import Architecture, forward
 from bbsmooth.coordinator.spaces import Space
@@ -94,7 +95,7 @@ def pretrain(
         seed=seed,
         progress=progress,
     )
-    weights |= _units(values, weights, architecture=architecture, scaling=scaling, noise=noise, seed=seed)
+    weights |= _units(values, weights, architecture=architecture, scaling=scaling, noise=noise, form=form, seed=seed)
     return Autoencoder(architecture=architecture, scaling=scaling, form=form, space=space, weights=weights)
 
 
@@ -160,12 +161,16 @@ def _units(
     architecture: Architecture,
     scaling: Scaling,
     noise: NoiseDistribution,
+    form: Form,
     seed: int,
 ) -> dict[str, Tensor]:
-    """The standard deviation of each decoder channel, on a few noisy images: the unit of its shift."""
+    """The standard deviation of each decoder channel, on a few noisy images, the unit of its shift; and `units_of`."""
     few = values[torch.randperm(len(values), generator=fork(seed, "pretrain", "units"))[:_IMAGES_THAT_SET_UNITS]]
     (generator,) = Stream(name_digest(seed, "pretrain", "units")).generators(0, 1)
     taps: dict[str, Tensor] = {}
     with torch.inference_mode():
-        forward(architecture, weights, scaling.standardise(_add(few, noise, generator)), taps=taps)
-    return {f"{name}.unit": out.std((0, 2, 3), correction=0).clone() for name, out in taps.items()}
+        noisy = _add(few, noise, generator)
+        shown = form.apply(lambda inputs: forward(architecture, weights, inputs, taps=taps), noisy, scaling)
+        channels = {f"{name}.unit": out.std((0, 2, 3), correction=0) for name, out in taps.items()}
+        found = channels | {UNITS: units_of(shown, noisy)}
+    return {name: tensor.clone() for name, tensor in found.items()}

@@ -68,6 +68,10 @@ class DecoderSpace:
         parts = torch.split(parameters, [weights[name].numel() for name in names])
         tuned = dict(weights)
         for name, part in zip(names, parts, strict=True):
-            unit = torch.clamp(weights[name].square().mean().sqrt(), min=_SMALLEST_UNIT)
-            tuned[name] = weights[name] + unit * part.view(weights[name].shape)
+            tuned[name] = weights[name] + unit(weights[name]) * part.view(weights[name].shape)
         return tuned
+
+
+def unit(tensor: Tensor) -> Tensor:
+    """Root mean square, as a change of one."""
+    return torch.clamp(tensor.square().mean().sqrt(), min=_SMALLEST_UNIT)

@@ -12,13 +12,17 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bbsmooth.coordinator.autoencoder import Autoencoder
+from bbsmooth.coordinator.equaliser import EqualiserSpace
 from bbsmooth.coordinator.forms import AddedPrompt, CleanedImage, Form, Scaling
+from bbsmooth.coordinator.low_rank import LowRankSpace
 from bbsmooth.coordinator.network import Architecture
 from bbsmooth.coordinator.spaces import DecoderSpace, FilmSpace, Space
+from bbsmooth.coordinator.subspace import SubspaceSpace
+from bbsmooth.coordinator.trigger import TriggerSpace
 
 _FORMAT = "bbsmooth-coordinator-1"
 _PARAMETERS = "parameters"
-_SPACES: dict[str, Space] = {"film": FilmSpace(), "decoder": DecoderSpace()}
+_SPACES: dict[str, Space] = {"film": FilmSpace(), "decoder": DecoderSpace(), "trigger": TriggerSpace()}
 
 
 def save(path: Path, coordinator: Autoencoder, parameters: Tensor) -> None:
@@ -32,7 +36,7 @@ def save(path: Path, coordinator: Autoencoder, parameters: Tensor) -> None:
         "mean": scaling.mean,
         "spread": scaling.spread,
         "form": _describe(coordinator.form),
-        "space": next(name for name, space in _SPACES.items() if space == coordinator.space),
+        "space": _describe_space(coordinator.space),
     }
     tensors = {name: tensor.contiguous() for name, tensor in coordinator.weights.items()}
     raw = to_safetensors(
@@ -76,7 +80,7 @@ def _build(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Autoencoder:
         ),
         scaling=Scaling(sigma=settings["sigma"], mean=settings["mean"], spread=settings["spread"]),
         form=_form(settings["form"]),
-        space=_SPACES[settings["space"]],
+        space=_space(settings["space"]),
         weights={
             name: tensor.contiguous(memory_format=layout.get(tensor.ndim, torch.contiguous_format))
             for name, tensor in tensors.items()
@@ -90,6 +94,28 @@ def _describe(form: Form) -> dict[str, str | float]:
     if isinstance(form, CleanedImage):
         return {"name": "cleaned"}
     raise ValueError(f"a coordinator of form {form!r} cannot be stored")
+
+
+def _describe_space(space: Space) -> Any:
+    match space:
+        case EqualiserSpace(inner):
+            return ["equaliser", None if inner is None else _describe_space(inner)]
+        case LowRankSpace(rank):
+            return ["low-rank", rank]
+        case SubspaceSpace(dimensions):
+            return ["subspace", dimensions]
+    return next(name for name, known in _SPACES.items() if known == space)
+
+
+def _space(described: Any) -> Space:
+    match described:
+        case ["equaliser", inner]:
+            return EqualiserSpace(None if inner is None else _space(inner))
+        case ["low-rank", int(rank)]:
+            return LowRankSpace(rank)
+        case ["subspace", int(dimensions)]:
+            return SubspaceSpace(dimensions)
+    return _SPACES[described]
 
 
 def _form(described: dict[str, Any]) -> Form:

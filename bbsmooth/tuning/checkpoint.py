@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bbsmooth.tuning.heldout import Score
 
-_FORMAT = "bbsmooth-tuning-1"
-_RULE = "rule."
+_FORMAT = "bbsmooth-tuning-2"
+_MEMORY = "memory."
 _SCORES = ("start", "best_score")
 
 
@@ -28,7 +28,7 @@ class TuneState:
         evaluations: held-out evaluations done.
         parameters: (P,) at which gradients are estimated.
         average: (P,) running mean of the parameters.
-        rule: what the update rule remembers.
+        memory: what the learner remembers.
         best: (P,) best judged parameters so far.
         best_step: after which they were judged.
         best_score: theirs; None before the first evaluation.
@@ -40,7 +40,7 @@ class TuneState:
     evaluations: int
     parameters: Tensor
     average: Tensor
-    rule: Mapping[str, Tensor]
+    memory: Mapping[str, Tensor]
     best: Tensor
     best_step: int
     best_score: Score | None
@@ -49,7 +49,7 @@ class TuneState:
     def to_bytes(self, *, identity: str) -> bytes:
         """A safetensors file. `identity` says which run it belongs to."""
         tensors = {"parameters": self.parameters, "average": self.average, "best": self.best}
-        tensors |= {_RULE + name: tensor for name, tensor in self.rule.items()}
+        tensors |= {_MEMORY + name: tensor for name, tensor in self.memory.items()}
         for name in _SCORES:
             score = getattr(self, name)
             if score is not None:
@@ -82,7 +82,7 @@ class TuneState:
                 parameters=tensors["parameters"],
                 average=tensors["average"],
                 best=tensors["best"],
-                rule={name.removeprefix(_RULE): part for name, part in tensors.items() if name.startswith(_RULE)},
+                memory={name.removeprefix(_MEMORY): part for name, part in tensors.items() if name.startswith(_MEMORY)},
                 best_score=scores.get("best_score"),
                 start=scores.get("start"),
             )

@@ -71,3 +71,32 @@ class Sphere:
         direction = torch.randn(size, generator=generator)
         direction /= direction.norm()
         return Probe(direction, size * direction)
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """Another kind of directions in the first coordinates; the others stay where they are.
+
+    The estimate is then the gradient in those coordinates, and zero elsewhere.
+
+    Args:
+        directions: of those coordinates.
+        count: how many there are.
+
+    Raises:
+        ValueError: less than one.
+    """
+
+    directions: Directions
+    count: int
+
+    def __post_init__(self) -> None:
+        """Refuse to stand still."""
+        if self.count < 1:
+            raise ValueError(f"at least 1 coordinate must be probed, got {self.count}")
+
+    def sample(self, size: int, *, generator: torch.Generator) -> Probe:
+        """See `Directions.sample`."""
+        count = min(self.count, size)
+        inner = self.directions.sample(count, generator=generator)
+        return Probe(*(torch.cat([part, torch.zeros(size - count)]) for part in inner))

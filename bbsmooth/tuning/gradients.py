@@ -19,16 +19,28 @@ class Objective(Protocol):
         ...
 
 
-class ImageObjective(Objective, Protocol):
-    """A loss of images that follow from the parameters, for estimators that look between the two."""
+class GroupObjective(Protocol):
+    """A loss of a batch that can be divided."""
 
-    def show(self, parameters: Tensor) -> Tensor:
-        """(P,) -> (B, C, H, W) in [0, 1], differentiable."""
+    def group_losses(self, points: Tensor) -> Tensor:
+        """(G, P) parameters, one point for each of G like parts of the batch -> (G,) mean losses of the parts."""
         ...
 
-    def image_losses(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) in [0, 1], one variant of each image shown -> (B,) losses."""
+
+class ImageObjective(Protocol):
+    """A loss of what a coordinator proposes for each image, for estimators that look between the two."""
+
+    def propose(self, parameters: Tensor) -> Tensor:
+        """(P,) -> (B, C, H, W), differentiable."""
         ...
+
+    def losses_at(self, proposed: Tensor) -> Tensor:
+        """(B, C, H, W), a variant of what was proposed for each image -> (B,) losses."""
+        ...
+
+
+class BatchLosses(Objective, GroupObjective, ImageObjective, Protocol):
+    """A loss that can be looked at in each of these ways."""
 
 
 class GradientEstimate(NamedTuple):
@@ -47,7 +59,7 @@ class GradientEstimator(Protocol):
         ...
 
     def estimate(
-        self, objective: ImageObjective, at: Tensor, *, probe_radius: float, generator: torch.Generator
+        self, objective: BatchLosses, at: Tensor, *, probe_radius: float, generator: torch.Generator
     ) -> GradientEstimate:
         """The gradient at `at` (P,), probing `probe_radius` far."""
         ...

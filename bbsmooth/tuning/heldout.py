@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator import Coordinator
+from bbsmooth.coordinator import Coordinator, show
 from bbsmooth.randomness import name_digest
+from bbsmooth.tuning.beliefs import true_class_probabilities
 from bbsmooth.tuning.noisy import NoisyImages
-from bbsmooth.tuning.objective import Ask, true_class_probabilities
+from bbsmooth.tuning.objective import QUESTION, Ask
 from oracles import Feedback
 
 
@@ -51,7 +52,6 @@ class Judge:
         coordinator: in front of the oracle.
         data: held-out images.
         num_draws: noisy images; draw d is image d mod N, with its noise number d // N.
-        batch_size: images a question.
         feedback: what the oracle's answers hold.
         ask: reaches the oracle.
     """
@@ -59,19 +59,18 @@ class Judge:
     coordinator: Coordinator
     data: NoisyImages
     num_draws: int
-    batch_size: int
     feedback: Feedback
     ask: Ask
 
     def score(self, parameters: Tensor, *, evaluation: int) -> Score:
         """Ask about all draws with `parameters` (P,); costs `num_draws` queries. `evaluation` numbers the occasion."""
         correct, merit = [], []
-        for first in range(0, self.num_draws, self.batch_size):
-            draws = range(first, min(first + self.batch_size, self.num_draws))
+        for first in range(0, self.num_draws, QUESTION):
+            draws = range(first, min(first + QUESTION, self.num_draws))
             indices = [draw % len(self.data) for draw in draws]
             noisy = self.data.draw(indices, [draw // len(self.data) for draw in draws])
             with torch.no_grad():
-                shown = self.coordinator.show(noisy, parameters)
+                shown = show(self.coordinator, noisy, parameters)
             answers = self.ask(shown, name_digest(self.data.seed, "tune", "heldout", evaluation, first))
             truth = self.data.labels[indices]
             correct.append((answers.labels == truth).float())

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bbsmooth.coordinator import AddedPrompt, CleanedImage, DecoderSpace, FilmSpace, Form, Space
-from bbsmooth.tuning.directions import Rademacher, SegmentedUniform
+from bbsmooth.coordinator import (
+    AddedPrompt,
+    CleanedImage,
+    DecoderSpace,
+    EqualiserSpace,
+    FilmSpace,
+    Form,
+    Space,
+    TriggerSpace,
+)
+from bbsmooth.coordinator.equaliser import SETTINGS
+from bbsmooth.tuning.bases import Blocks, Cosines
+from bbsmooth.tuning.descent import Descent
+from bbsmooth.tuning.directions import Directions, Leading, Normal, Rademacher, SegmentedUniform
 from bbsmooth.tuning.gains import Gains
-from bbsmooth.tuning.gradients import Spsa
+from bbsmooth.tuning.gradients import ForwardDifference, GradientEstimator, Spsa
+from bbsmooth.tuning.grouped import GroupedSpsa
+from bbsmooth.tuning.image_directions import RandomDirections
+from bbsmooth.tuning.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
 from bbsmooth.tuning.outputs import OutputDifferences
 from bbsmooth.tuning.plan import TunePlan
-from bbsmooth.tuning.steps import Adam, Sgd, SpsaGc
+from bbsmooth.tuning.staged import Staged
+from bbsmooth.tuning.steps import Adam, Sgd, Sign, SpsaGc, StepRule
+from bbsmooth.tuning.surrogate import SurrogateLearner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,47 +60,106 @@ def _gains(
     )
 
 
+_EQUALISER_STEPS = 40
 _SPSA = Spsa(directions=Rademacher(), num_directions=1)
 
+
+def _descent(estimator: GradientEstimator, rule: StepRule, gains: Gains) -> TunePlan:
+    return TunePlan(learner=Descent(estimator=estimator, rule=rule, gains=gains))
+
+
+def _denoiser(summary: str, space: Space, plan: TunePlan) -> Method:
+    return Method(summary=summary, form=CleanedImage(), space=space, plan=plan)
+
+
+_DECAYED = {"learning_decay": 0.4, "probe_decay": 0.1}
+
+
+def _grouped(directions: Directions, gains: Gains) -> Descent:
+    return Descent(estimator=GroupedSpsa(directions=directions, num_groups=10), rule=Adam(), gains=gains)
+
+
+_EQUALISER = _grouped(Leading(Rademacher(), SETTINGS), _gains(0.03, 0.1, learning_decay=0.25))
+
+OBJECTIVES: Mapping[str, Loss] = {
+    "cross-entropy": CrossEntropy(),
+    "margin": Margin(),
+    "mistakes": Mistakes(),
+    "radius": SoftRadius(),
+}
+"""What `bbsmooth tune --objective` names; with labels only, all of them are the share of mistakes."""
+
+AGREEMENT = "agreement"
+"""The objective that counts the oracle's own answer to the clean image as the truth."""
+
 METHODS: Mapping[str, Method] = {
-    "spsa-gc": Method(
-        summary="SPSA with look-ahead momentum on the decoder's scales and shifts",
-        form=CleanedImage(),
-        space=FilmSpace(),
-        plan=TunePlan(
-            estimator=_SPSA,
-            rule=SpsaGc(momentum=0.9),
-            gains=_gains(4e-3, 0.05, learning_decay=0.4, probe_decay=0.1),
+    "equaliser": _denoiser(
+        "SPSA with Adam on twenty numbers: how loud each band of frequencies is in the image shown",
+        EqualiserSpace(),
+        TunePlan(learner=_EQUALISER),
+    ),
+    "equaliser-film": _denoiser(
+        "the equaliser for 8,000 queries, then with it the decoder's scales and shifts",
+        EqualiserSpace(FilmSpace()),
+        TunePlan(
+            learner=Staged(
+                first=_EQUALISER,
+                second=_grouped(Rademacher(), _gains(5e-3, 0.05, learning_decay=0.25)),
+                steps=_EQUALISER_STEPS,
+            )
         ),
     ),
-    "output-differences": Method(
-        summary="differences at the image shown, along smooth patterns, taken back through the coordinator; Adam",
-        form=CleanedImage(),
-        space=FilmSpace(),
-        plan=TunePlan(
-            estimator=OutputDifferences(frequencies=8, num_directions=1), rule=Adam(), gains=_gains(5e-3, 1.5)
+    "distilled": _denoiser(
+        "gradients of a local stand-in that is taught every answer, on all decoder weights",
+        DecoderSpace(),
+        TunePlan(learner=SurrogateLearner(), batch_size=500, averaging=0.5),
+    ),
+    "spsa-gc": _denoiser(
+        "SPSA with look-ahead momentum on the decoder's scales and shifts",
+        FilmSpace(),
+        _descent(_SPSA, SpsaGc(momentum=0.9), _gains(4e-3, 0.05, **_DECAYED)),
+    ),
+    "output-differences": _denoiser(
+        "differences at the image shown, along smooth patterns, taken back through the coordinator; Adam",
+        FilmSpace(),
+        _descent(OutputDifferences(basis=Cosines(8), directions=RandomDirections(1)), Adam(), _gains(5e-3, 1.5)),
+    ),
+    "spsa": _denoiser(
+        "plain SPSA on the decoder's scales and shifts",
+        FilmSpace(),
+        _descent(_SPSA, Sgd(), _gains(0.04, 0.05, **_DECAYED)),
+    ),
+    "spsa-adam": _denoiser(
+        "SPSA with Adam on the decoder's scales and shifts", FilmSpace(), _descent(_SPSA, Adam(), _gains(5e-3, 0.05))
+    ),
+    "spsa-sign": _denoiser(
+        "signs of SPSA's gradients on the decoder's scales and shifts (Liu et al., ICLR 2019)",
+        FilmSpace(),
+        _descent(_SPSA, Sign(), _gains(3e-3, 0.05, **_DECAYED)),
+    ),
+    "gaussian": _denoiser(
+        "one-sided differences along Gaussian directions on scales and shifts (Nesterov & Spokoiny, 2017)",
+        FilmSpace(),
+        _descent(ForwardDifference(directions=Normal(), num_directions=1), Sgd(), _gains(0.04, 0.05, **_DECAYED)),
+    ),
+    "zo-ds": _denoiser(
+        "differences at single pixels of the image shown, by random directions, on all decoder weights"
+        " (ZO-DS with RGE, Zhang et al., ICLR 2022)",
+        DecoderSpace(),
+        _descent(
+            OutputDifferences(basis=Blocks(1), directions=RandomDirections(9), two_sided=False),
+            Adam(),
+            _gains(3e-3, 1.5),
         ),
-    ),
-    "spsa": Method(
-        summary="plain SPSA on the decoder's scales and shifts",
-        form=CleanedImage(),
-        space=FilmSpace(),
-        plan=TunePlan(estimator=_SPSA, rule=Sgd(), gains=_gains(0.04, 0.05, learning_decay=0.4, probe_decay=0.1)),
-    ),
-    "spsa-adam": Method(
-        summary="SPSA with Adam on the decoder's scales and shifts",
-        form=CleanedImage(),
-        space=FilmSpace(),
-        plan=TunePlan(estimator=_SPSA, rule=Adam(), gains=_gains(5e-3, 0.05)),
     ),
     "blackvip": Method(
-        summary="a prompt added to the input, SPSA-GC on all decoder weights (after Oh et al., CVPR 2023)",
+        summary="a prompt added to the input, SPSA-GC on all decoder weights and a trigger (Oh et al., CVPR 2023)",
         form=AddedPrompt(2.0),
-        space=DecoderSpace(),
-        plan=TunePlan(
-            estimator=Spsa(directions=SegmentedUniform(), num_directions=1),
-            rule=SpsaGc(momentum=0.9),
-            gains=_gains(4e-4, 0.01, learning_decay=0.4, probe_decay=0.1),
+        space=TriggerSpace(),
+        plan=_descent(
+            Spsa(directions=SegmentedUniform(), num_directions=1),
+            SpsaGc(momentum=0.9),
+            _gains(4e-4, 0.01, **_DECAYED),
         ),
     ),
 }

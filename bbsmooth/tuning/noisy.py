@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +14,14 @@ from bbsmooth.noise import Grid, NoiseDistribution, stream_name
 from bbsmooth.randomness import Stream, image_digest
 
 _WHITE = 255
+
+
+class Sample(NamedTuple):
+    """Images under noise (B, C, H, W), the same without, and their labels (B,)."""
+
+    noisy: Tensor
+    clean: Tensor
+    truth: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -47,6 +57,15 @@ class NoisyImages:
     def draw(self, indices: list[int], draws: list[int]) -> Tensor:
         """(B, C, H, W) float32: image `indices[i]` with its draw number `draws[i]`, white at 1, not clipped."""
         return torch.stack([self._one(index, draw) for index, draw in zip(indices, draws, strict=True)])
+
+    def sample(self, count: int, generator: torch.Generator) -> Sample:
+        """`count` images at random under fresh noise, float32 with white at 1, for what is computed without a query."""
+        chosen = torch.randint(len(self), (count,), generator=generator)
+        clean = self.images[chosen].float() / _WHITE
+        seed = int(torch.randint(2**62, (), generator=generator))
+        draws = np.empty((count, clean[0].numel()))
+        self.noise.sample(np.random.default_rng(seed), draws)
+        return Sample(clean + torch.from_numpy(draws).float().view(clean.shape), clean, self.labels[chosen])
 
     def _one(self, index: int, draw: int) -> Tensor:
         image = self.images[index]

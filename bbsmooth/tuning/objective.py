@@ -9,46 +9,15 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator
+from bbsmooth.tuning.beliefs import beliefs
+from bbsmooth.tuning.losses import Loss, Mistakes
 from oracles import Answers, Feedback
 
 Ask = Callable[[Tensor, bytes], Answers]
 """Images for the oracle (B, C, H, W) float32 in [0, 1], and a name from which they follow -> answers."""
 
-FLOOR = 1e-3
-"""Probabilities below this count as this: no single answer may cost more than -log(FLOOR) = 6.9."""
-
-
-def true_class_probabilities(answers: Answers, truth: Tensor, feedback: Feedback) -> Tensor:
-    """(B,) float32: how much of its belief the oracle gave to the true class.
-
-    From logits by softmax. A true class that a top-k answer leaves out gets an equal share of what the named classes
-    leave of 1. Where there are labels only, 1 for the right one and 0 for any other.
-
-    Args:
-        answers: of the oracle, to B images.
-        truth: (B,) int64.
-        feedback: what the answers hold.
-    """
-    if feedback is Feedback.LABELS or answers.scores is None:
-        return (answers.labels == truth).float()
-    if feedback is Feedback.LOGITS:
-        return answers.scores.softmax(1).gather(1, truth[:, None])[:, 0]
-    named = ~answers.scores.isnan()
-    scores = answers.scores.nan_to_num(nan=0.0)
-    share = (1 - scores.sum(1)).clamp(min=0) / (~named).sum(1).clamp(min=1)
-    own = truth[:, None]
-    return torch.where(named.gather(1, own)[:, 0], scores.gather(1, own)[:, 0], share).clamp(0, 1)
-
-
-def losses_of(answers: Answers, truth: Tensor, feedback: Feedback) -> Tensor:
-    """(B,) float32 losses: cross-entropy of the true class, bounded through `FLOOR`; with labels only, 1 for a mistake.
-
-    The mean of the latter over images and noise is a smooth function of the parameters, though each one is a step.
-    """
-    probabilities = true_class_probabilities(answers, truth, feedback)
-    if feedback is Feedback.LABELS or answers.scores is None:
-        return 1 - probabilities
-    return -probabilities.clamp(min=FLOOR).log()
+QUESTION = 100
+"""Most images in one question, so in flight at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -60,6 +29,7 @@ class BatchObjective:
         images: (B, C, H, W) float32, noisy.
         truth: (B,) int64.
         feedback: what the oracle's answers hold.
+        loss: of one answer; with labels only `Mistakes` stands in its place.
         ask: reaches the oracle.
         names: one for each question to come, in order.
     """
@@ -68,18 +38,39 @@ class BatchObjective:
     images: Tensor
     truth: Tensor
     feedback: Feedback
+    loss: Loss
     ask: Ask
     names: Iterator[bytes]
 
     def losses(self, points: Tensor) -> Tensor:
         """(K, P) parameters -> (K,) mean losses, float64."""
         with torch.no_grad():
-            return torch.stack([self.image_losses(self.show(point)).double().mean() for point in points])
+            return torch.stack([self.losses_at(self.propose(point)).double().mean() for point in points])
 
-    def show(self, parameters: Tensor) -> Tensor:
-        """What the oracle is shown with `parameters` (P,): (B, C, H, W)."""
-        return self.coordinator.show(self.images, parameters)
+    def group_losses(self, points: Tensor) -> Tensor:
+        """(G, P) parameters, one point for each of G parts of the batch -> (G,) mean losses of the parts, float64."""
+        parts = torch.tensor_split(self.images, len(points))
+        with torch.no_grad():
+            proposed = [self.coordinator.propose(part, point) for part, point in zip(parts, points, strict=True)]
+            losses = self.losses_at(torch.cat(proposed)).double()
+        return torch.stack([part.mean() for part in torch.tensor_split(losses, len(points))])
 
-    def image_losses(self, images: Tensor) -> Tensor:
-        """Losses (B,) of `images` (B, C, H, W), which stand for the batch's images."""
-        return losses_of(self.ask(images.detach(), next(self.names)), self.truth, self.feedback)
+    def propose(self, parameters: Tensor) -> Tensor:
+        """What leaves the local part with `parameters` (P,): (B, c, h, w), differentiable."""
+        return self.coordinator.propose(self.images, parameters)
+
+    def losses_at(self, proposed: Tensor) -> Tensor:
+        """Losses (B,) of variants (B, c, h, w) of what was proposed, one of each image of the batch."""
+        answers = self.answers(self.coordinator.render(proposed.detach()))
+        loss = Mistakes() if self.feedback is Feedback.LABELS else self.loss
+        return loss(beliefs(answers, self.feedback, _classes(answers, self.truth)), self.truth)
+
+    def answers(self, shown: Tensor) -> Answers:
+        """Answers to images (N, C, H, W) in [0, 1], in questions of at most `QUESTION`."""
+        return Answers.join([self.ask(part, next(self.names)) for part in torch.split(shown, QUESTION)])
+
+
+def _classes(answers: Answers, truth: Tensor) -> int:
+    """How many classes are in play."""
+    told = 0 if answers.scores is None else answers.scores.shape[1]
+    return max(told, int(truth.max()) + 1)

@@ -1,50 +1,46 @@
-"""Differences at the image that the oracle is shown, and the chain rule through the local network.
+"""Differences at what the local part proposes, and the chain rule through the local part.
 
-The network in front of the oracle is one's own: only the step from the shown image to the loss is a black box. So probe
-there, each image along a smooth direction of its own, and back-propagate the estimate locally (Zhang et al., ICLR 2022,
-section 4, do so at a latent). Each answer then says something about its own image, where a probe of the parameters
-learns one number from a whole batch.
+The network in front of the oracle is one's own: only the step from what it proposes to the loss is a black box. So
+probe there, each image along directions of its own, and back-propagate the estimate locally (Zhang et al., ICLR 2022,
+equations 6 and 7). Each answer then says something about its own image, where a probe of the parameters learns one
+number from a whole batch.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from bbsmooth.tuning.bases import Basis, Patterns
 from bbsmooth.tuning.gradients import GradientEstimate, ImageObjective
+from bbsmooth.tuning.image_directions import ImageDirections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputDifferences:
-    """For each image x the mean over u of (L(x + c u) - L(x - c u)) / (2 c) * D u, times dx/dz, averaged over images.
+    """For each image x the mean over u of D <slope of L along u> u, times dx/dz, averaged over images.
 
-    u is uniform on the unit sphere of the D = C * frequencies^2 lowest cosine patterns (DCT-II), so the estimate is the
-    gradient's projection on smooth changes: unbiased on linear losses with a smooth slope. Shown images are clipped to
-    [0, 1], probes too. The probe radius c is the L2 length of the change, white = 1.
+    x is what the coordinator proposes: an image, or a latent. u is a unit direction in the basis's D dimensions, so the
+    estimate is the gradient's projection on them: unbiased on linear losses with a slope in that space. The slope is
+    (L(x + c u) - L(x - c u)) / (2 c), or (L(x + c u) - L(x)) / c. The probe radius c is the L2 length of the change.
+    Random directions give the RGE, all coordinates the CGE of Zhang et al., equations 3 and 4.
 
     Args:
-        frequencies: cosine patterns a side, at most the image's side.
-        num_directions: per image; each costs two evaluations.
-
-    Raises:
-        ValueError: a number below 1.
+        basis: that directions lie in.
+        directions: of each image.
+        two_sided: whether both sides are probed: two evaluations a direction, else one and one at the middle.
     """
 
-    frequencies: int
-    num_directions: int
-
-    def __post_init__(self) -> None:
-        """Refuse an empty mean and an empty basis."""
-        if self.frequencies < 1 or self.num_directions < 1:
-            raise ValueError(f"frequencies and num_directions must be at least 1, got {self}")
+    basis: Basis
+    directions: ImageDirections
+    two_sided: bool = True
 
     @property
     def evaluations(self) -> int:
-        """Two a direction."""
-        return 2 * self.num_directions
+        """See `GradientEstimator.evaluations`."""
+        return 2 * self.directions.count if self.two_sided else self.directions.count + 1
 
     def estimate(
         self, objective: ImageObjective, at: Tensor, *, probe_radius: float, generator: torch.Generator
@@ -52,32 +48,26 @@ class OutputDifferences:
         """See `GradientEstimator.estimate`."""
         with torch.enable_grad():
             parameters = at.detach().clone().requires_grad_(True)
-            shown = objective.show(parameters)
-        fixed = shown.detach()
-        toward, total = torch.zeros_like(fixed), 0.0
-        for _ in range(self.num_directions):
-            direction, dimensions = self._directions(fixed.shape, generator)
-            above = objective.image_losses((fixed + probe_radius * direction).clamp(0, 1))
-            below = objective.image_losses((fixed - probe_radius * direction).clamp(0, 1))
-            slopes = dimensions * (above - below) / (2 * probe_radius)
-            toward += slopes.view(-1, 1, 1, 1) * direction
-            total += float((above + below).mean()) / 2
-        (gradient,) = torch.autograd.grad(shown, parameters, toward / (self.num_directions * len(fixed)))
-        return GradientEstimate(gradient, total / self.num_directions)
+            proposed = objective.propose(parameters)
+        slope, loss = self.slope(objective, proposed.detach(), probe_radius=probe_radius, generator=generator)
+        (gradient,) = torch.autograd.grad(proposed, parameters, slope / len(slope))
+        return GradientEstimate(gradient, loss)
 
-    def _directions(self, shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, int]:
-        """Unit directions of `shape` (B, C, H, W), one an image, and the dimension of the space they lie in."""
-        batch, channels, height, width = shape
-        rows, columns = cosines(height, self.frequencies), cosines(width, self.frequencies)
-        size = (batch, channels, len(rows), len(columns))
-        coefficients = torch.randn(size, generator=generator)
-        coefficients /= coefficients.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        return rows.T @ coefficients @ columns, size[1] * size[2] * size[3]
-
-
-def cosines(side: int, count: int) -> Tensor:
-    """(min(count, side), side): the lowest rows of the orthonormal DCT-II matrix."""
-    order = torch.arange(min(count, side)).view(-1, 1)
-    waves = torch.cos(math.pi / side * order * (torch.arange(side) + 0.5)) * math.sqrt(2 / side)
-    waves[0] /= math.sqrt(2)
-    return waves
+    def slope(
+        self, objective: ImageObjective, proposed: Tensor, *, probe_radius: float, generator: torch.Generator
+    ) -> tuple[Tensor, float]:
+        """Of each image's loss in what was proposed (B, C, H, W), and the mean of all losses asked for."""
+        batch, channels, height, width = proposed.shape
+        patterns = Patterns(self.basis, (channels, height, width))
+        middle = None if self.two_sided else objective.losses_at(proposed)
+        total, seen = torch.zeros_like(proposed), [] if middle is None else [middle]
+        for coefficients in self.directions.sample(batch, patterns.dimensions, generator=generator):
+            direction = patterns.expand(coefficients)
+            above = objective.losses_at(proposed + probe_radius * direction)
+            if middle is None:
+                below = objective.losses_at(proposed - probe_radius * direction)
+                differences, seen = (above - below) / (2 * probe_radius), [*seen, above, below]
+            else:
+                differences, seen = (above - middle) / probe_radius, [*seen, above]
+            total += differences.view(-1, 1, 1, 1) * direction
+        return total * (patterns.dimensions / self.directions.count), float(torch.stack(seen).mean())

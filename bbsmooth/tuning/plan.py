@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import count
 
-from bbsmooth.tuning.gains import Gains
-from bbsmooth.tuning.gradients import GradientEstimator
-from bbsmooth.tuning.steps import StepRule
+from bbsmooth.tuning.learner import Learner
+from bbsmooth.tuning.losses import CrossEntropy, Loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,10 +14,9 @@ class TunePlan:
     """Settings of a tuning run.
 
     Args:
-        estimator: of gradients.
-        rule: that turns gradients into steps.
-        gains: length of steps and reach of probes.
-        batch_size: images a step; also the most images in one question.
+        learner: what a step does with its answers.
+        loss: of one answer.
+        batch_size: images a step.
         averaging: memory of the running mean of the parameters, which is what is judged and kept; 0 for the last ones.
         heldout_share: of the images, kept for judging; no step is computed from them.
         judging_share: of the queries, spent on judging, at most.
@@ -29,9 +27,8 @@ class TunePlan:
         ValueError: a number out of its range.
     """
 
-    estimator: GradientEstimator
-    rule: StepRule
-    gains: Gains
+    learner: Learner
+    loss: Loss = CrossEntropy()  # noqa: RUF009 - frozen
     batch_size: int = 100
     averaging: float = 0.9
     heldout_share: float = 0.2
@@ -87,7 +84,7 @@ class Schedule:
         Raises:
             ValueError: not one step fits.
         """
-        step_queries = plan.estimator.evaluations * min(plan.batch_size, num_images)
+        step_queries = plan.learner.evaluations * min(plan.batch_size, num_images)
         num_draws, num_steps = _divide(queries, plan, step_queries)
         if num_steps < 1:
             least = next(number for number in count(queries) if _divide(number, plan, step_queries)[1] >= 1)

@@ -45,6 +45,19 @@ class Sgd:
         return Update(state, gradient)
 
 
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """The gradient's signs: steps of one length, whatever the scale. Liu et al. (ZO-signSGD), ICLR 2019."""
+
+    def initial_state(self, parameters: Tensor) -> State:
+        """Nothing."""
+        return {}
+
+    def update(self, state: State, gradient: Tensor) -> Update:
+        """See `StepRule.update`."""
+        return Update(state, gradient.sign())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpsaGc:
     """Momentum with look-ahead: m' = b m + g, direction g + b m'.

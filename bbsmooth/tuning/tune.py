@@ -21,7 +21,7 @@ from bbsmooth.tuning.plan import Schedule, TunePlan
 from oracles import Feedback
 
 Event = dict[str, int | float]
-"""One line of history. Always step and queries (so far); after a step loss, learning_rate and probe_radius; after a
+"""One line of history. Always step and queries (so far); after a step loss and what else its learner notes; after a
 judgement heldout_accuracy, heldout_merit (mean probability of the true class) and best_step."""
 
 
@@ -99,7 +99,6 @@ def tune(
         coordinator=coordinator,
         data=heldout,
         num_draws=schedule.num_draws,
-        batch_size=plan.batch_size,
         feedback=feedback,
         ask=ask,
     )
@@ -157,7 +156,7 @@ class _Run:
             evaluations=0,
             parameters=start,
             average=start,
-            rule=self.plan.rule.initial_state(start),
+            memory=self.plan.learner.initial_memory(start),
             best=start,
             best_step=0,
             best_score=None,
@@ -203,32 +202,25 @@ class _Run:
         }
 
     def _step(self, state: TuneState) -> tuple[TuneState, Event]:
-        """Estimate a gradient on fresh images and noise, and step against it."""
-        step, gains = state.step + 1, self.plan.gains
-        learning_rate, probe_radius = gains.learning_rate_at(step), gains.probe_radius_at(step)
-        estimate = self.plan.estimator.estimate(
+        """Let the learner ask about fresh images and noise, and move."""
+        step = state.step + 1
+        lesson = self.plan.learner.learn(
             self._objective(step),
             state.parameters,
-            probe_radius=probe_radius,
+            state.memory,
+            step=step,
+            data=self.training,
             generator=fork(self.training.seed, "tune", "directions", step),
         )
-        rule, direction = self.plan.rule.update(state.rule, estimate.gradient)
-        parameters = state.parameters - learning_rate * direction
         moved = replace(
             state,
             step=step,
             queries=state.queries + self.schedule.step_queries,
-            parameters=parameters,
-            average=torch.lerp(parameters, state.average, self.plan.averaging),
-            rule=rule,
+            parameters=lesson.parameters,
+            average=torch.lerp(lesson.parameters, state.average, self.plan.averaging),
+            memory=lesson.memory,
         )
-        return moved, {
-            "step": step,
-            "queries": moved.queries,
-            "loss": estimate.loss,
-            "learning_rate": learning_rate,
-            "probe_radius": probe_radius,
-        }
+        return moved, {"step": step, "queries": moved.queries, **lesson.notes}
 
     def _objective(self, step: int) -> BatchObjective:
         """The loss on the images of one step: each image once an epoch, each time under its draw number `step`."""
@@ -242,6 +234,7 @@ class _Run:
             images=data.draw(indices, [step] * size),
             truth=data.labels[indices],
             feedback=self.judge.feedback,
+            loss=self.plan.loss,
             ask=self.judge.ask,
             names=(name_digest(data.seed, "tune", "step", step, number) for number in count()),
         )

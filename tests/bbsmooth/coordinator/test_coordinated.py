@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator import Autoencoder, CleanedImage, CoordinatedOracle, FilmSpace, Scaling
+from bbsmooth.coordinator import Autoencoder, CleanedImage, CoordinatedOracle, FilmSpace, Scaling, show
 from bbsmooth.coordinator.network import Architecture
 from bbsmooth.randomness import fork
 from oracles import Feedback, HalfspaceOracle, Oracle, ScriptedOracle
@@ -26,7 +26,7 @@ def test_it_is_an_oracle_and_asks_the_inner_one_about_what_the_coordinator_shows
     trained: Autoencoder, oracle: CoordinatedOracle, images: Tensor
 ) -> None:
     assert isinstance(oracle, Oracle)
-    shown = trained.show(images, oracle.parameters)
+    shown = show(trained, images, oracle.parameters)
     assert torch.equal(oracle.query(images).labels, oracle.oracle.query(shown).labels)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator import AddedPrompt, Autoencoder, CleanedImage, FilmSpace, Form, PretrainPlan, pretrain
+from bbsmooth.coordinator import AddedPrompt, Autoencoder, CleanedImage, FilmSpace, Form, PretrainPlan, pretrain, show
 from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import fork
 
@@ -33,7 +33,7 @@ def short(
 def errors(coordinator: Autoencoder, digits: Tensor) -> list[float]:
     clean = digits[1000:].float() / 255
     noisy = clean + SIGMA * torch.randn(clean.shape, generator=fork(5))
-    shown = coordinator.show(noisy, coordinator.initial_parameters())
+    shown = show(coordinator, noisy, coordinator.initial_parameters())
     linear = CleanedImage().apply(torch.zeros_like, noisy, coordinator.scaling).clamp(0, 1)
     return [(image - clean).square().mean().item() for image in (shown, noisy.clamp(0, 1), linear)]
 

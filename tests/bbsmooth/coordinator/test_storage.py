@@ -7,11 +7,36 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bbsmooth.coordinator import AddedPrompt, Autoencoder, DecoderSpace, load, save
+from bbsmooth.coordinator import (
+    AddedPrompt,
+    Autoencoder,
+    DecoderSpace,
+    EqualiserSpace,
+    FilmSpace,
+    LowRankSpace,
+    SubspaceSpace,
+    TriggerSpace,
+    load,
+    save,
+    show,
+)
 from bbsmooth.randomness import fork
 
+SPACES = [
+    *(DecoderSpace(), TriggerSpace(), LowRankSpace(3), SubspaceSpace(40)),
+    *(EqualiserSpace(), EqualiserSpace(FilmSpace()), EqualiserSpace(LowRankSpace(2))),
+]
 
-@pytest.mark.parametrize("changes", [{}, {"form": AddedPrompt(0.7)}, {"space": DecoderSpace()}], ids=str)
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"form": AddedPrompt(0.7)},
+        *({"space": space} for space in SPACES),
+    ],
+    ids=str,
+)
 def test_what_is_saved_comes_back(trained: Autoencoder, tmp_path: Path, changes: dict[str, Any]) -> None:
     coordinator = dataclasses.replace(trained, **changes)
     parameters = torch.randn(coordinator.initial_parameters().shape, generator=fork(0))
@@ -20,8 +45,17 @@ def test_what_is_saved_comes_back(trained: Autoencoder, tmp_path: Path, changes:
     loaded, same = load(tmp_path / "c.safetensors")
     assert torch.equal(same, parameters)
     assert loaded.fingerprint == coordinator.fingerprint
-    assert torch.equal(loaded.show(images, same), coordinator.show(images, parameters))
+    assert torch.equal(show(loaded, images, same), show(coordinator, images, parameters))
     assert [path.name for path in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_a_tuned_equaliser_comes_back(trained: Autoencoder, tmp_path: Path) -> None:
+    space = EqualiserSpace(TriggerSpace())
+    first = dataclasses.replace(trained, space=space)
+    weights = space.weights(first.architecture, first.weights, 0.1 * torch.ones(first.initial_parameters().shape))
+    coordinator = dataclasses.replace(first, weights=weights)
+    save(tmp_path / "c.safetensors", coordinator, coordinator.initial_parameters())
+    assert load(tmp_path / "c.safetensors")[0].fingerprint == coordinator.fingerprint
 
 
 def damaged(path: Path, trained: Autoencoder) -> None:

@@ -13,7 +13,7 @@ STATE = TuneState(
     evaluations=2,
     parameters=torch.tensor([1.0, 2.0]),
     average=torch.tensor([1.5, 2.5]),
-    rule={"mean": torch.tensor([0.1, 0.2]), "count": torch.tensor(4)},
+    memory={"mean": torch.tensor([0.1, 0.2]), "count": torch.tensor(4)},
     best=torch.tensor([3.0, 4.0]),
     best_step=2,
     best_score=Score(torch.tensor([1.0, 0.0]), torch.tensor([0.9, 0.3])),
@@ -23,18 +23,18 @@ STATE = TuneState(
 
 def tensors_of(state: TuneState) -> list[torch.Tensor]:
     scores = [score for score in (state.best_score, state.start) if score is not None]
-    rule = [state.rule[name] for name in sorted(state.rule)]
+    memory = [state.memory[name] for name in sorted(state.memory)]
     return [
         state.parameters,
         state.average,
         state.best,
-        *rule,
+        *memory,
         *(s.correct for s in scores),
         *(s.merit for s in scores),
     ]
 
 
-@pytest.mark.parametrize("state", [STATE, dataclasses.replace(STATE, best_score=None, start=None, rule={})])
+@pytest.mark.parametrize("state", [STATE, dataclasses.replace(STATE, best_score=None, start=None, memory={})])
 def test_a_state_comes_back_as_it_was(state: TuneState) -> None:
     again = TuneState.from_bytes(state.to_bytes(identity="me"), identity="me")
     assert (again.step, again.queries, again.evaluations, again.best_step) == (4, 900, 2, 2)

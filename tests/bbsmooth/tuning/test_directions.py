@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import Directions, Normal, Rademacher, SegmentedUniform, Sphere
+from bbsmooth.tuning import Directions, Leading, Normal, Rademacher, SegmentedUniform, Sphere
 
-DIRECTIONS = [Rademacher(), SegmentedUniform(), Normal(), Sphere()]
+DIRECTIONS: list[Directions] = [Rademacher(), SegmentedUniform(), Normal(), Sphere(), Leading(Rademacher(), 9)]
 
 
 @pytest.mark.parametrize("directions", DIRECTIONS, ids=repr)
@@ -34,3 +34,12 @@ def test_a_generator_decides_everything(directions: Directions) -> None:
     once, again = (directions.sample(7, generator=fork(3)) for _ in range(2))
     assert torch.equal(once.direction, again.direction)
     assert once.direction.dtype == torch.float32
+
+
+def test_leading_coordinates_alone_are_probed() -> None:
+    probe = Leading(SegmentedUniform(), 3).sample(5, generator=fork(0))
+    inner = SegmentedUniform().sample(3, generator=fork(0))
+    assert torch.equal(probe.direction, torch.cat([inner.direction, torch.zeros(2)]))
+    assert torch.equal(probe.dual, torch.cat([inner.dual, torch.zeros(2)]))
+    with pytest.raises(ValueError, match="at least 1"):
+        Leading(Normal(), 0)

@@ -1,81 +1,111 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 from torch import Tensor
 
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import OutputDifferences
-from bbsmooth.tuning.outputs import cosines
+from bbsmooth.tuning import (
+    Basis,
+    Blocks,
+    ControlVariate,
+    CoordinateDirections,
+    Cosines,
+    ImageDirections,
+    OrthogonalDirections,
+    OutputDifferences,
+    Patterns,
+    RandomDirections,
+)
+
+SIDE = 6
 
 
 @dataclass
-class LinearImages:
-    """Images 1/2 + mixing z, and the loss <slope, image>: the gradient in z is known."""
+class KnownImages:
+    """Images mixing z, and the loss <slope, image> + curvature |image|^2 / 2: the gradient in z is known."""
 
     mixing: Tensor  # (B, C, H, W, P)
     slope: Tensor  # (B, C, H, W)
-    evaluations: int = 0
+    curvature: float = 0.0
+    asked: list[int] = field(default_factory=list)
 
-    def show(self, parameters: Tensor) -> Tensor:
-        return 0.5 + self.mixing @ parameters
+    def propose(self, parameters: Tensor) -> Tensor:
+        return self.mixing @ parameters
 
-    def image_losses(self, images: Tensor) -> Tensor:
-        self.evaluations += 1
-        return (images * self.slope).sum((1, 2, 3))
+    def losses_at(self, proposed: Tensor) -> Tensor:
+        self.asked.append(len(proposed))
+        return (proposed * self.slope).sum((1, 2, 3)) + self.curvature * proposed.square().sum((1, 2, 3)) / 2
 
-    def losses(self, points: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def gradient(self) -> Tensor:
-        return torch.einsum("bchwp,bchw->p", self.mixing, self.slope) / len(self.slope)
-
-
-def smooth(shape: tuple[int, ...], *, frequencies: int, seed: int) -> Tensor:
-    waves = cosines(8, frequencies)
-    coefficients = torch.randn(*shape, len(waves), len(waves), generator=fork(seed))
-    return waves.T @ coefficients @ waves
+    def gradient(self, at: Tensor) -> Tensor:
+        slope = self.slope + self.curvature * self.propose(at)
+        return torch.einsum("bchwp,bchw->p", self.mixing, slope) / len(slope)
 
 
-@pytest.mark.parametrize("num_directions", [1, 3])
-@pytest.mark.parametrize("frequencies", [3, 8])
-def test_estimate_is_unbiased_on_a_loss_with_a_smooth_slope(frequencies: int, num_directions: int) -> None:
-    objective = LinearImages(
-        torch.randn(4, 2, 8, 8, 3, generator=fork(0)), smooth((4, 2), frequencies=frequencies, seed=1)
+def known(basis: Basis, *, curvature: float = 0.0) -> KnownImages:
+    """Mixing and slope lie in the space of `basis`, so that nothing of the gradient is out of reach."""
+    patterns = Patterns(basis, (2, SIDE, SIDE))
+    slope = patterns.expand(torch.randn(4, patterns.dimensions, generator=fork(1)))
+    mixing = torch.stack(
+        [patterns.expand(torch.randn(4, patterns.dimensions, generator=fork(2, part))) for part in range(3)], -1
     )
-    estimator = OutputDifferences(frequencies=frequencies, num_directions=num_directions)
-    draws = torch.stack(
+    return KnownImages(mixing, slope, curvature)
+
+
+def estimates(estimator: OutputDifferences | ControlVariate, objective: KnownImages, at: Tensor) -> Tensor:
+    return torch.stack(
         [
-            estimator.estimate(objective, torch.zeros(3), probe_radius=0.1, generator=fork(seed)).gradient
+            estimator.estimate(objective, at, probe_radius=0.1, generator=fork(seed)).gradient.double()
             for seed in range(1_000)
         ]
     )
+
+
+def assert_mean(draws: Tensor, expected: Tensor) -> None:
     standard_error = draws.std(0) / len(draws) ** 0.5
-    assert ((draws.mean(0) - objective.gradient()).abs() <= 4 * standard_error + 1e-6).all()
-    assert objective.evaluations == 1_000 * estimator.evaluations
+    assert ((draws.mean(0) - expected).abs() <= 4 * standard_error + 1e-4).all()
 
 
-def test_probes_stay_in_the_pixel_range() -> None:
-    class Watch(LinearImages):
-        def image_losses(self, images: Tensor) -> Tensor:
-            assert images.min() >= 0
-            assert images.max() <= 1
-            return super().image_losses(images)
+@pytest.mark.parametrize("two_sided", [True, False])
+@pytest.mark.parametrize(
+    "directions", [RandomDirections(2), OrthogonalDirections(2), CoordinateDirections(2)], ids=repr
+)
+@pytest.mark.parametrize("basis", [Cosines(3), Blocks(2), Blocks(1)], ids=repr)
+def test_estimate_is_unbiased_on_a_linear_loss(basis: Basis, directions: ImageDirections, two_sided: bool) -> None:
+    objective, at = known(basis), torch.tensor([0.3, -0.2, 1.0])
+    estimator = OutputDifferences(basis=basis, directions=directions, two_sided=two_sided)
+    assert_mean(estimates(estimator, objective, at), objective.gradient(at).double())
+    assert sum(objective.asked) == 4 * estimator.evaluations * 1_000
 
-    objective = Watch(torch.zeros(4, 1, 8, 8, 3), torch.ones(4, 1, 8, 8))
-    OutputDifferences(frequencies=8, num_directions=2).estimate(
-        objective, torch.zeros(3), probe_radius=9.0, generator=fork(0)
+
+def test_two_sided_differences_are_unbiased_on_a_quadratic_loss() -> None:
+    objective, at = known(Cosines(3), curvature=0.7), torch.tensor([0.3, -0.2, 1.0])
+    estimator = OutputDifferences(basis=Cosines(3), directions=RandomDirections(1))
+    assert_mean(estimates(estimator, objective, at), objective.gradient(at).double())
+
+
+@pytest.mark.parametrize("kind", [OrthogonalDirections, CoordinateDirections])
+def test_all_directions_of_a_space_give_the_gradient_itself(kind: type[CoordinateDirections]) -> None:
+    objective, at = known(Cosines(2)), torch.tensor([0.3, -0.2, 1.0])
+    estimator = OutputDifferences(basis=Cosines(2), directions=kind(8))
+    found = estimator.estimate(objective, at, probe_radius=0.1, generator=fork(0)).gradient
+    torch.testing.assert_close(found, objective.gradient(at), atol=1e-3, rtol=1e-3)
+
+
+def test_orthogonal_directions_have_less_variance_than_random_ones() -> None:
+    objective, at = known(Cosines(2)), torch.zeros(3)
+    random, orthogonal = (
+        estimates(OutputDifferences(basis=Cosines(2), directions=kind(6)), objective, at).var(0).sum()
+        for kind in (RandomDirections, OrthogonalDirections)
     )
+    # With q of D directions: (1 - q / D) D / (D + 2) ... against 1 in leading order; here about a third.
+    assert orthogonal < 0.5 * random
 
 
-def test_cosines_are_orthonormal_and_start_with_the_mean() -> None:
-    waves = cosines(12, 12)
-    torch.testing.assert_close(waves @ waves.T, torch.eye(12), atol=1e-5, rtol=0)
-    torch.testing.assert_close(waves[0], torch.full((12,), 12**-0.5))
-    assert cosines(8, 100).shape == (8, 8)
-
-
-@pytest.mark.parametrize("changed", [{"frequencies": 0}, {"num_directions": 0}], ids=str)
-def test_an_empty_mean_is_refused(changed: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        OutputDifferences(**{"frequencies": 8, "num_directions": 1} | changed)
+def test_loss_is_the_mean_of_what_was_seen() -> None:
+    objective, at = known(Cosines(2)), torch.tensor([0.3, -0.2, 1.0])
+    estimator = OutputDifferences(basis=Cosines(2), directions=RandomDirections(3))
+    expected = objective.losses_at(objective.propose(at)).mean().item()
+    assert estimator.estimate(objective, at, probe_radius=0.1, generator=fork(0)).loss == pytest.approx(
+        expected, rel=1e-4
+    )

@@ -1,15 +1,18 @@
 import pytest
 
-from bbsmooth.tuning import Gains, Rademacher, Schedule, Spsa, SpsaGc, TunePlan
+from bbsmooth.tuning import Descent, Gains, Rademacher, Schedule, Spsa, SpsaGc, TunePlan
 
 GAINS = Gains(learning_rate=1e-3, probe_radius=0.05, learning_decay=0.4, probe_decay=0.1, stability=0.0)
 
 
+def learner(num_directions: int) -> Descent:
+    estimator = Spsa(directions=Rademacher(), num_directions=num_directions)
+    return Descent(estimator=estimator, rule=SpsaGc(momentum=0.9), gains=GAINS)
+
+
 def plan(*, num_directions: int = 1, batch_size: int = 100, evaluations: int = 3) -> TunePlan:
     return TunePlan(
-        estimator=Spsa(directions=Rademacher(), num_directions=num_directions),
-        rule=SpsaGc(momentum=0.9),
-        gains=GAINS,
+        learner=learner(num_directions),
         batch_size=batch_size,
         evaluations=evaluations,
     )
@@ -61,8 +64,6 @@ def test_a_budget_without_a_step_is_refused_and_the_one_named_is_enough() -> Non
 def test_plans_that_cannot_be_carried_out_are_refused(changed: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="got TunePlan"):
         TunePlan(
-            estimator=Spsa(directions=Rademacher(), num_directions=1),
-            rule=SpsaGc(momentum=0.9),
-            gains=GAINS,
+            learner=learner(1),
             **changed,  # type: ignore[arg-type]
         )

@@ -9,16 +9,23 @@ from torch import Tensor
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.tuning import (
     Adam,
+    Cosines,
+    Descent,
     Event,
     Gains,
+    GradientEstimator,
     OutputDifferences,
     Rademacher,
+    RandomDirections,
     SegmentedUniform,
     Sgd,
     Spsa,
     SpsaGc,
+    StepRule,
+    SurrogateLearner,
     TunePlan,
     TuneResult,
+    Walk,
     tune,
 )
 from oracles import Answers, Feedback
@@ -34,8 +41,11 @@ class Gamma:
     def initial_parameters(self) -> Tensor:
         return torch.tensor([-0.3, 0.0, 0.0])
 
-    def show(self, images: Tensor, parameters: Tensor) -> Tensor:
-        return (images * (1 + parameters[1]) + parameters[0] + 0.0 * parameters[2]).clamp(0, 1)
+    def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
+        return images * (1 + parameters[1]) + parameters[0] + 0.0 * parameters[2]
+
+    def render(self, proposed: Tensor) -> Tensor:
+        return proposed.clamp(0, 1)
 
 
 @dataclass
@@ -63,20 +73,32 @@ class Brightness:
 BRIGHT = torch.arange(60) % 2
 IMAGES = (80 + 95 * BRIGHT).view(-1, 1, 1, 1).expand(60, 1, 4, 4).to(torch.uint8)
 GAINS = Gains(learning_rate=0.02, probe_radius=0.05, learning_decay=0.2, probe_decay=0.1, stability=0.0)
+SPSA = Spsa(directions=Rademacher(), num_directions=1)
+
+
+def descent(estimator: GradientEstimator = SPSA, *, rule: StepRule, gains: Gains = GAINS) -> Descent:
+    return Descent(estimator=estimator, rule=rule, gains=gains)
+
+
 PLAN = TunePlan(
-    estimator=Spsa(directions=Rademacher(), num_directions=1),
-    rule=SpsaGc(momentum=0.8),
-    gains=GAINS,
+    learner=descent(rule=SpsaGc(momentum=0.8)),
     batch_size=10,
     averaging=0.5,
     evaluations=4,
 )
 PLANS = [
     PLAN,
-    replace(PLAN, rule=Sgd(), averaging=0.0),
-    replace(PLAN, rule=Adam(), estimator=Spsa(directions=SegmentedUniform(), num_directions=2)),
-    replace(PLAN, rule=Adam(), estimator=OutputDifferences(frequencies=2, num_directions=1)),
+    replace(PLAN, learner=descent(rule=Sgd()), averaging=0.0),
+    replace(PLAN, learner=descent(Spsa(directions=SegmentedUniform(), num_directions=2), rule=Adam())),
+    replace(PLAN, learner=descent(OutputDifferences(basis=Cosines(2), directions=RandomDirections(1)), rule=Adam())),
+    replace(
+        PLAN,
+        learner=SurrogateLearner(
+            widths=(4,), warm_up_steps=5, fit_steps=10, walk=Walk(steps=5, learning_rate=0.05, anchor=0.0)
+        ),
+    ),
 ]
+NAMES = ["spsa-gc", "sgd", "adam", "outputs", "surrogate"]
 
 
 def run(
@@ -107,7 +129,7 @@ def run(
     )
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.estimator} {plan.rule}")
+@pytest.mark.parametrize("plan", PLANS, ids=NAMES)
 def test_tuning_finds_what_the_oracle_wants(plan: TunePlan) -> None:
     result = run(Brightness(), plan=plan, queries=3_000)
     assert result.start_accuracy < 0.6
@@ -116,13 +138,14 @@ def test_tuning_finds_what_the_oracle_wants(plan: TunePlan) -> None:
 
 
 def test_labels_alone_are_enough() -> None:
-    plan = replace(PLAN, gains=replace(GAINS, probe_radius=0.1), batch_size=40)
+    learner = descent(rule=SpsaGc(momentum=0.8), gains=replace(GAINS, probe_radius=0.1))
+    plan = replace(PLAN, learner=learner, batch_size=40)
     result = run(Brightness(), plan=plan, queries=8_000, feedback=Feedback.LABELS)
     assert result.best_accuracy > 0.9 > result.start_accuracy
 
 
 @pytest.mark.parametrize("queries", [100, 333, 1_000])
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.estimator} {plan.rule}")
+@pytest.mark.parametrize("plan", PLANS, ids=NAMES)
 def test_every_query_is_counted_and_none_exceeds_the_budget(plan: TunePlan, queries: int) -> None:
     oracle = Brightness()
     told: list[Event] = []
@@ -146,14 +169,14 @@ def test_history_tells_of_the_start_of_every_step_and_of_every_judgement() -> No
 
 
 def test_steps_that_only_harm_leave_the_start() -> None:
-    harmful = replace(PLAN, gains=replace(GAINS, learning_rate=1e3))
+    harmful = replace(PLAN, learner=descent(rule=Sgd(), gains=replace(GAINS, learning_rate=1e3)))
     result = run(Brightness(), plan=harmful)
     assert result.best_step == 0
     assert torch.equal(result.parameters, Gamma().initial_parameters())
     assert result.best_accuracy == result.start_accuracy
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.estimator} {plan.rule}")
+@pytest.mark.parametrize("plan", PLANS, ids=NAMES)
 def test_a_run_resumes_exactly_from_every_checkpoint(plan: TunePlan) -> None:
     checkpoints: list[bytes] = []
     whole = Brightness()
@@ -180,7 +203,7 @@ def survives(plan: TunePlan, dies_at: int, *, keeps_checkpoints: bool) -> tuple[
 
 
 @pytest.mark.parametrize("keeps_checkpoints", [True, False])
-@pytest.mark.parametrize("plan", PLANS[:1] + PLANS[3:], ids=lambda plan: f"{plan.estimator} {plan.rule}")
+@pytest.mark.parametrize("plan", PLANS[:1] + PLANS[3:], ids=NAMES[:1] + NAMES[3:])
 def test_killed_between_answers_a_run_ends_the_same_and_pays_for_nothing_twice(
     plan: TunePlan, keeps_checkpoints: bool
 ) -> None:

@@ -1,0 +1,36 @@
+"""Which method a budget is best spent with, as measured (`docs/tuning.md`)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oracles import Feedback
+
+AUTO = "auto"
+
+_SMALLEST_SIDE = 16
+
+
+class Choice(NamedTuple):
+    """The name of a method, and why it was picked, as half a sentence."""
+
+    method: str
+    reason: str
+
+
+def choose(*, queries: int, feedback: Feedback, image_shape: tuple[int, int, int]) -> Choice:
+    """The method that did best in the study for what is known before the first query.
+
+    Args:
+        queries: the budget.
+        feedback: what the oracle's answers hold.
+        image_shape: (C, H, W).
+    """
+    if min(image_shape[1:]) < _SMALLEST_SIDE:
+        return Choice(
+            "spsa-gc", f"images below {_SMALLEST_SIDE} pixels a side have no bands of frequencies to speak of"
+        )
+    told = "labels alone" if feedback is Feedback.LABELS else f"{feedback.value} feedback"
+    return Choice(
+        "equaliser", f"{told} and {queries:,} queries suffice for its twenty numbers; docs/tuning.md has figures"
+    )

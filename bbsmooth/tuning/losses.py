@@ -1,0 +1,70 @@
+"""What tuning makes small: losses of the oracle's beliefs, and of a local stand-in's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+FLOOR = 1e-3
+"""Probabilities below this count as this: no single answer may cost more than -log(FLOOR) = 6.9."""
+
+
+class Loss(Protocol):
+    """A loss of one answer."""
+
+    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+        """(B, K) probabilities and (B,) true classes -> (B,) losses, differentiable almost everywhere."""
+        ...
+
+
+def _own(beliefs: Tensor, truth: Tensor) -> Tensor:
+    return beliefs.gather(1, truth[:, None])[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossEntropy:
+    """-log of the true class's probability, bounded through `FLOOR`."""
+
+    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+        """See `Loss`."""
+        return -_own(beliefs, truth).clamp(min=FLOOR).log()
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """The best other class's probability less that of the true one: below 0 where the answer is right."""
+
+    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+        """See `Loss`."""
+        others = beliefs.scatter(1, truth[:, None], -math.inf)
+        return others.amax(1) - _own(beliefs, truth)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftRadius:
+    """-Phi^-1(probability of the true class), the negative radius in units of sigma, from each draw's own belief.
+
+    A soft classifier's radius is sigma * Phi^-1(mean over draws); this is the mean of Phi^-1 over draws instead, which
+    needs one draw an image. Between `FLOOR` and 1 - `FLOOR`. After Salman et al., NeurIPS 2019; Zhai et al., ICLR 2020.
+    """
+
+    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+        """See `Loss`."""
+        quantiles: Tensor = torch.special.ndtri(_own(beliefs, truth).clamp(FLOOR, 1 - FLOOR))
+        return -quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """1 less the true class's probability; from labels alone 1 for a mistake, 0 else.
+
+    The mean of the latter over images and noise is a smooth function of the parameters, though each one is a step.
+    """
+
+    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+        """See `Loss`."""
+        return 1 - _own(beliefs, truth)

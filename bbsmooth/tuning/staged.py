@@ -1,0 +1,62 @@
+"""One way of learning after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bbsmooth.tuning.learner import Learner, Lesson
+from bbsmooth.tuning.noisy import NoisyImages
+from bbsmooth.tuning.objective import BatchObjective
+from bbsmooth.tuning.steps import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """The first for some steps, then the second, which counts its own steps from 1 and remembers nothing of the first.
+
+    Args:
+        first: for steps 1 to `steps`.
+        second: from there on; as many evaluations as the first.
+        steps: of the first, at least 1.
+
+    Raises:
+        ValueError: no step of the first, or evaluations that differ.
+    """
+
+    first: Learner
+    second: Learner
+    steps: int
+
+    def __post_init__(self) -> None:
+        """Refuse stages that do not fit."""
+        if self.steps < 1 or self.first.evaluations != self.second.evaluations:
+            raise ValueError(f"stages need a step each and like evaluations, got {self}")
+
+    @property
+    def evaluations(self) -> int:
+        """Those of either."""
+        return self.first.evaluations
+
+    def initial_memory(self, parameters: Tensor) -> State:
+        """That of the first."""
+        return self.first.initial_memory(parameters)
+
+    def learn(
+        self,
+        batch: BatchObjective,
+        parameters: Tensor,
+        memory: State,
+        *,
+        step: int,
+        data: NoisyImages,
+        generator: torch.Generator,
+    ) -> Lesson:
+        """See `Learner.learn`."""
+        if step <= self.steps:
+            return self.first.learn(batch, parameters, memory, step=step, data=data, generator=generator)
+        own = step - self.steps
+        memory = self.second.initial_memory(parameters) if own == 1 else memory
+        return self.second.learn(batch, parameters, memory, step=own, data=data, generator=generator)
