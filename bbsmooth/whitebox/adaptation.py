@@ -1,0 +1,95 @@
+"""Which weights of a classifier are trained: the head, biases, everything, or small modules added to a frozen body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from torch import Tensor, nn
+
+
+class Adaptation(Protocol):
+    """A way of making a classifier trainable in part. Frozen settings; `adapt` does the work."""
+
+    name: ClassVar[str]
+    moves_statistics: ClassVar[bool]
+
+    def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
+        """The classifier with the adaptation in place; exactly what shall be trained requires a gradient.
+
+        Args:
+            module: from normalised images (B, C, H, W) to logits (B, K); may be changed in place.
+            head: names of its classifying layers.
+            example: (1, C, H, W), an input it takes.
+            seed: of new weights.
+
+        Raises:
+            UsageError: the adaptation does not fit the architecture.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A linear probe: the classifying layer alone."""
+
+    name: ClassVar[str] = "head"
+    moves_statistics: ClassVar[bool] = False
+
+    def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
+        """See `Adaptation`."""
+        return only_head(module, head)
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """BitFit (Zaken et al., ACL 2022): every bias, and the head."""
+
+    name: ClassVar[str] = "bias"
+    moves_statistics: ClassVar[bool] = False
+
+    def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
+        """See `Adaptation`."""
+        only_head(module, head)
+        for name, parameter in module.named_parameters():
+            if name.endswith("bias"):
+                parameter.requires_grad_(True)
+        return module
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Fine-tuning of all weights, batch statistics included."""
+
+    name: ClassVar[str] = "full"
+    moves_statistics: ClassVar[bool] = True
+
+    def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
+        """See `Adaptation`."""
+        return module.requires_grad_(True)
+
+
+def only_head(module: nn.Module, head: tuple[str, ...]) -> nn.Module:
+    """The module with everything frozen but its classifying layers."""
+    module.requires_grad_(False)
+    for name in head:
+        module.get_submodule(name).requires_grad_(True)
+    return module
+
+
+def trained_state(module: nn.Module, adaptation: Adaptation) -> dict[str, Tensor]:
+    """What training changes, by name in the module's state: what a run has to keep."""
+    state: dict[str, Tensor] = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+    return {**state, **dict(module.named_buffers())} if adaptation.moves_statistics else state
+
+
+def trained_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters that require a gradient."""
+    return (parameter for parameter in module.parameters() if parameter.requires_grad)
+
+
+def count_parameters(module: nn.Module, *, trained: bool) -> int:
+    """Number of weights, all or the trained ones."""
+    chosen = trained_parameters(module) if trained else module.parameters()
+    return sum(parameter.numel() for parameter in chosen)

@@ -1,0 +1,218 @@
+"""AutoLoRa: robust fine-tuning through the extractor, natural training through a low-rank branch, no knobs to turn.
+
+Xu, Zhang, Kankanhalli, ICLR 2024 (arXiv 2310.01818). The two objectives pull the same weights in different directions;
+so natural images go through W + B A, and perturbed ones through W alone, which is what is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bbsmooth.whitebox.fitting import FitPlan
+from bbsmooth.whitebox.lora import ADAPTER_NAME, import_peft
+from bbsmooth.whitebox.noising import Noising
+from bbsmooth.whitebox.objectives import Model
+
+RANK = 8
+DIVERGENCE = 6.0
+"""Of the weight of the divergence, times the natural accuracy: beta in TRADES."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """A classifier with a low-rank branch that can be left out; all weights of both are trained.
+
+    Attributes:
+        module: a `peft.PeftModel`.
+    """
+
+    module: Any
+
+    @classmethod
+    def grow(cls, module: nn.Module, head: tuple[str, ...], *, seed: int, rank: int = RANK) -> Branches:
+        """A branch on every linear layer and convolution of the body."""
+        peft = import_peft()
+        layers = [
+            name
+            for name, part in module.named_modules()
+            if isinstance(part, nn.Linear | nn.Conv2d) and name not in head and getattr(part, "groups", 1) == 1
+        ]
+        config = peft.LoraConfig(r=rank, lora_alpha=rank, target_modules=layers)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            grown = peft.get_peft_model(module, config, ADAPTER_NAME)
+        return cls(grown.requires_grad_(True))
+
+    def natural(self, images: Tensor) -> Tensor:
+        """Logits through W + B A."""
+        logits: Tensor = self.module(images)
+        return logits
+
+    def robust(self, images: Tensor) -> Tensor:
+        """Logits through W."""
+        with self.without_branch():
+            logits: Tensor = self.module(images)
+        return logits
+
+    @contextmanager
+    def without_branch(self) -> Iterator[None]:
+        """Leave the branch out; its gradients stay wanted."""
+        with self.module.disable_adapter():
+            self.module.requires_grad_(True)
+            yield
+        self.module.requires_grad_(True)
+
+    def extractor(self) -> nn.Module:
+        """The classifier without the branch, as it is kept."""
+        plain: nn.Module = self.module.unload()
+        return plain
+
+
+@dataclass(slots=True, kw_only=True)
+class AutoLora:
+    """l1 CE(natural(x), y) + (1 - l1) CE(robust(x'), y) + l2 KL(natural(x) || robust(x')), equations 5 to 8.
+
+    l1 = 1 - SA and l2 = 6 SA, with SA the natural branch's accuracy on the training images of the epoch before. x' is a
+    noisy copy of x, moved within an L-infinity ball by projected gradient ascent of the divergence; without steps it is
+    the noisy copy itself.
+
+    Args:
+        branches: the classifier.
+        normalised: from images with white at 1 to what it takes.
+        radius: of the ball.
+        step: of the ascent.
+        steps: how many; the paper takes 10 within 8/255, for attacks rather than for noise.
+    """
+
+    branches: Branches
+    normalised: Model
+    radius: float = 8 / 255
+    step: float = 2 / 255
+    steps: int = 3
+    natural_accuracy: float = 0.0
+    _right: int = field(init=False, default=0)
+    _seen: int = field(init=False, default=0)
+    name: ClassVar[str] = "autolora"
+
+    def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
+        """See `Objective`; `model` is not asked, the two branches are."""
+        natural = self.branches.natural(self.normalised(images))
+        perturbed = self.perturbed(images, natural.detach(), noising)
+        robust = self.branches.robust(self.normalised(perturbed))
+        self._right += int((natural.detach().argmax(1) == labels).sum())
+        self._seen += len(labels)
+        weight, divergence = self.weights
+        fitted = weight * F.cross_entropy(natural, labels) + (1 - weight) * F.cross_entropy(robust, labels)
+        return fitted + divergence * kullback_leibler(natural, robust)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """l1 and l2 (equations 7 and 8)."""
+        return 1 - self.natural_accuracy, DIVERGENCE * self.natural_accuracy
+
+    def end_epoch(self) -> None:
+        """Take the accuracy of the epoch into the weights of the next one."""
+        self.natural_accuracy = self._right / self._seen if self._seen else self.natural_accuracy
+        self._right = self._seen = 0
+
+    def perturbed(self, images: Tensor, natural: Tensor, noising: Noising) -> Tensor:
+        """x': noisy copies of images (B, C, H, W), moved to where the branches differ most."""
+        noisy = images + noising.like(images)
+        moved = torch.zeros_like(noisy)
+        for _ in range(self.steps):
+            moved.requires_grad_(True)
+            divergence = kullback_leibler(natural, self.branches.robust(self.normalised(noisy + moved)))
+            (gradient,) = torch.autograd.grad(divergence, moved)
+            moved = (moved.detach() + self.step * gradient.sign()).clamp(-self.radius, self.radius)
+        return noisy + moved
+
+
+def kullback_leibler(first: Tensor, second: Tensor) -> Tensor:
+    """Mean over the batch of KL(softmax(first) || softmax(second))."""
+    return F.kl_div(second.log_softmax(1), first.log_softmax(1), reduction="batchmean", log_target=True)
+
+
+def checkpoints(epochs: int) -> tuple[int, ...]:
+    """Epochs after which the learning rate is reconsidered, as in Auto-PGD (Croce & Hein, ICML 2020, section 3.1).
+
+    ceil(p_j * epochs) with p_0 = 0, p_1 = 0.22, p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06).
+    """
+    shares = [0.0, 0.22]
+    while shares[-1] < 1:
+        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
+    return tuple(sorted({math.ceil(round(share * epochs, 9)) for share in shares if 0 < share <= 1}))
+
+
+@dataclass(slots=True)
+class AutoRate:
+    """The learning rate that halves itself where robust accuracy on held-out images stops rising.
+
+    At each checkpoint it is halved, and training goes on from the best weights, if fewer than 75 % of the epochs since
+    the last checkpoint raised the accuracy, or if neither rate nor best accuracy changed since then.
+
+    Args:
+        plan: everything but the rate; its learning rate is the first.
+    """
+
+    plan: FitPlan
+    current: float = field(init=False)
+    accuracies: list[float] = field(init=False, default_factory=list)
+    _halved: bool = field(init=False, default=False)  # at the last checkpoint
+    _best_then: float = field(init=False, default=-1.0)  # at the last checkpoint
+
+    def __post_init__(self) -> None:
+        """Begin at the plan's rate."""
+        self.current = self.plan.learning_rate
+
+    @property
+    def epochs(self) -> int:
+        """See `Pace`."""
+        return self.plan.epochs
+
+    @property
+    def batch_size(self) -> int:
+        """See `Pace`."""
+        return self.plan.batch_size
+
+    @property
+    def weight_decay(self) -> float:
+        """See `Pace`."""
+        return self.plan.weight_decay
+
+    @property
+    def bfloat16(self) -> bool:
+        """See `Pace`."""
+        return self.plan.bfloat16
+
+    def rate(self, done: float) -> float:
+        """See `Pace`."""
+        return self.current
+
+    def judge(self, accuracy: float) -> tuple[bool, bool]:
+        """Take note of the robust accuracy after an epoch: (is it the best, go on from the best weights)."""
+        best_before = max(self.accuracies, default=-1.0)
+        self.accuracies.append(accuracy)
+        epoch, marks = len(self.accuracies), checkpoints(self.epochs)
+        if epoch not in marks:
+            return accuracy > best_before, False
+        since = max((mark for mark in marks if mark < epoch), default=0)
+        return accuracy > best_before, self._reconsider(since)
+
+    def _reconsider(self, since: int) -> bool:
+        before = [-1.0, *self.accuracies]
+        rises = sum(before[epoch + 1] > before[epoch] for epoch in range(since, len(self.accuracies)))
+        best = max(self.accuracies)
+        stalled = not self._halved and best == self._best_then
+        self._halved = rises < 0.75 * (len(self.accuracies) - since) or stalled
+        self._best_then = best
+        if self._halved:
+            self.current /= 2
+        return self._halved

@@ -1,0 +1,72 @@
+"""A classifier that one owns: its module, and how images reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from oracles.local import Normalisation
+from oracles.zoo import OwnedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A module with its normalisation.
+
+    Attributes:
+        module: from normalised images to logits.
+        normalisation: of images with white at 1.
+        image_shape: (C, H, W).
+        head: names of the classifying layers.
+        classes: names of the outputs.
+        identity: architecture and arguments, as one line.
+    """
+
+    module: nn.Module
+    normalisation: Normalisation
+    image_shape: tuple[int, int, int]
+    head: tuple[str, ...]
+    classes: tuple[str, ...]
+    identity: str
+
+    @classmethod
+    def of(cls, owned: OwnedModel, new_classes: Sequence[str] | None, *, seed: int) -> Classifier:
+        """The model with its own head, or with a new one.
+
+        Args:
+            owned: the model.
+            new_classes: outputs of a new head, None to keep the model's own.
+            seed: of a new head.
+        """
+        head = classifying_layers(owned.module)
+        if new_classes is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                owned.module.reset_classifier(len(new_classes))  # type: ignore[operator]  # every timm model has it
+        classes = tuple(new_classes or owned.classes)
+        return cls(owned.module, owned.normalisation, owned.image_shape, head, classes, owned.identity)
+
+    @property
+    def example(self) -> Tensor:
+        """(1, C, H, W) black image, normalised."""
+        return self.normalised(torch.zeros(1, *self.image_shape))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images with white at 1 as the module takes them."""
+        mean = images.new_tensor(self.normalisation.mean).view(-1, 1, 1)
+        std = images.new_tensor(self.normalisation.std).view(-1, 1, 1)
+        return (images - mean) / std
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(B, K) of images (B, C, H, W), white at 1, clipped by nobody: whoever owns a model may show it any values."""
+        logits: Tensor = self.module(self.normalised(images))
+        return logits
+
+
+def classifying_layers(module: nn.Module) -> tuple[str, ...]:
+    """Names of the layers that timm calls an architecture's classifier."""
+    named = module.pretrained_cfg["classifier"]  # type: ignore[index]  # timm attaches a dict to each of its models
+    return (named,) if isinstance(named, str) else tuple(named)

@@ -1,0 +1,225 @@
+"""The training loop: epochs of batches under fresh noise, AdamW, one-cycle learning rate."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from bbsmooth.noise import NoiseDistribution
+from bbsmooth.randomness import fork
+from bbsmooth.whitebox.noising import Noising
+from bbsmooth.whitebox.objectives import Model, Objective
+
+_RISING_SHARE = 0.1
+_FIRST_SHARE = 0.04  # of the peak rate, at the first step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitPlan:
+    """How long and how fast.
+
+    Args:
+        epochs: times that every image is seen, each time under fresh noise.
+        batch_size: images a step.
+        learning_rate: peak of the one-cycle schedule (Smith & Topin 2019).
+        weight_decay: of AdamW.
+        bfloat16: whether the forward pass computes in it, where that is safe (autocast).
+
+    Raises:
+        ValueError: a number that is not positive.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 1e-4
+    bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse plans that would not train."""
+        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise ValueError(f"epochs, batch size and learning rate must be positive, got {self}")
+
+    def rate(self, done: float) -> float:
+        """The learning rate when a share `done` of the training is over: up and down again, by cosines."""
+        if done < _RISING_SHARE:
+            return self.learning_rate * _between(_FIRST_SHARE, 1.0, done / _RISING_SHARE)
+        return self.learning_rate * _between(1.0, 0.0, (done - _RISING_SHARE) / (1 - _RISING_SHARE))
+
+
+class Pace(Protocol):
+    """How long and how fast, as training sees it: `FitPlan`, or one that changes its mind after an epoch."""
+
+    @property
+    def epochs(self) -> int:
+        """Times that every image is seen."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """Of AdamW."""
+        ...
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether the forward pass computes in it."""
+        ...
+
+    def rate(self, done: float) -> float:
+        """The learning rate when a share `done` of the training is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What an epoch brought.
+
+    Attributes:
+        number: from 1.
+        loss: mean over its batches.
+        seconds: wall time.
+    """
+
+    number: int
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Training images.
+
+    Attributes:
+        pixels: (N, C, H, W) uint8.
+        labels: (N,) int64.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+    def batches(self, size: int, generator: torch.Generator, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images once, in random order: ((B, C, H, W) float in [0, 1], (B,)) on `device`."""
+        for chosen in torch.split(torch.randperm(len(self.pixels), generator=generator), size):
+            yield self.pixels[chosen].to(device).float() / 255, self.labels[chosen].to(device)
+
+    def divided(self, share: float) -> tuple[Images, Images]:
+        """All but the last `share` of the images, and these."""
+        kept = len(self.pixels) - round(share * len(self.pixels))
+        return Images(self.pixels[:kept], self.labels[:kept]), Images(self.pixels[kept:], self.labels[kept:])
+
+    def steps(self, size: int) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self.pixels) / size)
+
+
+def fit(
+    module: nn.Module,
+    model: Model,
+    images: Images,
+    *,
+    noise: NoiseDistribution,
+    objective: Objective,
+    plan: Pace,
+    seed: int,
+    state: Optimiser | None = None,
+    after: Callable[[Epoch, Optimiser], None] = lambda epoch, state: None,
+) -> None:
+    """Train, in place, whatever parameters of `module` require a gradient.
+
+    Every epoch draws its order and noise from a stream of its own, so that training which goes on from the state after
+    an epoch ends as it would have ended. Same images, plan, seed, threads and kind of processor: same weights.
+
+    Args:
+        module: in the mode (training or evaluation) that it shall be trained in.
+        model: the classifier that `module` is a part of.
+        images: with labels.
+        noise: what is added.
+        objective: the loss.
+        plan: how long and how fast.
+        seed: of order and noise.
+        state: of an earlier call, to go on from.
+        after: told after every epoch.
+    """
+    state = state or Optimiser.new(module, plan)
+    device = next(module.parameters()).device
+    steps = images.steps(plan.batch_size)
+    for number in range(state.epochs + 1, plan.epochs + 1):
+        began, total = time.monotonic(), 0.0
+        noising = Noising(noise, fork(seed, "whitebox", "noise", number, device=device.type))
+        order = fork(seed, "whitebox", "order", number)
+        for step, (clean, labels) in enumerate(images.batches(plan.batch_size, order, device)):
+            done = ((number - 1) * steps + step) / (plan.epochs * steps)
+            with _precision(plan, device):
+                loss = objective.loss(model, clean, labels, noising, trained=done)
+            state.step(loss, plan.rate(done))
+            total += loss.item() * len(clean)
+        state.epochs = number
+        after(Epoch(number, total / len(images.pixels), time.monotonic() - began), state)
+
+
+@dataclass(slots=True)
+class Optimiser:
+    """AdamW over the trained parameters, and how many epochs it has seen.
+
+    Attributes:
+        parameters: by name.
+        adam: the optimiser.
+        epochs: finished.
+    """
+
+    parameters: dict[str, nn.Parameter]
+    adam: torch.optim.Optimizer
+    epochs: int = 0
+
+    @classmethod
+    def new(cls, module: nn.Module, plan: Pace) -> Optimiser:
+        """At the first step."""
+        trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+        return cls(trained, torch.optim.AdamW(trained.values(), weight_decay=plan.weight_decay))
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """Descend once, at learning rate `rate`."""
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        self.adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.adam.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that it remembers, by name, for a checkpoint."""
+        moments = self.adam.state_dict()["state"]
+        return {
+            f"{number}.{name}": torch.as_tensor(value)
+            for number, values in moments.items()
+            for name, value in values.items()
+        }
+
+    def restore(self, tensors: dict[str, Tensor], epochs: int) -> None:
+        """Remember what `tensors` said after so many epochs."""
+        content: dict[str, Any] = self.adam.state_dict()
+        for key, tensor in tensors.items():
+            number, _, name = key.partition(".")
+            content["state"].setdefault(int(number), {})[name] = tensor
+        self.adam.load_state_dict(content)
+        self.epochs = epochs
+
+
+def _precision(plan: Pace, device: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, torch.bfloat16) if plan.bfloat16 else nullcontext()
+
+
+def _between(first: float, last: float, share: float) -> float:
+    """From `first` to `last` along half a cosine."""
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2

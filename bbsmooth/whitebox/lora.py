@@ -1,0 +1,90 @@
+"""Low-rank adaptation (Hu et al., ICLR 2022) and its relatives, through the peft library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bbsmooth.errors import UsageError
+
+VARIANTS = ("lora", "dora", "loha", "vera")
+ADAPTER_NAME = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """W + (alpha / rank) B A on chosen layers of a frozen body, and the head.
+
+    Args:
+        rank: of B A.
+        alpha: numerator of its scale; None means the rank, a scale of 1.
+        targets: names of the layers, such as qkv, proj, fc1, fc2 (timm keeps queries, keys and values in one layer);
+            empty chooses by architecture.
+        variant: "lora"; "dora" (Liu et al. 2024), "loha" (Hyeon-Woo et al. 2022) or "vera" (Kopiczko et al. 2024).
+    """
+
+    rank: int = 4
+    alpha: float | None = None
+    targets: tuple[str, ...] = ()
+    variant: str = "lora"
+    name: ClassVar[str] = "lora"
+    moves_statistics: ClassVar[bool] = False
+
+    def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
+        """See `Adaptation`. The result is a `peft.PeftModel`, which saves itself in peft's own format."""
+        peft = import_peft()
+        if self.rank < 1:
+            raise UsageError(f"--rank must be at least 1, got {self.rank}")
+        targets = list(self.targets) or default_targets(module, head)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                adapted: nn.Module = peft.get_peft_model(module, self._config(peft, targets, head), ADAPTER_NAME)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise UsageError(f"peft cannot adapt {', '.join(targets)} by {self.variant}: {error}") from error
+        return adapted
+
+    def _config(self, peft: Any, targets: list[str], head: tuple[str, ...]) -> Any:
+        common = {"target_modules": targets, "modules_to_save": list(head)}
+        alpha = self.rank if self.alpha is None else self.alpha
+        match self.variant:
+            case "lora" | "dora":
+                return peft.LoraConfig(r=self.rank, lora_alpha=alpha, use_dora=self.variant == "dora", **common)
+            case "loha":
+                return peft.LoHaConfig(r=self.rank, alpha=alpha, **common)
+            case "vera":
+                return peft.VeraConfig(r=self.rank, **common)
+        raise UsageError(f"--lora-variant must be one of {', '.join(VARIANTS)}, got {self.variant!r}")
+
+
+def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
+    """Attention's fused projection where there is attention, else the layers of MLPs, else all convolutions of blocks.
+
+    Raises:
+        UsageError: there is none of them.
+    """
+    layers = [name for name, part in module.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+    ends = {name.rpartition(".")[2] for name in layers}
+    for wanted in ({"qkv"}, {"fc1", "fc2"}):
+        if wanted <= ends:
+            return sorted(wanted)
+    convolutions = [name for name in layers if "." in name and name not in head]
+    if not convolutions:
+        raise UsageError(f"name the layers of this {type(module).__name__} that shall be adapted, with --lora-targets")
+    return convolutions
+
+
+def import_peft() -> Any:
+    """The library.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import peft
+    except ImportError:
+        raise UsageError("--method lora needs the extra `train`: install bbsmooth[train]") from None
+    return peft

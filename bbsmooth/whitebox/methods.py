@@ -1,0 +1,49 @@
+"""Adaptations by the name that users give, with settings measured on small models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bbsmooth.whitebox.adaptation import Adaptation, Bias, Full, Head
+from bbsmooth.whitebox.adapters import Adapter
+from bbsmooth.whitebox.denoising import Denoiser
+from bbsmooth.whitebox.lora import Lora
+from bbsmooth.whitebox.prompts import DeepPrompt, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """An adaptation and how fast it learns.
+
+    Attributes:
+        adaptation: its class; called with the user's settings.
+        learning_rate: peak, where the user names none.
+        settings: names of what the user can set.
+    """
+
+    adaptation: type[Any]
+    learning_rate: float
+    settings: tuple[str, ...] = ()
+
+
+METHODS: dict[str, Method] = {
+    "lora": Method(Lora, 1e-2, ("rank", "alpha", "targets", "variant")),
+    "prompt": Method(Prompt, 1e-2, ("length",)),
+    "prompt-deep": Method(DeepPrompt, 1e-2, ("length",)),
+    "adapter": Method(Adapter, 5e-3, ("width",)),
+    "bias": Method(Bias, 1e-2),
+    "head": Method(Head, 1e-2),
+    "full": Method(Full, 1e-3),
+    "autolora": Method(Full, 1e-3),
+    "denoiser": Method(Denoiser, 2e-3, ("kind",)),
+}
+
+
+def adaptation(name: str, given: Mapping[str, Any]) -> Adaptation:
+    """The adaptation called `name`, with those of the given settings that are its own and not None."""
+    method = METHODS[name]
+    chosen = {key: given[key] for key in method.settings if given.get(key) is not None}
+    made: Adaptation = method.adaptation(**chosen)
+    return made

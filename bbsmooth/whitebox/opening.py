@@ -1,0 +1,38 @@
+"""The oracle `trained:RUN`: a model that `bbsmooth train` made, as query-only as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bbsmooth.whitebox.storage import load_trained
+from oracles import Classes, SpecError
+from oracles.local import LocalOracle
+
+
+def open_trained(rest: str, options: Mapping[str, str]) -> LocalOracle:
+    """The oracle in the directory `rest` of a `train` run. It does not clip, since its owner may show it any values.
+
+    Args:
+        rest: the directory.
+        options: `device`, `dtype`.
+
+    Raises:
+        SpecError: no directory, or an unknown option.
+        UsageError: it holds no trained model.
+    """
+    unknown = options.keys() - {"device", "dtype"}
+    if not rest or unknown:
+        raise SpecError(f"trained: needs a run directory, and takes device and dtype, got {rest!r} {sorted(unknown)}")
+    classifier, module = load_trained(Path(rest))
+    return LocalOracle(
+        module,
+        name=f"trained:{rest}",
+        architecture=classifier.identity,
+        classes=Classes(classifier.classes),
+        image_shape=classifier.image_shape,
+        normalisation=classifier.normalisation,
+        device=options.get("device", "auto"),
+        dtype=options.get("dtype", "float32"),
+        clip=False,
+    )

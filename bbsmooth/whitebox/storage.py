@@ -1,0 +1,105 @@
+"""A trained model on disk: only what was trained, beside the name of the model that it was trained from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from bbsmooth.errors import UsageError
+from bbsmooth.runs import write_bytes, write_json
+from bbsmooth.whitebox.adaptation import trained_state
+from bbsmooth.whitebox.classifier import Classifier
+from bbsmooth.whitebox.lora import ADAPTER_NAME, Lora, import_peft
+from bbsmooth.whitebox.methods import adaptation
+from oracles.local import state_digest
+from oracles.zoo import owned_model
+
+DESCRIPTION = "model.json"
+WEIGHTS = "model.safetensors"
+PEFT_FOLDER = "adapter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """From what, and how, a model was trained: enough to build it again.
+
+    Attributes:
+        base: name of the model, see `oracles.zoo.owned_model`.
+        new_classes: outputs of a new head, None where the model kept its own.
+        method: a name in `bbsmooth.whitebox.methods.METHODS`.
+        settings: of the method.
+        seed: of new weights.
+        base_digest: sha256 of the weights before training.
+    """
+
+    base: str
+    new_classes: tuple[str, ...] | None
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int
+    base_digest: str = ""
+
+    def classifier(self) -> Classifier:
+        """The model before training."""
+        return Classifier.of(owned_model(self.base), self.new_classes, seed=self.seed)
+
+    def adapted(self, classifier: Classifier) -> nn.Module:
+        """The model's module with what is to be trained in place."""
+        chosen = adaptation(self.method, self.settings)
+        return chosen.adapt(classifier.module, head=classifier.head, example=classifier.example, seed=self.seed)
+
+
+def save_trained(folder: Path, module: nn.Module, description: Description) -> None:
+    """Write what was trained; LoRA and its relatives in peft's own format."""
+    write_json(folder / DESCRIPTION, asdict(description))
+    if description.method == Lora.name:
+        module.save_pretrained(str(folder / PEFT_FOLDER), save_embedding_layers=False)  # type: ignore[operator]
+        (folder / PEFT_FOLDER / "README.md").unlink(missing_ok=True)  # an empty form
+        return
+    state = trained_state(module, adaptation(description.method, description.settings))
+    write_bytes(folder / WEIGHTS, save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}))
+
+
+def load_trained(folder: Path) -> tuple[Classifier, nn.Module]:
+    """The model in the directory of a `train` run: how images reach it, and its trained module in evaluation mode.
+
+    Raises:
+        UsageError: there is none, or the model that it was trained from is another one now.
+        SpecError: that model cannot be opened.
+    """
+    description = _read(folder)
+    classifier = description.classifier()
+    if state_digest(classifier.module) != description.base_digest:
+        raise UsageError(f"{description.base} is no longer the model from which {folder} was trained; restore it")
+    try:
+        if description.method == Lora.name:
+            peft = import_peft()
+            adapted = peft.PeftModel.from_pretrained(classifier.module, str(folder / PEFT_FOLDER), ADAPTER_NAME)
+            return classifier, adapted.merge_and_unload().eval()
+        module = description.adapted(classifier)
+        missing, unexpected = module.load_state_dict(load_file(folder / WEIGHTS), strict=False)
+        expected = module.state_dict().keys() - trained_state(module, adaptation(description.method, {})).keys()
+        if unexpected or set(missing) - expected:
+            raise ValueError(f"it does not fit: {[*unexpected, *(set(missing) - expected)][0]}")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UsageError(f"cannot read the trained weights in {folder}: {str(error).splitlines()[0]}") from error
+    return classifier, module.eval()
+
+
+def _read(folder: Path) -> Description:
+    path = folder / DESCRIPTION
+    try:
+        content = json.loads(path.read_text())
+        classes, targets = content["new_classes"], content["settings"].get("targets")
+        content["new_classes"] = tuple(classes) if classes else None
+        content["settings"] |= {"targets": tuple(targets)} if targets else {}
+        return Description(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder} holds no trained model; name the directory of a `bbsmooth train` run") from error

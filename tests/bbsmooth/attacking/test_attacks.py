@@ -1,0 +1,117 @@
+"""Attacks on a half-space, whose smoothed boundary is the plane itself: the nearest image is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bbsmooth.attacking.attack import Attack, nearest
+from bbsmooth.attacking.gradient import GradientAttack
+from bbsmooth.attacking.queries import HopSkipJump
+from bbsmooth.attacking.target import SmoothedTarget, distance, on_grid
+from bbsmooth.certification import VoteSource
+from bbsmooth.noise import Gaussian, Grid, NoisyCopies
+from oracles import Budget, BudgetExhausted, HalfspaceOracle, Ledger, MeteredOracle, Purpose, ResponseStore, VoteLog
+
+SHAPE = (1, 4, 4)
+NORMAL = torch.ones(SHAPE)
+ORACLE = HalfspaceOracle(NORMAL, 8.0)
+IMAGE = torch.full(SHAPE, 100, dtype=torch.uint8)  # class 0, 4 * (0.5 - 100 / 255) = 0.43 from the plane
+DISTANCE = float(ORACLE.distance(IMAGE[None]))
+NOISE = Gaussian(0.25)
+
+
+@contextmanager
+def smoothed(folder: Path, *, budget: int | None = None) -> Iterator[tuple[SmoothedTarget, Ledger]]:
+    ledger, store = Ledger(Budget(queries=budget)), ResponseStore(folder / "responses")
+    asked = MeteredOracle(ORACLE, ledger, Purpose.ATTACK)
+    source = VoteSource(
+        oracles={Purpose.ATTACK: asked, Purpose.PREDICT: asked},
+        log=VoteLog(store, ORACLE.spec),
+        copies=NoisyCopies(noise=NOISE, grid=Grid(8), seed=7),
+    )
+    target = SmoothedTarget(
+        source=source, classes=ORACLE.spec.classes, num_search=101, num_judge=1000, alpha=1e-6, batch_size=64
+    )
+    try:
+        yield target, ledger
+    finally:
+        store.close()
+
+
+def model(images: Tensor) -> Tensor:
+    bright = images.flatten(1).sum(1) - 8.0
+    return torch.stack([-bright, bright], 1)
+
+
+GRADIENT = GradientAttack(model=model, noise=NOISE, radii=(0.25, 0.5, 0.75), steps=10, draws=8)
+
+
+@pytest.mark.parametrize(
+    ("attack", "slack"),
+    [(GRADIENT, 0.36), (HopSkipJump(steps=4, evaluations=20), 0.5)],
+    ids=lambda one: getattr(one, "name", ""),
+)
+def test_finds_an_image_near_the_plane_and_none_before_it(attack: Attack, slack: float, tmp_path: Path) -> None:
+    with smoothed(tmp_path) as (target, _):
+        found = nearest(attack, target, IMAGE, 0, seed=1)
+
+    assert found is not None
+    assert found.prediction.label == 1
+    assert DISTANCE < found.norm < DISTANCE + slack
+    assert found.norm == distance(found.image, IMAGE, 2)
+    assert float(ORACLE.distance(found.image[None])) >= 0
+
+
+@pytest.mark.parametrize("attack", [GRADIENT, HopSkipJump(steps=2, evaluations=10)], ids=lambda one: one.name)
+def test_same_seed_same_image_and_no_answer_is_paid_twice(attack: Attack, tmp_path: Path) -> None:
+    with smoothed(tmp_path) as (target, ledger):
+        first = nearest(attack, target, IMAGE, 0, seed=1)
+        spent = ledger.total
+        second = nearest(attack, target, IMAGE, 0, seed=1)
+
+        assert ledger.total == spent > 0
+    assert first is not None
+    assert second is not None
+    assert torch.equal(first.image, second.image)
+
+
+def test_the_gradient_attack_finds_nothing_where_nothing_is(tmp_path: Path) -> None:
+    near = GradientAttack(model=model, noise=NOISE, radii=(0.1, 0.3), steps=10, draws=8)
+    with smoothed(tmp_path) as (target, _):
+        assert nearest(near, target, IMAGE, 0, seed=1) is None
+
+
+def test_the_budget_holds(tmp_path: Path) -> None:
+    with smoothed(tmp_path, budget=500) as (target, ledger):
+        with pytest.raises(BudgetExhausted):
+            nearest(HopSkipJump(steps=4, evaluations=20), target, IMAGE, 0, seed=1)
+
+        assert ledger.total <= 500
+
+
+def test_images_go_to_the_grid_towards_the_original() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (50, 1, 4, 4), generator=generator, dtype=torch.uint8)
+    moved = (image.float() / 255 + 0.1 * torch.randn(image.shape, generator=generator)).clamp(0, 1)
+    rounded = on_grid(image, moved)
+
+    steps, wanted = rounded.int() - image.int(), moved * 255 - image
+    assert (steps.abs() <= wanted.abs() + 1e-4).all()
+    assert ((wanted - steps).abs() < 1 + 1e-4).all()
+    assert torch.equal(on_grid(image, image.float() / 255), image)
+    assert torch.equal(on_grid(image, rounded.float() / 255), rounded)
+
+
+@pytest.mark.parametrize(("order", "expected"), [(1, 2.0), (2, 2**0.5), (float("inf"), 1.0)])
+def test_distances_are_norms_with_white_at_1(order: float, expected: float) -> None:
+    first = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    second = first.clone()
+    second[0, 0] = 255
+
+    assert distance(first, second, order) == pytest.approx(expected)

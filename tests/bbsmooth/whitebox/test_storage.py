@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.methods import METHODS
+from bbsmooth.whitebox.opening import open_trained
+from bbsmooth.whitebox.storage import DESCRIPTION, Description, load_trained, save_trained
+from oracles import SpecError
+from oracles.local import state_digest
+from tests.bbsmooth.whitebox.models import VIT, VIT_ARGUMENTS, build
+
+IMAGES = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def base(folder: Path) -> str:
+    """The name of a small model whose weights lie in a file."""
+    path = folder / "base.safetensors"
+    header = {"architecture": VIT, "model_args": json.dumps(VIT_ARGUMENTS), "mean": "[0.5]", "std": "[0.5]"}
+    save_file(build()[0].state_dict(), path, header)
+    return f"timm:{VIT}?checkpoint={path}"
+
+
+def train_at_random(folder: Path, method: str, *, new_classes: tuple[str, ...] | None = None) -> torch.Tensor:
+    """Save a model whose trained weights are random; what it answers."""
+    folder.mkdir()
+    description = Description(base=base(folder), new_classes=new_classes, method=method, seed=1)
+    classifier = description.classifier()
+    digest = state_digest(classifier.module)
+    module = description.adapted(classifier)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.requires_grad:
+                weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
+    save_trained(
+        folder,
+        module,
+        Description(base=description.base, new_classes=new_classes, method=method, seed=1, base_digest=digest),
+    )
+    with torch.inference_mode():
+        answers: torch.Tensor = module.eval()(classifier.normalised(IMAGES))
+    return answers
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_saved_model_answers_as_before(method: str, tmp_path: Path) -> None:
+    expected = train_at_random(tmp_path / "run", method)
+    oracle = open_trained(str(tmp_path / "run"), {"device": "cpu"})
+    scores = oracle.query(IMAGES).scores
+
+    assert scores is not None
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+    assert oracle.spec.classes.names == ("0", "1", "2")
+
+
+def test_a_new_head_has_the_classes_of_the_data(tmp_path: Path) -> None:
+    expected = train_at_random(tmp_path / "run", "lora", new_classes=("cat", "dog", "cow", "hen"))
+    oracle = open_trained(str(tmp_path / "run"), {"device": "cpu"})
+
+    assert oracle.spec.classes.names == ("cat", "dog", "cow", "hen")
+    torch.testing.assert_close(oracle.query(IMAGES).scores, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_only_what_was_trained_is_kept(tmp_path: Path) -> None:
+    train_at_random(tmp_path / "run", "head")
+
+    assert (tmp_path / "run" / "model.safetensors").stat().st_size < 500
+    assert not (tmp_path / "run" / "adapter").exists()
+
+
+def test_noisy_values_reach_the_model_unclipped(tmp_path: Path) -> None:
+    train_at_random(tmp_path / "run", "head")
+    oracle = open_trained(str(tmp_path / "run"), {"device": "cpu"})
+
+    first, second = (oracle.query(IMAGES + offset).scores for offset in (2.0, 3.0))
+    assert first is not None
+    assert second is not None
+    assert not torch.equal(first, second)
+
+
+def test_another_base_is_refused(tmp_path: Path) -> None:
+    train_at_random(tmp_path / "run", "bias")
+    path = tmp_path / "run" / "base.safetensors"
+    header = {"architecture": VIT, "model_args": json.dumps(VIT_ARGUMENTS), "mean": "[0.5]", "std": "[0.5]"}
+    save_file(build(seed=9)[0].state_dict(), path, header)
+
+    with pytest.raises(UsageError, match="no longer the model"):
+        load_trained(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"base": 1}'])
+def test_a_folder_without_a_model_is_refused(content: str, tmp_path: Path) -> None:
+    if content:
+        (tmp_path / DESCRIPTION).write_text(content)
+    with pytest.raises(UsageError, match="bbsmooth train"):
+        load_trained(tmp_path)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    train_at_random(tmp_path / "run", "head")
+    save_file({"elsewhere": torch.zeros(2)}, tmp_path / "run" / "model.safetensors")
+    with pytest.raises(UsageError, match="elsewhere"):
+        load_trained(tmp_path / "run")
+
+
+def test_the_name_of_the_oracle_is_checked() -> None:
+    with pytest.raises(SpecError, match="run directory"):
+        open_trained("", {})
+    with pytest.raises(SpecError, match="colour"):
+        open_trained("x", {"colour": "red"})
