@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from bbsmooth.errors import UsageError
-from bbsmooth.records import summarize
-from bbsmooth.reports import run_json, run_log, run_text
+from bbsmooth.reporting.reading import run_json
+from bbsmooth.reporting.text import run_log, run_text
 from bbsmooth.runs import RunDirectory, Status, write_json
+from bbsmooth.summaries import summarize
 from oracles import Budget, Ledger, Purpose
 
 

@@ -1,0 +1,126 @@
+"""Charts of one run or of several, with every number in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbsmooth.certification import certified_accuracy
+from bbsmooth.records import CONFIDENCE, Record
+from bbsmooth.reporting.model import Axis, Bars, Histogram, Line, LineChart, Point
+
+_RADII_OF_A_LINE = 200
+_BINS = 20
+
+
+def correct_radii(records: Sequence[Record]) -> list[float | None]:
+    """For each image its radius, None where the class is wrong or the certifier abstained."""
+    return [record["radius"] if record["correct"] else None for record in records]
+
+
+def certified_line(name: str, found: Sequence[float | None], marks: Sequence[Point]) -> Line:
+    """The share of images that are certified, against the radius.
+
+    Args:
+        name: of the line.
+        found: for each image its radius, None where it does not count: see `correct_radii`.
+        marks: whose numbers are told.
+    """
+    largest = max([radius for radius in found if radius is not None], default=0.0)
+    grid = {*np.linspace(0, largest, _RADII_OF_A_LINE).tolist(), *(point.x for point in marks), 1.02 * largest}
+    return Line(name, tuple(certified_point(found, radius) for radius in sorted(grid)), tuple(marks), steps=True)
+
+
+def certified_point(found: Sequence[float | None], radius: float) -> Point:
+    """The share of images that are certified at a radius, with its interval."""
+    share = certified_accuracy(found, radius, confidence=CONFIDENCE)
+    return Point(radius, share.value, share.low, share.high)
+
+
+def summary_points(rows: Sequence[Record]) -> tuple[Point, ...]:
+    """The points that a summary lists."""
+    return tuple(Point(row["radius"], row["value"], row["low"], row["high"]) for row in rows)
+
+
+def accuracy_chart(lines: Sequence[Line], norm: str, what: str) -> LineChart:
+    """Lines of `certified_line`, and of accuracy under attack, over one another."""
+    return LineChart(
+        name="certified",
+        title=f"{what.capitalize()} against radius",
+        x=Axis(f"{norm} radius"),
+        y=Axis(what, percent=True),
+        lines=tuple(lines),
+        note=f"Shaded: {100 * CONFIDENCE:g} % interval for the share in the population of images, at each radius by "
+        "itself (Clopper and Pearson 1934). Abstentions count against.",
+    )
+
+
+def radius_histogram(records: Sequence[Record], norm: str, *, labelled: bool) -> Histogram:
+    """How many images have which radius. Abstentions have none and are not in it."""
+    certified = [record for record in records if record["radius"] is not None]
+    edges = np.linspace(0, max((record["radius"] for record in certified), default=1.0), _BINS + 1)
+    groups = {"certified right": True, "certified wrong": False} if labelled else {"certified": None}
+    abstained = sum(bool(record["abstained"]) for record in records)
+    return Histogram(
+        name="radii",
+        title="Radii",
+        x=Axis(f"{norm} radius"),
+        y=Axis("images", whole=True),
+        edges=tuple(edges.tolist()),
+        parts=tuple(
+            Bars(name, _heights([record["radius"] for record in certified if record["correct"] is right], edges))
+            for name, right in groups.items()
+        ),
+        note=f"{abstained:,} of {len(records):,} images got no certificate and have no radius.",
+    )
+
+
+def queries_histogram(records: Sequence[Record]) -> Histogram:
+    """How many images took how many queries, where they took different numbers."""
+    queries = [record["queries"] for record in records]
+    least, most = min(queries), max(queries)
+    note = f"From {least:,} to {most:,}, {sum(queries) / len(queries):,.0f} on average."
+    edges = np.linspace(least, most, _BINS + 1)
+    return Histogram(
+        name="queries",
+        title="Queries an image",
+        x=Axis("queries"),
+        y=Axis("images", whole=True),
+        edges=tuple(edges.tolist()),
+        parts=(Bars("images", _heights(queries, edges)),),
+        note=note,
+    )
+
+
+def tuning_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[LineChart, ...]:
+    """Held-out accuracy and loss against queries, one line a run."""
+    queries = Axis("queries", whole=True)
+    return (
+        LineChart(
+            name="heldout",
+            title="Held-out noisy accuracy while tuning",
+            x=queries,
+            y=Axis("held-out noisy accuracy", percent=True),
+            lines=tuple(_history_line(name, events, "heldout_accuracy", marked=True) for name, events in histories),
+            note="Share of right answers on noisy held-out images; judging them is paid from the same budget.",
+        ),
+        LineChart(
+            name="loss",
+            title="Loss while tuning",
+            x=queries,
+            y=Axis("loss"),
+            lines=tuple(_history_line(name, events, "loss", marked=False) for name, events in histories),
+            note="Of each step, on its own images and noise.",
+        ),
+    )
+
+
+def _history_line(name: str, events: Sequence[Record], key: str, *, marked: bool) -> Line:
+    points = tuple(Point(event["queries"], event[key]) for event in events if key in event)
+    return Line(name, points, points if marked else points[-1:], steps=False)
+
+
+def _heights(values: Sequence[float], edges: NDArray[np.float64]) -> tuple[int, ...]:
+    return tuple(np.histogram(values, bins=edges)[0].tolist())

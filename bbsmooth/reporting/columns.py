@@ -1,0 +1,132 @@
+"""The table over several runs: one row a run, one column for whatever at least one of them has to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bbsmooth.assemble import describe_coordinator
+from bbsmooth.certification import certified_accuracy
+from bbsmooth.records import CONFIDENCE
+from bbsmooth.reporting import charts
+from bbsmooth.reporting.model import EMPTY, Cell, Column, Table
+from bbsmooth.reporting.numbers import duration, money, percent
+from bbsmooth.reporting.reading import Run, read_run
+from bbsmooth.reporting.words import norm_word
+
+_MOST_ANCESTORS = 20
+
+Say = Callable[[Run], Cell]
+
+
+def runs_table(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]) -> Table:
+    """All runs. Columns in which no run has anything to say are left out."""
+    told: list[tuple[Column, Say]] = [
+        (Column("made_by", "made by", numeric=False), lambda run: _text(run.command)),
+        (Column("method", "method", numeric=False), lambda run: _text(_method(run))),
+        (Column("oracle", "oracle", numeric=False), lambda run: _text((run.manifest.get("oracle") or {}).get("name"))),
+        (Column("data", "data", numeric=False), lambda run: _text((run.manifest.get("data") or {}).get("name"))),
+        (Column("sigma", "sigma"), lambda run: _number(run.settings.get("sigma"))),
+        (Column("alpha", "alpha"), lambda run: _number(run.settings.get("alpha"))),
+        (Column("images", "images"), lambda run: _count(len(run.certificates or []) or None)),
+        (Column("labels", "labels", numeric=False), lambda run: _text("of the oracle" if _own_labels(run) else None)),
+        (Column("norm", "norm", numeric=False), lambda run: _text(norm_word(run.certificates) or None)),
+        *((Column(f"r={radius:g}", f"r = {radius:g}", interval=True), _certified(radius)) for radius in radii),
+        (Column("acr", "ACR"), lambda run: _number(_summary(run, "acr"), ".3f")),
+        (Column("abstained", "abstained"), lambda run: _count(_summary(run, "abstained"))),
+        (Column("noisy_accuracy", "right votes"), lambda run: _share(_summary(run, "noisy_accuracy"))),
+        (Column("heldout_start", "held-out before"), lambda run: _share(_summary(run, "heldout_accuracy_start"))),
+        (Column("heldout_best", "held-out after"), lambda run: _share(_summary(run, "heldout_accuracy_best"))),
+        (Column("queries", "queries"), lambda run: _count(_spent(run, "spent_total"))),
+        (Column("coordinator_queries", "queries of its coordinator"), _of_coordinator),
+        (Column("price", "price, coordinator included"), _price),
+        (Column("seconds", "time"), lambda run: _seconds(_summary(run, "seconds"))),
+    ]
+    columns, cells = [Column("run", "run", numeric=False)], [[Cell(name, name)] for name in names]
+    for column, say in told:
+        found = [say(run) for run in runs]
+        if any(cell.value is not None for cell in found):
+            columns.append(column)
+            for row, cell in zip(cells, found, strict=True):
+                row.append(cell)
+    return Table("runs", "Runs", tuple(columns), tuple(map(tuple, cells)), sortable=True)
+
+
+def _certified(radius: float) -> Say:
+    def say(run: Run) -> Cell:
+        if not run.certificates or any(record["label"] is None for record in run.certificates):
+            return EMPTY
+        share = certified_accuracy(charts.correct_radii(run.certificates), radius, confidence=CONFIDENCE)
+        text = f"{percent(share.value)} ({100 * share.low:.1f} to {100 * share.high:.1f})"
+        return Cell(text, share.value, share.low, share.high)
+
+    return say
+
+
+def _own_labels(run: Run) -> bool:
+    """Whether right means: as the oracle says without noise."""
+    return (run.summary or {}).get("labels") == "oracle"
+
+
+def _method(run: Run) -> str | None:
+    methods = {str(record["method"]) for record in run.certificates or [] if "method" in record}
+    return ", ".join(sorted(methods)) or run.settings.get("method")
+
+
+def _before(run: Run, key: str) -> float | None:
+    """What the coordinator in front cost, and the ones that it was started from; None where nobody can tell."""
+    total: float = 0
+    for _ in range(_MOST_ANCESTORS):
+        if not run.manifest.get("coordinator"):
+            return total
+        path = Path(run.settings["coordinator"])
+        try:
+            same = describe_coordinator(path)["coordinator"] == run.manifest["coordinator"]
+            run = read_run(path)
+        except (OSError, ValueError):  # no run there, or no such weights
+            return None
+        if not same or run.ledger is None:
+            return None
+        total += run.ledger[key]
+    return None
+
+
+def _of_coordinator(run: Run) -> Cell:
+    if not run.manifest.get("coordinator"):
+        return EMPTY
+    queries = _before(run, "spent_total")
+    return Cell("unknown", None) if queries is None else _count(queries)
+
+
+def _price(run: Run) -> Cell:
+    own, before = _spent(run, "price"), _before(run, "price")
+    known = own is not None and before is not None and (run.ledger or {})["price_per_1000"]
+    return Cell(money(own + before), own + before) if known and own is not None and before is not None else EMPTY
+
+
+def _spent(run: Run, key: str) -> float | None:
+    return None if run.ledger is None else run.ledger[key]
+
+
+def _summary(run: Run, key: str) -> float | None:
+    return None if run.summary is None else run.summary.get(key)
+
+
+def _text(text: str | None) -> Cell:
+    return EMPTY if text is None else Cell(text, text)
+
+
+def _number(number: float | None, form: str = "g") -> Cell:
+    return EMPTY if number is None else Cell(format(number, form), number)
+
+
+def _count(number: float | None) -> Cell:
+    return EMPTY if number is None else Cell(f"{number:,}", number)
+
+
+def _share(share: float | None) -> Cell:
+    return EMPTY if share is None else Cell(percent(share), share)
+
+
+def _seconds(seconds: float | None) -> Cell:
+    return EMPTY if seconds is None else Cell(duration(seconds), seconds)

@@ -1,0 +1,55 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+
+def percent(share: float) -> str:
+    """A share with one digit after the point."""
+    return f"{100 * share:.1f} %"
+
+
+def interval(low: float, high: float) -> str:
+    """Both ends of an interval of shares."""
+    return f"{percent(low)} to {percent(high)}"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares, in percentage points, with its sign."""
+    return f"{100 * difference:+.1f}"
+
+
+def count(number: int, what: str) -> str:
+    """So many of something."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def money(amount: float) -> str:
+    """A price in whatever currency it was stated in."""
+    return f"{amount:,.2f}"
+
+
+def rounded_down(radius: float, digits: int) -> float:
+    """A radius with so many digits after the point, never above what is proven."""
+    scale = 10.0**digits
+    return math.floor(radius * scale) / scale
+
+
+def probability(value: float) -> str:
+    """A p-value; tiny ones by their order of magnitude."""
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+
+
+def duration(seconds: float) -> str:
+    """A time that took so long."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def shortened(text: str, longest: int) -> str:
+    """The beginning of a text that is too long to be shown."""
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text):,} characters)"

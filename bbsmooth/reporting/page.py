@@ -1,0 +1,64 @@
+"""One HTML file that needs nothing else: it opens offline, asks nobody for anything and can be printed.
+
+Whatever comes from files (labels, names, answers of servers) passes the template's escaping, or stands in a block of
+JSON without angle brackets that the script reads as text. A content security policy in the page allows its one script
+and its one style by their hashes and no request at all, so that nothing else could run even so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bbsmooth.reporting.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, draw
+from bbsmooth.reporting.model import Document, marks_table
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page(document: Document) -> bytes:
+    """The page, UTF-8."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"draw": draw, "marks_table": marks_table, "frame": _FRAME}
+    style, script = (_TEMPLATES / name for name in ("page.css", "page.js"))
+    html = environment.get_template("page.html.jinja").render(
+        document=document,
+        style=Markup(style.read_text()),
+        script=Markup(script.read_text()),
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+        gallery=None if document.gallery is None else _embedded(document.gallery),
+    )
+    return html.encode(errors="replace")  # of a file name that is no text
+
+
+_FRAME = {
+    "width": WIDTH,
+    "height": HEIGHT,
+    "left": LEFT,
+    "right": WIDTH - RIGHT,
+    "top": TOP,
+    "bottom": HEIGHT - BOTTOM,
+}
+
+
+def _hash(file: Path) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()}'"
+
+
+def _embedded(value: Any) -> Markup:
+    """JSON that cannot end the element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))

@@ -1,0 +1,41 @@
+"""What a run saw, found again: its images, and the grid of its noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bbsmooth import data
+from bbsmooth.assemble import FINE_BITS
+from bbsmooth.errors import UsageError
+from bbsmooth.noise import Grid, NoiseDistribution
+from bbsmooth.reporting.reading import Run
+
+
+def images_of(run: Run) -> data.ImageSet:
+    """The images of a run, the very same; nothing is downloaded.
+
+    Raises:
+        DataError: they are not at hand.
+        UsageError: others have their place, or the run names none.
+    """
+    settings, described = run.settings, run.manifest.get("data")
+    if described is None or "data" not in settings:
+        raise UsageError("the run names no data")
+    images = data.load(
+        settings["data"],
+        split=described["split"],
+        image_shape=tuple(described["image_shape"]),
+        resize=settings["resize"],
+        root=None if settings["data_root"] is None else Path(settings["data_root"]),
+    )
+    if images.fingerprint != described["fingerprint"]:
+        raise UsageError(f"{settings['data']} does not hold the images of this run any more")
+    return images
+
+
+def bits_of(noise: NoiseDistribution, values: int, total_variation: float) -> int | None:
+    """The binary digits of the grid on which noise was drawn, from the distance to ideal noise that was taken off."""
+    for bits in (0, FINE_BITS):
+        if Grid(bits).total_variation(noise, values) == total_variation:
+            return bits
+    return None

@@ -1,0 +1,132 @@
+"""Tables of one run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bbsmooth.records import Record
+from bbsmooth.reporting.model import Cell, Column, Fact, Table
+from bbsmooth.reporting.numbers import money, percent, shortened
+from bbsmooth.reporting.reading import Run
+from bbsmooth.reporting.words import proven_word
+
+_LONGEST = 2000
+
+
+def accuracy_table(summary: Record) -> Table | None:
+    """Certified accuracy at each radius of a summary with its interval, or without labels certified answers."""
+    curve = summary.get("certified_accuracy") or summary.get("certified")
+    if not curve:
+        return None
+    what = proven_word(summary)
+    columns = (
+        Column("radius", "radius"),
+        Column("value", what),
+        Column("low", f"{100 * summary['confidence']:g} % from"),
+        Column("high", "to"),
+    )
+    rows = tuple(
+        (_radius(row["radius"]), *(Cell(percent(row[key]), row[key]) for key in ("value", "low", "high")))
+        for row in curve
+    )
+    return Table("accuracy", what.capitalize(), columns, rows)
+
+
+def decisions_table(summary: Record) -> Table | None:
+    """At each radius how many images it is certified, refuted or undecided for, where radii were decided one by one."""
+    if not summary.get("decisions"):
+        return None
+    states = [key for key in summary["decisions"][0] if key != "radius"]
+    columns = (Column("radius", "radius"), *(Column(state, state) for state in states))
+    rows = tuple(
+        (_radius(row["radius"]), *(Cell(f"{row[state]:,}", row[state]) for state in states))
+        for row in summary["decisions"]
+    )
+    return Table("decisions", "Images by what is known at each radius", columns, rows)
+
+
+def ledger_table(ledger: Record) -> Table:
+    """What was spent, by purpose, and what came with it. What a ledger does not hold is not shown."""
+    rows = [(purpose, queries) for purpose, queries in ledger["spent"].items() if queries]
+    cells = [(Cell(purpose, purpose), Cell(f"{queries:,}", queries)) for purpose, queries in rows]
+    cells.append((Cell("queries in all", "total"), Cell(f"{ledger['spent_total']:,}", ledger["spent_total"])))
+    if ledger["left"] is not None:
+        cells.append((Cell("queries left", "left"), Cell(f"{ledger['left']:,}", ledger["left"])))
+    for key in ("attempts", "retries", "bytes"):
+        if ledger.get(key):
+            cells.append((Cell(key, key), Cell(f"{ledger[key]:,}", ledger[key])))
+    for name, value in (ledger.get("latency") or {}).items():
+        cells.append((Cell(f"latency {name}, seconds", f"latency {name}"), Cell(f"{value:,.3g}", value)))
+    if ledger["price_per_1000"]:
+        cells.append((Cell("price of 1,000", "price_per_1000"), _price(ledger["price_per_1000"])))
+        cells.append((Cell("price in all", "price"), _price(ledger["price"])))
+    columns = (Column("item", "", numeric=False), Column("amount", "amount"))
+    return Table("ledger", "Ledger", columns, tuple(cells))
+
+
+def predictions_table(predictions: list[Record]) -> Table:
+    """One row a file."""
+    columns = (
+        Column("file", "file", numeric=False),
+        Column("prediction", "prediction", numeric=False),
+        Column("votes", "votes for the leading class"),
+        Column("p_value", "p-value"),
+    )
+    rows = []
+    for entry in predictions:
+        answer = "abstains" if entry["abstained"] else str(entry["name"])
+        most, total = max(entry["counts"].values()), sum(entry["counts"].values())
+        votes = Cell(f"{most:,} of {total:,}", most)
+        rows.append((Cell(entry["file"], entry["file"]), Cell(answer, answer), votes, _p_value(entry["p_value"])))
+    return Table("predictions", "Predictions", columns, tuple(rows))
+
+
+def facts(run: Run) -> tuple[Fact, ...]:
+    """What the run is, in short lines."""
+    manifest, summary = run.manifest, run.summary or {}
+    found = [Fact("run", str(run.path)), Fact("made by", f"bbsmooth {run.command}"), Fact("status", run.status)]
+    for key in ("oracle", "data"):
+        if isinstance(manifest.get(key), dict):
+            found.append(Fact(key, str(manifest[key]["name"])))
+    for key, word in (("started", "started"), ("ended", "ended")):
+        if manifest.get(key):
+            found.append(Fact(word, str(manifest[key])))
+    if summary.get("acr") is not None:
+        around = summary.get("acr_interval")
+        ends = f" ({around['low']:.3f} to {around['high']:.3f})" if around else ""
+        found.append(Fact("average certified radius", f"{summary['acr']:.3f}{ends}"))
+    if summary.get("noisy_accuracy") is not None:
+        found.append(Fact("right votes under noise", percent(summary["noisy_accuracy"])))
+    return tuple(found)
+
+
+def manifest_table(manifest: Mapping[str, Any]) -> Table:
+    """Every entry of the manifest on a line of its own, nested ones by their path."""
+    columns = (Column("entry", "entry", numeric=False), Column("value", "value", numeric=False))
+    entries = ((name, shortened(text, _LONGEST)) for name, text in _entries("", manifest))
+    rows = tuple((Cell(name, name), Cell(text, text)) for name, text in entries)
+    return Table("manifest", "Manifest", columns, rows)
+
+
+def _entries(prefix: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        return [line for key, part in value.items() for line in _entries(f"{prefix}.{key}" if prefix else key, part)]
+    if isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+        return [line for place, part in enumerate(value) for line in _entries(f"{prefix}.{place}", part)]
+    if isinstance(value, list):
+        return [(prefix, ", ".join(map(str, value)))]
+    return [(prefix, value if isinstance(value, str) else json.dumps(value))]
+
+
+def _radius(radius: float) -> Cell:
+    return Cell(f"{radius:g}", radius)
+
+
+def _price(amount: float) -> Cell:
+    return Cell(money(amount), amount)
+
+
+def _p_value(value: float) -> Cell:
+    return Cell(f"{value:.2g}", value)

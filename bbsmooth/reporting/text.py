@@ -1,0 +1,148 @@
+"""A run in a few lines for a terminal, and as the field's log."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from bbsmooth.records import Record, classic_log, read_certificates
+from bbsmooth.reporting.escaping import one_line
+from bbsmooth.reporting.numbers import count, duration, interval, money, percent
+from bbsmooth.reporting.reading import Run, read_run
+from bbsmooth.reporting.words import proven_word
+from bbsmooth.runs import read_manifest
+
+WIDTH = 100
+
+
+def run_log(path: Path) -> str:
+    """The classic log of a run's certificates, see `classic_log`.
+
+    Raises:
+        UsageError: `path` is not a run directory, or holds no certificates.
+    """
+    read_manifest(path)
+    return classic_log(read_certificates(path))
+
+
+def run_text(path: Path) -> str:
+    """What a run found, for people.
+
+    Raises:
+        UsageError: `path` is not a run directory, or a file in it cannot be read.
+    """
+    return text_of(read_run(path))
+
+
+def text_of(run: Run) -> str:
+    """The same of a run that is read already."""
+    parts: list[RenderableType] = [_head(run)]
+    if run.summary is not None:
+        describe = _TABLES.get(run.command)
+        parts += describe(run.settings, run.summary) if describe else []
+    if run.predictions:
+        parts.append(_predictions_table(run.predictions))
+    if run.ledger is not None:
+        parts.append(ledger_line(run.ledger))
+    return render(parts)
+
+
+def ledger_line(ledger: Record) -> str:
+    """What was spent, on what, and what is left."""
+    spent = ", ".join(f"{purpose} {queries:,}" for purpose, queries in ledger["spent"].items() if queries)
+    line = f"queries spent: {ledger['spent_total']:,}{f' ({spent})' if spent else ''}"
+    if ledger["left"] is not None:
+        line += f", {ledger['left']:,} left"
+    if ledger["price_per_1000"]:
+        line += f"; price {money(ledger['price'])}"
+    return line
+
+
+def render(parts: list[RenderableType], width: int = WIDTH) -> str:
+    """Parts below each other, without colours and without anything that steers a terminal."""
+    console = Console(file=io.StringIO(), width=width, no_color=True, highlight=False, markup=False, emoji=False)
+    for part in parts:
+        console.print(part)
+        console.print()
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO from above
+    return "\n".join(one_line(line).rstrip() for line in text.split("\n")).strip()
+
+
+def _head(run: Run) -> Table:
+    settings = run.settings
+    head = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    head.add_row("run", f"{run.path} ({run.command}, {run.status})")
+    for key in ("oracle", "data", "log"):
+        if key in settings:
+            head.add_row(key, str(settings[key]))
+    if "noise" in settings:
+        head.add_row("noise", f"{settings['noise']}, sigma {settings['sigma']:g}")
+    if settings.get("coordinator"):
+        head.add_row("coordinator", settings["coordinator"])
+    return head
+
+
+def _certify_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    of = "" if summary["complete"] else f"{summary['certificates']:,} of "
+    line = f"{of}{count(summary['images'], 'image')}, {count(summary['abstained'], 'abstention')}"
+    together = "in all" if settings.get("family_wise") else "each"
+    line += ", alpha not stated" if settings["alpha"] is None else f", alpha {settings['alpha']:g} {together}"
+    if summary["acr"] is not None:
+        line += f", ACR {summary['acr']:.3f}"
+    curve = summary["certified_accuracy"] or summary["certified"]
+    if not curve:
+        return [line]
+    level = f"{100 * summary['confidence']:g} % interval"
+    table = Table("radius", proven_word(summary), level, box=None, padding=(0, 3, 0, 0))
+    for row in curve:
+        table.add_row(f"{row['radius']:g}", percent(row["value"]), interval(row["low"], row["high"]))
+    return [line, table]
+
+
+def _tune_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    if "steps" not in summary:
+        return [f"denoising pre-training only, {count(summary['pretraining']['epochs'], 'epoch')}: no query"]
+    table = Table("held-out noisy accuracy", "value", box=None, padding=(0, 3, 0, 0))
+    table.add_row("before tuning", percent(summary["heldout_accuracy_start"]))
+    table.add_row("after tuning", percent(summary["heldout_accuracy_best"]))
+    return [f"method {summary['method']}, {count(summary['steps'], 'step')}", table]
+
+
+def _train_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    parameters = summary["parameters"]
+    table = Table("accuracy", "value", box=None, padding=(0, 3, 0, 0))
+    table.add_row("clean", percent(summary["clean_accuracy"]))
+    table.add_row("under noise", percent(summary["noisy_accuracy"]))
+    trained = f"{parameters['trained']:,} of {parameters['all']:,} parameters ({percent(parameters['share'])})"
+    epochs = f"{count(summary['epochs'], 'epoch')} of {duration(summary['seconds_per_epoch'])}"
+    return [f"method {summary['method']}, {trained}, {epochs}", table]
+
+
+def _attack_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    table = Table("radius", "certified", "under attack", box=None, padding=(0, 3, 0, 0))
+    for row in summary["accuracy"]:
+        table.add_row(f"{row['radius']:g}", percent(row["certified"]["value"]), percent(row["empirical"]["value"]))
+    found = summary["contradictions"]
+    alarm = f"ALARM: images {found} were turned inside their radius" if found else "no certificate was contradicted"
+    return [f"method {summary['method']}, {count(summary['images'], 'image')}, {alarm}", table]
+
+
+_TABLES = {
+    "certify": _certify_tables,
+    "import-log": _certify_tables,
+    "tune": _tune_tables,
+    "train": _train_tables,
+    "attack": _attack_tables,
+}
+
+
+def _predictions_table(predictions: list[Record]) -> RenderableType:
+    table = Table("file", "prediction", "p-value", box=None, padding=(0, 3, 0, 0))
+    for entry in predictions:
+        answer = "abstains" if entry["abstained"] else entry["name"]
+        table.add_row(entry["file"], answer, f"{entry['p_value']:.2g}")
+    return table

@@ -1,0 +1,190 @@
+"""What a run did and found, in plain words."""
+
+from __future__ import annotations
+
+from bbsmooth.records import Record
+from bbsmooth.reporting.numbers import count, interval, money, percent
+from bbsmooth.reporting.reading import Run
+
+_NORMS = {"l1": "L1", "l2": "L2", "linf": "L-infinity"}
+
+
+def norm_word(records: list[Record] | None) -> str:
+    """How people write the norm of certificates; empty where there are none."""
+    norms = {record["norm"] for record in records or []}
+    return " and ".join(sorted(_NORMS.get(str(norm), str(norm)) for norm in norms if norm is not None))
+
+
+def proven_word(summary: Record) -> str:
+    """What the curve of a summary shows: accuracy where there are labels, agreement where the oracle gave them."""
+    if not summary["certified_accuracy"]:
+        return "certified answers"
+    return "certified agreement" if summary.get("labels") == "oracle" else "certified accuracy"
+
+
+def overview(run: Run) -> str:
+    """One paragraph: what was done, to which model, under which assumptions, and what came out."""
+    tell = {
+        "certify": _certified,
+        "tune": _tuned,
+        "train": _trained,
+        "import-log": _imported,
+        "predict": _predicted,
+        "attack": _attacked,
+    }.get(run.command)
+    sentences = tell(run) if tell else [f"This is a run of `bbsmooth {run.command}`."]
+    if run.status != "done":
+        sentences.append(f"The run did not come to its end ({run.status}); what is shown is what there is.")
+    return " ".join([*sentences, *_watched(run), *_spent(run)])
+
+
+def _certified(run: Run) -> list[str]:
+    settings, data = run.settings, run.manifest["data"]
+    front = " behind the coordinator tuned for it" if settings["coordinator"] else ""
+    return [
+        f"Images of {data['name']} ({data['split']} split) were certified for the classifier "
+        f"{run.manifest['oracle']['name']}{front}, which was only asked for its answers.",
+        f"Each image was shown under {settings['noise']} noise of standard deviation {settings['sigma']:g} (white "
+        f"being 1): {count(settings['num_selection'], 'answer')} chose a class, "
+        f"{'up to ' if _varies(run) else ''}{count(settings['num_estimation'], 'fresh answer')} bounded its "
+        "probability.",
+        *_found(run),
+        *_together(run),
+        f"A certificate speaks of the smoothed classifier and of changes whose {norm_word(run.certificates)} norm is "
+        f"below its radius; {_level(run)} with probability at most {settings['alpha']:g}, over the draws. "
+        "It holds for the classifier as it was when it was asked.",
+    ]
+
+
+def _level(run: Run) -> str:
+    joint = run.settings.get("family_wise")
+    return f"any of them is wrong ({joint})" if joint else "for each image it is wrong"
+
+
+def _together(run: Run) -> list[str]:
+    joint = (run.summary or {}).get("family_wise")
+    if not joint:
+        return []
+    holm = [f"{row['images']:,} at {row['radius']:g}" for row in joint["certified"] or []]
+    return [f"Images certified together by Holm's procedure: {', '.join(holm)}."] if holm else []
+
+
+def _imported(run: Run) -> list[str]:
+    settings = run.settings
+    alpha = "not stated" if settings["alpha"] is None else f"{settings['alpha']:g}"
+    return [
+        f"These certificates were read from the log {settings['log']}, made elsewhere with {settings['noise']} noise "
+        f"of standard deviation {settings['sigma']:g}; alpha is {alpha}.",
+        *_found(run),
+        "A log holds no counts, so its bounds cannot be recomputed here.",
+    ]
+
+
+def _found(run: Run) -> list[str]:
+    summary = run.summary
+    if summary is None or not summary["certificates"]:
+        return ["No certificate was finished."]
+    abstained = f"{count(summary['abstained'], 'image')} of {summary['certificates']:,} got no certificate."
+    missing = summary["images"] - summary["certificates"]
+    rest = [f"{count(missing, 'image')} {'is' if missing == 1 else 'are'} not certified yet."] if missing else []
+    curve = summary["certified_accuracy"]
+    if not curve:
+        return [abstained, *rest]
+    first = curve[0]
+    by_oracle = summary.get("labels") == "oracle"
+    right = "the class that the classifier gives without noise" if by_oracle else "the right class"
+    accuracy = (
+        f"Of the images, {percent(first['value'])} got {right} with a radius of at least {first['radius']:g} "
+        f"({100 * summary['confidence']:g} % interval {interval(first['low'], first['high'])})"
+    )
+    more = [f"{percent(row['value'])} of at least {row['radius']:g}" for row in curve[1:]]
+    return [f"{accuracy}{', ' if more else ''}{', '.join(more)}.", abstained, *rest]
+
+
+def _tuned(run: Run) -> list[str]:
+    settings, summary = run.settings, run.summary
+    what = (
+        f"A coordinator, a small local network, was made for the classifier {run.manifest['oracle']['name']} on images "
+        f"of {run.manifest['data']['name']}, under {settings['noise']} noise of standard deviation "
+        f"{settings['sigma']:g} (white being 1)."
+    )
+    if summary is None:
+        return [what]
+    if "steps" not in summary:
+        return [what, "It was trained to denoise, without a query."]
+    return [
+        what,
+        f"{count(summary['steps'], 'step')} of {summary['method']} on nothing but the classifier's answers took its "
+        f"accuracy on noisy held-out images from {percent(summary['heldout_accuracy_start'])} to "
+        f"{percent(summary['heldout_accuracy_best'])}; the parameters that did best there were kept.",
+    ]
+
+
+def _trained(run: Run) -> list[str]:
+    settings, summary = run.settings, run.summary
+    what = (
+        f"The classifier {settings['model']} was trained with gradients ({settings['method']}) on images of "
+        f"{run.manifest['data']['name']}, under {settings['noise']} noise of standard deviation {settings['sigma']:g} "
+        "(white being 1)."
+    )
+    if summary is None:
+        return [what]
+    parameters = summary["parameters"]
+    return [
+        what,
+        f"{parameters['trained']:,} of its {parameters['all']:,} parameters were trained. It names the right class of "
+        f"{percent(summary['clean_accuracy'])} of the test images, and of {percent(summary['noisy_accuracy'])} under "
+        "noise.",
+    ]
+
+
+def _predicted(run: Run) -> list[str]:
+    predictions, settings = run.predictions or [], run.settings
+    abstained = sum(entry["abstained"] for entry in predictions)
+    return [
+        f"The smoothed classifier over {run.manifest['oracle']['name']} was asked about "
+        f"{count(len(settings['files']), 'image file')}, {count(settings['n'], 'vote')} each, under "
+        f"{settings['noise']} noise of standard deviation {settings['sigma']:g}.",
+        f"It named the class of {count(len(predictions) - abstained, 'image')} and abstained "
+        f"{count(abstained, 'time')}; a named class is not the smoothed class with probability at most "
+        f"{settings['alpha']:g}, over the draws, for each image.",
+    ]
+
+
+def _attacked(run: Run) -> list[str]:
+    settings, summary = run.settings, run.summary or {}
+    said = [f"The certificates of {settings['certificates']} were attacked with {settings['method']}."]
+    if "contradictions" in summary:
+        alarm = summary["contradictions"]
+        said.append(
+            f"ALARM: inside a certified radius, {count(len(alarm), 'image')} turned: {', '.join(map(str, alarm))}."
+            if alarm
+            else "Nothing was found inside a certified radius."
+        )
+    return said
+
+
+def _watched(run: Run) -> list[str]:
+    """What is known about changes of a remote model while the run went on."""
+    drift = run.manifest.get("drift") or {}
+    if drift.get("changed"):
+        moments = ", ".join(str(change["time"]) for change in drift["changed"])
+        return [
+            f"ALARM: the classifier was found to have changed ({moments}); answers since the last passed check before "
+            "were discarded."
+        ]
+    if drift.get("checks"):
+        asked = f"{count(drift['canaries'], 'canary image')} asked again in {count(drift['checks'], 'check')}"
+        return [f"By {asked}, the classifier was not found to have changed."]
+    return []
+
+
+def _spent(run: Run) -> list[str]:
+    if run.ledger is None:
+        return []
+    price = f", at the stated price {money(run.ledger['price'])}" if run.ledger["price_per_1000"] else ""
+    return [f"The run spent {run.ledger['spent_total']:,} queries{price}."]
+
+
+def _varies(run: Run) -> bool:
+    return len({record["n"] for record in run.certificates or []}) > 1

@@ -1,0 +1,62 @@
+"""A server process: one socket, until it is told to end, and then no answer lost."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+from bbsmooth.errors import UsageError
+
+GRACE_SECONDS = 30
+"""How long requests under way may take once the server is told to end."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at that address; nobody can connect before it listens.
+
+    Args:
+        host: name or number of an address of this machine.
+        port: 0 for any free one.
+
+    Raises:
+        UsageError: it cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except BaseException:
+            bound.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"cannot listen on {host}, port {port}: {error}; name another --host or --port") from error
+    return bound
+
+
+def prepare(app: FastAPI) -> uvicorn.Server:
+    """A server for the application, which says nothing of its own and ends gracefully."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app, log_config=None, access_log=False, ws="none", lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS
+        )
+    )
+
+
+def run(server: uvicorn.Server, listening: socket.socket) -> bool:
+    """Serve until SIGTERM or Ctrl-C, then finish what is under way; a second Ctrl-C cuts that short.
+
+    Args:
+        server: from `prepare`.
+        listening: from `bind`; closed at the end.
+
+    Returns:
+        Whether everything under way was finished.
+    """
+    with suppress(KeyboardInterrupt):  # the signal that ended it, raised once more
+        server.run(sockets=[listening])
+    return not server.force_exit

@@ -1,0 +1,61 @@
+"""Predictions and tuning: what their files say must agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from scipy.stats import binomtest
+
+from bbsmooth.records import Record
+from bbsmooth.reporting.reading import Run
+
+_CLOSE = 1e-9
+
+
+def wrong_predictions(run: Run) -> Iterator[str]:
+    """What does not follow from the votes."""
+    files = run.settings["files"]
+    predictions = run.predictions or []
+    if [entry["file"] for entry in predictions] != files[: len(predictions)]:
+        yield "predictions.json: the files are not those of the manifest"
+    if run.status == "done" and len(predictions) != len(files):
+        yield f"predictions.json: {len(predictions)} of {len(files)} files"
+    for entry in predictions:
+        for problem in _wrong_prediction(entry, run):
+            yield f"predictions.json, {entry['file']}: {problem}"
+
+
+def _wrong_prediction(entry: Record, run: Run) -> Iterator[str]:
+    votes = sorted(entry["counts"].values(), reverse=True)
+    if sum(votes) != run.settings["n"]:
+        yield f"counts add up to {sum(votes)}, n is {run.settings['n']}"
+    if entry["alpha"] != run.settings["alpha"]:
+        yield f"alpha is {entry['alpha']}, the manifest says {run.settings['alpha']}"
+    p_value = float(binomtest(votes[0], sum(votes[:2]), 0.5).pvalue)
+    if not math.isclose(entry["p_value"], p_value, rel_tol=_CLOSE):
+        yield f"p_value is {entry['p_value']}, the votes give {p_value}"
+    if entry["abstained"] is not (p_value > entry["alpha"]) or entry["abstained"] is not (entry["predicted"] is None):
+        yield f"abstained is {entry['abstained']}, the votes give {p_value > entry['alpha']}"
+    if not entry["abstained"] and entry["counts"].get(str(entry["predicted"])) != votes[0]:
+        yield f"predicted is {entry['predicted']!r}, which has not the most votes"
+
+
+def wrong_tuning(run: Run) -> Iterator[str]:
+    """What a summary says otherwise than the history."""
+    history, summary = run.history or [], run.summary or {}
+    queries = [event["queries"] for event in history]
+    if queries != sorted(queries):
+        yield "history.jsonl: the queries do not grow"
+    judged = {event["step"]: event["heldout_accuracy"] for event in history if "heldout_accuracy" in event}
+    if "steps" not in summary:
+        return
+    for key, found in (
+        ("queries", queries[-1] if queries else None),
+        ("heldout_accuracy_start", judged.get(0)),
+        ("heldout_accuracy_best", judged.get(summary["best_step"])),
+    ):
+        if summary[key] != found:
+            yield f"summary.json: {key} is {summary[key]}, the history says {found}"
+    if run.ledger is not None and queries and run.ledger["spent"]["tune"] < queries[-1]:
+        yield f"ledger.json: {run.ledger['spent']['tune']} queries were spent, the history counts {queries[-1]}"

@@ -1,0 +1,106 @@
+"""Summary and ledger of a run against its certificates."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bbsmooth.data import DataError
+from bbsmooth.errors import UsageError
+from bbsmooth.randomness import image_digest
+from bbsmooth.records import Record
+from bbsmooth.reporting.reading import Run
+from bbsmooth.reporting.recall import images_of
+from bbsmooth.summaries import summarize
+from bbsmooth.verification.asked import Asked
+
+_CLOSE = 1e-9
+
+
+def wrong_summary(run: Run) -> Iterator[str]:
+    """What a summary says otherwise than the certificates."""
+    records, summary = run.certificates or [], run.summary
+    if summary is None:
+        yield "summary.json is missing"
+        return
+    again = _again(run, records, summary["seconds"])
+    yield from _different("", {key: summary.get(key) for key in again}, json.loads(json.dumps(again)))
+    if run.status == "done" and not again["complete"]:
+        yield f"the run is done, but has {len(records)} of {again['images']} certificates"
+
+
+def _again(run: Run, records: Sequence[Record], seconds: float) -> Record:
+    """The summary that follows from the certificates."""
+    if run.command == "import-log":
+        return summarize(records, run.settings["radii"], images=len(records), seconds=seconds)
+    asked = Asked.of(run)
+    images = max([asked.images, *(record["index"] + 1 for record in records)])
+    return summarize(
+        records,
+        asked.config.radii,
+        images=images,
+        seconds=seconds,
+        largest_radius=asked.plan.largest_radius,
+        family_wise=asked.config.joint,
+    )
+
+
+def wrong_ledger(run: Run) -> Iterator[str]:
+    """What a ledger says otherwise than its own sums and the recorded answers."""
+    ledger = run.ledger
+    if ledger is None:
+        yield "ledger.json is missing"
+        return
+    total, price = sum(ledger["spent"].values()), ledger["price_per_1000"]
+    if ledger["spent_total"] != total:
+        yield f"ledger.json: spent_total is {ledger['spent_total']}, the purposes add up to {total}"
+    if not math.isclose(ledger["price"], total * (price or 0.0) / 1000, rel_tol=_CLOSE):
+        yield f"ledger.json: price is {ledger['price']}, {total} queries at {price} cost {total * (price or 0) / 1000}"
+    for key, setting in (("queries", "budget"), ("money", "max_price")):
+        if ledger["budget"][key] != run.settings[setting]:
+            found, wanted = ledger["budget"][key], run.settings[setting]
+            yield f"ledger.json: the budget in {key} is {found}, the manifest says {wanted}"
+    limit = ledger["budget"]["queries"]
+    if limit is not None and ledger["left"] is not None and ledger["left"] > max(0, limit - total):
+        yield f"ledger.json: {ledger['left']} queries are left, {total} of {limit} are spent"
+    yield from _uncovered(run, ledger["spent"])
+
+
+def _uncovered(run: Run, spent: Mapping[str, int]) -> Iterator[str]:
+    """Recorded answers that were not paid for. Equal images share their draws, so each different one counts once.
+
+    Nothing is said of a run that took answers of an earlier one: they were paid for there.
+    """
+    records = run.certificates or []
+    answers = sum(record["queries"] for record in records)
+    paid = spent["select"] + spent["estimate"]
+    if run.manifest.get("reused"):
+        return
+    if paid < answers and paid < sum(record["queries"] for record in _different_images(run, records)):
+        yield f"ledger.json: {paid} queries were spent on votes, the certificates rest on {answers}"
+
+
+def _different_images(run: Run, records: Sequence[Record]) -> Sequence[Record]:
+    """One record for each different image; all where the images are not at hand."""
+    try:
+        images = images_of(run)
+    except (DataError, UsageError, OSError):
+        return records
+    return list({image_digest(images.image(record["index"])): record for record in records}.values())
+
+
+def _different(place: str, said: Any, found: Any) -> Iterator[str]:
+    """Where two JSON values differ, beyond what rounding may do."""
+    if isinstance(said, Mapping) and isinstance(found, Mapping):
+        for key in sorted(said.keys() | found.keys()):
+            yield from _different(f"{place}.{key}" if place else key, said.get(key), found.get(key))
+    elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
+        for number, (one, other) in enumerate(zip(said, found, strict=True)):
+            yield from _different(f"{place}.{number}", one, other)
+    elif isinstance(said, float) and isinstance(found, float):
+        if not math.isclose(said, found, rel_tol=_CLOSE):
+            yield f"summary.json: {place} is {said}, the certificates give {found}"
+    elif said != found:
+        yield f"summary.json: {place} is {said!r}, the certificates give {found!r}"

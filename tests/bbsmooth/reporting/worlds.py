@@ -1,0 +1,136 @@
+"""Runs in a folder, as `bbsmooth certify` leaves them, without asking anybody."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bbsmooth import data
+from bbsmooth.assemble import LEDGER, describe
+from bbsmooth.certification import CohenPlan, Outcome, conclude
+from bbsmooth.noise import Gaussian, Grid
+from bbsmooth.records import CERTIFICATES, certificate_record, public_label, write_summary
+from bbsmooth.runs import RunDirectory, Status
+from bbsmooth.summaries import summarize
+from oracles import Budget, Classes, Ledger, Purpose
+from tests.builders import spec
+
+RADII = (0.0, 0.25, 0.5, 0.75)
+PLAN = CohenPlan(noise=Gaussian(0.5), num_selection=100, num_estimation=1000, alpha=0.001)
+SIDE = 8
+
+
+def pictures(folder: Path, count: int, classes: int) -> str:
+    """The name of a data set of different grey images."""
+    path = folder / "images.npz"
+    generator = np.random.default_rng(7)
+    pixels = generator.integers(0, 256, (count, SIDE, SIDE), dtype=np.uint8)
+    np.savez(path, x=pixels, y=np.arange(count) % classes)
+    return f"npz:{path}"
+
+
+def certified(
+    folder: Path,
+    *,
+    name: str = "run",
+    images: int = 40,
+    classes: Sequence[str] = ("zero", "one", "two"),
+    seed: int = 0,
+    oracle: str = "test",
+    strength: float = 3.0,
+    open_set: bool = False,
+) -> Path:
+    """A finished run over random votes; the class of image i is i modulo the number of classes."""
+    known = Classes(list(classes), open_set=open_set)
+    source = pictures(folder, images, len(classes))
+    run = RunDirectory.open(
+        folder / name,
+        command="certify",
+        settings=settings(source, images),
+        context=describe(spec(known, name=oracle, image_shape=(1, SIDE, SIDE)), data.load(source))
+        | {"coordinator": None},
+        resume=False,
+    )
+    records = [_record(index, known, np.random.default_rng((seed, index)), strength) for index in range(images)]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (run.path / CERTIFICATES).write_text(lines)
+    summary = summarize(records, RADII, images=images, seconds=1.5, largest_radius=PLAN.largest_radius)
+    write_summary(run.path, summary)
+    ledger = Ledger(Budget(price_per_1000=2.0), run.path / LEDGER)
+    ledger.charge(images * PLAN.num_selection, purpose=Purpose.SELECT)
+    ledger.charge(images * PLAN.num_estimation, purpose=Purpose.ESTIMATE)
+    run.mark(Status.DONE)
+    run.close()
+    return run.path
+
+
+def settings(source: str, images: int, **changes: Any) -> dict[str, Any]:
+    """What a manifest says was asked for."""
+    return {
+        "oracle": "test",
+        "budget": None,
+        "max_price": None,
+        "sigma": PLAN.noise.sigma,
+        "noise": PLAN.noise.name,
+        "coordinator": None,
+        "seed": 3,
+        "data": source,
+        "resize": False,
+        "data_root": None,
+        "num_selection": PLAN.num_selection,
+        "num_estimation": PLAN.num_estimation,
+        "alpha": PLAN.alpha,
+        "radii": list(RADII),
+        "limit": images,
+        "method": "cohen",
+    } | changes
+
+
+def tuned(folder: Path, *, name: str = "tuned") -> Path:
+    """A finished tuning run with three judgements."""
+    run = RunDirectory.open(
+        folder / name,
+        command="tune",
+        settings=settings("digits", 0) | {"method": "spsa-gc", "budget": 3000},
+        context=describe(spec(3), None) | {"data": {"name": "digits"}, "coordinator": None},
+        resume=False,
+    )
+    events: list[dict[str, Any]] = [{"step": 0, "queries": 500, "heldout_accuracy": 0.5}]
+    events += [{"step": step, "queries": 500 + 100 * step, "loss": 2.0 / step} for step in range(1, 21)]
+    events += [{"step": 20, "queries": 3000, "heldout_accuracy": 0.625}]
+    (run.path / "history.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    found = {
+        "steps": 20,
+        "queries": 3000,
+        "best_step": 20,
+        "heldout_accuracy_start": 0.5,
+        "heldout_accuracy_best": 0.625,
+    }
+    write_summary(run.path, {"method": "spsa-gc", "seconds": 3.0} | found)
+    ledger = Ledger(Budget(queries=3000), run.path / LEDGER)
+    ledger.charge(3000, purpose=Purpose.TUNE)
+    run.mark(Status.DONE)
+    run.close()
+    return run.path
+
+
+def change(path: Path, **changes: Any) -> None:
+    """Change entries of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _record(index: int, classes: Classes, generator: np.random.Generator, strength: float) -> dict[str, Any]:
+    label = index % len(classes)
+    lean = np.zeros(len(classes))
+    lean[label] = generator.normal(strength, 2)
+    votes = generator.multinomial(PLAN.num_estimation, np.exp(lean) / np.exp(lean).sum())
+    counts = Counter({number: int(count) for number, count in enumerate(votes) if count})
+    selected = max(counts, key=lambda number: (counts[number], -number))
+    distance = Grid(8).total_variation(PLAN.noise, SIDE * SIDE)
+    outcome = Outcome(verdict=conclude(selected, counts, PLAN, total_variation=distance), selection_votes=60)
+    return certificate_record(index, public_label(label, classes), outcome, PLAN, classes, 0.01)
