@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import DISTRIBUTIONS, NoiseDistribution
+from bbsmooth.noise import NoiseDistribution, Splitting, Uniform, noise_called
 from bbsmooth.resuming import option
 from oracles import Budget
 
 SPEED = frozenset({"batch_size", "concurrency", "device"})
 """Settings on which no result depends."""
 
-GROWING = frozenset({"budget", "max_price", "price", "limit", "radii"})
-"""Settings that a resumed run may change: more of the same, or counted otherwise."""
+GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "limit", "radii", "canary_every"})
+"""Settings that a resumed run may change: more of the same, counted or checked otherwise."""
+
+USUAL_CANARIES = 8
+"""Canaries of a remote model, where the user does not say how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +32,11 @@ class OracleConfig:
         device: of local oracles.
         dtype: of local oracles' arithmetic.
         batch_size: images in one call.
-        concurrency: calls under way at once.
+        concurrency: calls under way at once, 0 for what the oracle's own description says.
         budget: queries that may be spent, None for no limit.
-        price: of 1,000 queries, None where they cost nothing.
+        price: of 1,000 queries, None for what the oracle's own description says, else nothing.
         max_price: what may be paid, None for no limit.
+        max_attempts: requests that may be sent, repeated ones included, None for no limit.
     """
 
     oracle: str
@@ -43,23 +47,22 @@ class OracleConfig:
     budget: int | None
     price: float | None
     max_price: float | None
+    max_attempts: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        for name in ("batch_size", "concurrency"):
-            if getattr(self, name) < 1:
+        for name, least in (("batch_size", 1), ("concurrency", 0)):
+            if getattr(self, name) < least:
                 raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
-        for name in ("budget", "price", "max_price"):
+        for name in ("budget", "price", "max_price", "max_attempts"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise UsageError(f"{option(name)} must be a number of at least 0, got {value}")
-        if self.max_price is not None and not self.price:
-            raise UsageError("--max-price needs --price, the price of 1,000 queries, above 0")
 
     @property
     def limits(self) -> Budget:
         """The budget."""
-        return Budget(queries=self.budget, price_per_1000=self.price, money=self.max_price)
+        return Budget(queries=self.budget, price_per_1000=self.price, money=self.max_price, attempts=self.max_attempts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +83,31 @@ class SmoothingConfig:
 
     def __post_init__(self) -> None:
         """Refuse noise that is none."""
-        if self.noise not in DISTRIBUTIONS:
-            raise UsageError(f"--noise must be one of {', '.join(DISTRIBUTIONS)}, got {self.noise!r}")
-        _ = self.distribution
+        _ = self.mechanism
+
+    @property
+    def mechanism(self) -> NoiseDistribution | Splitting:
+        """The noise."""
+        try:
+            return noise_called(self.noise, self.sigma)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from None
 
     @property
     def distribution(self) -> NoiseDistribution:
-        """The noise."""
-        try:
-            return DISTRIBUTIONS[self.noise](self.sigma)
-        except ValueError as error:
-            raise UsageError(f"--{error}") from None
+        """The noise, where it has to be one that is added.
+
+        Raises:
+            UsageError: it is not.
+        """
+        if isinstance(mechanism := self.mechanism, Splitting):
+            raise UsageError("--noise splitting is for `bbsmooth certify` alone; uniform noise is the nearest to it")
+        return mechanism
+
+    @property
+    def additive(self) -> SmoothingConfig:
+        """The same, or with uniform noise in the place of splitting noise, whose cuts are as far apart."""
+        return replace(self, noise=Uniform.name) if self.noise == Splitting.name else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +125,34 @@ class DataConfig:
     resize: bool
     data_root: Path | None
     download: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftConfig:
+    """How a change of a remote model is noticed.
+
+    Args:
+        canaries: images that are asked again and again, None for the usual number, 0 for none.
+        canary_every: queries after which they are asked.
+    """
+
+    canaries: int | None = None
+    canary_every: int = 5_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.canaries is not None and self.canaries < 0:
+            raise UsageError(f"--canaries must not be negative, got {self.canaries}")
+        if self.canary_every < 1:
+            raise UsageError(f"--canary-every must be at least 1 query, got {self.canary_every}")
+
+    def number(self, remote: bool) -> int:
+        """How many canaries: as asked for, else `USUAL_CANARIES` where the model is in other hands."""
+        return (USUAL_CANARIES if remote else 0) if self.canaries is None else self.canaries
+
+
+USUAL_DRIFT = DriftConfig()
+"""What a user gets who says nothing about it."""
 
 
 def settings(*configs: Any) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 
-from bbsmooth.certification import CohenCase, CohenPlan, Verdict, VoteSource, work
-from bbsmooth.noise import Gaussian, Grid
-from oracles import Budget, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, VoteLog
+from bbsmooth.assemble import charged, interruption
+from bbsmooth.certification import CertifyingCase, CohenPlan, Verdict, VoteSource, work
+from bbsmooth.noise import Gaussian, Grid, NoisyCopies
+from oracles import Budget, Ledger, Oracle, Purpose, ResponseStore, StorageError, VoteLog
 
 
 def certify(
@@ -58,20 +60,21 @@ def certify(
     ledger, store = Ledger(Budget(queries=budget), folder / "ledger.json"), ResponseStore(folder / "responses")
     try:
         source = VoteSource(
-            oracles={purpose: MeteredOracle(oracle, ledger, purpose) for purpose in (Purpose.SELECT, Purpose.ESTIMATE)},
+            oracles={purpose: charged(oracle, ledger, purpose) for purpose in (Purpose.SELECT, Purpose.ESTIMATE)},
             log=VoteLog(store, oracle.spec),
-            noise=noise,
-            grid=grid,
-            seed=seed,
+            copies=NoisyCopies(noise=noise, grid=grid, seed=seed),
+            interrupt=interruption(oracle),
         )
         finished = work(
             enumerate(images),
-            lambda image: CohenCase(image, plan, source, oracle.spec.classes),
+            lambda image: CertifyingCase(image, plan, source, oracle.spec.classes),
             source,
             batch_size=batch_size,
             concurrency=concurrency,
-            affordable=ledger.remaining,
+            remaining=lambda: ledger.remaining,
         )
-        return [case.verdict() for _, case, _ in finished]
+        return [case.outcome().verdict for _, case, _ in finished]
     finally:
         store.close()
+        with suppress(StorageError):  # on a full disk; every charge is in the ledger's journal
+            ledger.save()

@@ -1,39 +1,120 @@
-"""Progress on stderr: a bar on a terminal, now and then a line elsewhere."""
+"""Progress on stderr: a bar on a terminal, now and then a line elsewhere, or JSON lines for machines."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bbsmooth.errors import UsageError
+
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_OBJECTS = 1.0
+
+Facts = Mapping[str, float | int | str | None]
+
+
+class Style(StrEnum):
+    """How progress is shown."""
+
+    AUTO = "auto"
+    JSON = "json"
+    NONE = "none"
+
+
+Observer = Callable[[str, int, Facts], None]
+"""Told a task, how much of it is done, and what came of it."""
+
+_observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
+_style: ContextVar[Style] = ContextVar("style", default=Style.AUTO)
+
+
+class Spending(Protocol):
+    """What a task spends: a ledger."""
+
+    @property
+    def remaining(self) -> int | None:
+        """Queries left, None where there is no limit."""
+        ...
+
+    @property
+    def price(self) -> float:
+        """What was spent so far costs."""
+        ...
 
 
 class Meter(Protocol):
     """Shows how far a task is."""
 
-    def advance(self, amount: int, note: str = "") -> None:
-        """So much more is done; `note` says what came of it so far."""
+    def advance(self, amount: int, note: str = "", facts: Facts | None = None) -> None:
+        """So much more is done; `note` says what came of it so far, `facts` the same to machines."""
         ...
 
 
 @contextmanager
-def meter(title: str, total: int | None, unit: str) -> Iterator[Meter]:
+def showing(style: str) -> Iterator[None]:
+    """Show the progress of all tasks in the block in one way.
+
+    Args:
+        style: "auto", a bar on a terminal and lines elsewhere; "json", one object a line; "none".
+
+    Raises:
+        UsageError: another one.
+    """
+    if style not in list(Style):
+        raise UsageError(f"--progress must be one of {', '.join(Style)}, got {style!r}")
+    token = _style.set(Style(style))
+    try:
+        yield
+    finally:
+        _style.reset(token)
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Tell somebody else what comes of all tasks in the block, however progress is shown."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+@contextmanager
+def meter(title: str, total: int | None, unit: str, *, spending: Spending | None = None) -> Iterator[Meter]:
     """Show progress on stderr while the block runs.
 
     Args:
         title: what is being done.
         total: how much there is to do, None where nobody knows.
         unit: of `total`.
+        spending: says what is left of the budget and what was paid, where queries are spent.
     """
+    task = _Task(title, total, unit, spending, _observer.get())
+    match _style.get():
+        case Style.NONE:
+            yield task
+            return
+        case Style.JSON:
+            shown = _Objects(task)
+            try:
+                yield shown
+            finally:
+                shown.tell()
+            return
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(title, total, unit)
+        yield _Lines(task)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -43,7 +124,7 @@ def meter(title: str, total: int | None, unit: str) -> Iterator[Meter]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=True) as bars:
-        yield _Bar(bars, title, total)
+        yield _Bar(bars, task)
 
 
 def say(text: str) -> None:
@@ -55,28 +136,101 @@ def _of(total: int | None) -> str:
     return "" if total is None else f" of {total:,}"
 
 
-class _Bar:
-    def __init__(self, bars: Progress, title: str, total: int | None) -> None:
-        self._bars = bars
-        self._task = bars.add_task(title, total=total, note="")
+@dataclass(slots=True)
+class _Task:
+    """How far a task is; a meter that shows nothing."""
 
-    def advance(self, amount: int, note: str = "") -> None:
-        fields = {"note": note} if note else {}
-        self._bars.update(self._task, advance=amount, **fields)  # type: ignore[arg-type]  # rich types fields loosely
+    title: str
+    total: int | None
+    unit: str
+    spending: Spending | None
+    observer: Observer | None
+    done: int = 0
+    note: str = ""
+    facts: Facts = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    def advance(self, amount: int, note: str = "", facts: Facts | None = None) -> None:
+        self.done += amount
+        self.note = note or self.note
+        self.facts = facts or self.facts
+        if facts and self.observer is not None:
+            self.observer(self.title, self.done, facts)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end at the pace so far, None where nobody can tell."""
+        if not self.done or self.total is None:
+            return None
+        return (time.monotonic() - self.started) / self.done * max(0, self.total - self.done)
+
+    @property
+    def remarks(self) -> str:
+        """What came of it, what is left, what was paid."""
+        said = [self.note] if self.note else []
+        if self.spending is not None and self.spending.remaining is not None:
+            said.append(f"{max(0, self.spending.remaining):,} queries left")
+        if self.spending is not None and self.spending.price:
+            said.append(f"price {self.spending.price:,.2f}")
+        return ", ".join(said)
+
+    def as_json(self) -> dict[str, Any]:
+        left, spending = self.seconds_left, self.spending
+        return {
+            "task": self.title,
+            "done": self.done,
+            "total": self.total,
+            "unit": self.unit,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "seconds_left": None if left is None else round(left, 3),
+            "ends": None
+            if left is None
+            else (datetime.now(UTC) + timedelta(seconds=left)).isoformat(timespec="seconds"),
+            "queries_left": None if spending is None else spending.remaining,
+            "price": None if spending is None else spending.price,
+            "note": self.note,
+            **self.facts,
+        }
+
+
+class _Bar:
+    def __init__(self, bars: Progress, task: _Task) -> None:
+        self._bars = bars
+        self._task = task
+        self._shown = bars.add_task(task.title, total=task.total, note="")
+
+    def advance(self, amount: int, note: str = "", facts: Facts | None = None) -> None:
+        self._task.advance(amount, note, facts)
+        self._bars.update(self._shown, advance=amount, note=self._task.remarks)
 
 
 class _Lines:
-    def __init__(self, title: str, total: int | None, unit: str) -> None:
-        self._title = title
-        self._of = _of(total)
-        self._unit = unit
-        self._done = 0
+    def __init__(self, task: _Task) -> None:
+        self._task = task
         self._last = time.monotonic()
-        self._note = ""
 
-    def advance(self, amount: int, note: str = "") -> None:
-        self._done += amount
-        self._note = note or self._note
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            say(f"{self._title}: {self._done:,}{self._of} {self._unit}{', ' if self._note else ''}{self._note}")
+    def advance(self, amount: int, note: str = "", facts: Facts | None = None) -> None:
+        task = self._task
+        task.advance(amount, note, facts)
+        if time.monotonic() - self._last < SECONDS_BETWEEN_LINES:
+            return
+        self._last = time.monotonic()
+        left = f", {task.seconds_left:,.0f} s to go" if (task.seconds_left or 0) >= 1 else ""
+        remarks = f", {task.remarks}" if task.remarks else ""
+        say(f"{task.title}: {task.done:,}{_of(task.total)} {task.unit}{remarks}{left}")
+
+
+class _Objects:
+    def __init__(self, task: _Task) -> None:
+        self._task = task
+        self._last = time.monotonic()
+        self.tell()
+
+    def advance(self, amount: int, note: str = "", facts: Facts | None = None) -> None:
+        self._task.advance(amount, note, facts)
+        if time.monotonic() - self._last >= SECONDS_BETWEEN_OBJECTS:
+            self.tell()
+
+    def tell(self) -> None:
+        self._last = time.monotonic()
+        say(json.dumps(self._task.as_json()))

@@ -38,6 +38,11 @@ def image_digest(image: Tensor) -> bytes:
     return hashlib.sha256(f"{tuple(image.shape)}".encode() + image.contiguous().numpy().tobytes()).digest()
 
 
+def uniform_number(name: bytes) -> float:
+    """A number in (0, 1) that belongs to the stream called `name` and is independent of its draws."""
+    return (int.from_bytes(name_digest(0, "uniform", name)[:8], "big") // 2**12 + 0.5) / 2**52
+
+
 def fork(seed: int, *path: str | int | bytes, device: str = "cpu") -> torch.Generator:
     """A torch generator fixed by `seed` and `path`, for what is drawn in sequence: weights, orders, directions."""
     return torch.Generator(device).manual_seed(int.from_bytes(name_digest(seed, *path)[:7], "big"))

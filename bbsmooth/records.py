@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.certification import (
-    Abstention,
-    Certificate,
-    CohenPlan,
-    Verdict,
-    average_certified_radius,
-    certified_accuracy,
-)
+from bbsmooth.certification import Abstention, Certificate, Outcome, Verdict
+from bbsmooth.certification.plan import Terms
 from bbsmooth.errors import UsageError
+from bbsmooth.noise import Norm, implied_radius
 from bbsmooth.runs import explained, write_json
 from oracles import Classes
 
@@ -36,19 +32,19 @@ def public_label(number: int, classes: Classes) -> Label:
 
 
 def certificate_record(
-    index: int, label: Label | None, verdict: Verdict, plan: CohenPlan, classes: Classes, seconds: float
+    index: int, label: Label | None, outcome: Outcome, plan: Terms, classes: Classes, seconds: float
 ) -> Record:
     """One line of `certificates.jsonl`.
 
     Args:
         index: of the image in the data.
         label: true class as in files, None where the image has none.
-        verdict: what is proven.
+        outcome: what is proven.
         plan: the settings.
         classes: of the oracle.
         seconds: wall time.
     """
-    evidence = verdict.evidence
+    verdict, evidence = outcome.verdict, outcome.verdict.evidence
     predicted = public_label(verdict.label, classes) if isinstance(verdict, Certificate) else None
     return {
         "index": index,
@@ -56,10 +52,12 @@ def certificate_record(
         "predicted": predicted,
         "correct": None if label is None else predicted == label,
         "abstained": isinstance(verdict, Abstention),
+        "reason": verdict.reason.value if isinstance(verdict, Abstention) else None,
         "radius": verdict.radius if isinstance(verdict, Certificate) else None,
         "norm": plan.noise.norm.value,
         "p_lower": evidence.p_lower,
-        "selected": public_label(evidence.selected, classes),
+        "selected": None if evidence.selected is None else public_label(evidence.selected, classes),
+        "selection_votes": outcome.selection_votes,
         "counts": {str(public_label(number, classes)): votes for number, votes in evidence.counts.items()},
         "n0": evidence.num_selection,
         "n": evidence.num_estimation,
@@ -67,10 +65,20 @@ def certificate_record(
         "sigma": plan.noise.sigma,
         "noise": plan.noise.name,
         "total_variation": evidence.total_variation,
-        "method": "cohen",
+        "details": dict(evidence.details),
+        "method": plan.name,
+        **plan.terms,
+        "decisions": [{**asdict(decision), "state": decision.state.value} for decision in outcome.decisions],
         "queries": evidence.queries,
         "seconds": round(seconds, 4),
     }
+
+
+def radii_by_norm(verdict: Verdict, values: int) -> Record:
+    """What the line of a certificate says of its radius in every norm, for images of so many values."""
+    if isinstance(verdict, Abstention):
+        return {f"radius_{norm.value}": None for norm in Norm}
+    return {f"radius_{norm.value}": implied_radius(verdict.radius, verdict.norm, norm, values=values) for norm in Norm}
 
 
 class CertificateFile:
@@ -108,7 +116,7 @@ class CertificateFile:
 
 
 def read_certificates(folder: Path) -> list[Record]:
-    """The certificates of a run; half a line at the end, left by a crash, is not one.
+    """The certificates of a run, by index; half a line at the end, left by a crash, is not one.
 
     Raises:
         UsageError: the file is missing, or a line is not a certificate.
@@ -126,36 +134,7 @@ def read_certificates(folder: Path) -> list[Record]:
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}, line {number}, is not a certificate: {error}") from error
         records.append(record)
-    return records
-
-
-def summarize(records: Sequence[Record], radii: Sequence[float], *, images: int, seconds: float) -> Record:
-    """Certified accuracy at each radius with its interval, ACR, abstentions, share of right votes.
-
-    Without labels `certified_accuracy` is None, and `certified` alone says how many answers are proven stable.
-
-    Args:
-        records: certificates.
-        radii: at which to count.
-        images: how many the run is to certify in all.
-        seconds: wall time that the run took.
-    """
-    labelled = bool(records) and all(record["label"] is not None for record in records)
-    correct = [record["radius"] if record["correct"] else None for record in records]
-    certified = [record["radius"] for record in records]
-    return {
-        "images": images,
-        "certificates": len(records),
-        "complete": len(records) == images,
-        "abstained": sum(record["abstained"] for record in records),
-        "confidence": CONFIDENCE,
-        "certified_accuracy": _curve(correct, radii) if labelled else None,
-        "certified": _curve(certified, radii) if records else None,
-        "noisy_accuracy": _noisy_accuracy(records) if labelled else None,
-        "acr": average_certified_radius(correct) if labelled else None,
-        "queries": sum(record["queries"] for record in records),
-        "seconds": round(seconds, 3),
-    }
+    return sorted(records, key=lambda record: record["index"])
 
 
 def write_summary(folder: Path, summary: Record) -> None:
@@ -193,16 +172,3 @@ def classic_log(records: Sequence[Record]) -> str:
 
 def _named(labels: set[Label]) -> bool:
     return any(isinstance(label, str) for label in labels)
-
-
-def _noisy_accuracy(records: Sequence[Record]) -> float:
-    shares: list[float] = [record["counts"].get(str(record["label"]), 0) / record["n"] for record in records]
-    return sum(shares) / len(shares)
-
-
-def _curve(radii_of_images: Sequence[float | None], radii: Sequence[float]) -> list[Record]:
-    rows = []
-    for radius in radii:
-        found = certified_accuracy(radii_of_images, radius, confidence=CONFIDENCE)
-        rows.append({"radius": radius, "value": found.value, "low": found.low, "high": found.high})
-    return rows

@@ -51,7 +51,7 @@ def compare(
     for key in sorted((then.keys() | now.keys()) - changeable - BY_CONTENT):
         if then.get(key) != now.get(key):
             raise UsageError(
-                f"{path} was begun with {option(key)} {_shown(then.get(key))}, not {_shown(now.get(key))}; "
+                f"{path} was begun with {option(key)} {shown(then.get(key))}, not {shown(now.get(key))}; "
                 "resume with the same settings, or name another --out"
             )
     for key, value in json.loads(json.dumps(context)).items():
@@ -69,10 +69,11 @@ def _difference(then: Any, now: Any) -> str:
     if isinstance(then, dict) and isinstance(now, dict):
         for key in now:
             if then.get(key) != now[key]:
-                return f" ({key.replace('_', ' ')} {_shown(then.get(key))} then, {_shown(now[key])} now)"
-    return f" ({_shown(then)} then, {_shown(now)} now)"
+                return f" ({key.replace('_', ' ')} {shown(then.get(key))} then, {shown(now[key])} now)"
+    return f" ({shown(then)} then, {shown(now)} now)"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A setting in an error message."""
     text = "unset" if value is None else str(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
+from bbsmooth.hashes import KEY, MANIFEST, run_hashes
 from bbsmooth.resuming import compare
 
-MANIFEST = "manifest.json"
 FORMAT = 1
 _PACKAGES = ("bbsmooth", "torch", "numpy", "scipy", "timm", "diskcache")
 
@@ -99,7 +99,7 @@ class RunDirectory:
                 raise UsageError(f"{path} holds a run already; go on with it by --resume, or name another --out")
             compare(path, manifest, command=command, settings=settings, context=context, changeable=changeable)
             manifest["settings"] = settings
-            manifest["resumed"].append(_now())
+            manifest["resumed"].append(now())
         elif any(entry.name != _aside(manifest_path).name for entry in path.iterdir()):
             raise UsageError(f"{path} is not empty and holds no run; name another directory with --out")
         else:
@@ -110,7 +110,7 @@ class RunDirectory:
                 "settings": settings,
                 **context,
                 "versions": _versions(),
-                "started": _now(),
+                "started": now(),
                 "resumed": [],
                 "ended": None,
                 "status": Status.RUNNING,
@@ -122,7 +122,13 @@ class RunDirectory:
     def mark(self, status: Status) -> None:
         """Write down how the run stands."""
         self.manifest["status"] = status.value
-        self.manifest["ended"] = None if status is Status.RUNNING else _now()
+        self.manifest["ended"] = None if status is Status.RUNNING else now()
+        self.manifest[KEY] = None if status is Status.RUNNING else run_hashes(self.path, self.manifest)
+        write_json(self.path / MANIFEST, self.manifest)
+
+    def note(self, key: str, value: Any) -> None:
+        """Write down something else in the manifest."""
+        self.manifest[key] = value
         write_json(self.path / MANIFEST, self.manifest)
 
     def close(self) -> None:
@@ -254,5 +260,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, as manifests write it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

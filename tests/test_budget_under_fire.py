@@ -84,6 +84,7 @@ def test_a_thousand_schedules_of_threads_and_failures_keep_every_promise(
     fire, store = Fire(random.Random(2026)), ResponseStore(tmp_path / "responses")
     store._cache.reset("sqlite_synchronous", 0)  # no power fails in this test
     monkeypatch.setattr(os, "fsync", fire.fsync)
+    monkeypatch.setattr(os, "fdatasync", fire.fsync)
     fire.database(monkeypatch)
     for schedule in range(SCHEDULES):
         endure(schedule, fire, store, tmp_path / f"ledger{schedule}.json")
@@ -115,7 +116,7 @@ def endure(schedule: int, fire: Fire, store: ResponseStore, path: Path) -> None:
                 source,
                 batch_size=chance.choice([1, 3, 8, 64]),
                 concurrency=chance.choice([1, 2, 5]),
-                affordable=ledger.remaining,
+                remaining=lambda ledger=ledger: ledger.remaining,  # type: ignore[misc]
             ):
                 found.append(each)  # what came before an error counts
             finished = True
@@ -136,9 +137,9 @@ def endure(schedule: int, fire: Fire, store: ResponseStore, path: Path) -> None:
 class Children:
     """Certifications in processes of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = killed_child.__name__) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", killed_child.__name__],
+            [sys.executable, "-m", module],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

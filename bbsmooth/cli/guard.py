@@ -26,7 +26,9 @@ _GO_ON = "everything so far is saved in {out}, and the same command with {what} 
 
 
 @contextmanager
-def guarded(out: Path | None = None, *, as_json: bool = False, budget_grows: bool = True) -> Iterator[None]:
+def guarded(
+    out: Path | None = None, *, as_json: bool = False, budget_grows: bool = True, progress: str = "auto"
+) -> Iterator[None]:
     """Turn errors into a line on stderr and an exit status: see `bbsmooth.commands.endings`.
 
     SIGTERM ends the block as Ctrl-C does. With BBSMOOTH_DEBUG in the environment the traceback is shown as well.
@@ -35,10 +37,14 @@ def guarded(out: Path | None = None, *, as_json: bool = False, budget_grows: boo
         out: the run directory, to say how to go on.
         as_json: whether stdout gets one JSON object also where something went wrong.
         budget_grows: whether a run that its budget has stopped can go on with a larger one.
+        progress: how progress is shown, see `bbsmooth.progress`.
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield
+        from bbsmooth.progress import showing
+
+        with showing(progress):
+            yield
         sys.stdout.flush()
     except (typer.Exit, BrokenPipeError):
         raise
@@ -91,13 +97,13 @@ def _describe(error: BaseException, out: Path | None, budget_grows: bool) -> tup
     text = str(error).removeprefix("budget exhausted: ")
     advice = _advice(out, "--resume")
     if status is Status.BUDGET:
-        larger = _advice(out, "a larger --budget (or --max-price) and --resume")
+        larger = _advice(out, "a larger --budget (or --max-price, --max-attempts) and --resume")
         advice = larger if budget_grows else f"; the best so far is saved in {out}"
     return f"{status.value}: {text}{advice}", EXIT_STATUS[status]
 
 
 def _advice(out: Path | None, what: str) -> str:
-    from bbsmooth.runs import MANIFEST
+    from bbsmooth.hashes import MANIFEST
 
     return f"; {_GO_ON.format(out=out, what=what)}" if out is not None and (out / MANIFEST).exists() else ""
 

@@ -10,13 +10,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from bbsmooth.cli.attack import attack
 from bbsmooth.cli.certify import certify
+from bbsmooth.cli.compare import compare
 from bbsmooth.cli.data import data_app
 from bbsmooth.cli.guard import INTERRUPTED, USAGE, need_command, stop
+from bbsmooth.cli.import_log import import_log
 from bbsmooth.cli.oracle import oracle_app
+from bbsmooth.cli.plan import plan
 from bbsmooth.cli.predict import predict
 from bbsmooth.cli.report import report
+from bbsmooth.cli.serve import serve
+from bbsmooth.cli.train import train
 from bbsmooth.cli.tune import tune
+from bbsmooth.cli.verify import verify
 
 
 class OneLineErrors(TyperGroup):
@@ -69,9 +76,16 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command()(tune)
+app.command()(train)
+app.command()(plan)
 app.command()(certify)
 app.command()(predict)
+app.command()(attack)
 app.command()(report)
+app.command()(compare)
+app.command()(verify)
+app.command("import-log")(import_log)
+app.command()(serve)
 app.add_typer(oracle_app, name="oracle")
 app.add_typer(data_app, name="data")
 

@@ -32,6 +32,14 @@ Out = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out; what it has already paid for is not paid again.")
 ]
+Progress = Annotated[
+    str,
+    typer.Option(
+        "--progress",
+        metavar="NAME",
+        help="Progress on stderr: auto (a bar on a terminal, else lines), json (an object a line) or none.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
 Coordinator = Annotated[
     Path | None,
@@ -47,7 +55,7 @@ Noise = Annotated[
     typer.Option(
         "--noise",
         metavar="NAME",
-        help="Distribution of the noise: gaussian (L2), laplace or uniform (L1).",
+        help="Distribution of the noise: gaussian (L2), laplace or uniform (L1); certify takes splitting (L1) too.",
         rich_help_panel=SAMPLING,
     ),
 ]
@@ -81,7 +89,12 @@ Budget = Annotated[
 ]
 Price = Annotated[
     float | None,
-    typer.Option("--price", metavar="NUMBER", help="Price of 1,000 queries.", rich_help_panel=BUDGET),
+    typer.Option(
+        "--price",
+        metavar="NUMBER",
+        help="Price of 1,000 queries; without it what the oracle's file says.",
+        rich_help_panel=BUDGET,
+    ),
 ]
 MaxPrice = Annotated[
     float | None,
@@ -89,6 +102,15 @@ MaxPrice = Annotated[
         "--max-price",
         metavar="NUMBER",
         help="Most that the run may cost in all; needs --price.",
+        rich_help_panel=BUDGET,
+    ),
+]
+MaxAttempts = Annotated[
+    int | None,
+    typer.Option(
+        "--max-attempts",
+        metavar="REQUESTS",
+        help="Most requests that the run may send in all, failed and repeated ones included.",
         rich_help_panel=BUDGET,
     ),
 ]
@@ -129,9 +151,14 @@ BatchSize = Annotated[
     ),
 ]
 Concurrency = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--concurrency", metavar="INTEGER", help="Calls under way at once; changes no result.", rich_help_panel=SPEED
+        "--concurrency",
+        metavar="INTEGER",
+        min=1,
+        help="Calls under way at once; changes no result. Without it what the oracle's file says, else 8 for remote "
+        "oracles and 2 for others.",
+        rich_help_panel=SPEED,
     ),
 ]
 Device = Annotated[
@@ -147,6 +174,26 @@ Dtype = Annotated[
         metavar="NAME",
         help="Arithmetic of local oracles: float32, bfloat16 or float16.",
         rich_help_panel=SPEED,
+    ),
+]
+
+Canaries = Annotated[
+    int | None,
+    typer.Option(
+        "--canaries",
+        metavar="IMAGES",
+        help="Images that are asked again and again, to notice that the model was changed; 0 for none. Without it 8 "
+        "for remote oracles, none for others.",
+        rich_help_panel=BUDGET,
+    ),
+]
+CanaryEvery = Annotated[
+    int,
+    typer.Option(
+        "--canary-every",
+        metavar="QUERIES",
+        help="Ask the canaries after so many queries, or after 5 minutes.",
+        rich_help_panel=BUDGET,
     ),
 ]
 

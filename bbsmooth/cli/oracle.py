@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +22,7 @@ def list_oracles(as_json: options.Json = False) -> None:
     with guarded(as_json=as_json):
         from oracles.registry import schemes
 
-        rows = [(scheme.usage, scheme.summary) for scheme in schemes().values()]
+        rows = list(dict.fromkeys((scheme.usage, scheme.summary) for scheme in schemes().values()))
         if as_json:
             print(json.dumps({"oracles": [{"usage": usage, "summary": summary} for usage, summary in rows]}))
             return
@@ -32,18 +33,75 @@ def list_oracles(as_json: options.Json = False) -> None:
 @oracle_app.command("check")
 def check(
     oracle: Annotated[str, typer.Argument(metavar="ORACLE", help="The oracle, as in --oracle.")],
+    budget: Annotated[
+        int,
+        typer.Option("--budget", metavar="QUERIES", help="Most queries that the check may spend; more look further."),
+    ] = 250,
+    price: options.Price = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
     as_json: options.Json = False,
 ) -> None:
-    """Connect, send one image, and print what the oracle is, what it returns and how fast. Costs 1 query."""
+    """Connect, send a few images, and print what the oracle is, whether it repeats itself and how fast it is.
+
+    Larger batches and more calls at once are tried while they bring more and the budget lasts. Every query is counted.
+    """
     with guarded(as_json=as_json):
         from bbsmooth.commands.check import check as run
+        from bbsmooth.config import OracleConfig
+        from bbsmooth.progress import say
 
-        found = run(oracle, device=device, dtype=dtype)
-        if as_json:
-            print(json.dumps(found))
-            return
-        for key, value in found.items():
-            text = "x".join(map(str, value)) if isinstance(value, list) else value
-            print(f"{key.replace('_', ' '):<14}{'-' if text is None else text}")
+        found = run(
+            OracleConfig(
+                oracle=oracle,
+                device=device,
+                dtype=dtype,
+                batch_size=1,
+                concurrency=1,
+                budget=budget,
+                price=price,
+                max_price=None,
+            ),
+            say,
+        )
+        print(json.dumps(found) if as_json else "\n".join(_lines(found)))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """What was found, for people."""
+    for key in ("name", "protocol", "fingerprint", "classes", "image_shape", "pixels", "max_batch", "feedback"):
+        yield _line(key.replace("_", " "), _shown(found[key]))
+    for key, value in found["model"].items():
+        yield _line(f"model {key}", value)
+    yield _line("grey image", found["label"] + ("" if found["score"] is None else f" (score {found['score']:.4g})"))
+    yield _line("same image", _repeated(found))
+    yield _line("one image", f"{found['milliseconds']:g} ms")
+    for rate in found["rates"]:
+        way = f"{rate['batch_size']} a call, {rate['concurrency']} at once"
+        yield _line(way, rate["failure"] or f"{rate['images_per_second']:,.1f} images/s")
+    if found["proposal"]:
+        more = "; a larger --budget would look further" if found["cut_short"] else ""
+        best = found["proposal"]
+        yield _line("proposal", f"--batch-size {best['batch_size']} --concurrency {best['concurrency']}{more}")
+    paid = "" if found["price"] is None else f", price {found['price']:g}"
+    yield _line("queries", f"{found['queries']}{paid}")
+
+
+def _repeated(found: dict[str, Any]) -> str:
+    if not found["same_labels"]:
+        return "another label when it is asked again: answers are not deterministic, votes are still counted soundly"
+    if not found["twice"]:
+        return f"the same label, but scores differ by up to {found['largest_difference']:.2g}"
+    if found["in_batch"] is False:
+        return f"the same answer, but in a batch scores differ by up to {found['largest_difference']:.2g}"
+    return "the same answer, bit for bit" + ("" if found["in_batch"] is None else ", alone and in a batch")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return "x".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def _line(key: str, value: str) -> str:
+    return f"{key:<24}{value}"

@@ -23,6 +23,7 @@ def predict(
     resume: options.Resume = False,
     coordinator: options.Coordinator = None,
     as_json: options.Json = False,
+    progress: options.Progress = "auto",
     n: Annotated[
         int, typer.Option("--n", metavar="INTEGER", help="Votes for one image.", rich_help_panel=options.SAMPLING)
     ] = 1000,
@@ -32,15 +33,16 @@ def predict(
     budget: options.Budget = None,
     price: options.Price = None,
     max_price: options.MaxPrice = None,
+    max_attempts: options.MaxAttempts = None,
     resize: options.Resize = False,
     model: options.Model = None,
     batch_size: options.BatchSize = 256,
-    concurrency: options.Concurrency = 2,
+    concurrency: options.Concurrency = None,
     device: options.Device = "auto",
     dtype: options.Dtype = "float32",
 ) -> None:
     """Print the smoothed class of single images, abstaining where the votes do not prove it. Each costs n queries."""
-    with guarded(out, as_json=as_json):
+    with guarded(out, as_json=as_json, progress=progress):
         from bbsmooth.commands.predict import PredictConfig
         from bbsmooth.commands.predict import predict as run
         from bbsmooth.config import OracleConfig, SmoothingConfig
@@ -52,10 +54,11 @@ def predict(
                 device=device,
                 dtype=dtype,
                 batch_size=batch_size,
-                concurrency=concurrency,
+                concurrency=concurrency or 0,
                 budget=budget,
                 price=price,
                 max_price=max_price,
+                max_attempts=max_attempts,
             ),
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=coordinator, seed=seed),
             config=PredictConfig(files=tuple(images), num_draws=n, alpha=alpha, resize=resize),

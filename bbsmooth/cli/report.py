@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -15,25 +14,31 @@ from bbsmooth.cli.guard import guarded
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     format: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
-            help="text; tsv, the field's log of certificates (idx label predict radius correct time); json.",
+            help="html, a page in one file; text; tsv, the field's log of certificates (idx label predict radius "
+            "correct time); json; md; tex; png or svg, a figure. Without it what --out ends on, or html.",
         ),
-    ] = "text",
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File to write. Without it report.html (png, svg) in RUN; the other forms are printed."
+        ),
+    ] = None,
+    images: Annotated[
+        int, typer.Option(metavar="INTEGER", min=0, help="Most images of the page that get pictures.")
+    ] = 120,
+    attack: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="A `bbsmooth attack` on this run, to show beside it; may be repeated."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Print what a run found."""
+    """Make a page of what a run found, or print it. Asks the oracle nothing."""
     with guarded(as_json=as_json or format == "json"):
-        from bbsmooth.errors import UsageError
-        from bbsmooth.reports import run_json, run_log, run_text
+        from bbsmooth.commands.report import report as make
 
-        match "json" if as_json else format:
-            case "text":
-                print(run_text(run))
-            case "json":
-                print(json.dumps(run_json(run)))
-            case "tsv":
-                print(run_log(run), end="")
-            case _:
-                raise UsageError(f"--format must be text, tsv or json, got {format!r}")
+        form = "json" if as_json else format
+        print(make(run, format=form, out=out, pictured=images, attacks=attack or ()), end="")

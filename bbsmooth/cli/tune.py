@@ -12,7 +12,15 @@ from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
 
 _TUNING = "Tuning"
-METHODS_IN_HELP = "What is tuned and how: spsa-gc, spsa, spsa-adam, output-differences, blackvip."
+METHODS_IN_HELP = (
+    "What is tuned and how: auto, equaliser, equaliser-film, spsa-gc, spsa, spsa-adam, spsa-sign, gaussian,"
+    " output-differences, distilled, zo-ds, blackvip."
+)
+OBJECTIVES_IN_HELP = (
+    "What is made small: cross-entropy, margin, mistakes or radius, of the true label; or agreement, with the oracle's"
+    " own answer to the clean image, which needs no labels but a query for each image, a tenth of the budget at most."
+    " Without it, what the method was measured best with."
+)
 
 
 def tune(
@@ -26,7 +34,23 @@ def tune(
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,
+    progress: options.Progress = "auto",
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write loss and held-out accuracy there for TensorBoard, as they come."),
+    ] = None,
     method: Annotated[str, typer.Option(metavar="NAME", help=METHODS_IN_HELP, rich_help_panel=_TUNING)] = "spsa-gc",
+    objective: Annotated[
+        str | None, typer.Option(metavar="NAME", help=OBJECTIVES_IN_HELP, rich_help_panel=_TUNING)
+    ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(
+            metavar="INTEGER",
+            help="Use only so many images of each class, at random, for pre-training and tuning.",
+            rich_help_panel=_TUNING,
+        ),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -43,8 +67,11 @@ def tune(
     ] = 40,
     noise: options.Noise = "gaussian",
     seed: options.Seed = 0,
+    canaries: options.Canaries = None,
+    canary_every: options.CanaryEvery = 5_000,
     price: options.Price = None,
     max_price: options.MaxPrice = None,
+    max_attempts: options.MaxAttempts = None,
     train_images: Annotated[
         int,
         typer.Option(
@@ -63,26 +90,37 @@ def tune(
     First a small autoencoder learns to denoise the training images, without a query. Then its decoder is tuned by
     zeroth-order optimisation. Held-out noisy images, paid from the same budget, decide which parameters are kept.
     """
-    with guarded(out, as_json=as_json, budget_grows=False):
+    with guarded(out, as_json=as_json, budget_grows=False, progress=progress):
         from bbsmooth.commands.tune import TuneConfig, tune_coordinator
-        from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
-        from bbsmooth.reports import run_json, run_text
+        from bbsmooth.config import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
+        from bbsmooth.reporting.reading import run_json
+        from bbsmooth.reporting.text import run_text
+        from bbsmooth.tensorboard import logged
 
-        tune_coordinator(
-            out,
-            oracle=OracleConfig(
-                oracle=options.oracle_name(oracle, model),
-                device=device,
-                dtype=dtype,
-                batch_size=1,
-                concurrency=1,
-                budget=budget,
-                price=price,
-                max_price=max_price,
-            ),
-            smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=start, seed=seed),
-            images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
-            config=TuneConfig(method=method, pretrain_epochs=pretrain_epochs, train_images=train_images),
-            resume=resume,
-        )
+        with logged(tensorboard):
+            tune_coordinator(
+                out,
+                oracle=OracleConfig(
+                    oracle=options.oracle_name(oracle, model),
+                    device=device,
+                    dtype=dtype,
+                    batch_size=1,
+                    concurrency=1,
+                    budget=budget,
+                    price=price,
+                    max_price=max_price,
+                    max_attempts=max_attempts,
+                ),
+                smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=start, seed=seed),
+                images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
+                config=TuneConfig(
+                    method=method,
+                    objective=objective,
+                    shots=shots,
+                    pretrain_epochs=pretrain_epochs,
+                    train_images=train_images,
+                ),
+                drift=DriftConfig(canaries=canaries, canary_every=canary_every),
+                resume=resume,
+            )
         print(json.dumps(run_json(out)) if as_json else run_text(out))

@@ -3,86 +3,57 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.assemble import (
+    Account,
     Front,
     account,
-    bare_oracle,
+    copies_for,
     describe,
+    describe_classifier,
     describe_coordinator,
     grid_for,
     images_for,
+    opened,
     refuse_small_budget,
     vote_source,
 )
-from bbsmooth.certification import CohenCase, CohenPlan, VoteSource, work
+from bbsmooth.certification import LabelledCase, VoteSource, work
+from bbsmooth.certification.case import ProvingCase
+from bbsmooth.certification.incremental import IncrementalPlan
+from bbsmooth.certification.opening import AnyPlan, opener
+from bbsmooth.changing import earlier_run, earlier_votes, worth
 from bbsmooth.commands.endings import ENDINGS
-from bbsmooth.config import GROWING, SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.config import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.drift import LEAST, CanaryImages, Watching, watched
 from bbsmooth.errors import UsageError
 from bbsmooth.labels import match_labels
-from bbsmooth.progress import Meter, meter
+from bbsmooth.methods import DATA, ORACLE, CertifyConfig
+from bbsmooth.progress import Facts, Meter, meter
 from bbsmooth.records import (
     SUMMARY,
     CertificateFile,
     Label,
     Record,
     certificate_record,
+    public_label,
+    radii_by_norm,
     read_summary,
-    summarize,
     write_summary,
 )
+from bbsmooth.reusing import reused
 from bbsmooth.runs import RunDirectory, ended
-from oracles import OracleSpec, Purpose
+from bbsmooth.summaries import summarize
+from oracles import Purpose
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertifyConfig:
-    """What to certify, and with which guarantee.
-
-    Args:
-        num_selection: draws that choose the class (n0).
-        num_estimation: fresh draws that bound its probability (n).
-        alpha: probability that a certificate is wrong.
-        radii: at which certified accuracy is counted.
-        limit: how many images, from the first; None for all.
-    """
-
-    num_selection: int
-    num_estimation: int
-    alpha: float
-    radii: tuple[float, ...]
-    limit: int | None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be counted."""
-        if not all(radius >= 0 for radius in self.radii):
-            raise UsageError(f"--radius must not be negative, got {min(self.radii)}")
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit must be at least 1 image, got {self.limit}")
-
-    def plan(self, smoothing: SmoothingConfig) -> CohenPlan:
-        """The settings of the certificates."""
-        try:
-            return CohenPlan(
-                noise=smoothing.distribution,
-                num_selection=self.num_selection,
-                num_estimation=self.num_estimation,
-                alpha=self.alpha,
-            )
-        except UsageError:
-            raise
-        except ValueError as error:
-            raise UsageError(f"--{error}") from None
 
 
 def certify(
@@ -93,47 +64,99 @@ def certify(
     images: DataConfig,
     config: CertifyConfig,
     resume: bool,
+    reuse: Path | None = None,
+    incremental_from: Path | None = None,
+    drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Certify, and return what `summary.json` says.
+
+    Args:
+        out: run directory.
+        oracle: whom to ask.
+        smoothing: the noise.
+        images: which images.
+        config: what to prove.
+        resume: go on with the run in `out`.
+        reuse: run whose answers need not be asked for again, None for none.
+        incremental_from: run of the classifier before it was changed a little, None for none.
+        drift: how a change of the model is noticed.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
         BudgetExhausted: the budget ended before the images did; all verdicts so far are on disk.
         OracleError: see there; all answers so far are on disk.
     """
-    plan = config.plan(smoothing)
-    base = bare_oracle(oracle)
-    seen = Front(smoothing.coordinator, smoothing.sigma).before(base)  # unfit ones are refused before a run is begun
-    grid_for(seen, smoothing)
+    base, oracle = opened(oracle)
+    front = Front(smoothing.coordinator, smoothing.sigma)
+    seen = front.before(base)  # unfit ones are refused before a run is begun
+    copies_for(seen, smoothing)
+    config = config.settled(smoothing.mechanism)
+    config.plan(smoothing.mechanism, 1)
     dataset = images_for(images, seen.spec, data.Split.TEST)
+    context = (
+        describe(base.spec, dataset) | describe_coordinator(smoothing.coordinator) | describe_classifier(seen.spec)
+    )
+    if incremental_from is not None and reuse is not None:
+        raise UsageError("--incremental-from asks about draws anew, --reuse does not: give one of them")
+    changed = None if incremental_from is None else earlier_run(incremental_from, smoothing, context)
+    if changed is not None:
+        config = changed.settled(config)
+        context |= {"earlier": changed.described}
     count = min(len(dataset), config.limit or len(dataset))
     data.check(dataset, count)
-    labels = None if dataset.classes is None else match_labels(dataset.classes, base.spec.classes)
-    refuse_small_budget(oracle, plan.queries, "n0 + n")
+    plan = config.plan(smoothing.mechanism, count)
+    labels = None
+    if dataset.classes is not None and config.labels == DATA:
+        labels = match_labels(dataset.classes, base.spec.classes)
+    refuse_small_budget(oracle, *_least(config, oracle, plan, drift.number(base.spec.remote)))
+    asked = settings(oracle, smoothing, images, config, drift)
+    earlier = None if reuse is None else reused(reuse, settings=asked, context=context)
     run = RunDirectory.open(
         out,
         command="certify",
-        settings=settings(oracle, smoothing, images, config),
-        context=describe(base.spec, dataset) | describe_coordinator(smoothing.coordinator),
+        settings=asked,
+        context=context if earlier is None else context | {"reused": earlier.described},
         resume=resume,
-        changeable=SPEED | GROWING,
+        changeable=config.changeable,
     )
-    with ended(run, ENDINGS), account(run, oracle) as kept:
-        source = vote_source(base, Front(smoothing.coordinator, smoothing.sigma), smoothing, kept, PURPOSES)
-        file = CertificateFile(out)
-        count = max(count, len(file.records))
-        session = _Session(dataset, count, labels, file, config, out, time.monotonic())
+    with (
+        ended(run, ENDINGS),
+        account(run, oracle, reuse=earlier) as kept,
+        earlier_votes(changed, out, seen.spec) as before,
+    ):
+        session = _Session(dataset, count, labels, CertificateFile(out), config, plan, out, time.monotonic())
         try:
-            with meter("certify", (count - len(file.records)) * plan.queries, "queries") as bar:
-                session.run(plan, source, base.spec, oracle, kept.affordable, bar)
+            grid = grid_for(base, smoothing.additive)
+            canaries = CanaryImages(image=dataset.image, among=count, smoothing=smoothing.additive, grid=grid)
+            with watched(run, base, kept, drift, canaries) as watching:
+                clean = frozenset({Purpose.PREDICT} if config.labels == ORACLE else ())
+                votes = vote_source(base, front, smoothing, kept, PURPOSES, watch=watching.watch, clean=clean)
+                with meter(
+                    "certify",
+                    session.left * (plan.num_selection + plan.max_estimation),
+                    "queries",
+                    spending=kept.ledger,
+                ) as bar:
+                    session.run(opener(plan, votes, earlier=before), votes, oracle, kept, watching, bar)
         except BaseException:
             with suppress(OSError):  # on a full disk; what ended the run says more
                 session.summarize()
             raise
         finally:
-            file.close()
+            session.file.close()
         session.summarize()
         return session.summary
+
+
+def _least(config: CertifyConfig, oracle: OracleConfig, plan: AnyPlan, canaries: int) -> tuple[int, str]:
+    """The smallest budget that makes sense, and the settings that add up to it."""
+    votes = (plan.max_estimation, "n0 + n") if config.in_turn(oracle) else (1, "n0 + 1")
+    parts = [(plan.num_selection + votes[0], votes[1])]
+    if config.labels == ORACLE:
+        parts.append((1, "1 for the label"))
+    if canaries:
+        parts.append((LEAST * canaries, f"{LEAST} times {canaries} for canaries"))
+    return sum(number for number, _ in parts), " + ".join(what for _, what in parts)
 
 
 @dataclass(slots=True)
@@ -145,48 +168,82 @@ class _Session:
     labels: list[Label] | None
     file: CertificateFile
     config: CertifyConfig
+    plan: AnyPlan
     folder: Path
     started: float
-    summary: Record | Any = None
+    summary: Record = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """A run never shrinks."""
+        self.count = max([self.count, *(record["index"] + 1 for record in self.file.records)])
+
+    @property
+    def left(self) -> int:
+        """Images without a certificate."""
+        return self.count - len(self.file.records)
 
     def run(
         self,
-        plan: CohenPlan,
+        begin: Callable[[Tensor], ProvingCase],
         source: VoteSource,
-        spec: OracleSpec,
         oracle: OracleConfig,
-        affordable: int | None,
+        kept: Account,
+        watching: Watching,
         bar: Meter,
     ) -> None:
         """Certify what is not certified yet."""
+        classes, held = source.log.spec.classes, watching.hold(self.file.append)
         verdicts = work(
             self._waiting(),
-            lambda image: CohenCase(image, plan, source, spec.classes),
+            lambda image: self._open(begin(image), source),
             source,
             batch_size=oracle.batch_size,
             concurrency=oracle.concurrency,
-            affordable=affordable,
+            remaining=lambda: watching.watch.spare(kept.ledger.remaining),
+            arrange=self.config.arrangement(oracle),
             progress=lambda purpose, queries: bar.advance(queries),
         )
         for index, case, seconds in verdicts:
-            number = self.dataset.label(index)
-            label = None if number is None or self.labels is None else self.labels[number]
-            self.file.append(certificate_record(index, label, case.verdict(), plan, spec.classes, seconds))
-            bar.advance(0, self._so_far())
+            label = self._label(index) if case.label is None else public_label(case.label, classes)
+            outcome = case.outcome()
+            record = certificate_record(index, label, outcome, self.plan, classes, seconds)
+            held.add(record | radii_by_norm(outcome.verdict, case.case.image.numel()))
+            bar.advance(0, *self._so_far())
+
+    def _open(self, case: ProvingCase, source: VoteSource) -> LabelledCase:
+        by_oracle = self.config.labels == ORACLE
+        return LabelledCase.by_oracle(case, source) if by_oracle else LabelledCase.without(case)
+
+    def _label(self, index: int) -> Label | None:
+        """The label of an image in the data, as files call it."""
+        number = self.dataset.label(index)
+        return None if number is None or self.labels is None else self.labels[number]
 
     def summarize(self) -> None:
         """Write down what all certificates so far say together."""
         before = read_summary(self.folder).get("seconds", 0.0) if (self.folder / SUMMARY).exists() else 0.0
-        seconds = before + time.monotonic() - self.started
-        self.summary = summarize(self.file.records, self.config.radii, images=self.count, seconds=seconds)
+        self.summary = summarize(
+            self.file.records,
+            self.config.radii,
+            images=self.count,
+            seconds=before + time.monotonic() - self.started,
+            largest_radius=self.plan.largest_radius,
+            family_wise=self.config.joint,
+        )
+        if isinstance(self.plan, IncrementalPlan):
+            self.summary["incremental"] = worth(self.file.records, self.plan)
+        self.summary["labels"] = ORACLE if self.config.labels == ORACLE else DATA if self.labels else None
         write_summary(self.folder, self.summary)
 
     def _waiting(self) -> Iterator[tuple[int, Tensor]]:
-        for index in range(len(self.file.records), self.count):
-            yield index, self.dataset.image(index)
+        done = {record["index"] for record in self.file.records}
+        for index in range(self.count):
+            if index not in done:
+                yield index, self.dataset.image(index)
 
-    def _so_far(self) -> str:
+    def _so_far(self) -> tuple[str, Facts]:
         records = self.file.records
-        if self.labels is None:
-            return f"{sum(not record['abstained'] for record in records)} of {len(records)} certified"
-        return f"{sum(bool(record['correct']) for record in records)} of {len(records)} certified right"
+        labelled = bool(records) and records[0]["label"] is not None
+        counted = sum(bool(record["correct"]) if labelled else not record["abstained"] for record in records)
+        name = "certified right" if labelled else "certified"
+        return f"{counted} of {len(records)} {name}", {"images": len(records), name.replace(" ", "_"): counted}

@@ -1,55 +1,105 @@
-"""`bbsmooth oracle check`: one image, one answer, and what they tell."""
+"""`bbsmooth oracle check`: a few questions, and what the answers tell."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from bbsmooth.assemble import bare_oracle
+from bbsmooth.assemble import opened
 from bbsmooth.config import OracleConfig
-from oracles import OracleError, OracleUnavailable
+from bbsmooth.errors import UsageError
+from bbsmooth.probing import Probe, Rates
+from oracles import Oracle, OracleError, OracleUnavailable
 
 ANY_SHAPE = (3, 224, 224)
-"""Shape of the image sent to an oracle that takes any."""
+"""Shape of the images sent to an oracle that takes any."""
+
+LEAST = 12
+"""Queries without which a check says too little."""
 
 
-def check(oracle: str, *, device: str, dtype: str) -> dict[str, Any]:
-    """What the oracle is and what it says to one grey image, after one query."""
-    config = OracleConfig(
-        oracle=oracle,
-        device=device,
-        dtype=dtype,
-        batch_size=1,
-        concurrency=1,
-        budget=1,
-        price=None,
-        max_price=None,
+def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, Any]:
+    """What the oracle is, what it says to a grey image, whether it repeats itself, how fast it is.
+
+    Args:
+        config: the oracle and the budget.
+        announce: told what will be asked, before it is.
+
+    Raises:
+        UsageError: the budget is too small.
+        OracleError: it cannot be opened, or does not answer.
+    """
+    oracle, config = opened(config)
+    limit = config.limits.limit
+    if limit is None or limit < LEAST:
+        raise UsageError(f"a check needs a budget of at least {LEAST} queries, got {limit}")
+    probe = Probe(oracle, oracle.spec.image_shape or ANY_SHAPE, config.limits)
+    announce(f"asks {oracle.spec.name} at most {limit:,} queries{_price(config, limit)}")
+    first = _first(oracle, probe)
+    repetition, seconds, rates = probe.repetition(), probe.latency(), probe.rates()
+    return (
+        _described(oracle, config)
+        | first
+        | asdict(repetition)
+        | {"milliseconds": round(1000 * seconds, 2)}
+        | _measured(rates)
+        | {"queries": probe.ledger.total, "price": probe.ledger.price if config.price is not None else None}
     )
-    opened = bare_oracle(config)
-    shape = opened.spec.image_shape or ANY_SHAPE
-    start = time.perf_counter()
+
+
+def _first(oracle: Oracle, probe: Probe) -> dict[str, Any]:
+    """The answer to a grey image."""
     try:
-        answers = opened.query(torch.full((1, *shape), 127, dtype=torch.uint8))
+        answers = probe.ask(torch.full((1, *probe.image_shape), 127, dtype=torch.uint8))
     except OracleError as error:
-        if opened.spec.image_shape is not None:
+        if oracle.spec.image_shape is not None:
             raise
         raise OracleUnavailable(
-            f"{error}; it was shown one image of shape {shape}: "
+            f"{error}; it was shown one image of shape {probe.image_shape}: "
             "if it takes another one, add that to its name, as in ?image_shape=1x28x28"
         ) from error
-    seconds = time.perf_counter() - start
-    spec = opened.spec  # read after the answer: an open set has learnt from it
+    label = int(answers.labels[0])
+    return {
+        "label": oracle.spec.classes.name(label),
+        "score": None if answers.scores is None else float(answers.scores[0, label]),
+    }
+
+
+def _described(opened: Oracle, config: OracleConfig) -> dict[str, Any]:
+    spec = opened.spec
     return {
         "name": spec.name,
+        "protocol": config.oracle.partition("?")[0].partition(":")[0] if spec.remote else "local",
+        "model": dict(spec.identity),
         "fingerprint": spec.fingerprint,
         "classes": "open" if spec.classes.open_set else len(spec.classes),
-        "image_shape": list(shape) if spec.image_shape else "any",
+        "image_shape": list(spec.image_shape) if spec.image_shape else "any",
+        "pixels": "8 bits" if spec.eight_bit else "floats",
+        "max_batch": spec.max_batch,
         "feedback": spec.feedback.value,
         "deterministic": spec.deterministic,
-        "label": spec.classes.name(int(answers.labels[0])),
-        "score": None if answers.scores is None else float(answers.scores[0, answers.labels[0]]),
-        "milliseconds": round(1000 * seconds, 2),
-        "queries": 1,
     }
+
+
+def _measured(rates: Rates) -> dict[str, Any]:
+    best = rates.best
+    return {
+        "rates": [
+            {
+                "batch_size": rate.batch_size,
+                "concurrency": rate.concurrency,
+                "images_per_second": None if rate.images_per_second is None else round(rate.images_per_second, 1),
+                "failure": rate.failure,
+            }
+            for rate in rates.measured
+        ],
+        "proposal": None if best is None else {"batch_size": best.batch_size, "concurrency": best.concurrency},
+        "cut_short": rates.cut_short,
+    }
+
+
+def _price(config: OracleConfig, queries: int) -> str:
+    return "" if config.price is None else f", which cost at most {queries * config.price / 1000:g}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bbsmooth.runs import Status
-from oracles import AnswerError, BudgetExhausted, OracleUnavailable
+from oracles import AnswerError, BudgetExhausted, ImageRefused, OracleUnavailable
 
 ENDINGS: dict[type[BaseException], Status] = {
     BudgetExhausted: Status.BUDGET,
     OracleUnavailable: Status.ORACLE,
     AnswerError: Status.ORACLE,
+    ImageRefused: Status.ORACLE,
     KeyboardInterrupt: Status.INTERRUPTED,
 }
 """What a manifest says after each of these."""

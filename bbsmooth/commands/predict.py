@@ -12,10 +12,10 @@ from bbsmooth import data
 from bbsmooth.assemble import (
     Front,
     account,
-    bare_oracle,
     describe,
     describe_coordinator,
     grid_for,
+    opened,
     refuse_small_budget,
     vote_source,
 )
@@ -79,7 +79,7 @@ def predict(
         OracleError: see there.
     """
     plan = config.plan
-    base = bare_oracle(oracle)
+    base, oracle = opened(oracle)
     front = Front(smoothing.coordinator, smoothing.sigma)
     seen = front.before(base)  # what does not fit is refused before a run is begun
     grid_for(seen, smoothing)
@@ -101,14 +101,14 @@ def predict(
         kept = stack.enter_context(account(run, oracle))
         source = vote_source(base, front, smoothing, kept, (Purpose.PREDICT,))
         predictions: list[Record] = []
-        bar = stack.enter_context(meter("predict", len(images) * plan.num_draws, "queries"))
+        bar = stack.enter_context(meter("predict", len(images) * plan.num_draws, "queries", spending=kept.ledger))
         for index, case, _ in work(
             ((index, images.image(index)) for index in range(len(images))),
             lambda image: PredictCase(image, plan, source, base.spec.classes),
             source,
             batch_size=oracle.batch_size,
             concurrency=oracle.concurrency,
-            affordable=kept.affordable,
+            remaining=lambda: kept.affordable,
             progress=lambda purpose, queries: bar.advance(queries),
         ):
             found, classes = case.prediction(), base.spec.classes
@@ -118,6 +118,7 @@ def predict(
                     "predicted": None if found.label is None else public_label(found.label, classes),
                     "name": None if found.label is None else classes.name(found.label),
                     "abstained": found.label is None,
+                    "reason": found.reason,
                     "p_value": found.p_value,
                     "alpha": found.alpha,
                     "counts": {str(public_label(number, classes)): votes for number, votes in found.counts.items()},

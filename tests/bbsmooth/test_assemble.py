@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bbsmooth.assemble import (
     grid_for,
     images_for,
     load_coordinator,
+    opened,
     refuse_small_budget,
 )
 from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
@@ -42,6 +44,28 @@ def test_options_reach_local_oracles() -> None:
     assert bare_oracle(OracleConfig(**ORACLE)).spec.image_shape == (1, 28, 28)
     with pytest.raises(ValueError, match="no device 'cuda:99'"):
         bare_oracle(OracleConfig(**ORACLE | {"device": "cuda:99"}))
+
+
+@pytest.mark.parametrize("price", [None, 0.0])
+def test_a_limit_on_money_needs_a_price(price: float | None) -> None:
+    with pytest.raises(UsageError, match="--max-price needs --price"):
+        opened(OracleConfig(**ORACLE | {"max_price": 1.0, "price": price}))
+
+
+def test_where_the_user_is_silent_the_file_of_the_oracle_speaks(tmp_path: Path) -> None:
+    file = tmp_path / "oracle.toml"
+    file.write_text(
+        'url = "http://127.0.0.1:9/classify"\nprice_per_1000 = 1.5\nconcurrency = 5\nbatch_size = 1\n'
+        'image_shape = "1x4x4"\n[request]\nbody = \'{"image": "{image:png-base64}"}\'\n[response]\nlabels = "label"\n'
+    )
+    silent = OracleConfig(**ORACLE | {"oracle": str(file), "price": None, "concurrency": 0, "batch_size": 64})
+    told = replace(silent, price=2.0, concurrency=3)
+
+    assert [(found.price, found.concurrency, found.batch_size) for _, found in map(opened, (silent, told))] == [
+        (1.5, 5, 1),
+        (2.0, 3, 1),
+    ]
+    assert opened(OracleConfig(**ORACLE | {"concurrency": 0}))[1].concurrency == 2
 
 
 def test_images_come_in_the_shape_that_the_oracle_takes() -> None:

@@ -31,8 +31,6 @@ SMOOTHING: dict[str, Any] = {"sigma": 0.5, "noise": "gaussian", "coordinator": N
         ({"price": math.nan}, "--price must be a number of at least 0, got nan"),
         ({"price": math.inf}, "--price must be a number of at least 0, got inf"),
         ({"max_price": -1.0}, "--max-price must be a number of at least 0, got -1.0"),
-        ({"max_price": 1.0}, "--max-price needs --price"),
-        ({"max_price": 1.0, "price": 0.0}, "--max-price needs --price"),
     ],
 )
 def test_an_oracle_cannot_be_asked_like_this(changes: dict[str, Any], message: str) -> None:

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
-from bbsmooth.randomness import Stream, fork, image_digest, name_digest
+from bbsmooth.randomness import Stream, fork, image_digest, name_digest, uniform_number
 
 
 def uniform(generator: np.random.Generator, out: NDArray[np.float64]) -> None:
@@ -92,3 +92,10 @@ def test_forks_with_the_same_name_agree_and_others_do_not() -> None:
     first, again, other = (torch.rand(4, generator=fork(*name)) for name in [(1, "a"), (1, "a"), (1, "b")])
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_the_number_of_a_stream_is_uniform_and_belongs_to_its_name() -> None:
+    numbers = [uniform_number(name_digest(seed, "a")) for seed in range(5_000)]
+    assert kstest(numbers, "uniform").pvalue > 1e-3
+    assert 0 < min(numbers) < max(numbers) < 1
+    assert uniform_number(name_digest(3, "a")) == numbers[3]

@@ -6,8 +6,20 @@ from typing import Any
 
 import pytest
 
-from bbsmooth.certification import Abstention, Certificate, CohenPlan
-from bbsmooth.certification.verdict import Evidence
+from bbsmooth.certification import (
+    Abstention,
+    Certificate,
+    CohenPlan,
+    Decision,
+    Evidence,
+    GrowingPlan,
+    Outcome,
+    Reason,
+    SequentialPlan,
+    State,
+    Verdict,
+)
+from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Gaussian
 from bbsmooth.records import (
@@ -17,7 +29,6 @@ from bbsmooth.records import (
     public_label,
     read_certificates,
     read_summary,
-    summarize,
     write_summary,
 )
 from oracles import Classes
@@ -60,8 +71,12 @@ def certificate(**changes: Any) -> Certificate:
     return Certificate(label=1, radius=0.25, norm=PLAN.noise.norm, evidence=proof)
 
 
+def outcome(verdict: Verdict, **changes: Any) -> Outcome:
+    return Outcome(verdict=verdict, selection_votes=9, **changes)
+
+
 def test_a_record_holds_what_proves_it() -> None:
-    found = certificate_record(3, 1, certificate(), PLAN, Classes.numbered(2), 0.123456)
+    found = certificate_record(3, 1, outcome(certificate()), PLAN, Classes.numbered(2), 0.123456)
     assert found == json.loads(json.dumps(found))
     assert (
         found
@@ -71,9 +86,13 @@ def test_a_record_holds_what_proves_it() -> None:
             "predicted": 1,
             "correct": True,
             "abstained": False,
+            "reason": None,
             "radius": 0.25,
             "norm": "l2",
             "p_lower": 0.75,
+            "selected": 1,
+            "selection_votes": 9,
+            "decisions": [],
             "counts": {"0": 4, "1": 36},
             "n0": 10,
             "n": 40,
@@ -89,14 +108,45 @@ def test_a_record_holds_what_proves_it() -> None:
 
 
 def test_an_abstention_has_no_radius_and_is_never_right() -> None:
-    found = certificate_record(0, 1, Abstention(evidence=evidence()), PLAN, Classes.numbered(2), 0)
+    found = certificate_record(0, 1, outcome(Abstention(evidence=evidence())), PLAN, Classes.numbered(2), 0)
     assert (found["predicted"], found["radius"], found["correct"], found["abstained"]) == (None, None, False, True)
-    unlabelled = certificate_record(0, None, certificate(), PLAN, Classes.numbered(2), 0)
+    unlabelled = certificate_record(0, None, outcome(certificate()), PLAN, Classes.numbered(2), 0)
     assert unlabelled["correct"] is None
 
 
+def test_a_record_of_a_method_that_stops_early_says_on_which_terms() -> None:
+    common: dict[str, Any] = {
+        "noise": PLAN.noise,
+        "num_selection": 10,
+        "max_estimation": 500,
+        "alpha": 0.01,
+        "beta": 0.02,
+    }
+    plan = SequentialPlan(**common, radii=(0.25,), test=DEFAULT_TEST)
+    decision = Decision(radius=0.25, state=State.CERTIFIED, draws=40, successes=36)
+    found = certificate_record(0, 1, outcome(certificate(), decisions=(decision,)), plan, Classes.numbered(2), 0)
+    assert found == json.loads(json.dumps(found))
+    assert found["decisions"] == [{"radius": 0.25, "state": "certified", "draws": 40, "successes": 36}]
+    assert [found[key] for key in ("method", "cap", "beta", "test")] == ["sequential", 500, 0.02, DEFAULT_TEST.name]
+    grown = certificate_record(
+        0,
+        1,
+        outcome(certificate()),
+        GrowingPlan(**common, tolerance=0.1),
+        Classes.numbered(2),
+        0,
+    )
+    assert [grown[key] for key in ("method", "cap", "beta", "tolerance")] == ["growing", 500, 0.02, 0.1]
+
+
+def test_a_record_says_why_nothing_is_certified() -> None:
+    refused = Abstention(evidence=evidence(selected=None, counts={}, num_estimation=0), reason=Reason.REFUSED)
+    found = certificate_record(0, 1, outcome(refused), PLAN, Classes.numbered(2), 0)
+    assert (found["reason"], found["selected"], found["abstained"], found["n"]) == ("refused", None, True, 0)
+
+
 def test_names_stand_for_the_classes_of_an_open_set() -> None:
-    found = certificate_record(0, "dog", certificate(), PLAN, OPEN, 0)
+    found = certificate_record(0, "dog", outcome(certificate()), PLAN, OPEN, 0)
     assert (found["predicted"], found["correct"], found["counts"]) == ("dog", True, {"cat": 4, "dog": 36})
     assert public_label(1, Classes.numbered(2)) == 1
 
@@ -111,9 +161,10 @@ def test_lines_are_kept_and_half_a_line_is_not(tmp_path: Path) -> None:
     assert [found["index"] for found in read_certificates(tmp_path)] == [0, 1]
     file = CertificateFile(tmp_path)
     assert len(file.records) == 2
+    file.append(record(3))
     file.append(record(2))
     file.close()
-    assert [found["index"] for found in read_certificates(tmp_path)] == [0, 1, 2]
+    assert [found["index"] for found in read_certificates(tmp_path)] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("line", ["nonsense", "[]", "3", '{"index": 0}'])
@@ -134,27 +185,6 @@ def test_a_line_that_cannot_be_written_names_the_file(tmp_path: Path) -> None:
         file.append(record())
     assert file.records == []
     file.close()
-
-
-def test_a_summary_counts() -> None:
-    found = summarize(
-        [record(0), record(1, radius=None), record(2, label=0), record(3, radius=0.1)], [0, 0.2], images=5, seconds=2
-    )
-    assert (found["images"], found["certificates"], found["complete"], found["abstained"]) == (5, 4, False, 1)
-    assert [row["value"] for row in found["certified_accuracy"]] == [0.5, 0.25]
-    assert [row["value"] for row in found["certified"]] == [0.75, 0.5]
-    assert all(row["low"] < row["value"] < row["high"] for row in found["certified_accuracy"])
-    assert found["acr"] == pytest.approx(0.1)
-    assert found["noisy_accuracy"] == pytest.approx((3 * 0.75 + 0.25) / 4)
-    assert found["queries"] == 200
-
-
-def test_a_summary_of_nothing_or_without_labels_claims_no_accuracy() -> None:
-    nothing = summarize([], [0], images=5, seconds=0)
-    assert (nothing["certified_accuracy"], nothing["certified"], nothing["acr"]) == (None, None, None)
-    unlabelled = summarize([record(label=None)], [0], images=1, seconds=0)
-    assert unlabelled["certified_accuracy"] is None
-    assert unlabelled["certified"][0]["value"] == 1.0
 
 
 def test_a_summary_is_written_and_read(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["certfy"], "No such command 'certfy'. Did you mean 'certify'? see `bbsmooth --help`"),
+        (["predcit"], "No such command 'predcit'. Did you mean 'predict'? see `bbsmooth --help`"),
         (["oracle", "chekc"], "see `bbsmooth oracle --help`"),
         (["certify", "--bugdet", "3"], "--bugdet"),
         (["certify"], "Missing option '--oracle'; see `bbsmooth certify --help`"),

@@ -20,18 +20,34 @@ def test_every_way_of_naming_an_oracle_is_listed() -> None:
 
 
 def test_a_check_says_what_the_oracle_is(world: World) -> None:
-    done = bbsmooth("oracle", "check", world.oracle("counted", "num_classes=2&image_shape=1x8x8"))
+    done = bbsmooth("oracle", "check", world.oracle("counted", "num_classes=2&image_shape=1x8x8"), "--price", 2)
     assert done.status == 0
-    found = dict(line.split(maxsplit=1) for line in done.out.splitlines() if not line.startswith("image"))
-    assert found["classes"] == "2"
+    assert done.line == "asks module:oracle.py:counted at most 250 queries, which cost at most 0.5"
+    found = {line[:24].strip(): line[24:] for line in done.out.splitlines()}
+    assert (found["classes"], found["image shape"], found["protocol"]) == ("2", "1x8x8", "local")
     assert len(found["fingerprint"]) == 64
-    assert "image shape   1x8x8" in done.out
-    assert world.asked.total() == 1
+    assert found["same image"] == "the same answer, bit for bit, alone and in a batch"
+    assert found["proposal"].startswith("--batch-size ")
+    assert found["queries"] == f"{world.asked.total()}, price {2 * world.asked.total() / 1000:g}"
+    assert world.asked.total() <= 250
 
 
 def test_a_check_in_json(world: World) -> None:
-    found = json.loads(bbsmooth("oracle", "check", world.oracle("counted", "x=1").partition("?")[0], "--json").out)
-    assert (found["classes"], found["image_shape"], found["queries"], found["label"]) == ("open", "any", 1, "0")
+    name = world.oracle("counted", "x=1").partition("?")[0]
+    found = json.loads(bbsmooth("oracle", "check", name, "--json", "--budget", 40).out)
+    assert (found["classes"], found["image_shape"], found["label"]) == ("open", "any", "0")
+    assert (found["twice"], found["in_batch"], found["same_labels"]) == (True, True, True)
+    assert found["queries"] == world.asked.total() <= 40
+    assert found["price"] is None
+    assert {rate["batch_size"] for rate in found["rates"]} <= {1, 8}
+
+
+def test_a_check_needs_enough_queries_to_say_anything(world: World) -> None:
+    done = bbsmooth("oracle", "check", world.oracle(), "--budget", 11)
+    assert (done.status, done.line) == (2, "error: a check needs a budget of at least 12 queries, got 11")
+    assert world.asked.total() == 0
+    assert bbsmooth("oracle", "check", world.oracle(), "--budget", 12).status == 0
+    assert world.asked.total() <= 12
 
 
 def test_an_oracle_of_unknown_shape_may_dislike_the_one_it_is_shown(world: World) -> None:
@@ -39,8 +55,9 @@ def test_an_oracle_of_unknown_shape_may_dislike_the_one_it_is_shown(world: World
     file.write_text("def f(images):\n    return images.reshape(-1, 64)[:, :2]\n")
     done = bbsmooth("oracle", "check", f"module:{file}:f")
     assert done.status == 4
-    assert "it was shown one image of shape (3, 224, 224)" in done.line
-    assert "as in ?image_shape=1x28x28" in done.line
+    last = done.err.splitlines()[-1]
+    assert "it was shown one image of shape (3, 224, 224)" in last
+    assert "as in ?image_shape=1x28x28" in last
     assert bbsmooth("oracle", "check", f"module:{file}:f?image_shape=1x8x8").status == 0
 
 
@@ -48,7 +65,7 @@ def test_an_oracle_of_unknown_shape_may_dislike_the_one_it_is_shown(world: World
 def test_garbage_is_no_answer(world: World, function: str) -> None:
     done = bbsmooth("oracle", "check", world.oracle(function), "--json")
     assert done.status == 4
-    assert json.loads(done.out) == {"error": done.line, "exit_status": 4}
+    assert json.loads(done.out) == {"error": done.err.splitlines()[-1], "exit_status": 4}
 
 
 def test_what_cannot_be_opened_is_said(world: World) -> None:

@@ -1,16 +1,19 @@
-"""`bbsmooth report` in its three forms."""
+"""`bbsmooth report` in its forms."""
 
 from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
-from tests.bbsmooth.cli.world import World, bbsmooth
+import pytest
+
+from tests.bbsmooth.cli.world import World, bbsmooth, picture
 
 
 def test_text_fits_a_screen_and_says_what_was_found(world: World) -> None:
     world.certify("--limit", 1)
-    done = bbsmooth("report", world.run)
+    done = bbsmooth("report", world.run, "--format", "text")
     assert done.status == 0
     assert "1 image, 0 abstentions, alpha 0.001 each, ACR" in done.out
     assert max(map(len, done.out.splitlines())) <= 100
@@ -51,7 +54,8 @@ def test_what_is_no_run_is_said(world: World) -> None:
     assert done.line == f"error: {world.folder} is not a run directory: it holds no manifest.json"
     assert json.loads(bbsmooth("report", world.folder, "--json").out)["exit_status"] == 2
     world.certify("--limit", 1)
-    assert "--format must be text, tsv or json, got 'xml'" in bbsmooth("report", world.run, "--format", "xml").line
+    assert "--format must be one of html, png" in bbsmooth("report", world.run, "--format", "xml").line
+    assert "got 'pdf' from --out a.pdf" in bbsmooth("report", world.run, "--out", "a.pdf").line
 
 
 def test_a_run_without_certificates_has_no_log(world: World) -> None:
@@ -60,3 +64,79 @@ def test_a_run_without_certificates_has_no_log(world: World) -> None:
     done = bbsmooth("report", world.run, "--format", "tsv")
     assert done.status == 2
     assert "name a run of `bbsmooth certify`" in done.line
+
+
+def test_a_page_is_written_into_the_run(world: World) -> None:
+    world.certify()
+    done = bbsmooth("report", world.run)
+    assert done.status == 0
+    assert done.out.endswith(f"report: {world.run / 'report.html'}\n")
+    assert "certified accuracy" in done.out
+    html = (world.run / "report.html").read_text()
+    assert html.count("data:image/png;base64,") == 12  # six images, clean and noisy
+    assert bbsmooth("verify", world.run).status == 0  # it changes nothing that was hashed
+
+
+def test_pictures_show_what_the_oracle_was_shown(world: World) -> None:
+    tuned = world.folder / "tuned"
+    subject = ("--oracle", world.oracle("bright"), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", "0.25")
+    assert bbsmooth("tune", *subject, "--budget", 0, "--pretrain-epochs", 1, "--out", tuned).status == 0
+    world.certify("--coordinator", tuned)
+    bbsmooth("report", world.run, "--images", 2)
+    html = (world.run / "report.html").read_text()
+    assert html.count("data:image/png;base64,") == 6
+    assert "shown to the oracle" in html
+
+
+@pytest.mark.parametrize("form", ["html", "png", "svg", "md", "tex", "tsv", "json", "txt"])
+def test_every_form_can_be_a_file(world: World, form: str) -> None:
+    world.certify("--limit", 2)
+    file = world.folder / f"report.{form}"
+    assert bbsmooth("report", world.run, "--out", file).status == 0
+    begin = {"html": b"<!doctype", "png": b"\x89PNG", "svg": b"<?xml", "md": b"# certify", "tex": b"% needs"}
+    begin |= {"tsv": b"idx\tlabel", "json": b'{"run"', "txt": b"run "}
+    assert file.read_bytes().startswith(begin[form])
+
+
+def test_a_figure_needs_something_to_draw(world: World) -> None:
+    world.certify("--limit", 1)
+    for name in ("certificates.jsonl", "summary.json"):
+        (world.run / name).unlink()
+    assert "so there is no figure" in bbsmooth("report", world.run, "--format", "png").line
+
+
+def test_a_place_that_cannot_be_written_is_named(world: World) -> None:
+    world.certify("--limit", 1)
+    done = bbsmooth("report", world.run, "--out", world.folder / "nowhere" / "a.html")
+    assert done.status == 1
+    assert "cannot write" in done.line
+
+
+def test_only_attacks_on_the_same_stand_beside_a_run(world: World) -> None:
+    other = world.folder / "other"
+    world.certify("--limit", 1)
+    world.certify("--limit", 1, out=other)
+    assert "not of `bbsmooth attack`" in bbsmooth("report", world.run, "--attack", other).line
+
+
+def test_file_names_are_text_in_every_form(world: World) -> None:
+    file = picture(world.folder / "<img src=x onerror=alert(1)>_$&#.png")
+    bbsmooth("predict", "--oracle", world.oracle(), "--sigma", "0.25", "--n", "20", "--out", world.run, file)
+    bbsmooth("report", world.run)
+    html = (world.run / "report.html").read_text()
+    assert "<img" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt;" in html
+    assert "<img" not in bbsmooth("report", world.run, "--format", "md").out
+    assert (
+        r"\textless{}img src=x onerror=alert(1)\textgreater{}\_\$\&\#.png"
+        in bbsmooth("report", world.run, "--format", "tex").out
+    )
+
+
+def test_no_name_steers_a_terminal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world.folder)  # a name that is short enough not to be folded
+    file = picture(Path("\x1b[31mred\x07.png"))
+    bbsmooth("predict", "--oracle", world.oracle(), "--sigma", "0.25", "--n", "20", "--out", world.run, file)
+    shown = bbsmooth("report", world.run, "--format", "text").out
+    assert "[31mred" in shown
+    assert not [sign for sign in shown if sign != "\n" and not sign.isprintable()]

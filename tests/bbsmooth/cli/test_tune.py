@@ -23,7 +23,7 @@ def test_pre_training_alone_costs_nothing(world: World) -> None:
     assert "denoising pre-training only, 1 epoch: no query" in done.out
     assert (world.run / "coordinator.safetensors").is_file()
     assert world.asked.total() == 0
-    assert bbsmooth("report", world.run).out == done.out
+    assert bbsmooth("report", world.run, "--format", "text").out == done.out
 
 
 def test_tuning_stays_within_its_budget_and_resumes_for_free(world: World) -> None:
@@ -56,6 +56,9 @@ def test_a_coordinator_can_be_where_the_next_one_starts(world: World) -> None:
     ("arguments", "expected"),
     [
         (["--method", "magic"], "--method must be one of "),
+        (["--objective", "magic"], "--objective must be one of "),
+        (["--shots", "0"], "--shots must be at least 1, got 0"),
+        (["--shots", "100000"], "--shots 100000 needs as many images of each class, one has "),
         (["--pretrain-epochs", "0"], "--pretrain-epochs and --train-images must be at least 1"),
         (["--train-images", "1"], "tuning needs at least 2 images, got 1"),
         (["--budget", "5"], "--budget: tuning needs at least"),
@@ -80,6 +83,35 @@ def test_images_without_labels_are_refused(world: World) -> None:
     done = tune(world, "--data", f"folder:{world.folder / 'photos'}")
     assert done.status == 2
     assert "has no labels, and tuning needs them" in done.line
+
+
+def test_images_without_labels_do_where_the_oracle_is_believed(world: World) -> None:
+    for number in range(40):
+        picture(world.folder / "photos" / f"{number}.png")
+    unlabelled = ("--data", f"folder:{world.folder / 'photos'}", "--objective", "agreement", "--train-images", 40)
+    done = tune(world, *unlabelled, "--budget", 400, "--json")
+    assert done.status == 0
+    found = json.loads(done.out)
+    assert world.asked.total() == found["ledger"]["spent"]["tune"] <= 400
+    assert found["summary"]["queries"] == world.asked.total() - 40
+    spent = world.asked.total()
+    assert tune(world, *unlabelled, "--budget", 400, "--resume").status == 0
+    assert world.asked.total() == spent
+
+
+def test_a_method_is_picked_and_the_reason_is_on_record(world: World) -> None:
+    done = tune(world, "--method", "auto", "--budget", 300)
+    assert done.status == 0
+    assert "method spsa-gc, because images below 16 pixels" in done.err
+    manifest = json.loads((world.run / "manifest.json").read_text())
+    assert manifest["method_used"] == "spsa-gc"
+    assert "images below 16 pixels" in manifest["method_because"]
+
+
+def test_a_few_images_of_each_class_are_enough(world: World) -> None:
+    done = tune(world, "--shots", 2, "--budget", 300, "--json")
+    assert done.status == 0
+    assert json.loads(done.out)["summary"]["steps"] >= 1
 
 
 def test_an_oracle_that_breaks_stops_the_run_and_loses_nothing(world: World) -> None:

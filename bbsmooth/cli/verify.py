@@ -1,0 +1,34 @@
+"""`bbsmooth verify`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bbsmooth.cli import options
+from bbsmooth.cli.guard import guarded
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    as_json: options.Json = False,
+) -> None:
+    """Recompute every bound from the recorded counts and compare the files with their hashes. Asks the oracle nothing.
+
+    Exit status 1 where anything is wrong, with one line for each finding.
+    """
+    with guarded(as_json=as_json):
+        from bbsmooth.commands.verify import verify as check
+        from bbsmooth.reporting.escaping import one_line
+
+        found = check(run)
+        if as_json:
+            print(json.dumps(found.as_json()))
+        else:
+            lines = [f"WRONG: {line}" for line in found.findings] or [f"right: {line}" for line in found.checks]
+            print("\n".join(map(one_line, lines)))
+        if not found.verified:
+            raise typer.Exit(1)

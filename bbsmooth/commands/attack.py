@@ -1,0 +1,267 @@
+"""`bbsmooth attack`: what an attacker finds against the certificates of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bbsmooth import data
+from bbsmooth.assemble import (
+    Front,
+    account,
+    describe,
+    describe_coordinator,
+    images_for,
+    load_coordinator,
+    opened,
+    vote_source,
+)
+from bbsmooth.attacking.attack import Attack, Found, nearest
+from bbsmooth.attacking.empirical import Attacked, empirical_accuracy
+from bbsmooth.attacking.gradient import GradientAttack
+from bbsmooth.attacking.queries import HopSkipJump
+from bbsmooth.attacking.target import SmoothedTarget
+from bbsmooth.certification import certified_accuracy
+from bbsmooth.commands.endings import ENDINGS
+from bbsmooth.config import SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.errors import UsageError
+from bbsmooth.noise.distribution import Norm
+from bbsmooth.progress import meter
+from bbsmooth.records import CONFIDENCE, Record, public_label, read_certificates, write_summary
+from bbsmooth.runs import RunDirectory, ended, read_manifest, write_bytes
+from bbsmooth.whitebox.gradients import differentiable
+from oracles import Classes, Purpose
+
+ATTACKS = "attacks.jsonl"
+EXAMPLES = "examples"
+METHODS = ("gradient", "hopskipjump")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackConfig:
+    """How to attack.
+
+    Args:
+        method: one of `METHODS`.
+        radii: at which empirical accuracy is counted; the gradient attack searches balls of these radii.
+        steps: of the attack.
+        num_search: votes behind one answer to the attacker.
+        num_judge: votes that decide whether an image is answered differently.
+        alpha: of that decision.
+        draws: noisy copies in one step of the gradient attack; answers behind a direction of HopSkipJump.
+        limit: how many certificates, from the first; None for all.
+        seed: of the attack and of the votes.
+    """
+
+    method: str
+    radii: tuple[float, ...]
+    steps: int
+    num_search: int
+    num_judge: int
+    alpha: float
+    draws: int
+    limit: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.method not in METHODS:
+            raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        for name in ("steps", "num_search", "num_judge", "draws"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
+        if not (self.radii and all(radius > 0 for radius in self.radii)):
+            raise UsageError(f"--radius must be above 0, got {self.radii}")
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A run of `bbsmooth certify`, as it was asked for.
+
+    Attributes:
+        path: the directory.
+        settings: of its manifest.
+        records: its certificates.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    records: list[Record]
+
+    @classmethod
+    def read(cls, path: Path) -> Certified:
+        """Read a run.
+
+        Raises:
+            UsageError: it is none, or its certificates are not about L2.
+        """
+        manifest = read_manifest(path)
+        if manifest["command"] != "certify":
+            raise UsageError(f"{path} is a run of `bbsmooth {manifest['command']}`; attack one of `bbsmooth certify`")
+        records = read_certificates(path)
+        if any(record["norm"] != Norm.L2.value for record in records):
+            raise UsageError(f"the certificates of {path} are not about the L2 norm, in which attacks are measured")
+        return cls(path, manifest["settings"], records)
+
+    def config(self, kind: type[C], **changed: Any) -> C:
+        """The settings that belong to `kind`, some of them changed."""
+        names = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        values = {key: value for key, value in (dict(self.settings) | changed).items() if key in names}
+        paths = {"coordinator", "data_root"} & values.keys()
+        return kind(**values | {key: Path(values[key]) for key in paths if values[key] is not None})
+
+
+def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: AttackConfig, resume: bool) -> Record:
+    """Attack the images of a run, and return what `summary.json` says.
+
+    Args:
+        certified: directory of a `certify` run; its oracle, data, noise and coordinator are the target.
+        out: the run directory.
+        oracle: settings of `OracleConfig` that differ from that run's: the budget, and how fast to ask.
+        config: how to attack.
+        resume: go on with the run in `out`.
+
+    Raises:
+        UsageError: settings that cannot work; nothing was spent.
+        BudgetExhausted: the budget ended before the images did; all results so far are on disk.
+        OracleError: see there.
+    """
+    target = Certified.read(certified)
+    asked = target.config(OracleConfig, **oracle)
+    smoothing = dataclasses.replace(target.config(SmoothingConfig), seed=config.seed)
+    base, asked = opened(asked)
+    front = Front(smoothing.coordinator, smoothing.sigma)
+    dataset = images_for(target.config(DataConfig), front.before(base).spec, data.Split.TEST)
+    chosen = _attack(config, asked.oracle, smoothing)
+    run = RunDirectory.open(
+        out,
+        command="attack",
+        settings=settings(asked, smoothing, config) | {"certificates": str(certified)},
+        context=describe(base.spec, dataset) | describe_coordinator(smoothing.coordinator),
+        resume=resume,
+        changeable=SPEED | {"budget", "max_price", "price", "limit", "certificates"},
+    )
+    with ended(run, ENDINGS), account(run, asked) as kept:
+        source = vote_source(base, front, smoothing, kept, (Purpose.ATTACK,))
+        asking = {purpose: source.oracles[Purpose.ATTACK] for purpose in (Purpose.ATTACK, Purpose.PREDICT)}
+        source = dataclasses.replace(source, oracles=asking)  # the judge's draws are others, its account the same
+        victim = SmoothedTarget(
+            source=source,
+            classes=base.spec.classes,
+            num_search=config.num_search,
+            num_judge=config.num_judge,
+            alpha=config.alpha,
+            batch_size=asked.batch_size,
+        )
+        session = _Session(out, target.records[: config.limit], dataset, victim, chosen, config)
+        try:
+            session.run()
+        finally:
+            summary = session.summarize()
+        return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One process's part of a run."""
+
+    folder: Path
+    records: list[Record]
+    dataset: data.ImageSet
+    target: SmoothedTarget
+    attack: Attack
+    config: AttackConfig
+
+    def run(self) -> None:
+        """Attack what is not attacked yet."""
+        lines = _lines(self.folder)
+        write_bytes(self.folder / ATTACKS, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+        done = len(lines)
+        with (self.folder / ATTACKS).open("a") as file, meter("attack", len(self.records) - done, "images") as bar:
+            for record in self.records[done:]:
+                file.write(json.dumps(self._attacked(record)) + "\n")
+                file.flush()
+                bar.advance(1, f"{sum(line['found'] is not None for line in _lines(self.folder))} turned")
+
+    def summarize(self) -> Record:
+        """Write down what all attacks so far say together."""
+        lines = _lines(self.folder)
+        images = [
+            Attacked(index=line["index"], correct=line["correct"], radius=line["radius"], found=line["found"])
+            for line in lines
+        ]
+        proven = [image.radius if image.correct is not False else None for image in images]
+        rows = []
+        for radius in self.config.radii if images else ():
+            empirical = empirical_accuracy(images, radius, confidence=CONFIDENCE)
+            certified = certified_accuracy(proven, radius, confidence=CONFIDENCE)
+            rows.append(
+                {
+                    "radius": radius,
+                    "empirical": dataclasses.asdict(empirical),
+                    "certified": dataclasses.asdict(certified),
+                }
+            )
+        summary = {
+            "images": len(images),
+            "complete": len(images) == len(self.records),
+            "method": self.attack.name,
+            "confidence": CONFIDENCE,
+            "accuracy": rows,
+            "contradictions": [image.index for image in images if image.contradiction],
+        }
+        write_summary(self.folder, summary)
+        return summary
+
+    def _attacked(self, record: Record) -> Record:
+        """One line of `attacks.jsonl`."""
+        image, classes = self.dataset.image(record["index"]), self.target.classes
+        label = _number(record["selected"], classes)
+        correct = None if record["label"] is None else record["selected"] == record["label"]
+        found = nearest(self.attack, self.target, image, label, seed=self.config.seed)
+        if found is not None:
+            self._keep(record["index"], found)
+        return {
+            "index": record["index"],
+            "label": record["label"],
+            "selected": record["selected"],
+            "correct": correct,
+            "radius": record["radius"],
+            "found": None if found is None else found.norm,
+            "turned_into": None
+            if found is None or found.prediction.label is None
+            else public_label(found.prediction.label, classes),
+            "p_value": None if found is None else found.prediction.p_value,
+            "seed": self.config.seed,
+        }
+
+    def _keep(self, index: int, found: Found) -> None:
+        (self.folder / EXAMPLES).mkdir(exist_ok=True)
+        np.savez_compressed(self.folder / EXAMPLES / f"{index}.npz", x=found.image.permute(1, 2, 0).numpy()[None])
+
+
+def _attack(config: AttackConfig, oracle: str, smoothing: SmoothingConfig) -> Attack:
+    if config.method == "hopskipjump":
+        return HopSkipJump(steps=config.steps, evaluations=config.draws)
+    coordinator = None if smoothing.coordinator is None else load_coordinator(smoothing.coordinator, smoothing.sigma)
+    model = differentiable(oracle, coordinator)
+    return GradientAttack(
+        model=model, noise=smoothing.distribution, radii=config.radii, steps=config.steps, draws=config.draws
+    )
+
+
+def _number(label: int | str, classes: Classes) -> int:
+    return classes.number(label) if isinstance(label, str) else label
+
+
+def _lines(folder: Path) -> list[Record]:
+    path = folder / ATTACKS
+    whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+    return [json.loads(line) for line in whole.splitlines()]

@@ -1,0 +1,64 @@
+"""`bbsmooth compare`: one table and one figure over several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bbsmooth.commands.report import format_of
+from bbsmooth.errors import UsageError
+from bbsmooth.reporting import comparison, exports
+from bbsmooth.reporting.model import Document, Table
+from bbsmooth.reporting.page import page
+from bbsmooth.reporting.paper import picture
+from bbsmooth.reporting.reading import read_run
+from bbsmooth.runs import write_bytes
+
+FORMATS = ("text", "html", "md", "tex", "tsv", "json", "png", "svg")
+
+
+def compare(paths: Sequence[Path], *, format: str | None, out: Path | None) -> str:
+    """Compare runs, and return what there is to print.
+
+    Args:
+        paths: run directories.
+        format: one of `FORMATS`; None for what the name `out` ends on, or text.
+        out: the file to write, None to print; a page or figure needs one.
+
+    Raises:
+        UsageError: what cannot be compared, an unknown form, or no file where one is needed.
+        OSError: the file cannot be written.
+    """
+    form = format_of(format, out, formats=FORMATS, default="text")
+    document = comparison.document([read_run(path) for path in paths])
+    if out is None:
+        if form in ("html", "png", "svg"):
+            raise UsageError(f"--format {form} needs a file; name one with --out")
+        return _text(document, form)
+    raw = _bytes(document, form) if form in ("html", "png", "svg") else _text(document, form).encode(errors="replace")
+    write_bytes(out, raw)
+    return f"{_text(document, 'text')}\ncomparison: {out}\n"
+
+
+def _bytes(document: Document, form: str) -> bytes:
+    if form == "html":
+        return page(document)
+    charts = [chart for section in document.sections for chart in section.charts]
+    if not charts:
+        raise UsageError("these runs hold neither labelled certificates nor a tuning history, so there is no figure")
+    return picture(charts, form)
+
+
+def _text(document: Document, form: str) -> str:
+    tables: list[Table] = [table for section in document.sections for table in section.tables]
+    match form:
+        case "md":
+            return exports.to_markdown(document)
+        case "tex":
+            return exports.to_tex(document)
+        case "tsv":
+            return exports.to_tsv(tables[0])
+        case "json":
+            return exports.to_json(tables) + "\n"
+        case _:
+            return exports.to_text(tables) + "\n"

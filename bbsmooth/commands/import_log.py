@@ -1,0 +1,109 @@
+"""`bbsmooth import-log`: a classic certification log becomes a run that can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from bbsmooth.classic import LogLine, read_log, sigma_in
+from bbsmooth.commands.endings import ENDINGS
+from bbsmooth.config import SmoothingConfig, settings
+from bbsmooth.errors import UsageError
+from bbsmooth.records import CERTIFICATES, Record, write_summary
+from bbsmooth.runs import RunDirectory, ended, write_bytes
+from bbsmooth.summaries import summarize
+
+METHOD = "imported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportConfig:
+    """What is known about a log besides its lines.
+
+    Args:
+        log: the file.
+        sigma: of the noise, None to read it off the file's name.
+        noise: its distribution.
+        alpha: probability that a certificate is wrong, None where nobody said.
+        num_selection: draws that chose the class (n0), None where nobody said.
+        num_estimation: draws that bounded its probability (n), None where nobody said.
+        radii: at which certified accuracy is counted.
+    """
+
+    log: Path
+    sigma: float | None
+    noise: str
+    alpha: float | None
+    num_selection: int | None
+    num_estimation: int | None
+    radii: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.alpha is not None and not 0 < self.alpha < 1:
+            raise UsageError(f"--alpha must lie between 0 and 1, got {self.alpha}")
+        if any(draws is not None and draws < 1 for draws in (self.num_selection, self.num_estimation)):
+            raise UsageError("--n0 and --n must be at least 1")
+        if not all(radius >= 0 for radius in self.radii):
+            raise UsageError(f"--radius must not be negative, got {min(self.radii)}")
+
+    @property
+    def smoothing(self) -> SmoothingConfig:
+        """The noise."""
+        sigma = sigma_in(self.log.name) if self.sigma is None else self.sigma
+        if sigma is None:
+            raise UsageError(f"the name {self.log.name} does not say which sigma it is of; give --sigma")
+        return SmoothingConfig(sigma=sigma, noise=self.noise, coordinator=None, seed=0)
+
+
+def import_log(out: Path, config: ImportConfig) -> Record:
+    """Turn a log into a run, and return what its `summary.json` says.
+
+    Raises:
+        UsageError: the file is not a log, its sigma is not known, or `out` cannot be used.
+    """
+    lines, smoothing = read_log(config.log), config.smoothing
+    known = settings(config) | {"sigma": smoothing.sigma, "coordinator": None}
+    run = RunDirectory.open(
+        out,
+        command="import-log",
+        settings=known,
+        context={"log": {"name": config.log.name, "sha256": hashlib.sha256(config.log.read_bytes()).hexdigest()}},
+        resume=False,
+    )
+    with ended(run, ENDINGS):
+        records = [record(line, config, smoothing) for line in lines]
+        write_bytes(out / CERTIFICATES, "".join(f"{json.dumps(line)}\n" for line in records).encode())
+        seconds = sum(line.seconds or 0.0 for line in lines)
+        summary = summarize(records, config.radii, images=len(lines), seconds=seconds)
+        write_summary(out, summary)
+    return summary
+
+
+def record(line: LogLine, config: ImportConfig, smoothing: SmoothingConfig) -> Record:
+    """One line of `certificates.jsonl`: what the log says, None for what it does not say."""
+    noise, draws = smoothing.distribution, (config.num_selection or 0) + (config.num_estimation or 0)
+    return {
+        "index": line.index,
+        "label": line.label,
+        "predicted": line.predicted,
+        "correct": line.correct,
+        "abstained": line.predicted is None,
+        "reason": None,
+        "radius": None if line.predicted is None else line.radius,
+        "norm": noise.norm.value,
+        "p_lower": None,
+        "selected": line.predicted,
+        "counts": None,
+        "n0": config.num_selection,
+        "n": config.num_estimation,
+        "alpha": config.alpha,
+        "sigma": noise.sigma,
+        "noise": noise.name,
+        "total_variation": None,
+        "method": METHOD,
+        "queries": draws,
+        "seconds": line.seconds or 0.0,
+    }

@@ -1,0 +1,89 @@
+"""`bbsmooth report`: what a run found, in the form that one asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bbsmooth.errors import UsageError
+from bbsmooth.reporting import exports, single
+from bbsmooth.reporting.model import Chart
+from bbsmooth.reporting.page import page
+from bbsmooth.reporting.paper import picture
+from bbsmooth.reporting.reading import Run, read_run, run_json
+from bbsmooth.reporting.text import run_log, text_of
+from bbsmooth.runs import write_bytes
+
+FILES = ("html", "png", "svg")
+"""Forms that are written to a file; the others are printed where no file is named."""
+
+FORMATS = (*FILES, "text", "tsv", "json", "md", "tex")
+
+
+def report(run: Path, *, format: str | None, out: Path | None, pictured: int, attacks: Sequence[Path] = ()) -> str:
+    """Write the report, and return what there is to print.
+
+    Args:
+        run: the run directory.
+        format: one of `FORMATS`; None for what the name `out` ends on, or html.
+        out: the file to write; None prints, and for `FILES` writes `report.*` in the run directory.
+        pictured: most images of a page that get pictures.
+        attacks: runs of `bbsmooth attack` on this one, for its page or figure.
+
+    Raises:
+        UsageError: an unknown form, or a run that has not what the form shows.
+        OSError: the file cannot be written.
+    """
+    form = format_of(format, out)
+    if out is None and form not in FILES:
+        return _printed(run, form).decode()
+    found, attacked = read_run(run), [read_run(path) for path in attacks]
+    single.refuse_foreign(found, attacked)
+    file = out or run / f"report.{form}"
+    write_bytes(file, _file(found, form, pictured, attacked))
+    return f"{text_of(found)}\n\nreport: {file}\n"
+
+
+def format_of(
+    format: str | None, out: Path | None, *, formats: tuple[str, ...] = FORMATS, default: str = "html"
+) -> str:
+    """The form that is asked for, by name or by how a file's name ends.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    form = format or (out.suffix.removeprefix(".") if out is not None else default)
+    form = {"txt": "text", "htm": "html"}.get(form, form)
+    if form not in formats:
+        asked = f"--format must be one of {', '.join(formats)}, got {form!r}"
+        raise UsageError(asked if format or out is None else f"{asked} from --out {out.name}; give --format")
+    return form
+
+
+def _printed(run: Path, form: str) -> bytes:
+    """The forms that need no pictures."""
+    forms: dict[str, Callable[[], str]] = {
+        "text": lambda: text_of(read_run(run)) + "\n",
+        "tsv": lambda: run_log(run),
+        "json": lambda: json.dumps(run_json(run)) + "\n",
+        "md": lambda: exports.to_markdown(single.document(read_run(run), pictured=0)),
+        "tex": lambda: exports.to_tex(single.document(read_run(run), pictured=0)),
+    }
+    return forms[form]().encode(errors="replace")
+
+
+def _file(run: Run, form: str, pictured: int, attacks: Sequence[Run]) -> bytes:
+    if form == "html":
+        return page(single.document(run, pictured=pictured, attacks=attacks))
+    if form in ("png", "svg"):
+        return picture(_charts(run, attacks), form)
+    return _printed(run.path, form)
+
+
+def _charts(run: Run, attacks: Sequence[Run]) -> tuple[Chart, ...]:
+    curve = single.accuracy(run, attacks) or single.attack_chart(run)
+    charts = (curve,) if curve else single.tuning(run)
+    if not charts:
+        raise UsageError(f"{run.path} holds neither certificates nor a tuning history, so there is no figure")
+    return charts

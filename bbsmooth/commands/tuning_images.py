@@ -1,0 +1,85 @@
+"""The images that tuning learns from, and what counts as the truth about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bbsmooth import data
+from bbsmooth.errors import UsageError
+from bbsmooth.labels import match_labels
+from bbsmooth.randomness import fork
+from bbsmooth.tuning import Ask, affordable, clean_labels
+from oracles import Classes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TuningImages:
+    """Images, and their labels where they are known.
+
+    Attributes:
+        pixels: (N, C, H, W) uint8.
+        labels: (N,) the oracle's class numbers; None where the oracle's own answers shall count.
+    """
+
+    pixels: Tensor
+    labels: Tensor | None
+
+    def within(self, queries: int) -> TuningImages:
+        """Those that a budget is spent on: all where labels are known, else as many as may be asked about first."""
+        return self if self.labels is not None else TuningImages(self.pixels[: affordable(queries)], None)
+
+    def cost(self, queries: int) -> int:
+        """Queries, of a budget, that the truth costs."""
+        return 0 if self.labels is not None else len(self.within(queries).pixels)
+
+    def truth(self, ask: Ask) -> Tensor:
+        """(N,) class numbers; asks the oracle about each image where there are no labels."""
+        return clean_labels(self.pixels, ask) if self.labels is None else self.labels
+
+
+def tuning_images(
+    dataset: data.ImageSet, classes: Classes, *, most: int, shots: int | None, agreement: bool, seed: int
+) -> TuningImages:
+    """The first images of the split, or a few of each class.
+
+    Args:
+        dataset: the split.
+        classes: of the oracle.
+        most: images that are used.
+        shots: labelled images of each class, at random; None for all.
+        agreement: whether the oracle's answers count in place of labels.
+        seed: chooses the few.
+
+    Raises:
+        UsageError: labels are needed and not there, or a class has fewer images than `shots`.
+    """
+    indices = list(range(min(most, len(dataset))))
+    if agreement and shots is None:
+        return TuningImages(dataset.images(indices), None)
+    if dataset.classes is None:
+        raise UsageError(
+            f"{dataset.name} has no labels, and tuning needs them; use one folder per class, or --objective agreement"
+        )
+    found = dataset.labels(indices)
+    if shots is not None:
+        indices = _few(found, shots, len(dataset.classes), seed)
+        found = found[indices]
+    if agreement:
+        return TuningImages(dataset.images(indices), None)
+    names = match_labels(dataset.classes, classes)
+    numbers = torch.tensor([name if isinstance(name, int) else classes.number(name) for name in names])
+    return TuningImages(dataset.images(indices), numbers[found])
+
+
+def _few(labels: Tensor, shots: int, num_classes: int, seed: int) -> list[int]:
+    """`shots` positions of each label, in order."""
+    chosen: list[int] = []
+    for number in range(num_classes):
+        own = (labels == number).nonzero().flatten()
+        if len(own) < shots:
+            raise UsageError(f"--shots {shots} needs as many images of each class, one has {len(own)}; lower it")
+        chosen += own[torch.randperm(len(own), generator=fork(seed, "shots", number))[:shots]].tolist()
+    return sorted(chosen)

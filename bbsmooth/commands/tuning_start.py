@@ -1,0 +1,81 @@
+"""Where tuning starts: a coordinator pre-trained as a denoiser, or the one of an earlier run."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from bbsmooth.assemble import load_coordinator
+from bbsmooth.config import SmoothingConfig
+from bbsmooth.coordinator import Autoencoder, PretrainPlan, load, pretrain, save
+from bbsmooth.errors import UsageError
+from bbsmooth.progress import meter
+from bbsmooth.records import Record
+from bbsmooth.runs import write_json
+from bbsmooth.tuning.methods import Method
+
+PRETRAINED = "pretrained.safetensors"
+PRETRAINING = "pretraining.json"
+
+
+def begin(
+    out: Path,
+    start: Autoencoder | None,
+    pixels: Tensor,
+    method: Method,
+    smoothing: SmoothingConfig,
+    *,
+    epochs: int,
+) -> tuple[Autoencoder, Tensor, Record]:
+    """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent."""
+    if start is not None:
+        return start, start.initial_parameters(), {"epochs": 0, "seconds": 0.0}
+    if (out / PRETRAINED).exists():
+        return *load(out / PRETRAINED), json.loads((out / PRETRAINING).read_text())
+    began, losses = time.monotonic(), [0.0]
+    with meter("pre-train (no query)", epochs, "epochs") as bar:
+
+        def progress(epoch: int, loss: float) -> None:
+            losses.append(loss)
+            bar.advance(1, f"mean squared error {loss:.4f}")
+
+        coordinator = pretrain(
+            pixels,
+            noise=smoothing.distribution,
+            form=method.form,
+            space=method.space,
+            plan=PretrainPlan(epochs=epochs),
+            seed=smoothing.seed,
+            progress=progress,
+        )
+    took = {
+        "epochs": epochs,
+        "mean_squared_error": losses[-1],
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    write_json(out / PRETRAINING, took)
+    save(out / PRETRAINED, coordinator, coordinator.initial_parameters())
+    return coordinator, coordinator.initial_parameters(), took
+
+
+def start_from(smoothing: SmoothingConfig, method: Method, image_shape: tuple[int, int, int]) -> Autoencoder:
+    """The coordinator to start from, its parameters taken into the weights: the method's own start there at zero."""
+    assert smoothing.coordinator is not None
+    coordinator, parameters = load_coordinator(smoothing.coordinator, smoothing.sigma)
+    if coordinator.image_shape != image_shape:
+        raise UsageError(f"--start has a coordinator for images {coordinator.image_shape}, these are {image_shape}")
+    if coordinator.form != method.form:
+        raise UsageError(
+            "--start has a coordinator of another form than --method tunes; start from one of the same form"
+        )
+    weights = coordinator.space.weights(coordinator.architecture, coordinator.weights, parameters)
+    started = replace(coordinator, space=method.space, weights=weights)
+    try:
+        started.space.weights(started.architecture, started.weights, started.initial_parameters())
+    except ValueError as error:
+        raise UsageError(f"--start: {error}") from None
+    return started

@@ -1,0 +1,89 @@
+"""`bbsmooth verify`: does what a run says follow from what it recorded?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.errors import UsageError
+from bbsmooth.reporting.reading import Run, read_run
+from bbsmooth.runs import read_manifest
+from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
+from bbsmooth.verification.certificates import BROKEN, wrong_certificates, wrong_lines
+from bbsmooth.verification.files import wrong_files
+from bbsmooth.verification.totals import wrong_ledger, wrong_summary
+
+Check = Callable[[Run], Iterator[str]]
+
+_CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
+    "certify": (
+        ("each certificate follows from its counts", wrong_certificates),
+        ("the summary follows from the certificates", wrong_summary),
+        ("the ledger covers every answer", wrong_ledger),
+    ),
+    "import-log": (
+        ("each line agrees with itself; a log holds no counts, so bounds cannot be recomputed", wrong_lines),
+        ("the summary follows from the lines", wrong_summary),
+    ),
+    "predict": (
+        ("each prediction follows from its votes", wrong_predictions),
+        ("the ledger adds up", wrong_ledger),
+    ),
+    "attack": (("the ledger adds up", wrong_ledger),),
+    "tune": (("the summary follows from the history", wrong_tuning), ("the ledger adds up", wrong_ledger)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was checked, and what is wrong.
+
+    Attributes:
+        run: the run directory.
+        checks: in words.
+        findings: one line for everything that is wrong.
+    """
+
+    run: str
+    checks: tuple[str, ...]
+    findings: tuple[str, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def as_json(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return asdict(self) | {"verified": self.verified}
+
+
+def verify(path: Path) -> Verification:
+    """Check a run, without a query.
+
+    Raises:
+        UsageError: `path` is not a run directory.
+    """
+    manifest = read_manifest(path)
+    checks = ["every file is as it was when the run ended"]
+    findings = list(wrong_files(path, manifest))
+    try:
+        run = read_run(path)
+    except UsageError as error:
+        return Verification(run=str(path), checks=tuple(checks), findings=(*findings, str(error)))
+    for words, check in _CHECKS.get(run.command, ()):
+        checks.append(words)
+        findings += _found(check, run, words)
+    return Verification(run=str(path), checks=tuple(checks), findings=tuple(findings))
+
+
+def _found(check: Check, run: Run, words: str) -> list[str]:
+    """What a check finds; files that are not what they should be are a finding too."""
+    findings: list[str] = []
+    try:
+        findings.extend(check(run))
+    except BROKEN as error:
+        findings.append(f"cannot tell whether {words}: a field is missing or is not what it should be ({error!r})")
+    return findings

@@ -1,0 +1,56 @@
+"""`bbsmooth compare` in all its forms."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bbsmooth.cli.world import World, bbsmooth
+
+
+@pytest.fixture
+def runs(world: World) -> tuple[Path, Path]:
+    other = world.folder / "other"
+    world.certify("--price", "10")
+    world.certify("--sigma", "0.5", out=other)
+    return world.run, other
+
+
+def test_text_sets_runs_side_by_side(runs: tuple[Path, Path]) -> None:
+    done = bbsmooth("compare", *runs)
+    assert done.status == 0
+    assert "r = 0.25" in done.out
+    assert "Paired differences" in done.out
+
+
+@pytest.mark.parametrize("form", ["html", "md", "tex", "tsv", "json", "png", "svg", "txt"])
+def test_the_end_of_a_name_chooses_the_form(runs: tuple[Path, Path], form: str, tmp_path: Path) -> None:
+    file = tmp_path / f"comparison.{form}"
+    done = bbsmooth("compare", *runs, "--out", file)
+    assert done.status == 0
+    assert f"comparison: {file}" in done.out
+    begin = {"html": b"<!doctype html>", "md": b"# Comparison", "tex": b"% needs", "tsv": b"run\t", "json": b'{"runs"'}
+    begin |= {"png": b"\x89PNG", "svg": b"<?xml", "txt": b"Runs"}
+    assert file.read_bytes().startswith(begin[form])
+
+
+def test_numbers_are_those_of_the_summaries(runs: tuple[Path, Path]) -> None:
+    rows = list(csv.DictReader(bbsmooth("compare", *runs, "--format", "tsv").out.splitlines(), delimiter="\t"))
+    for row, run in zip(rows, runs, strict=True):
+        summary = json.loads((run / "summary.json").read_text())
+        for point in summary["certified_accuracy"]:
+            name = f"r={point['radius']:g}"
+            told = (float(row[name]), float(row[f"{name} low"]), float(row[f"{name} high"]))
+            assert told == (point["value"], point["low"], point["high"])
+        assert int(row["queries"]) == summary["queries"]
+    assert float(rows[0]["price"]) == 3.0
+
+
+def test_what_cannot_be_compared_is_said(runs: tuple[Path, Path]) -> None:
+    assert "two or more different runs" in bbsmooth("compare", runs[0]).line
+    assert "needs a file" in bbsmooth("compare", *runs, "--format", "png").line
+    assert "--format must be one of" in bbsmooth("compare", *runs, "--out", "x.pdf").line
+    assert "is not a run directory" in bbsmooth("compare", runs[0], runs[0].parent).line

@@ -1,0 +1,113 @@
+"""`bbsmooth train`: what comes out, and what happens to a run that is stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from bbsmooth.commands.train import CHECKPOINT
+from bbsmooth.runs import write_bytes
+from tests.bbsmooth.cli.world import Outcome, bbsmooth
+
+SMALL = ("--model", "local-vit", "--data", "mnist5k", "--sigma", 0.5, "--epochs", 2, "--train-images", 128)
+
+
+def train(out: Path, *arguments: object) -> Outcome:
+    return bbsmooth("train", *SMALL, "--out", out, "--progress", "none", *arguments)
+
+
+def read(out: Path, name: str) -> Any:
+    return json.loads((out / name).read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files"),
+    [
+        (["--method", "lora", "--rank", 2], {"adapter"}),
+        (["--method", "head"], {"model.safetensors"}),
+        (["--method", "denoiser", "--stability", 0.5, "--surrogate", "local-vit"], {"model.safetensors"}),
+        (["--method", "autolora"], {"model.safetensors"}),
+    ],
+    ids=lambda one: str(one[1]) if isinstance(one, list) else "",
+)
+def test_a_trained_model_is_an_oracle(arguments: list[object], files: set[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = train(run, *arguments)
+    assert (done.status, done.err) == (0, "")
+    summary = read(run, "summary.json")
+    always = {"history.jsonl", "manifest.json", "model.json", "summary.json"}
+    assert {file.name for file in run.iterdir()} == files | always
+    assert summary["epochs"] == len((run / "history.jsonl").read_text().splitlines()) == 2
+    assert 0.05 <= summary["noisy_accuracy"] <= 1
+    assert f"{summary['parameters']['trained']:,} of" in done.out
+
+    certified = bbsmooth(
+        *("certify", "--oracle", f"trained:{run}", "--data", "mnist5k", "--sigma", 0.5),
+        *("--n0", 5, "--n", 20, "--limit", 2, "--out", tmp_path / "certified"),
+    )
+    assert certified.status == 0
+    assert bbsmooth("report", run, "--format", "text").out.startswith("run ")
+
+
+@pytest.mark.parametrize("method", ["lora", "autolora"])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(whole, "--method", method)
+
+    def failing(path: Path, raw: bytes) -> None:
+        write_bytes(path, raw)
+        if path.name == CHECKPOINT:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bbsmooth.commands.train.write_bytes", failing)
+        assert train(stopped, "--method", method).status == 130
+    assert "--resume" in train(stopped, "--method", method).line
+    assert train(stopped, "--method", method, "--resume").status == 0
+
+    name = "adapter/adapter_model.safetensors" if method == "lora" else "model.safetensors"
+    first, second = (load_file(run / name) for run in (whole, stopped))
+    assert first.keys() == second.keys()
+    assert all(first[key].equal(second[key]) for key in first)
+    histories = [
+        [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()] for run in (whole, stopped)
+    ]
+    assert next([line["loss"] for line in history] for history in histories) == [line["loss"] for line in histories[1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--method", "magic"], "--method must be one of lora,"),
+        (["--objective", "magic"], "--objective must be one of augmentation,"),
+        (["--method", "head", "--rank", 3], "--method head has no setting called rank"),
+        (["--method", "lora", "--stability", 0.5], "belong to --method denoiser"),
+        (["--method", "denoiser", "--surrogate", "local-vit"], "--stability must lie between 0 and 1"),
+        (["--epochs", 0], "must be positive"),
+        (["--model", "resnet1"], "timm knows no architecture 'resnet1'"),
+        (["--rank", 0], "--rank must be at least 1"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(arguments: list[object], expected: str, tmp_path: Path) -> None:
+    done = train(tmp_path / "run", *arguments)
+
+    assert done.status == 2
+    assert expected in done.line
+
+
+def test_images_of_other_classes_get_a_new_head(tmp_path: Path) -> None:
+    from tests.bbsmooth.cli.world import picture
+
+    for name in ("cat", "dog"):
+        for number in range(8):
+            picture(tmp_path / "photos" / name / f"{name}{number}.png", size=28)
+    done = train(tmp_path / "run", "--data", f"folder:{tmp_path / 'photos'}", "--method", "head")
+
+    assert done.status == 0
+    assert read(tmp_path / "run", "model.json")["new_classes"] == ["cat", "dog"]
