@@ -21,8 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bbsmooth.cli.main import app
+from bbsmooth.commands.compare import compare
+from bbsmooth.commands.report import report
 from bbsmooth.records import read_summary
-from bbsmooth.reports import run_json
+from bbsmooth.reporting.reading import run_json
 
 FOLDER = Path("runs/demo")
 PRETRAIN_EPOCHS = {0.5: 20, 1.0: 40}
@@ -64,8 +66,12 @@ def main() -> None:
         f"Took {time.monotonic() - began:.0f} s."
     )
     last = steps[-1]
-    console.print(f"\nThe runs are in {FOLDER}. Next, for instance:", highlight=False)
-    console.print(f"  .venv/bin/bbsmooth report {last.certificates}", highlight=False)
+    report(last.certificates, format="html", out=None, pictured=120)
+    for form in ("html", "svg"):
+        compare([step.certificates for step in steps], format=None, out=FOLDER / f"comparison.{form}")
+    console.print(f"\nPages: {last.certificates / 'report.html'}, {FOLDER / 'comparison.html'}", highlight=False)
+    console.print(f"The runs are in {FOLDER}. Next, for instance:", highlight=False)
+    console.print(f"  .venv/bin/bbsmooth verify {last.certificates}", highlight=False)
     console.print("  .venv/bin/bbsmooth oracle list", highlight=False)
 
 

@@ -21,8 +21,9 @@ from typing import Any
 
 import torch
 
-from bbsmooth.commands.certify import CertifyConfig, certify
+from bbsmooth.commands.certify import certify
 from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
+from bbsmooth.methods import CertifyConfig
 from oracles.checkpoint import Settings, read_header
 from oracles.timm_models import build
 from oracles.zoo import LOCAL_VIT
@@ -32,6 +33,9 @@ BATCHES = (64, 256)
 DRAWS = 5_000
 IMAGES = 8
 PAIRS = 7
+EARLY_IMAGES = 150
+"""For decisions that stop early, of which each image takes few queries."""
+
 MEMORY_DRAWS = (2_000, 20_000)
 
 
@@ -41,7 +45,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)  # child process: peak memory of one run
     arguments = parser.parse_args()
     if arguments.memory:
-        certify_seconds(images=1, draws=arguments.memory, batch=BATCHES[-1])
+        certified(images=1, draws=arguments.memory, batch=BATCHES[-1])
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
     result = measure()
@@ -53,7 +57,10 @@ def measure() -> dict[str, Any]:
     """All figures."""
     return {
         "queries_per_run": IMAGES * (100 + DRAWS),
-        "by_batch_size": {str(batch): _ratios(batch) for batch in BATCHES},
+        "by_batch_size": {str(batch): _ratios(batch, images=IMAGES, method="cohen") for batch in BATCHES},
+        "early_stopping_by_batch_size": {
+            str(batch): _ratios(batch, images=EARLY_IMAGES, method="sequential") for batch in BATCHES
+        },
         "peak_memory_mib_by_n": {str(draws): _peak_memory(draws) for draws in MEMORY_DRAWS},
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -61,13 +68,13 @@ def measure() -> dict[str, Any]:
     }
 
 
-def _ratios(batch: int) -> dict[str, Any]:
-    certify_seconds(images=1, draws=batch, batch=batch)  # warm up
+def _ratios(batch: int, *, images: int, method: str) -> dict[str, Any]:
+    certified(images=1, draws=batch, batch=batch, method=method)  # warm up
     raw_seconds(4 * batch, batch=batch)
-    queries, pairs = IMAGES * (100 + DRAWS), []
+    pairs = []
     for _ in range(PAIRS):
-        raw = queries / raw_seconds(queries, batch=batch)
-        pairs.append((raw, queries / certify_seconds(images=IMAGES, draws=DRAWS, batch=batch)))
+        seconds, queries = certified(images=images, draws=DRAWS, batch=batch, method=method)
+        pairs.append((queries / raw_seconds(queries, batch=batch), queries / seconds))
     ratios = [certified / raw for raw, certified in pairs]
     return {
         "raw_images_per_second": [round(raw) for raw, _ in pairs],
@@ -90,8 +97,8 @@ def raw_seconds(images: int, *, batch: int) -> float:
     return (time.perf_counter() - began) * images / (images // batch * batch)
 
 
-def certify_seconds(*, images: int, draws: int, batch: int) -> float:
-    """Wall time of a whole certification, after the data and the model are loaded once."""
+def certified(*, images: int, draws: int, batch: int, method: str = "cohen") -> tuple[float, int]:
+    """Wall time and queries of a whole certification, after the data and the model are loaded once."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         certify(
@@ -108,11 +115,19 @@ def certify_seconds(*, images: int, draws: int, batch: int) -> float:
             ),
             smoothing=SmoothingConfig(sigma=0.5, noise="gaussian", coordinator=None, seed=0),
             images=DataConfig(data="mnist5k", resize=False, data_root=None, download=False),
-            config=CertifyConfig(num_selection=100, num_estimation=draws, alpha=0.001, radii=(0.5,), limit=images),
+            config=CertifyConfig(
+                num_selection=100,
+                num_estimation=draws,
+                alpha=0.001,
+                radii=(0.25, 0.5),
+                limit=images,
+                method=method,
+            ),
             resume=False,
         )
         seconds = json.loads((out / "summary.json").read_text())["seconds"]
-    return float(seconds)
+        spent = json.loads((out / "ledger.json").read_text())["spent_total"]
+    return float(seconds), int(spent)
 
 
 def _peak_memory(draws: int) -> int:
