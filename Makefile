@@ -1,25 +1,31 @@
 # Every target makes and fills .venv by itself where it is not there. Needs Python 3.11 or newer and make.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RUNNABLE := .venv/runnable
 INSTALLED := .venv/installed
 
 .PHONY: install demo test test-slow check bench clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(RUNNABLE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,hf]'
+	$(PIP) --editable .
 	touch $@
 
-demo: install  ## tune and certify on real digits, with a table at the end (about 5 minutes)
+$(INSTALLED): $(RUNNABLE)
+	$(PIP) --editable '.[dev,attack,aws,hf,http2,serve,tensorboard,train]'
+	touch $@
+
+demo: $(RUNNABLE)  ## tune and certify on real digits, with a table at the end (about 5 minutes)
 	$(BIN)/python -m experiments.demo.run
 
 test: install  ## all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: install  ## longer statistics
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 check: install  ## format, lint, types
 	$(BIN)/ruff format --check
@@ -28,7 +34,9 @@ check: install  ## format, lint, types
 
 bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.throughput.run
+	$(BIN)/python -m experiments.remote.run
 	$(BIN)/python -m experiments.sequential.run
+	$(BIN)/python -m experiments.certification.run
 
 clean:
 	rm -rf .venv runs
