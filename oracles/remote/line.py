@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from copy import copy
 
 from torch import Tensor
 
@@ -37,29 +38,29 @@ class Line:
         self._lock = threading.Lock()
         self._failing_since: float | None = None
         self._over = threading.Event()
-        self._reason = ""
+        self._end: OracleUnavailable | None = None
 
     def check(self) -> None:
-        """Raises `OracleUnavailable` where it has ended."""
-        if self._over.is_set():
-            raise OracleUnavailable(self._reason)
+        """Raises what ended it, where it has ended."""
+        if self._end is not None:
+            raise copy(self._end)  # each thread needs one of its own
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long. Raises `OracleUnavailable` as soon as it ends."""
+        """Wait so long. Raises what ended it as soon as it ends."""
         self.check()
         if seconds > 0 and self._wait(self._over, seconds):
             self.check()
 
-    def end(self, reason: str) -> None:
-        """Let nobody ask any more; who waits to ask gives up at once. The first reason stays."""
+    def end(self, error: OracleUnavailable) -> None:
+        """Let nobody ask any more; who waits to ask gives up at once, for the same reason. The first one stays."""
         with self._lock:
-            self._reason = self._reason or reason
+            self._end = self._end or error
             self._over.set()
 
     def reopen(self) -> None:
         """Let others ask again, with fresh patience."""
         with self._lock:
-            self._reason, self._failing_since = "", None
+            self._end, self._failing_since = None, None
             self._over.clear()
 
     def answered(self, images: Tensor) -> None:
@@ -78,5 +79,5 @@ class Line:
         with self._lock:
             since = self._failing_since = now if self._failing_since is None else self._failing_since
         if now - since > self._patience:
-            self.end(f"nothing was answered for {now - since:.0f} seconds; at last: {error}")
+            self.end(OracleUnavailable(f"nothing was answered for {now - since:.0f} seconds; at last: {error}"))
         self.check()

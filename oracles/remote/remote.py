@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from oracles.errors import AnswerError, OracleChanged, OracleError
+from oracles.errors import AnswerError, OracleChanged, OracleError, OracleUnavailable
 from oracles.oracle import Answers, OracleSpec
 from oracles.remote.failures import of_status
 from oracles.remote.line import Line
@@ -73,7 +73,7 @@ class RemoteOracle:
 
     def interrupt(self) -> None:
         """Ask no more: who waits to ask gives up at once, and what is under way has `GRACE_SECONDS` to come back."""
-        self.line.end(f"nothing more is asked of {self.spec.name}: interrupted")
+        self.line.end(OracleUnavailable(f"nothing more is asked of {self.spec.name}: interrupted"))
         self._grace = threading.Timer(GRACE_SECONDS, self.transport.cut)
         self._grace.daemon = True
         self._grace.start()

@@ -106,7 +106,7 @@ class RetryingOracle:
         except QuestionRejected:
             raise
         except OracleUnavailable as error:
-            self.line.end(str(error))  # whoever else asks would pay for the same
+            self.line.end(error)  # whoever else asks would pay for the same
             raise
         self.line.answered(images)
         return answers
@@ -126,7 +126,7 @@ class RetryingOracle:
         if isinstance(failure, QuestionRejected) and self.line.canary is None and len(images) > 1:
             raise self._refused(images, failure)  # fewer of them may tell more
         if not isinstance(failure, NotReady):
-            self.line.end(str(failure))
+            self.line.end(OracleUnavailable(str(failure)))
             raise failure
 
     def _last_try(self, images: Tensor) -> Answers:

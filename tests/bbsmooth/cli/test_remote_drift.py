@@ -58,7 +58,7 @@ def test_no_certificate_mixes_two_models(world: World, service: Service, announc
     assert said["status"] == "stopped by the oracle"
     assert said["drift"]["identity"] == {"name": "shade", "version": "1"}
     (changed,) = said["drift"]["changed"]
-    assert changed["last_passed"]["queries"] < changed["queries"]
+    assert changed["last_passed"]["queries"] <= changed["queries"]  # with calls under way that are charged already
     assert after < changed["queries"]
     assert ("its version was '1' and is '2' now" if announces else "canary images") in changed["what"]
 

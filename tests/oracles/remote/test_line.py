@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from oracles.errors import OracleUnavailable
+from oracles.errors import OracleChanged, OracleUnavailable
 from oracles.remote.line import Line
 from tests.builders import pictures
 from tests.oracles.remote.clock import Clock
@@ -58,12 +58,14 @@ def test_whoever_sleeps_wakes_up_when_it_ends() -> None:
     for thread in threads:
         thread.start()
     began = time.monotonic()
-    line.end("interrupted")
-    line.end("a later reason")
+    line.end(OracleChanged("another model"))
+    line.end(OracleUnavailable("a later reason"))
     for thread in threads:
         thread.join(10)
     assert time.monotonic() - began < 10
-    assert [str(error) for error in raised] == ["interrupted"] * 5
+    assert [str(error) for error in raised] == ["another model"] * 5
+    assert {type(error) for error in raised} == {OracleChanged}, "they are told what happened, not only that it did"
+    assert len(set(map(id, raised))) == 5
 
 
 def test_it_can_be_reopened() -> None:
@@ -77,6 +79,6 @@ def test_it_can_be_reopened() -> None:
     line.check()
     line.failed(ValueError("no"))
     line.sleep(5)
-    line.end("why")
+    line.end(OracleUnavailable("why"))
     with pytest.raises(OracleUnavailable, match="why"):
         line.check()

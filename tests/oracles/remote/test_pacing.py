@@ -264,7 +264,7 @@ def test_whoever_waits_for_a_turn_gives_up_when_the_line_ends() -> None:
     def end() -> None:
         while pace._under_way == 0:
             time.sleep(0.001)
-        line.end("interrupted")
+        line.end(OracleUnavailable("interrupted"))
         while len(errors) < 4:
             time.sleep(0.001)
         stuck.set()
