@@ -10,11 +10,11 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from oracles.errors import SpecError
 from oracles.oracle import Oracle
 from oracles.python_module import open_module
+from oracles.query_string import split_options
 from oracles.remote.kinds import Kind
 from oracles.remote.opening import KINDS, open_address, open_file
 from oracles.zoo import open_local_vit, open_timm
@@ -89,7 +89,7 @@ def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
         SpecError: no such scheme or file, or it does not understand the rest.
         OracleUnavailable: it cannot be reached.
     """
-    address, _, query = name.partition("?")
+    address, given = split_options(name, what="an oracle")
     scheme, _, rest = address.partition(":")
     known = schemes()
     if scheme not in known and address.endswith(".toml"):
@@ -100,11 +100,6 @@ def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
         there = ", ".join(name for name in known if not name.endswith("+https"))
         hint = f"did you mean {close[0]}?" if close else f"there are {there};"
         raise SpecError(f"no oracle is called {shown!r}; {hint} `bbsmooth oracle list` explains them")
-    try:
-        given = dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
-    except ValueError:
-        names = "&".join(part.partition("=")[0] for part in query.split("&"))
-        raise SpecError(f"the options of an oracle look like ?a=1&b=2, got ?{names}") from None
     return known[scheme].open(rest, given | dict(options or {}))
 
 

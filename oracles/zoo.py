@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import torch
 from torch import nn
@@ -17,6 +16,7 @@ from oracles.checkpoint import Settings, first_line, read_header, settings_from
 from oracles.errors import AnswerError, SpecError
 from oracles.local import LocalOracle, Normalisation
 from oracles.oracle import Classes
+from oracles.query_string import split_options
 from oracles.timm_models import build
 
 LOCAL_VIT = Path(__file__).parent / "weights" / "local_vit.safetensors"
@@ -50,11 +50,7 @@ def owned_model(name: str) -> OwnedModel:
     """
     if name == "local-vit":
         return _owned(read_header(LOCAL_VIT).architecture or "", Settings(), checkpoint=LOCAL_VIT)
-    address, _, query = name.removeprefix("timm:").partition("?")
-    try:
-        given = dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
-    except ValueError:
-        raise SpecError(f"the options of a model look like ?a=1&b=2, got ?{query}") from None
+    address, given = split_options(name.removeprefix("timm:"), what="a model")
     options = _parsed(given, {key: parser for key, parser in _PARSERS.items() if key not in _COMPUTING})
     checkpoint, weights = options.pop("checkpoint", None), options.pop("weights", None)
     return _owned(address, _settings(**options), checkpoint=checkpoint, weights=weights)
