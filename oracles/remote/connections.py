@@ -16,6 +16,8 @@ import httpcore
 _PIECE = 2**18
 """Bytes handed to the operating system at once: between two pieces the clock is looked at."""
 
+_HEAD_ENDS = b"\r\n\r\n"
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -43,10 +45,14 @@ class Connections(httpcore.NetworkBackend):
     """Opens connections for the exchanges of any number of threads, one at a time in each.
 
     A time-out of a single read is no limit on a reply that drips, so each step gets what is left of the exchange.
+
+    Args:
+        join: the head of a request goes out with what follows it, as HTTP/1.1 allows: one call of the system for two.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, join: bool) -> None:
         """None is open."""
+        self.join = join
         self._backend = httpcore.SyncBackend()
         self._threads = threading.local()
         self._lock = threading.Lock()
@@ -104,6 +110,7 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, connections: Connections) -> None:
         self._stream = stream
         self._connections = connections
+        self._head = b""
         connections.register(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -113,6 +120,15 @@ class _Stream(httpcore.NetworkStream):
         return raw
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if self._connections.join and not self._head and buffer.endswith(_HEAD_ENDS):
+            self._head = buffer  # httpcore goes on with the body, or with nothing where there is none
+            return
+        head, self._head = self._head, b""
+        self._write(head + buffer if len(buffer) <= _PIECE else head, timeout)
+        if len(buffer) > _PIECE:
+            self._write(buffer, timeout)
+
+    def _write(self, buffer: bytes, timeout: float | None) -> None:
         exchange = self._connections.current
         for start in range(0, len(buffer), _PIECE):
             piece = buffer[start : start + _PIECE]

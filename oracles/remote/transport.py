@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
@@ -17,6 +18,7 @@ from oracles.remote.connections import Connections
 from oracles.remote.credentials import Credentials
 from oracles.remote.failures import of_exception, presentable
 from oracles.remote.messages import Reply, Request
+from oracles.remote.pools import Pools
 from oracles.remote.secrets import STRUCK, Secrets
 from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
 from oracles.remote.terms import Terms
@@ -62,22 +64,24 @@ class Transport:
         self._credentials = Credentials(terms.headers, self.secrets)
         self._credentials.address(url)  # a secret that is not there is said now
         self._terms, self._sign = terms, sign
-        self._connections = Connections()
+        http2 = terms.http2 and http2_is_there()
+        self._connections = Connections(join=not http2)
         self._timeouts = {
             "connect": terms.connect_seconds,
             "read": terms.read_seconds,
             "write": terms.write_seconds,
             "pool": terms.connect_seconds,
         }
-        self._pool = httpcore.ConnectionPool(
+        open_pool = partial(
+            httpcore.ConnectionPool,
             ssl_context=trust(url),
             proxy=proxy(url, self.secrets),
-            max_connections=terms.concurrency + 1,  # requests for metadata may come in between
             keepalive_expiry=_IDLE_SECONDS,
-            http2=terms.http2 and http2_is_there(),
+            http2=http2,
             network_backend=self._connections,
         )
-        self.close = weakref.finalize(self, self._pool.close)  # at the latest when nobody holds this any more
+        self._pools = Pools(open_pool, shared=http2)
+        self.close = weakref.finalize(self, self._pools.close)  # at the latest when nobody holds this any more
 
     def send(self, request: Request) -> Reply:
         """Send one request. Redirects of a GET within the server are followed.
@@ -108,9 +112,9 @@ class Transport:
         """Send a request and read its reply, once."""
         started, took = time.monotonic(), None
         url, prepared = self._prepare(request)
-        with self._connections.exchange(self._terms.total_seconds) as exchange:
+        with self._connections.exchange(self._terms.total_seconds) as exchange, self._pools.pool() as pool:
             try:
-                with self._pool.stream(
+                with pool.stream(
                     prepared.method,
                     url,
                     headers=list(prepared.headers.items()),
