@@ -37,33 +37,35 @@ class Scheme:
 
     Attributes:
         usage: how it is written.
-        summary: what it is, in one line.
+        about: says what it is, in one line.
         open: from what stands after the colon and the options to the oracle.
     """
 
     usage: str
-    summary: str
+    about: Callable[[], str]
     open: Opener
 
 
 def _remote(kind: Kind[Any]) -> dict[str, Scheme]:
     """The schemes of a protocol: its name where its address is known, else one for http and one for https."""
     if kind.name == "template":
-        return {FILE: Scheme(FILE, kind.summary, lambda rest, options: open_file(Path(rest), options))}
+        return {FILE: Scheme(FILE, lambda: kind.summary, lambda rest, options: open_file(Path(rest), options))}
     names = [kind.name] if kind.locate else [f"{kind.name}+http", f"{kind.name}+https"]
-    return {name: Scheme(kind.usage, kind.summary, partial(open_address, kind, name)) for name in names}
+    return {name: Scheme(kind.usage, lambda: kind.summary, partial(open_address, kind, name)) for name in names}
 
 
 _BUILT_IN = {
-    "local-vit": Scheme("local-vit", "the embedded vision transformer for 28 x 28 digits (mnist5k)", open_local_vit),
+    "local-vit": Scheme(
+        "local-vit", lambda: "the embedded vision transformer for 28 x 28 digits (mnist5k)", open_local_vit
+    ),
     "timm": Scheme(
         "timm:MODEL[?checkpoint=PATH&num_classes=K]",
-        "any timm architecture: local checkpoint, local-dir:FOLDER, or pretrained weights from the hub",
+        lambda: "any timm architecture: local checkpoint, local-dir:FOLDER, or pretrained weights from the hub",
         open_timm,
     ),
     "module": Scheme(
         "module:PATH.py:FUNCTION[?image_shape=CxHxW&num_classes=K]",
-        "your function from float32 images N x C x H x W in [0, 1] to scores or labels",
+        lambda: "your function from float32 images N x C x H x W in [0, 1] to scores or labels",
         open_module,
     ),
     **{name: scheme for kind in KINDS.values() for name, scheme in _remote(kind).items()},
@@ -74,7 +76,7 @@ def schemes() -> dict[str, Scheme]:
     """All schemes by name, those of installed packages included. Two may share a usage, as http and https do."""
     found = dict(_BUILT_IN)
     for point in entry_points(group=GROUP):
-        found.setdefault(point.name, Scheme(f"{point.name}:...", f"from {point.value}", _lazy(point)))
+        found.setdefault(point.name, _plug_in(point))
     return found
 
 
@@ -110,13 +112,24 @@ def _meant(scheme: str, address: str) -> list[str]:
     return [f"module:{address}"] if scheme.endswith(".py") else []
 
 
-def _lazy(point: EntryPoint) -> Opener:
+def _plug_in(point: EntryPoint) -> Scheme:
+    """The scheme of another package, which is imported when it is needed."""
+
     def opener(rest: str, options: dict[str, str]) -> Oracle:
-        try:
-            load = point.load()
-        except Exception as error:  # whatever somebody's package raises while it is imported
-            raise SpecError(f"{point.value} cannot be loaded: {type(error).__name__}: {error}; repair it") from error
-        opened: Oracle = load(rest, options)
+        opened: Oracle = _loaded(point)(rest, options)
         return opened
 
-    return opener
+    def about() -> str:
+        try:
+            return (_loaded(point).__doc__ or f"from {point.value}").strip().partition("\n")[0]
+        except SpecError as error:
+            return str(error)
+
+    return Scheme(f"{point.name}:...", about, opener)
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # whatever somebody's package raises while it is imported
+        raise SpecError(f"{point.value} cannot be loaded: {type(error).__name__}: {error}; repair it") from error

@@ -22,7 +22,7 @@ def list_oracles(as_json: options.Json = False) -> None:
     with guarded(as_json=as_json):
         from oracles.registry import schemes
 
-        rows = list(dict.fromkeys((scheme.usage, scheme.summary) for scheme in schemes().values()))
+        rows = list(dict.fromkeys((scheme.usage, scheme.about()) for scheme in schemes().values()))
         if as_json:
             print(json.dumps({"oracles": [{"usage": usage, "summary": summary} for usage, summary in rows]}))
             return

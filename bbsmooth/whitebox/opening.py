@@ -11,7 +11,7 @@ from oracles.local import LocalOracle
 
 
 def open_trained(rest: str, options: Mapping[str, str]) -> LocalOracle:
-    """The oracle in the directory `rest` of a `train` run. It does not clip, since its owner may show it any values.
+    """a model that `bbsmooth train` made, from the directory of its run; shown any values, it does not clip
 
     Args:
         rest: the directory.

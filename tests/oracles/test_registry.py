@@ -12,7 +12,7 @@ from tests.builders import halfspace
 
 
 def open_plugin(rest: str, options: dict[str, str]) -> Oracle:
-    """As a third party would write it."""
+    """A half-space, whatever it is called."""
     assert (rest, options) == ("somewhere", {"a": "1", "b": "2"})
     return halfspace()
 
@@ -31,7 +31,7 @@ def test_built_in_schemes_explain_themselves() -> None:
     assert {"local-vit", "timm", "module", "kserve+http", "kserve+https", "rekognition"} <= schemes().keys()
     for name, scheme in schemes().items():
         assert scheme.usage.startswith(name) or scheme.usage.replace("(s)", "s").startswith(name)
-        assert scheme.summary
+        assert scheme.about()
     assert schemes()["kserve+http"].usage == schemes()["kserve+https"].usage
 
 
@@ -87,7 +87,7 @@ def test_a_function_is_opened(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("plugins")
 def test_installed_packages_add_schemes_but_replace_none() -> None:
     assert open_oracle("plane:somewhere?a=1", {"b": "2"}).spec.name == halfspace().spec.name
-    assert schemes()["plane"].summary == f"from {__name__}:open_plugin"
+    assert schemes()["plane"].about() == "A half-space, whatever it is called."
     assert open_oracle("local-vit").spec.name == "local-vit"
 
 
@@ -95,3 +95,4 @@ def test_installed_packages_add_schemes_but_replace_none() -> None:
 def test_a_package_that_cannot_be_loaded_is_named() -> None:
     with pytest.raises(SpecError, match=r"no_such_package.oracle:open cannot be loaded: ModuleNotFoundError"):
         open_oracle("broken:x")
+    assert "cannot be loaded" in schemes()["broken"].about(), "a list of all schemes says so too"

@@ -131,6 +131,19 @@ def test_metadata_decides_what_nobody_said() -> None:
     assert tiny(datatype="UINT8").spec.eight_bit
 
 
+def test_what_bbsmooth_serve_adds_to_the_metadata_is_understood() -> None:
+    described = metadata()
+    described[URL]["parameters"] = {"max_batch": 8}
+    described[URL]["outputs"][0]["parameters"] = {"feedback": "logits", "labels": ["cat", "dog", "eel"]}
+    spec = connected("kserve", URL, None, described).spec
+    assert (spec.feedback, spec.classes.names, spec.max_batch) == (Feedback.LOGITS, ("cat", "dog", "eel"), 8)
+
+    described[URL]["parameters"] = {"max_batch": "8"}
+    described[URL]["outputs"][0]["parameters"] = {"feedback": ["logits"], "labels": [1, 2, 3]}
+    other = connected("kserve", URL, None, described).spec
+    assert (other.feedback, other.max_batch) == (Feedback.PROBABILITIES, 32), "what makes no sense is not said"
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "image_shape", "sent"),
     [
