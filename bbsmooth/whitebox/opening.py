@@ -11,7 +11,7 @@ from oracles.local import LocalOracle
 
 
 def open_trained(rest: str, options: Mapping[str, str]) -> LocalOracle:
-    """a model that `bbsmooth train` made, from the directory of its run; shown any values, it does not clip
+    """A model that `bbsmooth train` made, from the directory of its run. Shown any values, it does not clip.
 
     Args:
         rest: the directory.
