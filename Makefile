@@ -15,7 +15,7 @@ $(RUNNABLE): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(RUNNABLE)
-	$(PIP) --editable '.[dev,attack,aws,hf,http2,serve,tensorboard,train]'
+	$(PIP) --editable '.[dev,attack,aws,diffusion,hf,http2,ray,serve,tensorboard,train]'
 	touch $@
 
 demo: $(RUNNABLE)  ## tune and certify on real digits, with a table at the end (about 5 minutes)
@@ -37,6 +37,7 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.remote.run
 	$(BIN)/python -m experiments.sequential.run
 	$(BIN)/python -m experiments.certification.run
+	$(BIN)/python -m experiments.serving.run
 
 clean:
 	rm -rf .venv runs

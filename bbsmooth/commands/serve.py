@@ -1,17 +1,17 @@
-"""`bbsmooth serve`: an oracle behind the Open Inference Protocol."""
+"""`bbsmooth serve`: an oracle, or its smoothed classifier, behind the Open Inference Protocol."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from bbsmooth.assemble import bare_oracle
 from bbsmooth.config import OracleConfig
 from bbsmooth.errors import UsageError
-from oracles import OracleSpec
 
 Announce = Callable[[dict[str, Any]], None]
 MEBIBYTE = 2**20
@@ -27,6 +27,7 @@ class ServeConfig:
         name: of the model in URLs, None for one that follows from the oracle's.
         delay_milliseconds: longest wait of a request for others to join it.
         max_body: largest body of a request, in MiB.
+        grace: seconds that requests under way may take once the server is told to end.
     """
 
     host: str
@@ -34,6 +35,7 @@ class ServeConfig:
     name: str | None
     delay_milliseconds: float
     max_body: int
+    grace: int = 30
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -41,6 +43,8 @@ class ServeConfig:
             raise UsageError(f"--port must lie between 0 and {2**16 - 1}, got {self.port}")
         if self.max_body < 1:
             raise UsageError(f"--max-body must be at least 1 MiB, got {self.max_body}")
+        if self.grace < 0:
+            raise UsageError(f"--grace must not be negative, got {self.grace}")
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", self.name):
             raise UsageError(f"--name may hold letters, digits, '.', '_' and '-', got {self.name!r}")
 
@@ -60,10 +64,8 @@ def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce) -> bool
         UsageError: settings that cannot work, or the extra `serve` is not installed.
         OracleError: the oracle cannot be opened.
     """
-    try:
+    with needed():
         from bbsmooth.serving import app, batching, model, server
-    except ModuleNotFoundError as error:
-        raise UsageError(f"serving needs {error.name}; install it with: pip install 'bbsmooth[serve]'") from error
 
     try:
         plan = batching.BatchPlan(
@@ -78,17 +80,30 @@ def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce) -> bool
         name = config.name or model.public_name(opened.spec)
         served = app.create_app(opened, name=name, plan=plan, max_body_bytes=config.max_body * MEBIBYTE)
         bound.listen()
-        announce(_announcement(opened.spec, name, bound.getsockname()))
-        return server.run(server.prepare(served), bound)
+        where = address(bound.getsockname())
+        url = f"{where.pop('root')}/v2/models/{name}"
+        told = {"served": opened.spec.name, "url": url, "oracle": f"kserve+{url}"}
+        announce(told | {"fingerprint": opened.spec.fingerprint} | where)
+        return server.run(server.prepare(served, grace=config.grace), bound)
 
 
-def _announcement(spec: OracleSpec, name: str, address: tuple[Any, ...]) -> dict[str, Any]:
-    host, port = ipaddress.ip_address(address[0]), address[1]
-    url = f"http://{f'[{host}]' if host.version == 6 else host}:{port}/v2/models/{name}"
+@contextmanager
+def needed() -> Iterator[None]:
+    """Say which package is missing where the block imports one that is.
+
+    Raises:
+        UsageError: the extra `serve` is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(f"serving needs {error.name}; install it with: pip install 'bbsmooth[serve]'") from error
+
+
+def address(bound: tuple[Any, ...]) -> dict[str, Any]:
+    """The URL of a server whose socket says so, and whether other machines can reach it."""
+    host, port = ipaddress.ip_address(bound[0]), bound[1]
     return {
-        "served": spec.name,
-        "url": url,
-        "oracle": f"kserve+{url}",
-        "fingerprint": spec.fingerprint,
+        "root": f"http://{f'[{host}]' if host.version == 6 else host}:{port}",
         "other_machines": not host.is_loopback,
     }

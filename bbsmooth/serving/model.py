@@ -55,6 +55,16 @@ class ServedModel:
         """Name of the only output tensor: "probabilities", "logits" or "label"."""
         return self.spec.feedback.value if self.scored else "label"
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """As `output`."""
+        return (self.output,)
+
+    @property
+    def asked(self) -> OracleSpec:
+        """What images in a request have to fit."""
+        return self.spec
+
     def metadata(self) -> dict[str, Any]:
         """The reply to a question for metadata.
 

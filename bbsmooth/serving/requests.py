@@ -4,20 +4,54 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from itertools import chain
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bbsmooth.serving.model import DATATYPES, INPUT, ServedModel
+from bbsmooth.serving.model import DATATYPES, INPUT
 from bbsmooth.serving.refusal import malformed
-from oracles import ShapeError
+from oracles import OracleSpec, ShapeError
 
 HEADER_LENGTH = "inference-header-content-length"
 """The HTTP header that says how many bytes of a body are JSON; tensors follow them."""
+
+
+_AXES = 4
+_LONGEST_ID = 1024  # characters, since a reply repeats it
+_REPR = reprlib.Repr()
+_REPR.maxstring, _REPR.maxlist = 80, 2 * _AXES
+_shown = _REPR.repr
+
+
+class Asked(Protocol):
+    """What a question is held against."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        ...
+
+    @property
+    def asked(self) -> OracleSpec:
+        """What images have to fit."""
+        ...
+
+    @property
+    def max_batch(self) -> int:
+        """Most images in one request."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the output tensors."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +61,15 @@ class Question:
     Attributes:
         images: (B, C, H, W) uint8 or float32.
         request_id: to be repeated in the reply, None where there is none.
-        binary: whether the reply's tensor is to follow as bytes.
+        wanted: names of the output tensors to send, and whether each is to follow as bytes.
     """
 
     images: Tensor
     request_id: str | None
-    binary: bool
+    wanted: Mapping[str, bool]
 
 
-def read_question(body: bytes, header_length: str | None, model: ServedModel) -> Question:
+def read_question(body: bytes, header_length: str | None, model: Asked) -> Question:
     """The question in a body.
 
     Args:
@@ -50,9 +84,9 @@ def read_question(body: bytes, header_length: str | None, model: ServedModel) ->
     envelope = _object(_parsed(head), "the request")
     images = _images(envelope, rest, model)
     request_id = envelope.get("id")
-    if not isinstance(request_id, str | None):
-        raise malformed(f"id should be a string, got {request_id!r}")
-    return Question(images, request_id, _wants_binary(envelope, model))
+    if not isinstance(request_id, str | None) or len(request_id or "") > _LONGEST_ID:
+        raise malformed(f"id should be a string of at most {_LONGEST_ID} characters, got {_shown(request_id)}")
+    return Question(images, request_id, _wanted(envelope, model))
 
 
 def _divided(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
@@ -75,36 +109,37 @@ def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number")
 
 
-def _images(envelope: dict[str, Any], rest: bytes, model: ServedModel) -> Tensor:
+def _images(envelope: dict[str, Any], rest: bytes, model: Asked) -> Tensor:
     """(B, C, H, W) uint8 or float32: halves are exact as float32."""
     inputs = envelope.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
         raise malformed(f"{model.name} takes one input tensor, named {INPUT!r}, in a list called inputs")
     tensor = _object(inputs[0], "the input")
     if tensor.get("name") != INPUT:
-        raise malformed(f"the input should be named {INPUT!r}, got {tensor.get('name')!r}")
+        raise malformed(f"the input should be named {INPUT!r}, got {_shown(tensor.get('name'))}")
     dtype = DATATYPES.get(str(tensor.get("datatype")))
     if dtype is None:
-        raise malformed(f"datatype should be one of {', '.join(DATATYPES)}, got {tensor.get('datatype')!r}")
+        raise malformed(f"datatype should be one of {', '.join(DATATYPES)}, got {_shown(tensor.get('datatype'))}")
     shape = _shape(tensor.get("shape"))
     values = _values(tensor, rest, dtype)
     if values.size != math.prod(shape):
-        raise malformed(f"shape {shape} needs {math.prod(shape)} values, got {values.size}")
+        raise malformed(f"shape {_shown(shape)} needs {_shown(math.prod(shape))} values, got {values.size}")
     if not np.isfinite(values).all():
         raise malformed(f"every pixel should be a finite {tensor['datatype']} number")
     images = torch.from_numpy(values.reshape(shape).astype(np.uint8 if dtype.kind == "u" else np.float32))
     if len(images) > model.max_batch:
         raise malformed(f"{model.name} takes at most {model.max_batch} images a request, got {len(images)}")
     try:
-        model.spec.check(images)
+        model.asked.check(images)
     except ShapeError as error:
         raise malformed(str(error)) from None
     return images
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
-        raise malformed(f"shape should be a list of positive whole numbers, got {shape!r}")
+    fits = isinstance(shape, list) and len(shape) <= 2 * _AXES
+    if not fits or not all(type(size) is int and size > 0 for size in shape):
+        raise malformed(f"shape should be a list of positive whole numbers, got {_shown(shape)}")
     return tuple(shape)
 
 
@@ -118,36 +153,62 @@ def _values(tensor: dict[str, Any], rest: bytes, dtype: np.dtype[Any]) -> NDArra
             raise malformed(f"{len(rest)} bytes follow the JSON that belong to no tensor")
         return _from_json(tensor["data"], dtype)
     if type(size) is not int or size != len(rest) or size % dtype.itemsize:
-        raise malformed(f"binary_data_size is {size!r}, but {len(rest)} bytes follow, {dtype.itemsize} a value")
+        raise malformed(f"binary_data_size is {_shown(size)}, but {len(rest)} bytes follow, {dtype.itemsize} a value")
     return np.frombuffer(rest, dtype)
 
 
 def _from_json(data: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    try:
-        values = np.asarray(data)
-    except (ValueError, OverflowError):
-        raise malformed("data should be numbers, flat or nested as the shape says") from None
+    """The values, of which none is given to NumPy before it is known to be a number: texts would fill the memory."""
     whole = dtype.kind == "u"
-    if values.dtype.kind not in ("iu" if whole else "iuf") or not isinstance(data, list):
+    if not isinstance(data, list):
+        raise malformed("data should be a list of numbers")
+    numbers = _flat(data)
+    if not set(map(type, numbers)) <= ({int} if whole else {int, float}):
         raise malformed(f"data should be a list of {'whole ' if whole else ''}numbers")
-    if whole and values.size and not 0 <= values.min() <= values.max() <= 255:
+    if whole and numbers and not 0 <= min(numbers) <= max(numbers) <= 255:
         raise malformed("UINT8 values should lie between 0 and 255")
-    with np.errstate(over="ignore"):  # what becomes infinite is refused afterwards
-        return values.astype(dtype)
+    try:
+        with np.errstate(over="ignore"):  # what becomes infinite is refused afterwards
+            return np.array(numbers, dtype=np.float64).astype(dtype)
+    except OverflowError:
+        raise malformed("data should be a list of numbers, and holds one that is too large") from None
 
 
-def _wants_binary(envelope: dict[str, Any], model: ServedModel) -> bool:
-    wanted = _parameters(envelope).get("binary_data_output", False)
+def _flat(data: list[Any]) -> list[Any]:
+    """The values of a list that is flat, or nested evenly."""
+    for _ in range(_AXES):
+        kinds = set(map(type, data))
+        if list not in kinds:
+            return data
+        if kinds != {list} or len(set(map(len, data))) != 1:
+            break
+        data = list(chain.from_iterable(data))
+    if list in set(map(type, data)):
+        raise malformed("data should be numbers, flat or nested as the shape says")
+    return data
+
+
+def _wanted(envelope: dict[str, Any], model: Asked) -> dict[str, bool]:
+    """The output tensors that are asked for, all where none is named, and whether each is to follow as bytes."""
+    names = " and ".join(map(repr, model.outputs))
+    usual = _flag(_parameters(envelope).get("binary_data_output", False))
     outputs = envelope.get("outputs") or []
-    if not isinstance(outputs, list) or len(outputs) > 1:
-        raise malformed(f"{model.name} has one output tensor, named {model.output!r}")
+    if not isinstance(outputs, list) or len(outputs) > len(model.outputs):
+        count = "one output tensor" if len(model.outputs) == 1 else f"{len(model.outputs)} output tensors"
+        raise malformed(f"{model.name} has {count}, named {names}")
+    wanted = {}
     for output in outputs:
-        if _object(output, "the output").get("name") != model.output:
-            raise malformed(f"the output is named {model.output!r}, got {output.get('name')!r}")
-        wanted = _parameters(output).get("binary_data", wanted)
-    if not isinstance(wanted, bool):
-        raise malformed(f"binary_data should be true or false, got {wanted!r}")
-    return wanted
+        name = _object(output, "the output").get("name")
+        if name not in model.outputs:
+            raise malformed(f"the output is named {names}, got {_shown(name)}")
+        wanted[name] = _flag(_parameters(output).get("binary_data", usual))
+    return wanted or dict.fromkeys(model.outputs, usual)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise malformed(f"binary_data should be true or false, got {_shown(value)}")
+    return value
 
 
 def _parameters(holder: dict[str, Any]) -> dict[str, Any]:

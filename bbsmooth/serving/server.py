@@ -38,11 +38,11 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def prepare(app: FastAPI) -> uvicorn.Server:
-    """A server for the application, which says nothing of its own and ends gracefully."""
+def prepare(app: FastAPI, *, grace: int = GRACE_SECONDS) -> uvicorn.Server:
+    """A server for the application, which says nothing of its own and ends gracefully, within `grace` seconds."""
     return uvicorn.Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, ws="none", lifespan="on", timeout_graceful_shutdown=GRACE_SECONDS
+            app, log_config=None, access_log=False, ws="none", lifespan="on", timeout_graceful_shutdown=grace
         )
     )
 

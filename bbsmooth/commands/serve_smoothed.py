@@ -1,0 +1,179 @@
+"""`bbsmooth serve --sigma`: the smoothed classifier behind the Open Inference Protocol."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bbsmooth.assemble import Account, Front, opened, vote_source
+from bbsmooth.certification import Plan
+from bbsmooth.commands.serve import MEBIBYTE, Announce, ServeConfig, address, needed
+from bbsmooth.config import OracleConfig, SmoothingConfig
+from bbsmooth.errors import UsageError
+from bbsmooth.methods import CertifyConfig
+from bbsmooth.noise import NoisyCopies
+from oracles import Ledger, Oracle, ResponseStore
+from oracles.remote.remote import RemoteOracle
+from oracles.watch import NoWatch
+
+if TYPE_CHECKING:
+    from bbsmooth.serving.smoothed.app import Limits
+    from bbsmooth.serving.smoothed.clients import Clients
+    from bbsmooth.serving.smoothed.fresh import FreshCases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig:
+    """Who may ask for how much.
+
+    Args:
+        max_queries_per_image: to which the draws of an image are cut, None for as many as the method takes.
+        clients: file of clients and their keys, None where no key is asked for.
+        ledger: folder that keeps what was spent, None for memory.
+        rate: requests a second of each client that has no rate of its own, None for no limit.
+        max_images: in one request.
+        max_waiting: images at work.
+    """
+
+    max_queries_per_image: int | None
+    clients: Path | None
+    ledger: Path | None
+    rate: float | None
+    max_images: int
+    max_waiting: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.rate is not None and not self.rate > 0:
+            raise UsageError(f"--rate must be above 0 requests a second, got {self.rate}")
+
+    def capped(self, certify: CertifyConfig) -> CertifyConfig:
+        """The same with so few estimation draws that an image takes at most `max_queries_per_image`.
+
+        Raises:
+            UsageError: none would be left.
+        """
+        most, chosen = self.max_queries_per_image, certify.num_selection
+        if most is None:
+            return certify
+        if most <= chosen:
+            raise UsageError(
+                f"--max-queries-per-image must be above --n0 = {chosen}, which choose the class, got {most}"
+            )
+        return replace(certify, num_estimation=min(certify.num_estimation, most - chosen))
+
+
+def serve_smoothed(
+    oracle: OracleConfig,
+    smoothing: SmoothingConfig,
+    certify: CertifyConfig,
+    service: ServiceConfig,
+    config: ServeConfig,
+    announce: Announce,
+) -> bool:
+    """Serve the smoothed classifier until SIGTERM or Ctrl-C.
+
+    Args:
+        oracle: whom to ask; its budget is that of the service as a whole.
+        smoothing: the noise; its seed is replaced by a secret one for every image.
+        certify: how votes become certificates.
+        service: who may ask for how much.
+        config: where and how.
+        announce: told, once questions are answered, what is served where.
+
+    Returns:
+        Whether everything under way at the end was finished.
+
+    Raises:
+        UsageError: settings that cannot work, or the extra `serve` is not installed.
+        OracleError: the oracle cannot be opened.
+    """
+    with needed():
+        from bbsmooth.serving import model, server
+        from bbsmooth.serving.smoothed import accounts, app
+
+    plan = service.capped(certify).judged_plan(smoothing.distribution, 1)
+    clients = _clients(service, oracle)
+    with server.bind(config.host, config.port) as bound, ExitStack() as stack:
+        base, oracle = opened(oracle)
+        limits = _limits(oracle, service, config)
+        ledger, own = stack.enter_context(accounts.opened_accounts(clients, oracle.limits, service.ledger))
+        cases = stack.enter_context(_cases(base, smoothing, ledger, plan))
+        name = config.name or model.public_name(base.spec)
+        recover = base.line.reopen if isinstance(base, RemoteOracle) else lambda: None
+        served = app.create_smoothed_app(
+            cases, name=name, clients=clients, accounts=own, limits=limits, recover=recover
+        )
+        bound.listen()
+        where = address(bound.getsockname())
+        root = where.pop("root")
+        announce(
+            {
+                "served": f"{base.spec.name}, smoothed",
+                "url": f"{root}/v2/models/{name}",
+                "page": f"{root}/",
+                "fingerprint": cases.source.log.spec.fingerprint,
+                "max_queries_per_image": cases.most_queries,
+                "keyed": clients.keyed,
+            }
+            | where
+        )
+        return server.run(server.prepare(served, grace=config.grace), bound)
+
+
+def _clients(service: ServiceConfig, oracle: OracleConfig) -> Clients:
+    from bbsmooth.serving.smoothed.clients import anybody, read_clients
+
+    limit = oracle.limits.limit
+    if service.clients is None:
+        clients = anybody(budget=limit, rate=service.rate)
+    else:
+        clients = read_clients(service.clients, rate=service.rate)
+    limited = (
+        limit is not None or oracle.max_attempts is not None or any(each.budget is not None for each in clients.all)
+    )
+    if limited and service.ledger is None:
+        raise UsageError("a budget needs --ledger FOLDER to keep what was spent: a restart would give it back")
+    return clients
+
+
+def _limits(oracle: OracleConfig, service: ServiceConfig, config: ServeConfig) -> Limits:
+    from bbsmooth.serving.smoothed.app import Limits
+
+    try:
+        return Limits(
+            batch_size=oracle.batch_size,
+            concurrency=oracle.concurrency,
+            max_images=service.max_images,
+            max_waiting=service.max_waiting,
+            max_body_bytes=config.max_body * MEBIBYTE,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+@contextmanager
+def _cases(base: Oracle, smoothing: SmoothingConfig, ledger: Ledger, plan: Plan) -> Iterator[FreshCases]:
+    """What begins certifications of images that `base` takes, charged to `ledger`."""
+    from bbsmooth.serving.smoothed.fresh import Forgetful, FreshCases, secret_seed
+    from bbsmooth.serving.smoothed.mixing import PURPOSE
+
+    if base.spec.image_shape is None:
+        raise UsageError(
+            f"the service needs to know which images {base.spec.name} takes; say it in the oracle's name, as in "
+            "module:PATH.py:FUNCTION?image_shape=1x28x28"
+        )
+    smoothing = replace(smoothing, seed=secret_seed())
+    with tempfile.TemporaryDirectory(prefix="bbsmooth-") as folder:
+        store = ResponseStore(Path(folder))  # of what replies say of the model
+        try:
+            front, kept = Front(smoothing.coordinator, smoothing.sigma), Account(ledger, store)
+            source = vote_source(base, front, smoothing, kept, (PURPOSE,), watch=NoWatch(Forgetful()))
+            assert isinstance(source.copies, NoisyCopies), "additive noise is drawn as copies"
+            yield FreshCases(source, source.copies, plan)
+        finally:
+            store.close()

@@ -1,0 +1,183 @@
+"""The smoothed classifier as an application for any ASGI server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+
+from bbsmooth.serving.refusal import Refusal
+from bbsmooth.serving.routes import model_routes, server_routes
+from bbsmooth.serving.smoothed.accounts import Account
+from bbsmooth.serving.smoothed.clients import Clients
+from bbsmooth.serving.smoothed.description import inference
+from bbsmooth.serving.smoothed.failures import refused
+from bbsmooth.serving.smoothed.fresh import FreshCases
+from bbsmooth.serving.smoothed.gate import Gate
+from bbsmooth.serving.smoothed.metrics import MEDIA_TYPE, Metrics
+from bbsmooth.serving.smoothed.mixing import PURPOSE, Mixer
+from bbsmooth.serving.smoothed.model import SmoothedModel
+from bbsmooth.serving.smoothed.pages import reference_page, trial_page
+from bbsmooth.serving.smoothed.service import Service
+from oracles import OracleChanged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the service takes at once.
+
+    Args:
+        batch_size: draws in one call of the oracle.
+        concurrency: calls under way at once.
+        max_images: images in one request.
+        max_waiting: images at work, those whose bodies are on their way included.
+        max_body_bytes: of a request.
+        body_seconds: that a body may take.
+
+    Raises:
+        ValueError: a number that makes no sense.
+    """
+
+    batch_size: int
+    concurrency: int
+    max_images: int = 16
+    max_waiting: int = 64
+    max_body_bytes: int = 16 * 2**20
+    body_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if min(self.batch_size, self.concurrency, self.max_images, self.max_body_bytes) < 1:
+            raise ValueError("a batch, the concurrency, a request and its body must be at least 1")
+        if self.max_waiting < self.max_images:
+            raise ValueError(
+                f"at least as many images as one request may hold must be taken at once, got {self.max_waiting} for "
+                f"requests of {self.max_images}"
+            )
+
+
+def create_smoothed_app(
+    cases: FreshCases,
+    *,
+    name: str,
+    clients: Clients,
+    accounts: Mapping[str, Account],
+    limits: Limits,
+    recover: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """The server of a smoothed classifier.
+
+    Args:
+        cases: begins certifications; its source gives the votes, from several threads.
+        name: of the model in URLs.
+        clients: who may ask.
+        accounts: what each may spend, by name.
+        limits: what is taken at once.
+        recover: lets the oracle be asked again after it could not be.
+    """
+    metrics = Metrics(
+        batch_size=limits.batch_size,
+        largest_radius=cases.plan.largest_radius,
+        at_work=lambda: gate.held,
+        ready=lambda: ready(),
+    )
+    mixer = Mixer(
+        lambda draws: cases.source.votes(draws, PURPOSE),
+        batch_size=limits.batch_size,
+        concurrency=limits.concurrency,
+        meter=metrics,
+        recover=recover,
+        interrupt=cases.source.interrupt,
+    )
+    gate = Gate(limits.max_waiting, len(clients.all), lambda: mixer.seconds_an_image)
+    model = SmoothedModel(
+        name=name,
+        spec=cases.source.log.spec,
+        plan=cases.plan,
+        bits=cases.copies.grid.bits,
+        max_batch=min(limits.max_images, gate.largest),
+        most_queries=cases.most_queries,
+        keyed=clients.keyed,
+    )
+    service = Service(
+        model=model,
+        cases=cases,
+        mixer=mixer,
+        clients=clients,
+        accounts=accounts,
+        gate=gate,
+        metrics=metrics,
+        max_body_bytes=limits.max_body_bytes,
+        body_seconds=limits.body_seconds,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with mixer.running():
+            yield
+
+    def ready() -> bool:
+        return mixer.ended is None
+
+    def live() -> bool:
+        return not isinstance(mixer.ended, OracleChanged)  # which a new process is the cure for
+
+    app = FastAPI(title="bbsmooth", version=version("bbsmooth"), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(server_routes(model, ready=ready, live=live))
+    app.include_router(model_routes(model, service.infer, ready=ready, described=inference(model)))
+    app.include_router(_own_routes(service))
+    app.include_router(_pages(app, model, metrics))
+    app.openapi = lambda: _description(app, model)  # type: ignore[method-assign]  # as FastAPI documents it
+    for kind in (Refusal, HTTPException):
+        app.add_exception_handler(kind, refused)
+    return app
+
+
+def _own_routes(service: Service) -> APIRouter:
+    """What the protocol has no route for."""
+    routes = APIRouter(tags=["client"])
+    routes.get("/v2/budget", responses={401: {"description": "No key, or one that is not known here."}})(service.budget)
+    return routes
+
+
+def _pages(app: FastAPI, model: SmoothedModel, metrics: Metrics) -> APIRouter:
+    """What is for people, and for Prometheus."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    async def trial() -> HTMLResponse:
+        return trial_page(model)
+
+    @routes.get("/docs")
+    async def reference() -> HTMLResponse:
+        return reference_page(app.openapi())
+
+    @routes.get("/metrics")
+    def measured() -> Response:
+        return Response(metrics.text(), media_type=MEDIA_TYPE)
+
+    return routes
+
+
+def _description(app: FastAPI, model: SmoothedModel) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        found = get_openapi(
+            title=f"{model.name}, smoothed",
+            version=app.version,
+            description=(
+                "Certificates for images by randomized smoothing, over the Open Inference Protocol. "
+                f"The model is called {model.name}; /v2/models/{model.name} says what its outputs mean."
+            ),
+            routes=app.routes,
+        )
+        if model.keyed:
+            found.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        app.openapi_schema = found
+    return app.openapi_schema

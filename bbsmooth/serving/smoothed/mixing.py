@@ -1,0 +1,285 @@
+"""Images of all requests at work together: their draws fill the oracle's batches, and none suffers from the others."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bbsmooth.certification import Draws, Outcome
+from bbsmooth.certification.case import ProvingCase
+from oracles import (
+    AnswerError,
+    BudgetExhausted,
+    OracleChanged,
+    OracleError,
+    OracleUnavailable,
+    Purpose,
+    Unanswered,
+)
+from oracles.errors import QuestionRejected
+
+PURPOSE = Purpose.PREDICT
+"""What all queries of the service are charged for: selection and estimation draws share calls."""
+
+_ORDER = (Purpose.ESTIMATE, Purpose.SELECT)
+_SMOOTHING = 0.1  # of the measured pace: about the last ten calls count
+_log = logging.getLogger(__name__)
+
+Votes = Callable[[Sequence[Draws]], list[Tensor]]
+"""Labels (count,) of each of several draws, from one call of the oracle; called from several threads."""
+
+
+class Meter(Protocol):
+    """Told what goes on."""
+
+    def call(self, draws: int, seconds: float) -> None:
+        """One call of the oracle was answered."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """An image at work.
+
+    Attributes:
+        case: of the image.
+        owner: who asked.
+        result: what is proven, once known.
+        sent: draws that were handed to the oracle, less those that it provably did not answer.
+    """
+
+    case: ProvingCase
+    owner: str
+    result: Future[Outcome] = field(default_factory=Future)
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        """Nobody can cancel the result by ceasing to wait for it."""
+        self.result.set_running_or_notify_cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Draws of one image in a batch."""
+
+    ticket: Ticket
+    purpose: Purpose
+    draws: Draws
+
+
+class Mixer:
+    """Works on images with a fixed number of threads, each of which fills a batch, asks, and counts.
+
+    A batch is shared equally among the owners that have draws to ask about; of one owner's images the first come first.
+    No batch waits for company: while calls are under way, draws gather by themselves.
+
+    Args:
+        votes: asks the oracle.
+        batch_size: most draws in one call.
+        concurrency: calls under way at once.
+        meter: told about calls.
+        recover: lets calls be made again after the oracle could not be asked; called after each such failure.
+        interrupt: makes calls that wait give up at once; called at the end, when nobody needs their answers.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        votes: Votes,
+        *,
+        batch_size: int,
+        concurrency: int,
+        meter: Meter,
+        recover: Callable[[], None] = lambda: None,
+        interrupt: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is at work."""
+        self._votes = votes
+        self._batch_size = batch_size
+        self._concurrency = concurrency
+        self._meter = meter
+        self._recover = recover
+        self._interrupt = interrupt
+        self._clock = clock
+        self._changed = threading.Condition()  # guards all that follows
+        self._lanes: dict[str, deque[Ticket]] = {}  # by owner, who was served longest ago first
+        self._pace = 0.0  # draws a second that one thread gets answered, 0 while unknown
+        self._seconds_an_image = 0.0
+        self._closing = False
+        self._ended: OracleError | None = None
+
+    @property
+    def ended(self) -> OracleError | None:
+        """Why no image will ever be answered again by this process, None while that is not so."""
+        return self._ended
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Work while the block runs; at its end calls under way are still answered, and what is not finished fails."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, threads // self._concurrency))  # calls do not wait for each other's processors
+        workers = [threading.Thread(target=self._work, name=f"oracle-{each}") for each in range(self._concurrency)]
+        for worker in workers:
+            worker.start()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closing = True
+                self._fail_all(OracleError("the service is ending"))
+                self._changed.notify_all()
+            self._interrupt()
+            for worker in workers:
+                worker.join()
+            torch.set_num_threads(threads)
+
+    def submit(self, case: ProvingCase, *, owner: str) -> Ticket:
+        """Put an image to work."""
+        ticket = Ticket(case, owner)
+        with self._changed:
+            if self._ended is not None:
+                ticket.result.set_exception(self._ended)
+            else:
+                self._lanes.setdefault(owner, deque()).append(ticket)
+                self._changed.notify_all()
+        return ticket
+
+    def drop(self, ticket: Ticket) -> int:
+        """Ask about no further draw of an image; how many draws of it were sent in all."""
+        with self._changed:
+            self._remove(ticket)
+            return ticket.sent
+
+    @property
+    def seconds_an_image(self) -> float:
+        """How often an image at work is expected to be finished, in seconds; 0 where nothing is known. Never waits."""
+        return self._seconds_an_image
+
+    def _work(self) -> None:
+        while parts := self._next():
+            self._ask(parts)
+
+    def _next(self) -> list[_Part]:
+        """The next batch, as soon as there is one; none at the end."""
+        with self._changed:
+            while not (parts := self._fill()):
+                if self._closing:
+                    return []
+                self._changed.wait()
+            return parts
+
+    def _fill(self) -> list[_Part]:
+        parts: list[_Part] = []
+        room = self._batch_size
+        while room and (owners := [owner for owner, lane in self._lanes.items() if any(map(_backlog, lane))]):
+            share = max(1, room // len(owners))
+            for owner in owners[:room]:
+                taken = list(_take(self._lanes[owner], share))
+                room -= sum(part.draws.count for part in taken)
+                parts += taken
+                self._lanes[owner] = self._lanes.pop(owner)
+        return parts
+
+    def _ask(self, parts: list[_Part]) -> None:
+        began, draws = self._clock(), sum(part.draws.count for part in parts)
+        try:
+            labels = self._votes([part.draws for part in parts])
+        except (AnswerError, QuestionRejected) as error:
+            apart = _by_ticket(parts)
+            if len(apart) == 1:
+                self._fail(parts, error)
+            else:  # it may be the fault of one
+                for own in apart:
+                    self._ask(own)
+        except Exception as error:  # whatever it is, each request gets a reply that says so
+            self._fail(parts, error)
+            if isinstance(error, OracleUnavailable) and self._ended is None and not self._closing:
+                self._recover()
+        else:
+            seconds = self._clock() - began
+            self._meter.call(draws, seconds)
+            self._tell(parts, labels, draws / max(seconds, 1e-6))
+
+    def _tell(self, parts: list[_Part], labels: list[Tensor], pace: float) -> None:
+        with self._changed:
+            self._pace += (pace - self._pace) * (_SMOOTHING if self._pace else 1.0)
+            for part, answered in zip(parts, labels, strict=True):
+                ticket = part.ticket
+                if ticket.result.done():  # dropped, or failed with another batch
+                    continue
+                try:
+                    ticket.case.tell(part.purpose, part.draws, answered)
+                    if ticket.case.finished:
+                        ticket.result.set_result(ticket.case.outcome())
+                except Exception as error:
+                    _log.exception("a verdict could not be reached")
+                    ticket.result.set_exception(error)
+                if ticket.result.done():
+                    self._remove(ticket)
+            self._look_ahead()
+            self._changed.notify_all()
+
+    def _look_ahead(self) -> None:
+        expected = [ticket.case.expected for lane in self._lanes.values() for ticket in lane]
+        if expected:
+            self._seconds_an_image = sum(expected) / len(expected) / (self._pace * self._concurrency)
+
+    def _fail(self, parts: list[_Part], error: Exception) -> None:
+        with self._changed:
+            for part in parts:
+                if isinstance(error, Unanswered | BudgetExhausted):
+                    part.ticket.sent -= part.draws.count
+                if not part.ticket.result.done():
+                    part.ticket.result.set_exception(error)
+                self._remove(part.ticket)
+            if isinstance(error, OracleChanged | BudgetExhausted):  # also for votes of the old model on others' images
+                self._ended = error
+                self._fail_all(error)
+            self._changed.notify_all()
+
+    def _fail_all(self, error: Exception) -> None:
+        for lane in self._lanes.values():
+            for ticket in lane:
+                if not ticket.result.done():
+                    ticket.result.set_exception(error)
+        self._lanes.clear()
+
+    def _remove(self, ticket: Ticket) -> None:
+        lane = self._lanes.get(ticket.owner)
+        if lane is not None and ticket in lane:
+            lane.remove(ticket)
+            if not lane:
+                del self._lanes[ticket.owner]
+
+
+def _backlog(ticket: Ticket) -> int:
+    return sum(ticket.case.backlog(purpose) for purpose in _ORDER)
+
+
+def _take(lane: deque[Ticket], most: int) -> Iterator[_Part]:
+    """Up to `most` draws of one owner's images, those that came first first."""
+    for ticket in lane:
+        for purpose in _ORDER:
+            while most and ticket.case.backlog(purpose):
+                draws = ticket.case.take(purpose, most)
+                ticket.sent += draws.count
+                most -= draws.count
+                yield _Part(ticket, purpose, draws)
+
+
+def _by_ticket(parts: list[_Part]) -> list[list[_Part]]:
+    apart: dict[int, list[_Part]] = {}
+    for part in parts:
+        apart.setdefault(id(part.ticket), []).append(part)
+    return list(apart.values())
