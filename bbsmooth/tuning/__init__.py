@@ -3,7 +3,7 @@
 from bbsmooth.tuning.agreement import affordable, clean_labels
 from bbsmooth.tuning.bases import Basis, Blocks, Cosines, Patterns
 from bbsmooth.tuning.beliefs import beliefs, true_class_probabilities
-from bbsmooth.tuning.control import ControlVariate
+from bbsmooth.tuning.control import Controlled, ControlVariate, Share
 from bbsmooth.tuning.descent import Descent
 from bbsmooth.tuning.directions import Directions, Leading, Normal, Probe, Rademacher, SegmentedUniform, Sphere
 from bbsmooth.tuning.gains import Gains
@@ -24,30 +24,47 @@ from bbsmooth.tuning.image_directions import (
     OrthogonalDirections,
     RandomDirections,
 )
-from bbsmooth.tuning.learner import Learner, Lesson
+from bbsmooth.tuning.importance import Importance
+from bbsmooth.tuning.learner import Learner, Lesson, Situation
 from bbsmooth.tuning.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
 from bbsmooth.tuning.noisy import NoisyImages, Sample
-from bbsmooth.tuning.objective import Ask, BatchObjective
+from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.outputs import OutputDifferences
+from bbsmooth.tuning.overheard import Overheard
 from bbsmooth.tuning.plan import Schedule, TunePlan
 from bbsmooth.tuning.staged import Staged
 from bbsmooth.tuning.steps import Adam, Sgd, Sign, SpsaGc, State, StepRule, Update
-from bbsmooth.tuning.surrogate import Surrogate, SurrogateLearner, Told, Walk, minimise
+from bbsmooth.tuning.surrogate import (
+    CorrectedDescent,
+    Distillation,
+    Pupil,
+    Surrogate,
+    SurrogateLearner,
+    Told,
+    Walk,
+    minimise,
+)
+from bbsmooth.tuning.together import Ask, AtOnce, Together, one_by_one
+from bbsmooth.tuning.trust import TrustRegion
 from bbsmooth.tuning.tune import Event, TuneResult, tune
 
 __all__ = [
     "Adam",
     "Ask",
+    "AtOnce",
     "Basis",
     "BatchLosses",
     "BatchObjective",
     "Blocks",
     "ControlVariate",
+    "Controlled",
     "CoordinateDirections",
+    "CorrectedDescent",
     "Cosines",
     "CrossEntropy",
     "Descent",
     "Directions",
+    "Distillation",
     "Event",
     "ForwardDifference",
     "Gains",
@@ -57,6 +74,7 @@ __all__ = [
     "GroupedSpsa",
     "ImageDirections",
     "ImageObjective",
+    "Importance",
     "Leading",
     "Learner",
     "Lesson",
@@ -68,15 +86,19 @@ __all__ = [
     "Objective",
     "OrthogonalDirections",
     "OutputDifferences",
+    "Overheard",
     "Patterns",
     "Probe",
+    "Pupil",
     "Rademacher",
     "RandomDirections",
     "Sample",
     "Schedule",
     "SegmentedUniform",
     "Sgd",
+    "Share",
     "Sign",
+    "Situation",
     "SoftRadius",
     "Sphere",
     "Spsa",
@@ -86,7 +108,9 @@ __all__ = [
     "StepRule",
     "Surrogate",
     "SurrogateLearner",
+    "Together",
     "Told",
+    "TrustRegion",
     "TunePlan",
     "TuneResult",
     "Update",
@@ -95,6 +119,7 @@ __all__ = [
     "beliefs",
     "clean_labels",
     "minimise",
+    "one_by_one",
     "true_class_probabilities",
     "tune",
 ]

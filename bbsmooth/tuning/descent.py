@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from bbsmooth.tuning.gains import Gains
 from bbsmooth.tuning.gradients import GradientEstimator
-from bbsmooth.tuning.learner import Lesson
-from bbsmooth.tuning.noisy import NoisyImages
-from bbsmooth.tuning.objective import BatchObjective
+from bbsmooth.tuning.learner import Lesson, Situation
 from bbsmooth.tuning.steps import State, StepRule
 
 
@@ -38,19 +35,12 @@ class Descent:
         """That of the rule."""
         return self.rule.initial_state(parameters)
 
-    def learn(
-        self,
-        batch: BatchObjective,
-        parameters: Tensor,
-        memory: State,
-        *,
-        step: int,
-        data: NoisyImages,
-        generator: torch.Generator,
-    ) -> Lesson:
+    def learn(self, now: Situation) -> Lesson:
         """See `Learner.learn`."""
-        learning_rate, probe_radius = self.gains.learning_rate_at(step), self.gains.probe_radius_at(step)
-        estimate = self.estimator.estimate(batch, parameters, probe_radius=probe_radius, generator=generator)
-        memory, direction = self.rule.update(memory, estimate.gradient)
+        learning_rate, probe_radius = self.gains.learning_rate_at(now.step), self.gains.probe_radius_at(now.step)
+        estimate = self.estimator.estimate(
+            now.batch, now.parameters, probe_radius=probe_radius, generator=now.generator
+        )
+        memory, direction = self.rule.update(now.memory, estimate.gradient)
         notes = {"loss": estimate.loss, "learning_rate": learning_rate, "probe_radius": probe_radius}
-        return Lesson(parameters - learning_rate * direction, memory, notes)
+        return Lesson(now.parameters - learning_rate * direction, memory, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -22,6 +23,11 @@ class Objective(Protocol):
 class GroupObjective(Protocol):
     """A loss of a batch that can be divided."""
 
+    @property
+    def num_images(self) -> int:
+        """The most parts that the batch can be divided into."""
+        ...
+
     def group_losses(self, points: Tensor) -> Tensor:
         """(G, P) parameters, one point for each of G like parts of the batch -> (G,) mean losses of the parts."""
         ...
@@ -36,6 +42,10 @@ class ImageObjective(Protocol):
 
     def losses_at(self, proposed: Tensor) -> Tensor:
         """(B, C, H, W), a variant of what was proposed for each image -> (B,) losses."""
+        ...
+
+    def losses_of(self, variants: Iterable[Tensor]) -> Iterator[Tensor]:
+        """`losses_at` of each of several variants, in order; each is made when its turn comes."""
         ...
 
 
@@ -65,7 +75,8 @@ class GradientEstimator(Protocol):
         ...
 
 
-def _require_directions(num_directions: int) -> None:
+def require_directions(num_directions: int) -> None:
+    """Refuse a mean over no direction with a `ValueError`."""
     if num_directions < 1:
         raise ValueError(f"num_directions must be at least 1, got {num_directions}")
 
@@ -90,7 +101,7 @@ class Spsa:
 
     def __post_init__(self) -> None:
         """Refuse an empty mean."""
-        _require_directions(self.num_directions)
+        require_directions(self.num_directions)
 
     @property
     def evaluations(self) -> int:
@@ -129,7 +140,7 @@ class ForwardDifference:
 
     def __post_init__(self) -> None:
         """Refuse an empty mean."""
-        _require_directions(self.num_directions)
+        require_directions(self.num_directions)
 
     @property
     def evaluations(self) -> int:

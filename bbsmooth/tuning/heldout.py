@@ -12,7 +12,8 @@ from bbsmooth.coordinator import Coordinator, show
 from bbsmooth.randomness import name_digest
 from bbsmooth.tuning.beliefs import true_class_probabilities
 from bbsmooth.tuning.noisy import NoisyImages
-from bbsmooth.tuning.objective import QUESTION, Ask
+from bbsmooth.tuning.objective import QUESTION
+from bbsmooth.tuning.together import Ask, Question, Together, one_by_one
 from oracles import Feedback
 
 
@@ -54,6 +55,7 @@ class Judge:
         num_draws: noisy images; draw d is image d mod N, with its noise number d // N.
         feedback: what the oracle's answers hold.
         ask: reaches the oracle.
+        together: in which order questions are asked.
     """
 
     coordinator: Coordinator
@@ -61,18 +63,26 @@ class Judge:
     num_draws: int
     feedback: Feedback
     ask: Ask
+    together: Together = one_by_one
 
     def score(self, parameters: Tensor, *, evaluation: int) -> Score:
         """Ask about all draws with `parameters` (P,); costs `num_draws` queries. `evaluation` numbers the occasion."""
+        firsts = range(0, self.num_draws, QUESTION)
+        questions = (self._question(first, parameters, evaluation) for first in firsts)
         correct, merit = [], []
-        for first in range(0, self.num_draws, QUESTION):
-            draws = range(first, min(first + QUESTION, self.num_draws))
-            indices = [draw % len(self.data) for draw in draws]
-            noisy = self.data.draw(indices, [draw // len(self.data) for draw in draws])
-            with torch.no_grad():
-                shown = show(self.coordinator, noisy, parameters)
-            answers = self.ask(shown, name_digest(self.data.seed, "tune", "heldout", evaluation, first))
-            truth = self.data.labels[indices]
+        for first, answers in zip(firsts, self.together(self.ask, questions), strict=True):
+            truth = self.data.labels[[draw % len(self.data) for draw in self._draws(first)]]
             correct.append((answers.labels == truth).float())
             merit.append(true_class_probabilities(answers, truth, self.feedback))
         return Score(torch.cat(correct), torch.cat(merit))
+
+    def _draws(self, first: int) -> range:
+        """The draws that are asked about together with `first`."""
+        return range(first, min(first + QUESTION, self.num_draws))
+
+    def _question(self, first: int, parameters: Tensor, evaluation: int) -> Question:
+        numbers = [divmod(draw, len(self.data)) for draw in self._draws(first)]
+        noisy = self.data.draw([index for _, index in numbers], [number for number, _ in numbers])
+        with torch.no_grad():
+            shown = show(self.coordinator, noisy, parameters)
+        return shown, name_digest(self.data.seed, "tune", "heldout", evaluation, first)

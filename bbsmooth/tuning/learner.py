@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,6 +12,27 @@ from torch import Tensor
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.steps import State
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Situation:
+    """Where a learner stands before a step.
+
+    Attributes:
+        batch: the step's images.
+        parameters: (P,) to move from.
+        memory: what the step before left.
+        step: its number, from 1.
+        data: the images that steps are computed from, for what costs no query.
+        generator: of all that is drawn in this step.
+    """
+
+    batch: BatchObjective
+    parameters: Tensor
+    memory: State
+    step: int
+    data: NoisyImages
+    generator: torch.Generator
 
 
 class Lesson(NamedTuple):
@@ -33,24 +55,6 @@ class Learner(Protocol):
         """What is remembered before the first step, for parameters (P,)."""
         ...
 
-    def learn(
-        self,
-        batch: BatchObjective,
-        parameters: Tensor,
-        memory: State,
-        *,
-        step: int,
-        data: NoisyImages,
-        generator: torch.Generator,
-    ) -> Lesson:
-        """Ask about the batch, `evaluations` times each image, and move.
-
-        Args:
-            batch: the step's images.
-            parameters: (P,) to move from.
-            memory: what the step before left.
-            step: its number, from 1.
-            data: the images that steps are computed from, for what costs no query.
-            generator: of all that is drawn in this step.
-        """
+    def learn(self, now: Situation) -> Lesson:
+        """Ask about the batch, `evaluations` times each image, and move."""
         ...

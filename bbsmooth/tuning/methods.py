@@ -28,7 +28,7 @@ from bbsmooth.tuning.outputs import OutputDifferences
 from bbsmooth.tuning.plan import TunePlan
 from bbsmooth.tuning.staged import Staged
 from bbsmooth.tuning.steps import Adam, Sgd, Sign, SpsaGc, StepRule
-from bbsmooth.tuning.surrogate import SurrogateLearner
+from bbsmooth.tuning.surrogate import CorrectedDescent, Distillation, SurrogateLearner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,8 @@ def _grouped(directions: Directions, gains: Gains) -> Descent:
     return Descent(estimator=GroupedSpsa(directions=directions, num_groups=10), rule=Adam(), gains=gains)
 
 
-_EQUALISER = _grouped(Leading(Rademacher(), SETTINGS), _gains(0.03, 0.1, learning_decay=0.25))
+_EQUALISER_GAINS = _gains(0.03, 0.1, learning_decay=0.25)
+_EQUALISER = _grouped(Leading(Rademacher(), SETTINGS), _EQUALISER_GAINS)
 
 OBJECTIVES: Mapping[str, Loss] = {
     "cross-entropy": CrossEntropy(),
@@ -109,6 +110,18 @@ METHODS: Mapping[str, Method] = {
             )
         ),
     ),
+    "equaliser-corrected": _denoiser(
+        "the equaliser; a local stand-in that is taught every answer takes off what its own gradient explains",
+        EqualiserSpace(),
+        TunePlan(
+            learner=CorrectedDescent(
+                estimator=GroupedSpsa(directions=Rademacher(), num_groups=10),
+                rule=Adam(),
+                gains=_EQUALISER_GAINS,
+                distillation=Distillation(fit_steps=20),
+            )
+        ),
+    ),
     "distilled": _denoiser(
         "gradients of a local stand-in that is taught every answer, on all decoder weights",
         DecoderSpace(),
@@ -122,7 +135,11 @@ METHODS: Mapping[str, Method] = {
     "output-differences": _denoiser(
         "differences at the image shown, along smooth patterns, taken back through the coordinator; Adam",
         FilmSpace(),
-        _descent(OutputDifferences(basis=Cosines(8), directions=RandomDirections(1)), Adam(), _gains(5e-3, 1.5)),
+        _descent(
+            OutputDifferences(basis=Cosines(8), directions=RandomDirections(), num_directions=1),
+            Adam(),
+            _gains(5e-3, 1.5),
+        ),
     ),
     "spsa": _denoiser(
         "plain SPSA on the decoder's scales and shifts",
@@ -147,7 +164,7 @@ METHODS: Mapping[str, Method] = {
         " (ZO-DS with RGE, Zhang et al., ICLR 2022)",
         DecoderSpace(),
         _descent(
-            OutputDifferences(basis=Blocks(1), directions=RandomDirections(9), two_sided=False),
+            OutputDifferences(basis=Blocks(1), directions=RandomDirections(), num_directions=9, two_sided=False),
             Adam(),
             _gains(3e-3, 1.5),
         ),

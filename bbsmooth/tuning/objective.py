@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -11,10 +13,8 @@ from torch import Tensor
 from bbsmooth.coordinator import Coordinator
 from bbsmooth.tuning.beliefs import beliefs
 from bbsmooth.tuning.losses import Loss, Mistakes
+from bbsmooth.tuning.together import Ask, Question, Together, one_by_one
 from oracles import Answers, Feedback
-
-Ask = Callable[[Tensor, bytes], Answers]
-"""Images for the oracle (B, C, H, W) float32 in [0, 1], and a name from which they follow -> answers."""
 
 QUESTION = 100
 """Most images in one question, so in flight at once."""
@@ -32,6 +32,8 @@ class BatchObjective:
         loss: of one answer; with labels only `Mistakes` stands in its place.
         ask: reaches the oracle.
         names: one for each question to come, in order.
+        together: in which order questions are asked that do not depend on each other.
+        weights: (B,) factors of the images' losses; None for 1.
     """
 
     coordinator: Coordinator
@@ -41,11 +43,19 @@ class BatchObjective:
     loss: Loss
     ask: Ask
     names: Iterator[bytes]
+    together: Together = one_by_one
+    weights: Tensor | None = None
+
+    @property
+    def num_images(self) -> int:
+        """B."""
+        return len(self.images)
 
     def losses(self, points: Tensor) -> Tensor:
         """(K, P) parameters -> (K,) mean losses, float64."""
         with torch.no_grad():
-            return torch.stack([self.losses_at(self.propose(point)).double().mean() for point in points])
+            losses = self.losses_of(self.propose(point) for point in points)
+            return torch.stack([each.double().mean() for each in losses])
 
     def group_losses(self, points: Tensor) -> Tensor:
         """(G, P) parameters, one point for each of G parts of the batch -> (G,) mean losses of the parts, float64."""
@@ -61,13 +71,42 @@ class BatchObjective:
 
     def losses_at(self, proposed: Tensor) -> Tensor:
         """Losses (B,) of variants (B, c, h, w) of what was proposed, one of each image of the batch."""
-        answers = self.answers(self.coordinator.render(proposed.detach()))
-        loss = Mistakes() if self.feedback is Feedback.LABELS else self.loss
-        return loss(beliefs(answers, self.feedback, _classes(answers, self.truth)), self.truth)
+        (losses,) = self.losses_of([proposed])
+        return losses
+
+    def losses_of(self, variants: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Losses (B,) of each of several variants (B, c, h, w), in order; each is made when its turn comes."""
+        for answers in self._answers_of(self.coordinator.render(proposed.detach()) for proposed in variants):
+            yield self.losses_given(beliefs(answers, self.feedback, _classes(answers, self.truth)))
+
+    def losses_given(self, believed: Tensor) -> Tensor:
+        """Losses (B,) of beliefs (B, K) about the batch, differentiable."""
+        losses = self.usable_loss(believed, self.truth)
+        return losses if self.weights is None else losses * self.weights
+
+    @property
+    def usable_loss(self) -> Loss:
+        """The loss, or `Mistakes` in its place with labels only."""
+        return Mistakes() if self.feedback is Feedback.LABELS else self.loss
 
     def answers(self, shown: Tensor) -> Answers:
-        """Answers to images (N, C, H, W) in [0, 1], in questions of at most `QUESTION`."""
-        return Answers.join([self.ask(part, next(self.names)) for part in torch.split(shown, QUESTION)])
+        """Answers to images (N, C, H, W) in [0, 1]."""
+        (answers,) = self._answers_of([shown])
+        return answers
+
+    def _answers_of(self, batches: Iterable[Tensor]) -> Iterator[Answers]:
+        """Answers to each of several batches (N, C, H, W), in questions of at most `QUESTION`."""
+        parts_of = deque[int]()  # each batch whose questions were begun
+
+        def questions() -> Iterator[Question]:
+            for shown in batches:
+                parts = torch.split(shown, QUESTION)
+                parts_of.append(len(parts))
+                yield from ((part, next(self.names)) for part in parts)
+
+        told = self.together(self.ask, questions())
+        for first in told:
+            yield Answers.join([first, *islice(told, parts_of.popleft() - 1)])
 
 
 def _classes(answers: Answers, truth: Tensor) -> int:

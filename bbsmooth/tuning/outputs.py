@@ -8,13 +8,14 @@ number from a whole batch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bbsmooth.tuning.bases import Basis, Patterns
-from bbsmooth.tuning.gradients import GradientEstimate, ImageObjective
+from bbsmooth.tuning.gradients import GradientEstimate, ImageObjective, require_directions
 from bbsmooth.tuning.image_directions import ImageDirections
 
 
@@ -30,17 +31,26 @@ class OutputDifferences:
     Args:
         basis: that directions lie in.
         directions: of each image.
+        num_directions: q, an image.
         two_sided: whether both sides are probed: two evaluations a direction, else one and one at the middle.
+
+    Raises:
+        ValueError: no direction.
     """
 
     basis: Basis
     directions: ImageDirections
+    num_directions: int
     two_sided: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse an empty mean."""
+        require_directions(self.num_directions)
 
     @property
     def evaluations(self) -> int:
         """See `GradientEstimator.evaluations`."""
-        return 2 * self.directions.count if self.two_sided else self.directions.count + 1
+        return 2 * self.num_directions if self.two_sided else self.num_directions + 1
 
     def estimate(
         self, objective: ImageObjective, at: Tensor, *, probe_radius: float, generator: torch.Generator
@@ -59,15 +69,23 @@ class OutputDifferences:
         """Of each image's loss in what was proposed (B, C, H, W), and the mean of all losses asked for."""
         batch, channels, height, width = proposed.shape
         patterns = Patterns(self.basis, (channels, height, width))
-        middle = None if self.two_sided else objective.losses_at(proposed)
-        total, seen = torch.zeros_like(proposed), [] if middle is None else [middle]
-        for coefficients in self.directions.sample(batch, patterns.dimensions, generator=generator):
-            direction = patterns.expand(coefficients)
-            above = objective.losses_at(proposed + probe_radius * direction)
-            if middle is None:
-                below = objective.losses_at(proposed - probe_radius * direction)
-                differences, seen = (above - below) / (2 * probe_radius), [*seen, above, below]
-            else:
-                differences, seen = (above - middle) / probe_radius, [*seen, above]
-            total += differences.view(-1, 1, 1, 1) * direction
-        return total * (patterns.dimensions / self.directions.count), float(torch.stack(seen).mean())
+        sampled = self.directions.sample(self.num_directions, batch, patterns.dimensions, generator=generator)
+
+        def variants() -> Iterator[Tensor]:
+            if not self.two_sided:
+                yield proposed
+            for coefficients in sampled:
+                step = probe_radius * patterns.expand(coefficients)
+                yield proposed + step
+                if self.two_sided:
+                    yield proposed - step
+
+        seen = torch.stack(list(objective.losses_of(variants())))
+        if self.two_sided:
+            slopes = (seen[::2] - seen[1::2]) / (2 * probe_radius)
+        else:
+            slopes = (seen[1:] - seen[0]) / probe_radius
+        total = torch.zeros_like(proposed)
+        for coefficients, slope in zip(sampled, slopes, strict=True):
+            total += slope.view(-1, 1, 1, 1) * patterns.expand(coefficients)
+        return total * (patterns.dimensions / self.num_directions), float(seen.mean())

@@ -8,6 +8,8 @@ from itertools import count
 from bbsmooth.tuning.learner import Learner
 from bbsmooth.tuning.losses import CrossEntropy, Loss
 
+_FEWEST_STEPS = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunePlan:
@@ -16,7 +18,7 @@ class TunePlan:
     Args:
         learner: what a step does with its answers.
         loss: of one answer.
-        batch_size: images a step.
+        batch_size: images a step; fewer images come several times, each time under noise of their own.
         averaging: memory of the running mean of the parameters, which is what is judged and kept; 0 for the last ones.
         heldout_share: of the images, kept for judging; no step is computed from them.
         judging_share: of the queries, spent on judging, at most.
@@ -57,12 +59,14 @@ class Schedule:
 
     Attributes:
         num_steps: steps in all.
+        repeats: times that a step asks about each of its images, where there are fewer than a batch holds.
         step_queries: of each step.
         num_draws: held-out draws, so queries, of each evaluation.
         judged_after: step numbers after which parameters are judged: 0 is the start, the last is `num_steps`.
     """
 
     num_steps: int
+    repeats: int
     step_queries: int
     num_draws: int
     judged_after: tuple[int, ...]
@@ -74,17 +78,19 @@ class Schedule:
 
     @classmethod
     def within(cls, queries: int, plan: TunePlan, *, num_images: int) -> Schedule:
-        """As many steps as fit beside the evaluations.
+        """As many steps as fit beside the evaluations; few images are repeated as long as that leaves 20 steps.
 
         Args:
             queries: that may be spent in all.
             plan: what to spend them on.
-            num_images: that steps are computed from; a batch holds at most all of them.
+            num_images: that steps are computed from.
 
         Raises:
             ValueError: not one step fits.
         """
-        step_queries = plan.learner.evaluations * min(plan.batch_size, num_images)
+        once = plan.learner.evaluations * min(plan.batch_size, num_images)
+        repeats = max(1, min(plan.batch_size // num_images, queries // (_FEWEST_STEPS * once)))
+        step_queries = repeats * once
         num_draws, num_steps = _divide(queries, plan, step_queries)
         if num_steps < 1:
             least = next(number for number in count(queries) if _divide(number, plan, step_queries)[1] >= 1)
@@ -94,7 +100,13 @@ class Schedule:
             )
         parts = plan.evaluations - 1
         judged_after = tuple(sorted({round(num_steps * part / parts) for part in range(parts + 1)}))
-        return cls(num_steps=num_steps, step_queries=step_queries, num_draws=num_draws, judged_after=judged_after)
+        return cls(
+            num_steps=num_steps,
+            repeats=repeats,
+            step_queries=step_queries,
+            num_draws=num_draws,
+            judged_after=judged_after,
+        )
 
 
 def _divide(queries: int, plan: TunePlan, step_queries: int) -> tuple[int, int]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
-from bbsmooth.tuning.learner import Learner, Lesson
-from bbsmooth.tuning.noisy import NoisyImages
-from bbsmooth.tuning.objective import BatchObjective
+from bbsmooth.tuning.learner import Learner, Lesson, Situation
 from bbsmooth.tuning.steps import State
 
 
@@ -44,19 +41,10 @@ class Staged:
         """That of the first."""
         return self.first.initial_memory(parameters)
 
-    def learn(
-        self,
-        batch: BatchObjective,
-        parameters: Tensor,
-        memory: State,
-        *,
-        step: int,
-        data: NoisyImages,
-        generator: torch.Generator,
-    ) -> Lesson:
+    def learn(self, now: Situation) -> Lesson:
         """See `Learner.learn`."""
-        if step <= self.steps:
-            return self.first.learn(batch, parameters, memory, step=step, data=data, generator=generator)
-        own = step - self.steps
-        memory = self.second.initial_memory(parameters) if own == 1 else memory
-        return self.second.learn(batch, parameters, memory, step=own, data=data, generator=generator)
+        if now.step <= self.steps:
+            return self.first.learn(now)
+        own = now.step - self.steps
+        memory = self.second.initial_memory(now.parameters) if own == 1 else now.memory
+        return self.second.learn(replace(now, step=own, memory=memory))

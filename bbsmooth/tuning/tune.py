@@ -15,9 +15,11 @@ from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
 from bbsmooth.randomness import fork, name_digest
 from bbsmooth.tuning.checkpoint import TuneState
 from bbsmooth.tuning.heldout import Judge
+from bbsmooth.tuning.learner import Situation
 from bbsmooth.tuning.noisy import NoisyImages
-from bbsmooth.tuning.objective import Ask, BatchObjective
+from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.plan import Schedule, TunePlan
+from bbsmooth.tuning.together import Ask, Together, one_by_one
 from oracles import Feedback
 
 Event = dict[str, int | float]
@@ -60,6 +62,7 @@ def tune(
     seed: int,
     feedback: Feedback,
     ask: Ask,
+    together: Together = one_by_one,
     resume: bytes | None = None,
     history: Callable[[Event], None] = lambda event: None,
     checkpoint: Callable[[bytes], None] = lambda raw: None,
@@ -80,6 +83,7 @@ def tune(
         seed: of the split, batches, noise and directions.
         feedback: what the oracle's answers hold.
         ask: reaches the oracle. Its answers must not depend on anything but the question.
+        together: in which order questions are asked that do not depend on each other; changes no result.
         resume: what `checkpoint` was last called with.
         history: called for the start, and after each step.
         checkpoint: called with the state after each step, before `history`; safetensors bytes.
@@ -101,6 +105,7 @@ def tune(
         num_draws=schedule.num_draws,
         feedback=feedback,
         ask=ask,
+        together=together,
     )
     run = _Run(coordinator=coordinator, plan=plan, schedule=schedule, training=training, judge=judge)
     identity = run.identity()
@@ -205,12 +210,14 @@ class _Run:
         """Let the learner ask about fresh images and noise, and move."""
         step = state.step + 1
         lesson = self.plan.learner.learn(
-            self._objective(step),
-            state.parameters,
-            state.memory,
-            step=step,
-            data=self.training,
-            generator=fork(self.training.seed, "tune", "directions", step),
+            Situation(
+                batch=self._objective(step),
+                parameters=state.parameters,
+                memory=state.memory,
+                step=step,
+                data=self.training,
+                generator=fork(self.training.seed, "tune", "directions", step),
+            )
         )
         moved = replace(
             state,
@@ -223,18 +230,20 @@ class _Run:
         return moved, {"step": step, "queries": moved.queries, **lesson.notes}
 
     def _objective(self, step: int) -> BatchObjective:
-        """The loss on the images of one step: each image once an epoch, each time under its draw number `step`."""
-        data = self.training
+        """The loss on the images of one step: each image once an epoch, each time under noise of its own."""
+        data, repeats = self.training, self.schedule.repeats
         size = min(self.plan.batch_size, len(data))
         epoch, place = divmod(step - 1, len(data) // size)
         order = torch.randperm(len(data), generator=fork(data.seed, "tune", "order", epoch))
-        indices = order[place * size :][:size].tolist()
+        indices = order[place * size :][:size].tolist() * repeats
+        draws = [(step - 1) * repeats + repeat + 1 for repeat in range(repeats) for _ in range(size)]
         return BatchObjective(
             coordinator=self.coordinator,
-            images=data.draw(indices, [step] * size),
+            images=data.draw(indices, draws),
             truth=data.labels[indices],
             feedback=self.judge.feedback,
             loss=self.plan.loss,
             ask=self.judge.ask,
+            together=self.judge.together,
             names=(name_digest(data.seed, "tune", "step", step, number) for number in count()),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -29,11 +29,13 @@ from bbsmooth.tuning import (
     Descent,
     Gains,
     ImageDirections,
+    Importance,
     Loss,
     NoisyImages,
     OutputDifferences,
     RandomDirections,
     Surrogate,
+    TrustRegion,
     TunePlan,
     Walk,
     minimise,
@@ -129,9 +131,23 @@ def _latent(world: World) -> LatentCoordinator:
 
 def _latent_differences(directions: ImageDirections) -> TunePlan:
     """ZO-AE-DS: one-sided differences at the latent, chain rule through encoder and denoiser, Adam."""
-    estimator = OutputDifferences(basis=Blocks(1), directions=directions, two_sided=False)
+    estimator = OutputDifferences(basis=Blocks(1), directions=directions, num_directions=192, two_sided=False)
     gains = Gains(learning_rate=1e-3, probe_radius=0.5, learning_decay=0.0, probe_decay=0.0, stability=0.0)
     return TunePlan(learner=Descent(estimator=estimator, rule=Adam(), gains=gains), batch_size=20)
+
+
+def _variants() -> Iterator[Arm]:
+    """The equaliser with other data, and with other choices of images, gradients and steps."""
+    method = METHODS["equaliser"]
+    plan, descent = method.plan, method.plan.learner
+    assert isinstance(descent, Descent)
+    plain = Arm(name="", start=_from_denoiser(method.space, method.form), plan=plan)
+    yield from (replace(plain, name=f"equaliser-{shots}-shot", shots=shots) for shots in (1, 4, 16))
+    yield replace(plain, name="equaliser-agreement", agreement=True)
+    important = replace(plan, learner=Importance(learner=descent))
+    yield replace(plain, name="equaliser-16-shot-important", plan=important, shots=16)
+    trust = TrustRegion(estimator=descent.estimator, radius=0.2, probe_radius=0.1)
+    yield replace(plain, name="equaliser-trust", plan=replace(plan, learner=trust, batch_size=50))
 
 
 _DECODER, _SETTINGS = _from_denoiser(DecoderSpace()), _from_denoiser(EqualiserSpace(FilmSpace()))
@@ -156,8 +172,9 @@ PAID: Mapping[str, Arm] = {
             Arm(name=name, start=_from_denoiser(method.space, method.form), plan=method.plan)
             for name, method in METHODS.items()
         ),
-        Arm(name="zo-ae-ds-rge", start=_latent, plan=_latent_differences(RandomDirections(192))),
-        Arm(name="zo-ae-ds-cge", start=_latent, plan=_latent_differences(CoordinateDirections(192))),
+        *_variants(),
+        Arm(name="zo-ae-ds-rge", start=_latent, plan=_latent_differences(RandomDirections())),
+        Arm(name="zo-ae-ds-cge", start=_latent, plan=_latent_differences(CoordinateDirections())),
     )
 }
 """Within a budget of queries."""

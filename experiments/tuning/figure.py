@@ -12,13 +12,14 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
+from experiments.tuning import targets
 from experiments.tuning.arms import FREE
 from experiments.tuning.run import CONTROL, RESULTS
 
 FIGURE = Path(__file__).with_name("results.png")
 TABLE = Path(__file__).with_name("results.md")
 _COLUMNS = (
-    *("method", "queries", "feedback", "noisy accuracy, %", "gain, points"),
+    *("method", "queries", "feedback", "control, %", "noisy accuracy, %", "gain, points"),
     *("spread over seeds", "seeds", "standard error"),
 )
 
@@ -27,7 +28,7 @@ def main() -> None:
     """Draw and write."""
     results = json.loads(RESULTS.read_text())
     draw(results)
-    TABLE.write_text(table(results))
+    TABLE.write_text("\n".join([table(results), *targets.lines(results)]))
 
 
 def table(results: dict[str, Any]) -> str:
@@ -43,13 +44,33 @@ def table(results: dict[str, Any]) -> str:
             "| " + " | ".join("---" for _ in _COLUMNS) + " |",
         ]
         lines += [_line(row) for row in sorted(found["rows"], key=lambda row: -row["mean_gain"])]
-        lines.append("")
+        lines += ["", *_certified(found.get("certified", []))]
     return "\n".join(lines)
+
+
+def _certified(rows: list[dict[str, Any]]) -> list[str]:
+    """How many images are certified, in so many lines."""
+    if not rows:
+        return []
+    columns = ("method", "queries", "radius", "certified accuracy, %", "95 % interval", "images", "queries an image")
+    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    for row in sorted(rows, key=lambda row: -row["certified"]):
+        low, high = row["interval"]
+        cells = (row["arm"], f"{row['queries']:,}", row["radius"], row["certified"], f"{low} to {high}")
+        lines.append("| " + " | ".join(map(str, (*cells, row["images"], row["queries_an_image"]))) + " |")
+    return [*lines, ""]
 
 
 def _line(row: dict[str, Any]) -> str:
     spread = "" if row["spread_over_seeds"] is None else row["spread_over_seeds"]
-    gained = (row["accuracy"], f"{row['mean_gain']:+}", spread, len(row["seeds"]), row["standard_error"])
+    gained = (
+        row["control"],
+        row["accuracy"],
+        f"{row['mean_gain']:+}",
+        spread,
+        len(row["seeds"]),
+        row["standard_error"],
+    )
     return "| " + " | ".join(map(str, (row["arm"], f"{row['queries']:,}", row["feedback"], *gained))) + " |"
 
 
@@ -57,6 +78,7 @@ def draw(results: dict[str, Any]) -> None:
     """Noisy accuracy against queries, controls and references as lines across."""
     figure, all_axes = plt.subplots(1, len(results), figsize=(7 * len(results), 4.5), squeeze=False)
     for axes, (world, found) in zip(all_axes[0], results.items(), strict=True):
+        axes.set_prop_cycle(color=matplotlib.colormaps["tab20"](range(20)))
         for arm in sorted({row["arm"] for row in found["rows"]}):
             rows = [row for row in found["rows"] if row["arm"] == arm and row["feedback"] in ("none", "logits")]
             if arm in FREE:

@@ -28,18 +28,16 @@ CONTROL = "denoiser"
 
 
 def main() -> None:
-    """Run, print, and add to the results."""
+    """Run, print, and add each row to the results as soon as it is there."""
     options = _options()
     torch.set_num_threads(options.threads)
     world = WORLDS[options.world](options.sigma)
-    rows = [
-        _row(world, arm, queries, options.seeds, Feedback(options.feedback), options.part)
-        for arm, queries in _wanted(options)
-    ]
-    for row in rows:
-        print(json.dumps(row))
-    if options.part == "test":
-        _keep(f"{world.name} {world.sigma:g}", _bare(world), rows)
+    bare = _bare(world) if options.part == "test" else None
+    for arm, queries in _wanted(options):
+        row = _row(world, arm, queries, options.seeds, Feedback(options.feedback), options.part)
+        print(json.dumps(row), flush=True)
+        if bare is not None:
+            _keep(f"{world.name} {world.sigma:g}", bare, row)
 
 
 def _options() -> argparse.Namespace:
@@ -64,7 +62,7 @@ def _wanted(options: argparse.Namespace) -> Iterator[tuple[Arm, int]]:
 
 
 def _row(world: World, arm: Arm, queries: int, seeds: list[int], feedback: Feedback, part: str) -> dict[str, Any]:
-    """Accuracy in % and gain over the control in points: mean and spread over seeds, standard error over images."""
+    """Accuracy of control and arm in %, and gain in points: mean and spread over seeds, standard error over images."""
     control = shares(world, FREE[CONTROL], Setting(queries=0, seed=0, feedback=Feedback.LOGITS, part=part))
     settings = [Setting(queries=queries, seed=seed, feedback=feedback, part=part) for seed in seeds]
     found: list[Tensor] = [shares(world, arm, setting) for setting in settings]
@@ -75,6 +73,7 @@ def _row(world: World, arm: Arm, queries: int, seeds: list[int], feedback: Feedb
         "feedback": feedback.value if queries else "none",
         "seeds": seeds,
         "draws": len(control) * (world.draws if part == "test" else 1),
+        "control": round(100 * float(control.mean()), 2),
         "accuracy": round(100 * statistics.fmean(float(after.mean()) for after in found), 2),
         "gains": [round(one.points, 2) for one in gains],
         "mean_gain": round(statistics.fmean(one.points for one in gains), 2),
@@ -90,12 +89,12 @@ def _bare(world: World) -> float:
     return round(100 * float(right.mean()), 2)
 
 
-def _keep(world: str, bare: float, rows: list[dict[str, Any]]) -> None:
-    """Put rows into the results, in place of those of the same arm, budget and feedback."""
+def _keep(world: str, bare: float, row: dict[str, Any]) -> None:
+    """Put a row into the results, in place of that of the same arm, budget and feedback."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     before = results.get(world, {"rows": []})["rows"]
-    merged = {_key(row): row for row in [*before, *rows]}
-    results[world] = {"bare": bare, "rows": [merged[key] for key in sorted(merged)]}
+    merged = {_key(one): one for one in [*before, row]}
+    results[world] = results.get(world, {}) | {"bare": bare, "rows": [merged[key] for key in sorted(merged)]}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from bbsmooth.commands.tuning_images import TuningImages, few
 from bbsmooth.coordinator import Coordinator
-from bbsmooth.tuning import TunePlan, tune
+from bbsmooth.tuning import TunePlan, one_by_one, tune
 from experiments.tuning.paired import GRID, correct
 from experiments.tuning.worlds import World
 from oracles import Answers, Feedback
@@ -27,12 +28,16 @@ class Arm:
         start: what it begins from, given the world.
         plan: how it spends queries; None for what needs none.
         free: parameters that cost no query, given the world, the start and a seed; None for what costs some.
+        shots: images of each class that are tuned on, None for all; the denoiser has seen all of them, unlabelled.
+        agreement: whether the oracle's own answers to clean images, paid for, count in place of labels.
     """
 
     name: str
     start: Callable[[World], Coordinator]
     plan: TunePlan | None = None
     free: Callable[[World, Coordinator, int], Tensor] | None = None
+    shots: int | None = None
+    agreement: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +66,19 @@ def shares(world: World, arm: Arm, setting: Setting) -> Tensor:
     stem = f"{arm.name}-{setting}"
     path = world.folder / "trials" / f"{stem}-{setting.part}.safetensors"
     if not path.exists():
-        coordinator = arm.start(world)
-        parameters = _parameters(world, arm, coordinator, setting, path.with_name(f"{stem}.safetensors"))
+        coordinator, parameters = made(world, arm, setting)
         judged = world.test if setting.part == "test" else world.validation
         draws = world.draws if setting.part == "test" else 1
         right = correct(world.oracle, coordinator, parameters, judged, sigma=world.sigma, draws=draws)
         save_file({"right": right}, path)
     return load_file(path)["right"]
+
+
+def made(world: World, arm: Arm, setting: Setting) -> tuple[Coordinator, Tensor]:
+    """A coordinator and the parameters (P,) that an arm ends with; tuned once."""
+    coordinator = arm.start(world)
+    path = world.folder / "trials" / f"{arm.name}-{setting}.safetensors"
+    return coordinator, _parameters(world, arm, coordinator, setting, path)
 
 
 def seconds(world: World, arm: Arm, setting: Setting) -> float:
@@ -81,7 +92,7 @@ def _parameters(world: World, arm: Arm, coordinator: Coordinator, setting: Setti
     if not path.exists():
         began = time.monotonic()
         if arm.plan is not None:
-            found = _tuned(world, arm.plan, coordinator, setting, path.with_suffix(".checkpoint"))
+            found = _tuned(world, arm, arm.plan, coordinator, setting, path.with_suffix(".checkpoint"))
         else:
             assert arm.free is not None
             found = arm.free(world, coordinator, setting.seed)
@@ -91,7 +102,9 @@ def _parameters(world: World, arm: Arm, coordinator: Coordinator, setting: Setti
     return load_file(path)["parameters"]
 
 
-def _tuned(world: World, plan: TunePlan, coordinator: Coordinator, setting: Setting, checkpoint: Path) -> Tensor:
+def _tuned(
+    world: World, arm: Arm, plan: TunePlan, coordinator: Coordinator, setting: Setting, checkpoint: Path
+) -> Tensor:
     def ask(images: Tensor, name: bytes) -> Answers:
         answers = world.oracle.query(images)
         return Answers(answers.labels) if setting.feedback is Feedback.LABELS else answers
@@ -101,14 +114,16 @@ def _tuned(world: World, plan: TunePlan, coordinator: Coordinator, setting: Sett
         partial.write_bytes(raw)
         partial.replace(checkpoint)
 
+    found = _images(world, arm, setting.seed)
+    chosen = found.within(setting.queries)
     result = tune(
         coordinator,
-        world.train.images,
-        world.train.labels,
+        chosen.pixels,
+        chosen.truth(ask, one_by_one),
         noise=world.noise,
         grid=GRID,
         plan=plan,
-        queries=setting.queries,
+        queries=setting.queries - found.cost(setting.queries),
         seed=setting.seed,
         feedback=setting.feedback,
         ask=ask,
@@ -122,3 +137,11 @@ def _tuned(world: World, plan: TunePlan, coordinator: Coordinator, setting: Sett
         flush=True,
     )
     return result.parameters
+
+
+def _images(world: World, arm: Arm, seed: int) -> TuningImages:
+    images, labels = world.train.images, world.train.labels
+    if arm.shots is not None:
+        chosen = few(labels, arm.shots, int(labels.max()) + 1, seed)
+        images, labels = images[chosen], labels[chosen]
+    return TuningImages(images, None if arm.agreement else labels)

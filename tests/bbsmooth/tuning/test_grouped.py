@@ -15,6 +15,7 @@ class Batch:
     """Twelve images, each with a linear loss of its own slope."""
 
     answered: int = 0
+    num_images = len(SLOPES)
 
     def group_losses(self, points: Tensor) -> Tensor:
         self.answered += len(SLOPES)
@@ -52,6 +53,14 @@ def test_groups_lower_the_variance_at_the_same_cost() -> None:
     assert (shared / (2 * SLOPES.mean(0).square().sum())).item() == pytest.approx(1, rel=0.1)
     own = 2 * SLOPES.square().sum(1).mean() / 12
     assert (estimates(estimator).var(0).sum() / own).item() == pytest.approx(1, rel=0.1)
+
+
+def test_a_batch_of_fewer_images_has_a_direction_for_each() -> None:
+    many, enough = (GroupedSpsa(directions=Rademacher(), num_groups=number) for number in (50, 12))
+    found, expected = (
+        each.estimate(Batch(), torch.zeros(3), probe_radius=0.1, generator=fork(0)) for each in (many, enough)
+    )
+    assert torch.equal(found.gradient, expected.gradient)
 
 
 def test_no_group_is_refused() -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -67,6 +68,20 @@ def test_what_is_proposed_is_rendered_before_the_oracle_sees_it() -> None:
     one = objective(oracle, [0.2, 0.4], [1, 1])
     one.losses_at(one.propose(torch.tensor([5.0])))
     assert oracle.asked[0][0].flatten().tolist() == [1, 1]
+
+
+def test_parts_of_a_batch_have_points_and_losses_of_their_own() -> None:
+    oracle = Brightness()
+    one = objective(oracle, [0.2, 0.4, 0.6], [1, 1, 1])
+    losses = one.group_losses(torch.tensor([[0.0], [0.1]]))
+    assert losses.tolist() == pytest.approx([-(math.log(0.2) + math.log(0.4)) / 2, -math.log(0.7)])
+    assert one.num_images == 3
+
+
+def test_weights_multiply_the_losses() -> None:
+    one = replace(objective(Brightness(), [0.2, 0.9], [1, 1], Feedback.LABELS), weights=torch.tensor([0.5, 3.0]))
+    assert one.losses_at(one.images).tolist() == [0.5, 0]
+    assert one.losses(torch.tensor([[0.0]])).tolist() == [0.25]
 
 
 def test_labels_alone_give_the_share_of_mistakes() -> None:

@@ -20,7 +20,7 @@ def plan(*, num_directions: int = 1, batch_size: int = 100, evaluations: int = 3
 
 def test_a_budget_is_divided_into_steps_and_judgements() -> None:
     schedule = Schedule.within(20_000, plan(), num_images=3_200)
-    assert schedule == Schedule(num_steps=85, step_queries=200, num_draws=1000, judged_after=(0, 42, 85))
+    assert schedule == Schedule(num_steps=85, repeats=1, step_queries=200, num_draws=1000, judged_after=(0, 42, 85))
     assert schedule.queries == 20_000
 
 
@@ -37,8 +37,12 @@ def test_no_budget_is_exceeded_and_none_is_left_that_holds_another_step(num_dire
         assert schedule.judged_after[-1] == schedule.num_steps
 
 
-def test_a_batch_is_no_larger_than_the_data() -> None:
-    assert Schedule.within(1_000, plan(), num_images=5).step_queries == 10
+def test_few_images_come_several_times_as_long_as_that_leaves_steps_enough() -> None:
+    few = Schedule.within(20_000, plan(), num_images=8)
+    assert (few.repeats, few.step_queries) == (12, 2 * 96)
+    assert Schedule.within(1_000, plan(), num_images=5).repeats == 5
+    assert Schedule.within(300, plan(), num_images=5).step_queries == 10
+    assert Schedule.within(20_000, plan(), num_images=60).repeats == 1
 
 
 def test_a_budget_without_a_step_is_refused_and_the_one_named_is_enough() -> None:

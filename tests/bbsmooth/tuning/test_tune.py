@@ -9,11 +9,14 @@ from torch import Tensor
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.tuning import (
     Adam,
+    CorrectedDescent,
     Cosines,
     Descent,
+    Distillation,
     Event,
     Gains,
     GradientEstimator,
+    Importance,
     OutputDifferences,
     Rademacher,
     RandomDirections,
@@ -23,6 +26,7 @@ from bbsmooth.tuning import (
     SpsaGc,
     StepRule,
     SurrogateLearner,
+    TrustRegion,
     TunePlan,
     TuneResult,
     Walk,
@@ -80,6 +84,9 @@ def descent(estimator: GradientEstimator = SPSA, *, rule: StepRule, gains: Gains
     return Descent(estimator=estimator, rule=rule, gains=gains)
 
 
+OUTPUTS = OutputDifferences(basis=Cosines(2), directions=RandomDirections(), num_directions=1)
+DISTILLATION = Distillation(widths=(4,), warm_up_steps=5, fit_steps=10)
+RARELY_TAUGHT = replace(DISTILLATION, fit_steps=2)
 PLAN = TunePlan(
     learner=descent(rule=SpsaGc(momentum=0.8)),
     batch_size=10,
@@ -90,15 +97,16 @@ PLANS = [
     PLAN,
     replace(PLAN, learner=descent(rule=Sgd()), averaging=0.0),
     replace(PLAN, learner=descent(Spsa(directions=SegmentedUniform(), num_directions=2), rule=Adam())),
-    replace(PLAN, learner=descent(OutputDifferences(basis=Cosines(2), directions=RandomDirections(1)), rule=Adam())),
+    replace(PLAN, learner=descent(OUTPUTS, rule=Adam())),
     replace(
         PLAN,
-        learner=SurrogateLearner(
-            widths=(4,), warm_up_steps=5, fit_steps=10, walk=Walk(steps=5, learning_rate=0.05, anchor=0.0)
-        ),
+        learner=SurrogateLearner(distillation=DISTILLATION, walk=Walk(steps=5, learning_rate=0.05, anchor=0.0)),
     ),
+    replace(PLAN, learner=CorrectedDescent(estimator=SPSA, rule=Adam(), gains=GAINS, distillation=RARELY_TAUGHT)),
+    replace(PLAN, learner=Importance(learner=descent(rule=Adam()))),
+    replace(PLAN, learner=TrustRegion(estimator=SPSA, radius=0.1, probe_radius=0.05)),
 ]
-NAMES = ["spsa-gc", "sgd", "adam", "outputs", "surrogate"]
+NAMES = ["spsa-gc", "sgd", "adam", "outputs", "surrogate", "corrected", "importance", "trust"]
 
 
 def run(
@@ -181,7 +189,7 @@ def test_a_run_resumes_exactly_from_every_checkpoint(plan: TunePlan) -> None:
     checkpoints: list[bytes] = []
     whole = Brightness()
     expected = run(whole, plan=plan, checkpoint=checkpoints.append)
-    for raw in checkpoints[:: max(1, len(checkpoints) // 12)]:
+    for raw in checkpoints[:: max(1, len(checkpoints) // 5)]:
         again = run(Brightness(), plan=plan, resume=raw)
         assert torch.equal(again.parameters, expected.parameters)
         assert numbers_of(again) == numbers_of(expected)
@@ -203,7 +211,7 @@ def survives(plan: TunePlan, dies_at: int, *, keeps_checkpoints: bool) -> tuple[
 
 
 @pytest.mark.parametrize("keeps_checkpoints", [True, False])
-@pytest.mark.parametrize("plan", PLANS[:1] + PLANS[3:], ids=NAMES[:1] + NAMES[3:])
+@pytest.mark.parametrize("plan", PLANS[:1] + PLANS[3:5], ids=NAMES[:1] + NAMES[3:5])
 def test_killed_between_answers_a_run_ends_the_same_and_pays_for_nothing_twice(
     plan: TunePlan, keeps_checkpoints: bool
 ) -> None:
@@ -217,6 +225,32 @@ def test_killed_between_answers_a_run_ends_the_same_and_pays_for_nothing_twice(
         assert torch.equal(result.parameters, expected.parameters)
         assert result.queries == expected.queries == oracle.queries
         assert oracle.record.keys() == undisturbed.record.keys()
+
+
+def test_few_images_are_asked_about_several_times_a_step_under_other_noise() -> None:
+    bright = IMAGES[1:8:2] + torch.arange(4, dtype=torch.uint8).view(-1, 1, 1, 1)
+    shown: list[Tensor] = []
+
+    def ask(images: Tensor, name: bytes) -> Answers:
+        shown.append(images)
+        return Brightness().ask(images, name)
+
+    result = tune(
+        Gamma(),
+        bright,
+        BRIGHT[1:8:2],
+        noise=Gaussian(0.1),
+        grid=Grid(8),
+        plan=PLAN,
+        queries=1_000,
+        seed=0,
+        feedback=Feedback.PROBABILITIES,
+        ask=ask,
+    )
+    step = shown[1]  # the first question is the judge's
+    assert len(step) == 9
+    assert len({image.numpy().tobytes() for image in step}) == 9
+    assert result.queries <= 1_000
 
 
 def test_seeds_ask_other_questions() -> None:

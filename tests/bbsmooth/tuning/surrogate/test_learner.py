@@ -2,17 +2,32 @@ from itertools import count
 
 import pytest
 import torch
+from torch import Tensor
 
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import BatchObjective, CrossEntropy, NoisyImages, State, SurrogateLearner, Walk
+from bbsmooth.tuning import (
+    BatchObjective,
+    CrossEntropy,
+    Distillation,
+    NoisyImages,
+    Situation,
+    State,
+    SurrogateLearner,
+    Walk,
+)
 from oracles import Feedback
 from tests.bbsmooth.tuning.test_tune import BRIGHT, IMAGES, Brightness, Gamma
 
 DATA = NoisyImages(images=IMAGES, labels=BRIGHT, noise=Gaussian(0.3), grid=Grid(8), seed=0, purpose="test")
 LEARNER = SurrogateLearner(
-    widths=(4,), warm_up_steps=0, fit_steps=30, fit_rate=0.02, walk=Walk(steps=5, anchor=0.0), batch_size=16
+    distillation=Distillation(widths=(4,), warm_up_steps=0, fit_steps=30, fit_rate=0.02, batch_size=16),
+    walk=Walk(steps=5, anchor=0.0),
 )
+
+
+def situation(batch: BatchObjective, parameters: Tensor, memory: State, step: int) -> Situation:
+    return Situation(batch=batch, parameters=parameters, memory=memory, step=step, data=DATA, generator=fork(step))
 
 
 def rounds(learner: SurrogateLearner, number: int, oracle: Brightness) -> tuple[list[float], State]:
@@ -30,7 +45,7 @@ def rounds(learner: SurrogateLearner, number: int, oracle: Brightness) -> tuple[
             ask=oracle.ask,
             names=(f"{step}-{each}".encode() for each in count()),
         )
-        parameters, memory, notes = learner.learn(batch, parameters, memory, step=step, data=DATA, generator=fork(step))
+        parameters, memory, notes = learner.learn(situation(batch, parameters, memory, step))
         losses.append(notes["surrogate_loss"])
     return losses, memory
 
@@ -45,7 +60,8 @@ def test_every_answer_is_kept_up_to_the_most() -> None:
     _, memory = rounds(LEARNER, 3, oracle)
     assert oracle.queries == 60
     assert len(memory["told.images"]) == 60
-    _, memory = rounds(SurrogateLearner(widths=(4,), warm_up_steps=2, fit_steps=1, most_told=50), 3, Brightness())
+    forgetful = Distillation(widths=(4,), warm_up_steps=2, fit_steps=1, most_told=50)
+    _, memory = rounds(SurrogateLearner(distillation=forgetful), 3, Brightness())
     assert len(memory["told.beliefs"]) == 50
 
 
@@ -62,11 +78,11 @@ def test_what_is_remembered_is_not_changed_by_the_next_round() -> None:
         ask=Brightness().ask,
         names=(bytes([each]) for each in range(9)),
     )
-    LEARNER.learn(batch, Gamma().initial_parameters(), memory, step=2, data=DATA, generator=fork(2))
+    LEARNER.learn(situation(batch, Gamma().initial_parameters(), memory, 2))
     assert all(torch.equal(memory[name], tensor) for name, tensor in before.items())
 
 
 @pytest.mark.parametrize("changed", [{"fit_steps": 0}, {"warm_up_steps": -1}, {"most_told": 0}], ids=str)
 def test_rounds_in_which_nothing_is_learnt_are_refused(changed: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be positive"):
-        SurrogateLearner(**changed)  # type: ignore[arg-type]
+        Distillation(**changed)  # type: ignore[arg-type]
