@@ -1,63 +1,77 @@
 """Run a study: `python -m experiments.peftsmoothing.run methods --scale small`.
 
 Every step is a `bbsmooth` command with its own run directory below `runs/peftsmoothing`; run again, a study goes on
-from there. The result is written as JSON, and from that JSON as Markdown, TeX and HTML, beside this file.
+from there. After every job the result is written as JSON, and from that JSON as Markdown, TeX and HTML, below `results`
+beside this file.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from bbsmooth.runs import Status
-from experiments.peftsmoothing.study import SCALES, STUDIES, Job, Study
-from experiments.peftsmoothing.table import collect, write_tables
+from bbsmooth.runs import write_json
+from experiments.peftsmoothing.collecting import collect
+from experiments.peftsmoothing.judging import JUDGED
+from experiments.peftsmoothing.running import carry_out
+from experiments.peftsmoothing.study import SCALES, STUDIES, Study
+from experiments.peftsmoothing.table import write_tables
+from experiments.peftsmoothing.validation import VALIDATION, write_validation
 
 RESULTS = Path(__file__).parent / "results"
 FOLDER = Path("runs/peftsmoothing")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one study and write its table."""
+    """Run one study and write its table, row by row."""
     names = sorted(path.stem for path in STUDIES.glob("*.toml"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=names, help="which")
     parser.add_argument("--scale", choices=SCALES, default="small")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run none")
+    parser.add_argument(
+        "--rows", nargs="+", metavar="NAME", help="run these rows only; the table has all that are done"
+    )
+    parser.add_argument("--table", action="store_true", help="write the table of the result that is there, run none")
     given = parser.parse_args(arguments)
-    study = Study.read(given.study, given.scale)
-    jobs = list(study.jobs(FOLDER / given.scale / given.study))
-    for job in jobs:
-        carry_out(job, dry=given.dry_run)
-    if not given.dry_run:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{given.study}-{given.scale}.json"
-        path.write_text(json.dumps(collect(study, jobs), indent=2) + "\n")
+    path = RESULTS / f"{given.study}-{given.scale}.json"
+    if given.table:
         write_tables(path)
+    else:
+        run(
+            Study.read(given.study, given.scale),
+            FOLDER / given.scale / given.study,
+            path,
+            given.rows,
+            dry=given.dry_run,
+        )
 
 
-def carry_out(job: Job, *, dry: bool) -> None:
-    """Run the steps of a job that are not done yet."""
-    for words, out in job.steps:
-        if _done(out):
+def run(study: Study, folder: Path, result: Path, rows: Collection[str] | None = None, *, dry: bool) -> None:
+    """Run every step below `folder` that is not done yet, one seed of all rows after the other.
+
+    `result` and its tables are written anew after each job, with whatever is done.
+
+    Args:
+        study: which.
+        folder: of its runs.
+        result: the JSON to write.
+        rows: names of those to run, None for all.
+        dry: only print the commands.
+    """
+    if str(VALIDATION) in study.scale["data"] and not dry:
+        write_validation(VALIDATION)
+    jobs = list(study.jobs(folder))
+    print(f"{len(jobs)} jobs, {sum(job.votes for job in jobs):,} votes to certify", flush=True)
+    for job in sorted(jobs, key=lambda job: job.seed):
+        if rows is not None and job.row not in rows:
             continue
-        resume = ["--resume"] if (out / "manifest.json").exists() else []
-        command = ["bbsmooth", *shlex.split(words), "--out", str(out), *resume]
-        print("$", shlex.join(command), flush=True)
+        carry_out(study, job, dry=dry)
         if not dry:
-            subprocess.run(
-                [Path(sys.executable).with_name("bbsmooth"), *command[1:]], check=True, stdout=subprocess.DEVNULL
-            )
-
-
-def _done(out: Path) -> bool:
-    manifest = out / "manifest.json"
-    return manifest.exists() and json.loads(manifest.read_text())["status"] == Status.DONE
+            result.parent.mkdir(exist_ok=True)
+            write_json(result, collect(study, [one for one in jobs if (one.place / JUDGED).exists()]))
+            write_tables(result)
 
 
 if __name__ == "__main__":

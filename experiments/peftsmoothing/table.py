@@ -1,94 +1,24 @@
-"""One row a method, from its runs: mean and spread over seeds, as JSON, and that JSON as Markdown, TeX and HTML."""
+"""The result of a study as a table, in three forms from the same JSON."""
 
 from __future__ import annotations
 
 import json
-import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.certification import average_certified_radius, certified_accuracy
-from bbsmooth.records import CONFIDENCE, read_certificates, read_summary
 from bbsmooth.reporting.exports import to_markdown, to_tex
 from bbsmooth.reporting.model import EMPTY, Cell, Column, Document, Section, Table
-from bbsmooth.reporting.numbers import interval, percent
+from bbsmooth.reporting.numbers import percent, points
 from bbsmooth.reporting.page import page
-from experiments.peftsmoothing.study import Job, Study
 
 Record = dict[str, Any]
 
 
-def collect(study: Study, jobs: Sequence[Job]) -> Record:
-    """Everything that the tables say."""
-    groups: dict[tuple[str, float], list[Job]] = {}
-    for job in jobs:
-        groups.setdefault((job.row, job.sigma), []).append(job)
-    return {
-        "study": study.name,
-        "title": study.title,
-        "scale": dict(study.scale),
-        "confidence": CONFIDENCE,
-        "rows": [_row(name, sigma, of_row, study) for (name, sigma), of_row in groups.items()],
-    }
-
-
-def _row(name: str, sigma: float, jobs: Sequence[Job], study: Study) -> Record:
-    folders = [dict((out.name, out) for _, out in job.steps) for job in jobs]
-    records = [read_certificates(folder["certify"]) for folder in folders]
-    radii = [[record["radius"] if record["correct"] else None for record in one] for one in records]
-    trained = [read_summary(folder["train"]) for folder in folders if "train" in folder]
-    attacked = [read_summary(folder["attack"]) for folder in folders if "attack" in folder]
-    ledgers = [json.loads((out / "ledger.json").read_text()) for folder in folders for out in _tuned(folder)]
-    return {
-        "name": name,
-        "sigma": sigma,
-        "seeds": len(jobs),
-        "images": len(radii[0]),
-        "trained_parameters": trained[0]["parameters"]["trained"] if trained else 0,
-        "share_of_parameters": trained[0]["parameters"]["share"] if trained else 0.0,
-        "oracle_queries": _mean(ledger["spent_total"] for ledger in ledgers) if ledgers else 0,
-        "training_seconds": _mean(one["seconds_per_epoch"] * one["epochs"] for one in trained) if trained else 0.0,
-        "clean_accuracy": _mean(one["clean_accuracy"] for one in trained) if trained else None,
-        "noisy_accuracy": _mean(read_summary(folder["certify"])["noisy_accuracy"] for folder in folders),
-        "certified": [_certified(radii, radius) for radius in study.scale["radii"]],
-        "acr": _spread(average_certified_radius(one) for one in radii),
-        "empirical": _empirical(attacked),
-        "empirical_radii": list(study.scale.get("attack_radii", ())),
-        "contradictions": sum(len(one["contradictions"]) for one in attacked),
-    }
-
-
-def _tuned(folder: dict[str, Path]) -> Iterable[Path]:
-    return [folder["tune"]] if "tune" in folder else []
-
-
-def _certified(radii: Sequence[Sequence[float | None]], radius: float) -> Record:
-    """Over seeds the mean and spread of certified accuracy; its interval is that of the first seed's images."""
-    shares = [certified_accuracy(one, radius, confidence=CONFIDENCE) for one in radii]
-    return {"radius": radius, **_spread(share.value for share in shares), "low": shares[0].low, "high": shares[0].high}
-
-
-def _empirical(attacked: Sequence[Record]) -> list[Record]:
-    if not attacked:
-        return []
-    return [
-        {"radius": row["radius"], "mean": _mean(one["accuracy"][place]["empirical"]["value"] for one in attacked)}
-        for place, row in enumerate(attacked[0]["accuracy"])
-    ]
-
-
-def _mean(values: Iterable[float]) -> float:
-    return statistics.fmean(values)
-
-
-def _spread(values: Iterable[float]) -> Record:
-    found = list(values)
-    return {"mean": _mean(found), "deviation": statistics.stdev(found) if len(found) > 1 else None}
-
-
 def write_tables(path: Path) -> None:
-    """Write the table of a result in three forms beside it."""
+    """Write the tables of a result in three forms beside it."""
     report = document(json.loads(path.read_text()))
     path.with_suffix(".md").write_text(to_markdown(report))
     path.with_suffix(".tex").write_text(to_tex(report))
@@ -96,45 +26,136 @@ def write_tables(path: Path) -> None:
 
 
 def document(result: Record) -> Document:
-    """The result as a report with one table."""
+    """The result as a report with one table, and one of differences where there is a row to compare with."""
+    tables = [_table(result)]
+    if any("difference" in row for row in result["rows"]):
+        tables.append(_differences(result))
+    sections = tuple(Section(table.name, table.title, tables=(table,)) for table in tables)
+    return Document(result["title"], _lead(result), (), sections)
+
+
+def _lead(result: Record) -> str:
     scale, rows = result["scale"], result["rows"]
-    lead = (
-        f"{scale['model']} on {rows[0]['images']} images of {scale['data']}, {scale['n']:,} votes an image; mean over "
-        f"{rows[0]['seeds']} seeds, ± their spread, and the {100 * result['confidence']:.0f} % interval over images."
+    seeds = max(len(row["seeds"]) for row in rows)
+    words = f"{scale['model']}, {scale['data']}."
+    if seeds > 1:
+        words += f" Mean of {seeds} seeds ± their standard deviation."
+    if "images" in rows[0]:
+        words += (
+            f" Certified accuracy of {rows[0]['images']} images with {scale['n']:,} votes each, in brackets the "
+            f"{100 * result['confidence']:.0f} % interval over images."
+        )
+    if any(row.get("attacked") for row in rows):
+        words += (
+            f" Attacked: accuracy of {scale['attacked']} of these images under attack, in brackets their certified one."
+        )
+    return f"{words} Clean and noisy: accuracy of {scale['judged']:,} images, {scale['draws']} draws of noise each."
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A column, and how its cell is written."""
+
+    column: Column
+    cell: Callable[[Record], Cell]
+
+
+def _table(result: Record) -> Table:
+    uneven = len({len(row["seeds"]) for row in result["rows"]}) > 1
+    names = ("sigma", "name", *(["seeds"] if uneven else []), *result["columns"])
+    columns = [item for name in names for item in _written(name, result["rows"])]
+    rows = tuple(tuple(item.cell(row) for item in columns) for row in result["rows"])
+    return Table("results", "Results", tuple(item.column for item in columns), rows, True)
+
+
+def _written(name: str, rows: Sequence[Record]) -> Iterator[_Written]:
+    """The columns of a name in a study's file."""
+    match name:
+        case "sigma":
+            yield _Written(Column(name, name), lambda row: Cell(f"{row['sigma']:g}", row["sigma"]))
+        case "name":
+            yield _Written(Column(name, "method", numeric=False), lambda row: Cell(row["name"], row["name"]))
+        case "seeds":
+            yield _Written(Column(name, name), lambda row: Cell(str(len(row["seeds"])), len(row["seeds"])))
+        case "trained_parameters":
+            yield _Written(Column(name, "trained parameters"), _parameters)
+        case "clean_accuracy" | "noisy_accuracy":
+            title = name.partition("_")[0]
+            yield _Written(Column(name, title), lambda row: _with_spread(row[name]))
+        case "certified":
+            for place, one in enumerate(rows[0][name]):
+                column = Column(f"certified_{one['radius']:g}", f"r = {one['radius']:g}", interval=True)
+                yield _Written(column, partial(_certified, place))
+        case "acr":
+            yield _Written(Column(name, "ACR"), _radius)
+        case "attacked":
+            for place, one in enumerate(next((row[name] for row in rows if row[name]), [])):
+                column = Column(f"attacked_{one['radius']:g}", f"attacked, r = {one['radius']:g}")
+                yield _Written(column, partial(_under_attack, place))
+        case _:
+            title, form = _PLAIN[name]
+            yield _Written(Column(name, title), lambda row: Cell(form.format(row[name]), row[name]))
+
+
+_PLAIN = {
+    "oracle_queries": ("oracle queries", "{:,.0f}"),
+    "training_seconds": ("training, s", "{:,.0f}"),
+    "queries_per_image": ("queries an image", "{:,.0f}"),
+    "seconds_per_image": ("s an image", "{:.3f}"),
+    "peak_memory_bytes": ("memory, bytes", "{:,}"),
+}
+
+
+def _parameters(row: Record) -> Cell:
+    number = row["trained_parameters"]
+    return Cell(f"{number:,} ({percent(row['share_of_parameters'])})" if number else "0", number)
+
+
+def _with_spread(one: Record) -> Cell:
+    spread = "" if one["deviation"] is None else f" ± {100 * one['deviation']:.1f}"
+    return Cell(f"{100 * one['mean']:.1f}{spread} %", one["mean"])
+
+
+def _certified(place: int, row: Record) -> Cell:
+    one = row["certified"][place]
+    spread = "" if one["deviation"] is None else f" ± {100 * one['deviation']:.1f}"
+    text = f"{100 * one['mean']:.1f}{spread} % ({100 * one['low']:.1f} to {100 * one['high']:.1f})"
+    return Cell(text, one["mean"], one["low"], one["high"])
+
+
+def _radius(row: Record) -> Cell:
+    spread = "" if row["acr"]["deviation"] is None else f" ± {row['acr']['deviation']:.3f}"
+    return Cell(f"{row['acr']['mean']:.3f}{spread}", row["acr"]["mean"])
+
+
+def _under_attack(place: int, row: Record) -> Cell:
+    if not row["attacked"]:
+        return EMPTY
+    one = row["attacked"][place]
+    return Cell(f"{percent(one['empirical'])} ({percent(one['certified'])})", one["empirical"])
+
+
+def _differences(result: Record) -> Table:
+    """Percentage points more than the row of reference, ± the standard error over images."""
+    rows = [row for row in result["rows"] if "difference" in row]
+    radii = [one["radius"] for one in rows[0]["difference"].get("certified", [])]
+    columns = (
+        Column("sigma", "sigma"),
+        Column("name", "method", numeric=False),
+        Column("noisy_accuracy", "noisy"),
+        *(Column(f"certified_{radius:g}", f"r = {radius:g}") for radius in radii),
     )
-    table = Table("methods", result["title"], tuple(_columns(rows[0])), tuple(tuple(_cells(row)) for row in rows), True)
-    return Document(result["title"], lead, (), (Section("methods", "Results", tables=(table,)),))
+    cells = tuple(
+        (
+            Cell(f"{row['sigma']:g}", row["sigma"]),
+            Cell(row["name"], row["name"]),
+            *(_points(one) for one in (row["difference"]["noisy_accuracy"], *row["difference"].get("certified", []))),
+        )
+        for row in rows
+    )
+    title = f"Points more than {result['reference']}, on the same images, ± standard error over images"
+    return Table("differences", title, columns, cells, True)
 
 
-def _columns(row: Record) -> Iterator[Column]:
-    yield Column("sigma", "sigma")
-    yield Column("method", "method", numeric=False)
-    yield Column("trained_parameters", "trained parameters")
-    yield Column("oracle_queries", "oracle queries")
-    yield Column("training_seconds", "training, s")
-    yield Column("clean_accuracy", "clean")
-    yield Column("noisy_accuracy", "noisy")
-    for one in row["certified"]:
-        yield Column(f"certified_{one['radius']:g}", f"r = {one['radius']:g}", interval=True)
-    yield Column("acr", "ACR")
-    for radius in row["empirical_radii"]:
-        yield Column(f"empirical_{radius:g}", f"attacked, r = {radius:g}")
-
-
-def _cells(row: Record) -> Iterator[Cell]:
-    yield Cell(f"{row['sigma']:g}", row["sigma"])
-    yield Cell(row["name"], row["name"])
-    share = f" ({percent(row['share_of_parameters'])})" if row["trained_parameters"] else ""
-    yield Cell(f"{row['trained_parameters']:,}{share}", row["trained_parameters"])
-    yield Cell(f"{row['oracle_queries']:,.0f}", row["oracle_queries"])
-    yield Cell(f"{row['training_seconds']:,.0f}", row["training_seconds"])
-    yield EMPTY if row["clean_accuracy"] is None else Cell(percent(row["clean_accuracy"]), row["clean_accuracy"])
-    yield Cell(percent(row["noisy_accuracy"]), row["noisy_accuracy"])
-    for one in row["certified"]:
-        spread = "" if one["deviation"] is None else f" ± {100 * one['deviation']:.1f}"
-        text = f"{percent(one['mean'])}{spread} ({interval(one['low'], one['high'])})"
-        yield Cell(text, one["mean"], one["low"], one["high"])
-    yield Cell(f"{row['acr']['mean']:.3f}", row["acr"]["mean"])
-    found = {one["radius"]: one["mean"] for one in row["empirical"]}
-    for radius in row["empirical_radii"]:
-        yield Cell(percent(found[radius]), found[radius]) if radius in found else EMPTY
+def _points(one: Record) -> Cell:
+    return Cell(f"{points(one['mean'])} ± {100 * one['error']:.1f}", one["mean"])

@@ -1,0 +1,59 @@
+"""The commands of a study, each in a process of its own that is forked from a warm one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.runs import write_json
+from experiments.peftsmoothing.judging import JUDGED, judge
+from experiments.peftsmoothing.study import Job, Study
+
+MEASURED = "measured.json"
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["experiments.peftsmoothing.warm"])
+
+
+def carry_out(study: Study, job: Job, *, dry: bool) -> None:
+    """Run the steps of a job that are not done yet, then judge what came out.
+
+    Raises:
+        SystemExit: a step failed; it has said why.
+    """
+    for words, out in job.steps:
+        if not (out / MEASURED).exists():
+            resume = ["--resume"] if (out / "manifest.json").exists() else []
+            command = [*shlex.split(words), "--out", str(out), *resume]
+            print("$", shlex.join(["bbsmooth", *command]), flush=True)
+            if not dry:
+                _in_a_process(_run_command, command, out)
+    if not dry and not (job.place / JUDGED).exists():
+        _in_a_process(judge, job, study.scale["judged"], study.scale["draws"])
+
+
+def _in_a_process(what: Callable[..., None], *arguments: Any) -> None:
+    process = _PROCESSES.Process(target=what, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(process.exitcode if process.exitcode > 0 else 1)
+
+
+def _run_command(command: list[str], out: Path) -> None:
+    """As `bbsmooth` would, without its output; leaves the time and memory that it took in `measured.json`."""
+    from bbsmooth.cli.main import app
+
+    began = time.monotonic()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    status = app([*command, "--progress", "none"], standalone_mode=False)
+    if status:
+        sys.exit(status)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    write_json(out / MEASURED, {"seconds": time.monotonic() - began, "peak_memory_bytes": memory})

@@ -1,0 +1,41 @@
+"""The diagnosis of AutoLoRa on a few digits: what is measured, over which weights, and the figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from experiments.gradient_similarity.run import WAYS, Scale, draw, extractor, similarities
+
+TINY = Scale(images=16, judged=16, epochs=1, seeds=(0,), batch_size=8, learning_rate=0.05)
+
+
+def test_both_ways_start_at_the_same_similarity_and_part() -> None:
+    """At first the branch is nothing, so natural images go through the extractor in both."""
+    shared, branch = (similarities(way, TINY, seed=3) for way in WAYS)
+
+    assert len(shared) == len(branch) == 2
+    assert shared[0] == branch[0]
+    assert shared[1] != branch[1]
+    assert all(-1 <= value <= 1 for value in (*shared, *branch))
+    assert similarities("shared", TINY, seed=3) == shared
+
+
+def test_the_extractor_is_neither_branch_nor_head() -> None:
+    names = ("a.qkv.base_layer.weight", "a.qkv.lora_A.default.weight", "a.head.bias", "a.head_norm.weight")
+
+    found = extractor({name: torch.tensor(float(number)) for number, name in enumerate(names)}, ["head"])
+    assert [int(weight) for weight in found] == [0, 3]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_figure_is_a_picture(seeds: int, tmp_path: Path) -> None:
+    draw({"similarity_by_seed_and_epoch": {way: [[0.0, 0.1, 0.05]] * seeds for way in WAYS}}, tmp_path / "figure.png")
+
+    with Image.open(tmp_path / "figure.png") as picture:
+        assert picture.size[0] > 500
+        assert len(np.unique(np.asarray(picture))) > 20

@@ -1,0 +1,155 @@
+"""Every study can be run as it stands, its tables say what its runs say, and no attack contradicts a certificate."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from bbsmooth.certification.accuracy import share
+from bbsmooth.cli.main import app
+from bbsmooth.records import CONFIDENCE
+from experiments.peftsmoothing import run
+from experiments.peftsmoothing.collecting import _certified, _paired
+from experiments.peftsmoothing.study import COLUMNS, SCALES, STUDIES, Row, Study
+from experiments.peftsmoothing.table import write_tables
+
+RESULTS = sorted(run.RESULTS.glob("*.json"))
+AVAILABLE = [
+    (path.stem, scale)
+    for path in sorted(STUDIES.glob("*.toml"))
+    for scale in SCALES
+    if scale in tomllib.loads(path.read_text())
+]
+
+
+@pytest.mark.parametrize(("name", "scale"), AVAILABLE)
+def test_every_command_of_a_study_is_one_that_bbsmooth_takes(name: str, scale: str) -> None:
+    commands: Any = typer.main.get_command(app)
+    for words in _commands(Study.read(name, scale)):
+        commands.commands[words[0]].make_context(words[0], words[1:])  # raises what the command line would refuse
+
+
+def _commands(study: Study) -> Iterator[list[str]]:
+    for job in study.jobs(Path("runs")):
+        yield from ([*shlex.split(words), "--out", str(out)] for words, out in job.steps)
+
+
+@pytest.mark.parametrize(("name", "scale"), AVAILABLE)
+def test_rows_build_on_earlier_rows_and_have_directories_of_their_own(name: str, scale: str) -> None:
+    study = Study.read(name, scale)
+    seen: list[str] = []
+    for row in study.rows:
+        assert {row.start, row.model_of} <= {None, *seen}
+        seen.append(row.name)
+    assert study.reference in (None, *seen)
+    places = [job.place for job in study.jobs(Path("runs"))]
+    assert len(places) == len(set(places))
+
+
+def test_small_and_paper_differ_in_scale_alone() -> None:
+    small, paper = (Study.read("methods", scale) for scale in ("small", "paper"))
+    assert [row.train for row in small.rows] == [row.train for row in paper.rows]
+    assert paper.scale["n"] == 10_000
+    assert paper.scale["sigmas"] == [0.25, 0.5, 1.0]
+
+
+def test_a_row_with_rates_becomes_one_row_for_each(tmp_path: Path) -> None:
+    study = Study.read("rates", "small")
+    trained = [row.train for row in study.rows if row.name.startswith("head")]
+    assert trained == ["--method head --learning-rate 0.01", "--method head --learning-rate 0.03"]
+
+
+def test_a_study_runs_once_and_writes_what_its_runs_say(tmp_path: Path) -> None:
+    study = _tiny_study()
+    result = tmp_path / "results" / "tiny.json"
+    run.run(study, tmp_path / "runs", result, dry=False)
+    first = json.loads(result.read_text())
+    bare, head, denoised = first["rows"]
+    assert (bare["trained_parameters"], bare["training_seconds"], bare["oracle_queries"]) == (0, 0, 0)
+    assert head["trained_parameters"] == 650
+    assert denoised["training_seconds"] > 0
+    assert head["queries_per_image"] == 5 + 40
+    assert bare["clean_accuracy"]["mean"] > 0.9
+    certificates = tmp_path / "runs" / "head" / "sigma-0.5" / "seed-0" / "certify" / "certificates.jsonl"
+    records = [json.loads(line) for line in certificates.read_text().splitlines()]
+    certified = [record["correct"] and record["radius"] >= 0.25 for record in records]
+    assert head["certified"][1]["mean"] == pytest.approx(sum(certified) / 6)
+    assert head["difference"]["certified"][0]["mean"] == pytest.approx(
+        head["certified"][0]["mean"] - bare["certified"][0]["mean"]
+    )
+    _check(first)
+    before = certificates.stat().st_mtime_ns
+    run.run(study, tmp_path / "runs", result, dry=False)
+    assert json.loads(result.read_text()) == first
+    assert certificates.stat().st_mtime_ns == before
+    assert {path.suffix for path in result.parent.iterdir()} == {".json", ".md", ".tex", ".html"}
+    assert "trained parameters" in result.with_suffix(".md").read_text()
+
+
+def _tiny_study() -> Study:
+    scale = {
+        "model": "local-vit",
+        "data": "mnist5k",
+        "sigmas": [0.5],
+        "seeds": [0],
+        "epochs": 1,
+        "train_options": "--train-images 64",
+        "images": 6,
+        "n0": 5,
+        "n": 40,
+        "radii": [0.0, 0.25],
+        "attacked": 2,
+        "attack_radii": [0.5],
+        "attack_options": "--steps 2 --draws 4 --search 20 --judge 50",
+        "judged": 60,
+        "draws": 1,
+    }
+    rows = (
+        Row(name="bare", scale={}),
+        Row(name="head", train="--method head", scale={}),
+        Row(name="denoised", tune="--budget 0 --pretrain-epochs 1 --train-images 64", scale={}),
+    )
+    return Study(name="tiny", title="Tiny", rows=rows, columns=COLUMNS, scale=scale, reference="bare")
+
+
+def test_differences_are_paired_image_by_image() -> None:
+    own = [[1.0, 1.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0]]  # two seeds of four images
+    other = [[1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0]]
+    found = _paired(own, other)
+    assert found["mean"] == pytest.approx(0.25)  # of 0, 0.5, 0, 0.5
+    assert found["error"] == pytest.approx(((4 * 0.25**2) / 3) ** 0.5 / 2)
+
+
+def test_certified_accuracy_has_the_spread_of_seeds_and_the_interval_of_images() -> None:
+    found = _certified([[0.5, None, 1.0, 0.2], [0.5, 0.5, 1.0, None]], 0.4)
+    assert (found["mean"], found["deviation"]) == (pytest.approx(0.625), pytest.approx(0.125 * 2**0.5))
+    around = share(2, 4, confidence=CONFIDENCE)  # 2.5 rounds to even
+    assert (found["low"], found["high"]) == (around.low, around.high)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_no_attack_found_anything_inside_a_certified_radius(path: Path) -> None:
+    _check(json.loads(path.read_text()))
+
+
+def _check(result: dict[str, Any]) -> None:
+    for row in result["rows"]:
+        assert row.get("contradictions", 0) == 0
+        for one in row.get("attacked", []):
+            assert one["certified"] <= one["empirical"]
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_tables_are_those_of_the_json(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / path.name
+    copy.write_bytes(path.read_bytes())
+    write_tables(copy)
+    for suffix in (".md", ".tex", ".html"):
+        assert copy.with_suffix(suffix).read_text() == path.with_suffix(suffix).read_text()
