@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.certification import VoteSource
 from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
-from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, load
+from bbsmooth.coordinator import CoordinatedOracle, Coordinator, load
+from bbsmooth.coordinator.diffusion import DiffusionDenoiser, diffusion_digest, is_diffusion, load_diffusion
+from bbsmooth.engines.deferred import DeferredCopies
+from bbsmooth.engines.opening import engine, require_engine
+from bbsmooth.engines.pooled import ElsewhereOracle, PooledOracle
 from bbsmooth.errors import UsageError
+from bbsmooth.mirroring import active_mirror
 from bbsmooth.noise import ALGORITHM, Grid, NoisyCopies, Splitting, SplitViews
 from bbsmooth.noise.copies import Copies
 from bbsmooth.reusing import RESPONSES, Reused
@@ -36,18 +43,30 @@ from oracles.registry import open_oracle
 from oracles.remote.pacing import PacedOracle
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.retrying import RetryingOracle
+from oracles.replicas import ReplicatedOracle, replicated, several_devices
 from oracles.watch import NoWatch, Watch
 
 LEDGER = "ledger.json"
 COORDINATOR = "coordinator.safetensors"
-_LOCAL_CALLS = 2
+_LOCAL_CALLS = 2  # on each device: one draws its noise while the other is answered
+_LOCAL = frozenset({"local-vit", "timm", "trained"})
 FINE_BITS = 8
 """Binary digits of the noise grid beyond 8-bit pixels, for classifiers that take floats."""
 
 
 def bare_oracle(config: OracleConfig) -> Oracle:
-    """The oracle that the user named, with nothing around it."""
-    local = config.oracle.partition("?")[0].partition(":")[0] in {"local-vit", "timm", "trained"}
+    """The oracle that the user named, with nothing around it.
+
+    Raises:
+        UsageError: several devices for one that is not local.
+        SpecError: see `open_oracle` and `replicated`.
+    """
+    local = config.oracle.partition("?")[0].partition(":")[0] in _LOCAL
+    devices = several_devices(config.device) if config.on_several else ()
+    if devices and not local:
+        raise UsageError(f"--devices is for oracles that run here ({', '.join(sorted(_LOCAL))}), not {config.oracle!r}")
+    if devices:
+        return replicated(lambda device: open_oracle(config.oracle, {"device": device, "dtype": config.dtype}), devices)
     return open_oracle(config.oracle, {"device": config.device, "dtype": config.dtype} if local else {})
 
 
@@ -55,10 +74,12 @@ def opened(config: OracleConfig) -> tuple[Oracle, OracleConfig]:
     """The oracle that the user named, and how to ask it: where the user is silent, as its own description says.
 
     Raises:
-        UsageError: a limit on money without a price.
+        UsageError: a limit on money without a price, or an engine that is not installed.
     """
-    oracle = bare_oracle(config)
-    price, calls = config.price, config.concurrency or _LOCAL_CALLS
+    require_engine(config)
+    oracle = bare_oracle(replace(config, device="cpu") if config.on_ray else config)  # workers have the devices
+    price, replicas = config.price, len(oracle.replicas) if isinstance(oracle, ReplicatedOracle) else 1
+    calls = config.concurrency or (0 if config.on_ray else _LOCAL_CALLS * replicas)  # 0: as many as workers can take
     if isinstance(oracle, RemoteOracle):
         price = oracle.terms.price_per_1000 if price is None else price
         calls = config.concurrency or oracle.terms.concurrency
@@ -126,39 +147,50 @@ def charged(oracle: Oracle, ledger: Ledger, purpose: Purpose) -> Oracle:
     A remote one is asked again where that can help. Each attempt waits for its turn before it is charged, and those who
     find out whose fault a failure is do so on the account of drift.
     """
-    if isinstance(oracle, RemoteOracle):
-        oracle.begin(ledger.traffic)
+    server = oracle.home if isinstance(oracle, PooledOracle) else oracle
+    if isinstance(server, RemoteOracle):
+        server.begin(ledger.traffic)
         asked: Oracle = RetryingOracle(
-            _attempt(oracle, ledger, purpose),
-            canary=_attempt(oracle, ledger, Purpose.DRIFT),
-            line=oracle.line,
-            attempts=oracle.terms.attempts,
+            _attempt(oracle, ledger, purpose, server),
+            canary=_attempt(oracle, ledger, Purpose.DRIFT, server),
+            line=server.line,
+            attempts=server.terms.attempts,
             retried=ledger.traffic.retried,
         )
     else:
-        asked = MeteredOracle(oracle, ledger, purpose)
+        asked = _attempt(oracle, ledger, purpose)
     limit = oracle.spec.max_batch
     return asked if limit is None else ChunkingOracle(asked, limit)
 
 
 def interruption(oracle: Oracle) -> Callable[[], None]:
     """What makes calls of the oracle that wait give up at once; nothing where none waits."""
-    return oracle.interrupt if isinstance(oracle, RemoteOracle) else lambda: None
+    return oracle.interrupt if isinstance(oracle, (RemoteOracle, PooledOracle)) else lambda: None
 
 
-def _attempt(oracle: RemoteOracle, ledger: Ledger, purpose: Purpose) -> Oracle:
-    return PacedOracle(MeteredOracle(oracle, ledger, purpose, attempts=1), oracle.pace)
+def _attempt(oracle: Oracle, ledger: Ledger, purpose: Purpose, server: RemoteOracle | None = None) -> Oracle:
+    """One try: in its turn where it goes to a server, charged, and again elsewhere where a worker is lost with it."""
+    attempt: Oracle = MeteredOracle(oracle, ledger, purpose, attempts=0 if server is None else 1)
+    if server is not None:
+        attempt = PacedOracle(attempt, server.pace)
+    return ElsewhereOracle(attempt) if isinstance(oracle, PooledOracle) else attempt
 
 
-def load_coordinator(path: Path, sigma: float) -> tuple[Autoencoder, Tensor]:
-    """The coordinator and its parameters (P,) in the directory of a `tune` run.
+def load_coordinator(path: Path, sigma: float) -> tuple[Coordinator, Tensor]:
+    """The coordinator and its parameters (P,) in the directory of a `tune` run, or of a diffusion model.
 
     Raises:
         UsageError: there is none, or it was made for another sigma.
     """
     file = path / COORDINATOR
     if not file.is_file():
-        raise UsageError(f"{path} holds no {COORDINATOR}; name the directory of a finished `bbsmooth tune` run")
+        if is_diffusion(path):
+            diffusion = _diffusion(path, sigma, diffusion_digest(path))
+            return diffusion, diffusion.initial_parameters()
+        raise UsageError(
+            f"{path} holds no {COORDINATOR}; name the directory of a finished `bbsmooth tune` run, or of a diffusers "
+            "model"
+        )
     try:
         coordinator, parameters = load(file)
     except ValueError as error:
@@ -168,12 +200,18 @@ def load_coordinator(path: Path, sigma: float) -> tuple[Autoencoder, Tensor]:
     return coordinator, parameters
 
 
+@lru_cache(maxsize=1)
+def _diffusion(path: Path, sigma: float, digest: str) -> DiffusionDenoiser:
+    """One model in memory for all purposes; `digest` tells whether its folder is still the same."""
+    return load_diffusion(path, sigma)
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """What stands between the noise and the oracle.
 
     Args:
-        path: directory of a `tune` run, None for nothing.
+        path: directory of a `tune` run or of a diffusion model, None for nothing.
         sigma: of the noise, to tell whether the coordinator was made for it.
     """
 
@@ -186,15 +224,41 @@ class Front:
         Raises:
             UsageError: there is no coordinator, or it does not fit the oracle's images or the noise.
         """
-        if self.path is None:
+        if (parts := self.parts) is None:
             return oracle
-        coordinator, parameters = load_coordinator(self.path, self.sigma)
+        coordinator, parameters = parts
         shape = oracle.spec.image_shape
         if shape is not None and coordinator.image_shape != shape:
             raise UsageError(
                 f"{self.path} is a coordinator for images {coordinator.image_shape}, the oracle takes {shape}"
             )
         return CoordinatedOracle(coordinator, parameters, oracle)
+
+    @property
+    def parts(self) -> tuple[Coordinator, Tensor] | None:
+        """The coordinator and its parameters (P,), None for nothing.
+
+        Raises:
+            UsageError: there is no coordinator, or it was made for another sigma.
+        """
+        return None if self.path is None else load_coordinator(self.path, self.sigma)
+
+
+def answering(
+    oracle: Oracle, config: OracleConfig, front: Front
+) -> AbstractContextManager[tuple[Oracle, OracleConfig]]:
+    """Who answers in the place of `oracle`, and how to ask: it, or workers that have opened the same.
+
+    Args:
+        oracle: the bare one, as this process has opened it.
+        config: the settings.
+        front: stands before it where votes are asked for.
+    """
+    return engine(oracle, config, front.parts, partial(_opened_on, config))
+
+
+def _opened_on(config: OracleConfig, device: str) -> Oracle:
+    return bare_oracle(replace(config, device=device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +281,12 @@ class Account:
 
 @contextmanager
 def account(run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = None) -> Iterator[Account]:
-    """The ledger and the responses of a run, with the answers of an earlier one, released at the end."""
-    ledger = _ledger(run.path, config)
+    """The ledger and the responses of a run, with the answers of an earlier one, released at the end.
+
+    Where the run is mirrored, nothing is charged before its other place can know of it.
+    """
+    mirror = active_mirror(run.path)
+    ledger = _ledger(run.path, config, None if mirror is None else mirror.cover)
     ledger.save()
     if reuse is not None:
         reuse.copy_answers(run.path)
@@ -231,7 +299,7 @@ def account(run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = N
             ledger.save()
 
 
-def _ledger(folder: Path, config: OracleConfig) -> Ledger:
+def _ledger(folder: Path, config: OracleConfig, told: Callable[[Mapping[str, Any]], None] | None) -> Ledger:
     """The account of a run, with what was spent on it.
 
     Raises:
@@ -241,7 +309,7 @@ def _ledger(folder: Path, config: OracleConfig) -> Ledger:
     if not path.exists() and (folder / RESPONSES).exists():
         raise UsageError(f"{path} is gone, so nobody knows what was spent; restore it, or name another --out")
     try:
-        return Ledger(config.limits, path)
+        return Ledger(config.limits, path, told=told)
     except StorageError as error:
         raise UsageError(f"{error}; restore it, or name another --out") from error
     except (ValueError, TypeError) as error:
@@ -300,28 +368,36 @@ def vote_source(
         clean: further purposes, for which the bare oracle is shown images without noise.
     """
     watch = watch or NoWatch(kept.store)
-    bare = {
-        purpose: watch.guard(IdentifiedOracle(charged(oracle, kept.ledger, purpose), kept.store))
-        for purpose in (*purposes, *clean)
-    }
-    classifiers = {purpose: front.before(asked) if purpose in purposes else asked for purpose, asked in bare.items()}
-    seen = classifiers[purposes[0]]
+
+    def guarded(asked: Oracle, purpose: Purpose) -> Oracle:
+        return watch.guard(IdentifiedOracle(charged(asked, kept.ledger, purpose), kept.store))
+
+    if isinstance(oracle, PooledOracle):  # the workers have the front, and draw the noise
+        voter = oracle.voter(front.before(oracle.home))
+        classifiers = {purpose: guarded(voter, purpose) for purpose in purposes}
+        dtype = torch.uint8 if voter.spec.eight_bit else torch.float32
+        copies: Copies = DeferredCopies(copies_for(voter, smoothing), dtype)
+    else:
+        classifiers = {purpose: front.before(guarded(oracle, purpose)) for purpose in purposes}
+        copies = copies_for(classifiers[purposes[0]], smoothing)
     return VoteSource(
-        oracles=classifiers,
-        log=VoteLog(watch.store, seen.spec),
-        copies=copies_for(seen, smoothing),
+        oracles=classifiers | {purpose: guarded(oracle, purpose) for purpose in clean},
+        log=VoteLog(watch.store, classifiers[purposes[0]].spec),
+        copies=copies,
         clean=clean,
         interrupt=interruption(oracle),
     )
 
 
 def describe_coordinator(path: Path | None) -> dict[str, Any]:
-    """What a manifest says of the coordinator in the directory of a `tune` run: what it is, not the bytes of its file.
+    """What a manifest says of the coordinator in a directory: what it is, not the bytes of its file.
 
     The same coordinator may be written in other bytes, since safetensors keeps its metadata in no fixed order.
     """
     if path is None:
         return {"coordinator": None}
+    if not (path / COORDINATOR).is_file() and is_diffusion(path):
+        return {"coordinator": {"fingerprint": diffusion_digest(path)}}
     coordinator, parameters = load(path / COORDINATOR)
     digest = hashlib.sha256(bytes.fromhex(coordinator.fingerprint) + parameters.contiguous().numpy().tobytes())
     return {"coordinator": {"fingerprint": digest.hexdigest()}}

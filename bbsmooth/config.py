@@ -12,8 +12,9 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting, Uniform, noise_called
 from bbsmooth.resuming import option
 from oracles import Budget
+from oracles.replicas import ALL
 
-SPEED = frozenset({"batch_size", "concurrency", "device"})
+SPEED = frozenset({"batch_size", "concurrency", "device", "engine", "workers"})
 """Settings on which no result depends."""
 
 GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "limit", "radii", "canary_every"})
@@ -22,6 +23,9 @@ GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "limit", "r
 USUAL_CANARIES = 8
 """Canaries of a remote model, where the user does not say how many."""
 
+THREADS, RAY = "threads", "ray"
+"""Engines: calls are answered by threads of this process, or by workers on a Ray cluster."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleConfig:
@@ -29,7 +33,7 @@ class OracleConfig:
 
     Args:
         oracle: its name, see `oracles.registry`.
-        device: of local oracles.
+        device: of local oracles; several between commas, or "all", for a replica on each.
         dtype: of local oracles' arithmetic.
         batch_size: images in one call.
         concurrency: calls under way at once, 0 for what the oracle's own description says.
@@ -37,6 +41,8 @@ class OracleConfig:
         price: of 1,000 queries, None for what the oracle's own description says, else nothing.
         max_price: what may be paid, None for no limit.
         max_attempts: requests that may be sent, repeated ones included, None for no limit.
+        engine: who answers: "threads", "ray" for workers on this machine, or "ray://ADDRESS" for those of a cluster.
+        workers: of Ray, 0 for one a GPU or processor.
     """
 
     oracle: str
@@ -48,16 +54,35 @@ class OracleConfig:
     price: float | None
     max_price: float | None
     max_attempts: int | None = None
+    engine: str = THREADS
+    workers: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        for name, least in (("batch_size", 1), ("concurrency", 0)):
+        scheme, _, address = self.engine.partition("://")
+        if self.engine not in (THREADS, RAY) and (scheme != RAY or not address):
+            raise UsageError(f"--engine must be {THREADS}, {RAY} or {RAY}://ADDRESS, got {self.engine!r}")
+        if self.on_several and self.on_ray:
+            raise UsageError("--devices is for one machine without Ray, whose workers have a device each; leave it out")
+        if self.workers and not self.on_ray:
+            raise UsageError("--workers is for --engine ray; --concurrency says how many calls are under way at once")
+        for name, least in (("batch_size", 1), ("concurrency", 0), ("workers", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
         for name in ("budget", "price", "max_price", "max_attempts"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise UsageError(f"{option(name)} must be a number of at least 0, got {value}")
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether workers of Ray answer."""
+        return self.engine.partition(":")[0] == RAY
+
+    @property
+    def on_several(self) -> bool:
+        """Whether the oracle shall have replicas on several devices."""
+        return "," in self.device or self.device == ALL
 
     @property
     def limits(self) -> Budget:
@@ -72,7 +97,8 @@ class SmoothingConfig:
     Args:
         sigma: standard deviation of the noise, white being 1.
         noise: its distribution.
-        coordinator: directory of a `tune` run whose coordinator stands in front of the oracle, None for the bare one.
+        coordinator: directory of a `tune` run whose coordinator stands in front of the oracle, or of a diffusion model;
+            None for the bare oracle.
         seed: of every draw.
     """
 

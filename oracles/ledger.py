@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -73,6 +73,7 @@ class Ledger:
     Args:
         budget: the limit.
         path: the file that keeps the record, with what an earlier process spent; None keeps it in memory.
+        told: shown what the file says now, before a charge returns; it raises `StorageError` to refuse the charge.
 
     Attributes:
         budget: as given.
@@ -82,8 +83,11 @@ class Ledger:
         StorageError: the file cannot be read, or is not a ledger.
     """
 
-    def __init__(self, budget: Budget, path: Path | None = None) -> None:
+    def __init__(
+        self, budget: Budget, path: Path | None = None, *, told: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> None:
         """Go on from what the file says."""
+        self._told = told
         self.budget = budget
         self._file = None if path is None else LedgerFile(path)
         self._lock = threading.Lock()  # for what follows
@@ -181,6 +185,8 @@ class Ledger:
             state = self._state()
         if self._file is not None:
             self._file.put(state)
+        if self._told is not None:
+            self._told(state)
         self._changes_on_disk = state[CHANGES]
 
     def _state(self) -> dict[str, Any]:

@@ -45,6 +45,24 @@ class Traffic:
         with self._lock:
             self.retries += 1
 
+    def add(self, counts: Mapping[str, Any]) -> None:
+        """Count what another process has counted, as `taken` gave it."""
+        other = Traffic.from_json(counts)
+        with self._lock:
+            self.retries += other.retries
+            self.sent += other.sent
+            self.received += other.received
+            self._bins.update(other._bins)
+
+    def taken(self) -> dict[str, Any]:
+        """What `as_json` says; counting begins anew."""
+        with self._lock:
+            other = Traffic()
+            other.retries, other.sent, other.received, other._bins = self.retries, self.sent, self.received, self._bins
+            self.retries = self.sent = self.received = 0
+            self._bins = Counter()
+        return other.as_json()
+
     def percentile(self, percent: float) -> float | None:
         """Seconds within which so many percent of the replies came; None where none came."""
         with self._lock:

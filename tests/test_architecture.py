@@ -26,7 +26,8 @@ STRANGERS = {
     "bbsmooth/attacking": ("bbsmooth.tuning", "bbsmooth.coordinator", "bbsmooth.data", "bbsmooth.commands"),
     "bbsmooth/reporting": ("bbsmooth.tuning", "bbsmooth.commands"),
     "bbsmooth/verification": ("bbsmooth.tuning", "bbsmooth.commands"),
-    "bbsmooth/serving": ("bbsmooth.certification", "bbsmooth.tuning", "bbsmooth.data", "bbsmooth.commands"),
+    "bbsmooth/serving": ("bbsmooth.coordinator", "bbsmooth.tuning", "bbsmooth.data", "bbsmooth.commands"),
+    "bbsmooth/engines": ("bbsmooth.tuning", "bbsmooth.data", "bbsmooth.commands", "bbsmooth.assemble"),
     "bbsmooth/commands": ("bbsmooth.cli",),
 }
 
@@ -84,5 +85,12 @@ def test_public_names_are_there(path: Path) -> None:
 
 def test_few_modules_import_timm() -> None:
     users = [path for path in SOURCES if any(name.split(".")[0] == "timm" for name in imported_modules(path))]
-    allowed = {"oracles.timm_models", "bbsmooth.whitebox.adapters", "bbsmooth.whitebox.prompts"}
+    whitebox = {f"bbsmooth.whitebox.{name}" for name in ("adapters", "distributed", "prompts")}
+    allowed = {"oracles.timm_models"} | whitebox
     assert {module_name(path) for path in users} <= allowed | {"experiments.local_vit.train"}
+
+
+def test_one_module_imports_ray_and_only_when_it_is_asked_for() -> None:
+    users = [path for path in SOURCES if any(name.split(".")[0] == "ray" for name in imported_modules(path))]
+    assert list(map(module_name, users)) == ["bbsmooth.engines.ray_cluster"]
+    assert not any(name.split(".")[0] == "ray" for name in imported_modules(users[0], top_level=True))

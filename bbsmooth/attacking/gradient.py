@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bbsmooth.attacking.target import WHITE, SmoothedTarget, on_grid
+from bbsmooth.attacking.target import WHITE, SmoothedTarget, beyond, on_grid
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import fork, image_digest
 from bbsmooth.whitebox.noising import Noising
@@ -38,7 +38,7 @@ class GradientAttack:
     name: ClassVar[str] = "gradient"
 
     def candidates(self, target: SmoothedTarget, image: Tensor, label: int, *, seed: int) -> Iterator[Tensor]:
-        """See `Attack`. Larger balls are tried only until one holds a candidate."""
+        """See `Attack`. Larger balls are tried only until one holds a candidate; then images behind it are too."""
         clean = image[None].float() / WHITE
         noising = Noising(self.noise, fork(seed, "attack", self.name, image_digest(image)))
         ascent = SmoothAdversarial(steps=self.steps, draws=self.draws)
@@ -48,5 +48,5 @@ class GradientAttack:
                 moved = ascent.attack(self.model, clean, torch.tensor([label]), noise, radius=radius)
             candidate = on_grid(image, moved[0].detach())
             if int(target.answers(candidate[None])) != label:
-                yield candidate
+                yield from beyond(image, candidate)
                 return

@@ -11,12 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bbsmooth.attacking.target import ORDER, WHITE, SmoothedTarget, distance, on_grid
+from bbsmooth.attacking.target import ORDER, WHITE, SmoothedTarget, beyond, distance, on_grid
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import image_digest, name_digest
-
-_BEYOND = (1.0, 1.05, 1.1, 1.2, 1.35, 1.6, 2.0)
-"""How far to go in the direction of the nearest image: next to the boundary no judge can tell the classes apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +40,7 @@ class HopSkipJump:
         )
         crossed = _walk(foolbox, attack, target, image, label, seed)
         if crossed:
-            step = min(crossed, key=lambda one: distance(one, image, ORDER)).float() - image
-            yield from (on_grid(image, ((image + factor * step) / WHITE).clamp(0, 1)) for factor in _BEYOND)
+            yield from beyond(image, min(crossed, key=lambda one: distance(one, image, ORDER)))
 
 
 def import_foolbox() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,11 +11,15 @@ from torch import Tensor
 
 from bbsmooth.certification import Draws, Prediction, VoteSource, predict, select
 from bbsmooth.certification.case import Tally
-from oracles import Classes, Purpose
+from bbsmooth.randomness import name_digest
+from oracles import Answers, Classes, Feedback, Purpose, RecordingOracle
 
 WHITE = 255
 ORDER = 2
 """Of the norm in which attacks are measured."""
+
+_BEYOND = (1.0, 1.05, 1.1, 1.2, 1.35, 1.6, 2.0)
+"""How far to go in the direction of an image that was turned: next to the boundary no judge can tell classes apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +42,27 @@ class SmoothedTarget:
     alpha: float
     batch_size: int
 
+    @property
+    def feedback(self) -> Feedback:
+        """What the oracle's answers hold."""
+        return self.source.oracles[Purpose.ATTACK].spec.feedback
+
     def answers(self, images: Tensor) -> Tensor:
         """(B,) the class of most votes for each of the images (B, C, H, W) uint8, as the attacker sees it."""
         counts = self._counts(list(images), Purpose.ATTACK, self.num_search)
         return torch.tensor([select(count, self.classes) for count in counts])
+
+    def scored(self, image: Tensor, noise: Tensor, name: bytes) -> Answers:
+        """What the oracle says of one image (C, H, W) uint8 under each of some noise (B, C, H, W), white at 1.
+
+        Args:
+            image: as an attacker sends it.
+            noise: of its copies.
+            name: from which image and noise follow; an answer to it is on record and never paid for twice.
+        """
+        oracle = RecordingOracle(self.source.oracles[Purpose.ATTACK], self.source.log.store)
+        parts = torch.split(image / WHITE + noise, self.batch_size)
+        return Answers.join([oracle.ask(part, name_digest(0, name, place)) for place, part in enumerate(parts)])
 
     def judge(self, image: Tensor) -> Prediction:
         """The smoothed class of an image (C, H, W) uint8, from votes that played no part in finding the image."""
@@ -81,6 +102,12 @@ def on_grid(image: Tensor, moved: Tensor) -> Tensor:
     """
     steps = moved.double() * WHITE - image
     return (image + (steps + steps.sign() * 1e-4).trunc()).clamp(0, WHITE).to(torch.uint8)
+
+
+def beyond(image: Tensor, turned: Tensor) -> Iterator[Tensor]:
+    """Images (C, H, W) uint8 on the line from `image` to `turned`, from there to twice as far."""
+    step = turned.float() - image
+    yield from (on_grid(image, ((image + factor * step) / WHITE).clamp(0, 1)) for factor in _BEYOND)
 
 
 def distance(first: Tensor, second: Tensor, order: float) -> float:

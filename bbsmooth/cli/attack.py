@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,12 @@ import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded, stop
+from bbsmooth.cli.places import found_in, writing
 
 RADII = (0.25, 0.5, 0.75, 1.0)
 METHODS_IN_HELP = (
-    "gradient (SmoothAdv's, for models whose weights are here), or hopskipjump (foolbox's; answers suffice)."
+    "gradient (SmoothAdv's, for models whose weights are here), nes (by the oracle's scores), or hopskipjump "
+    "(foolbox's; labels suffice)."
 )
 _ATTACK = "Attack"
 
@@ -36,7 +37,7 @@ def attack(
         int,
         typer.Option(
             metavar="INTEGER",
-            help="Noisy copies in a step of gradient, answers behind a direction of hopskipjump.",
+            help="Noisy copies in a step of gradient or nes, answers behind a direction of hopskipjump.",
             rich_help_panel=_ATTACK,
         ),
     ] = 32,
@@ -58,28 +59,27 @@ def attack(
     max_price: options.MaxPrice = None,
     batch_size: options.BatchSize = 256,
     device: options.Device = "auto",
+    devices: options.Devices = None,
 ) -> None:
     """Attack certified images, and put empirical robust accuracy beside the certified one.
 
     Every answer to the attacker is a vote of the smoothed classifier and costs queries. Nothing found can lie inside a
     certified radius; if it does, that is an alarm, with everything that is needed to see it again.
     """
-    with guarded(out, as_json=as_json, progress=progress):
+    with guarded(out, as_json=as_json, progress=progress), writing(out, resume=resume) as folder:
         from bbsmooth.commands.attack import AttackConfig
         from bbsmooth.commands.attack import attack as run
-        from bbsmooth.reporting.reading import run_json
-        from bbsmooth.reporting.text import run_text
 
         summary = run(
             certified,
-            out,
+            folder,
             oracle={
                 "budget": budget,
                 "price": price,
                 "max_price": max_price,
                 "batch_size": batch_size,
                 "concurrency": 1,
-                "device": device,
+                "device": options.places(device, devices),
             },
             config=AttackConfig(
                 method=method,
@@ -94,11 +94,12 @@ def attack(
             ),
             resume=resume,
         )
-        print(json.dumps(run_json(out)) if as_json else run_text(out))
+        found = found_in(folder, as_json=as_json)
+    print(found)
     if summary["contradictions"]:
         stop(
             f"ALARM: images {summary['contradictions']} are turned inside their certified radius; attacks.jsonl has "
-            f"the seed and {out / 'examples'} the images",
+            f"the seed and {out.rstrip('/')}/examples the images",
             1,
             as_json=False,
         )

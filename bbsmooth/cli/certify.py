@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import found_in, writing
 
 RADII = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -153,7 +153,10 @@ def certify(
     model: options.Model = None,
     batch_size: options.BatchSize = 256,
     concurrency: options.Concurrency = None,
+    engine: options.Engine = "threads",
+    workers: options.Workers = None,
     device: options.Device = "auto",
+    devices: options.Devices = None,
     dtype: options.Dtype = "float32",
 ) -> None:
     """Certify images of the test split: a class and a radius within which no perturbation changes it.
@@ -161,18 +164,16 @@ def certify(
     Each image costs n0 + n queries, with --method sequential a small part of them. Answers are recorded as they arrive;
     a run that ends early goes on with --resume and pays for nothing twice.
     """
-    with guarded(out, as_json=as_json, progress=progress):
+    with guarded(out, as_json=as_json, progress=progress), writing(out, resume=resume) as folder:
         from bbsmooth.commands.certify import certify as run
         from bbsmooth.config import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
         from bbsmooth.methods import CertifyConfig
-        from bbsmooth.reporting.reading import run_json
-        from bbsmooth.reporting.text import run_text
 
         run(
-            out,
+            folder,
             oracle=OracleConfig(
                 oracle=options.oracle_name(oracle, model),
-                device=device,
+                device=options.places(device, devices),
                 dtype=dtype,
                 batch_size=batch_size,
                 concurrency=concurrency or 0,
@@ -180,6 +181,8 @@ def certify(
                 price=price,
                 max_price=max_price,
                 max_attempts=max_attempts,
+                engine=engine,
+                workers=workers or 0,
             ),
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=coordinator, seed=seed),
             images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
@@ -202,4 +205,5 @@ def certify(
             incremental_from=incremental_from,
             resume=resume,
         )
-        print(json.dumps(run_json(out)) if as_json else run_text(out))
+        found = found_in(folder, as_json=as_json)
+    print(found)

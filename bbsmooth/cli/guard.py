@@ -27,14 +27,14 @@ _GO_ON = "everything so far is saved in {out}, and the same command with {what} 
 
 @contextmanager
 def guarded(
-    out: Path | None = None, *, as_json: bool = False, budget_grows: bool = True, progress: str = "auto"
+    out: str | Path | None = None, *, as_json: bool = False, budget_grows: bool = True, progress: str = "auto"
 ) -> Iterator[None]:
     """Turn errors into a line on stderr and an exit status: see `bbsmooth.commands.endings`.
 
     SIGTERM ends the block as Ctrl-C does. With BBSMOOTH_DEBUG in the environment the traceback is shown as well.
 
     Args:
-        out: the run directory, to say how to go on.
+        out: the run directory or its URL, to say how to go on.
         as_json: whether stdout gets one JSON object also where something went wrong.
         budget_grows: whether a run that its budget has stopped can go on with a larger one.
         progress: how progress is shown, see `bbsmooth.progress`.
@@ -74,7 +74,7 @@ def need_command(context: typer.Context) -> None:
         raise typer.Exit(USAGE)
 
 
-def _describe(error: BaseException, out: Path | None, budget_grows: bool) -> tuple[str, int]:
+def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) -> tuple[str, int]:
     """The line and the exit status."""
     if isinstance(error, KeyboardInterrupt):  # perhaps in the middle of an import, so nothing is imported here
         return f"interrupted{_advice(out, '--resume')}", INTERRUPTED
@@ -102,10 +102,20 @@ def _describe(error: BaseException, out: Path | None, budget_grows: bool) -> tup
     return f"{status.value}: {text}{advice}", EXIT_STATUS[status]
 
 
-def _advice(out: Path | None, what: str) -> str:
+def _advice(out: str | Path | None, what: str) -> str:
+    if out is None or not _holds_run(out):
+        return ""
+    return f"; {_GO_ON.format(out=out if '://' in str(out) else Path(out), what=what)}"
+
+
+def _holds_run(out: str | Path) -> bool:
+    if "://" in str(out):
+        from bbsmooth.mirroring import holds_run
+
+        return holds_run(out)
     from bbsmooth.hashes import MANIFEST
 
-    return f"; {_GO_ON.format(out=out, what=what)}" if out is not None and (out / MANIFEST).exists() else ""
+    return (Path(out) / MANIFEST).exists()
 
 
 def _one_line(text: str) -> str:

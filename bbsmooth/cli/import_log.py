@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.certify import RADII
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import found_in, writing
 
 
 def import_log(
@@ -38,11 +38,9 @@ def import_log(
     as_json: options.Json = False,
 ) -> None:
     """Turn the certification log of another program into a run, so that it can be reported and compared."""
-    with guarded(as_json=as_json):
+    with guarded(as_json=as_json), writing(out, resume=False) as folder:
         from bbsmooth.commands.import_log import ImportConfig
         from bbsmooth.commands.import_log import import_log as run
-        from bbsmooth.reporting.reading import run_json
-        from bbsmooth.reporting.text import run_text
 
         config = ImportConfig(
             log=file,
@@ -53,5 +51,6 @@ def import_log(
             num_estimation=n,
             radii=tuple(sorted(set(radius or RADII))),
         )
-        run(out, config)
-        print(json.dumps(run_json(out)) if as_json else run_text(out))
+        run(folder, config)
+        found = found_in(folder, as_json=as_json)
+    print(found)

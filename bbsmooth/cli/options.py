@@ -27,7 +27,13 @@ Sigma = Annotated[
     float, typer.Option("--sigma", metavar="NUMBER", help="Standard deviation of the noise, on pixels in 0 to 1.")
 ]
 Out = Annotated[
-    Path, typer.Option("--out", metavar="RUN", help="Run directory; everything about the run is kept there.")
+    str,
+    typer.Option(
+        "--out",
+        metavar="RUN",
+        help="Run directory; everything about the run is kept there. A URL (s3://BUCKET/RUN, gs://, sftp://, ...) is "
+        "brought up to date every few seconds, and any machine can go on from it.",
+    ),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out; what it has already paid for is not paid again.")
@@ -46,7 +52,8 @@ Coordinator = Annotated[
     typer.Option(
         "--coordinator",
         metavar="RUN",
-        help="Run directory of a `bbsmooth tune`, whose coordinator stands before the oracle.",
+        help="Run directory of a `bbsmooth tune`, whose coordinator stands before the oracle; or the folder of a "
+        "pretrained diffusers model, which denoises in one step.",
     ),
 ]
 
@@ -157,7 +164,7 @@ Concurrency = Annotated[
         metavar="INTEGER",
         min=1,
         help="Calls under way at once; changes no result. Without it what the oracle's file says, else 8 for remote "
-        "oracles and 2 for others.",
+        "oracles and 2 on each device for others.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -167,12 +174,43 @@ Device = Annotated[
         "--device", metavar="NAME", help="Of local oracles: auto, cpu, cuda, cuda:N or mps.", rich_help_panel=SPEED
     ),
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--devices",
+        metavar="NAMES",
+        help="Of local oracles: a replica on each, as in cuda:0,cuda:1, or all for every GPU; changes no result.",
+        rich_help_panel=SPEED,
+    ),
+]
 Dtype = Annotated[
     str,
     typer.Option(
         "--dtype",
         metavar="NAME",
         help="Arithmetic of local oracles: float32, bfloat16 or float16.",
+        rich_help_panel=SPEED,
+    ),
+]
+
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Who answers: threads of this process; ray, workers on this machine; ray://HOST:PORT, those of a Ray "
+        "cluster, or ray://auto of the one that this machine belongs to. Changes no result. Needs "
+        "`pip install 'bbsmooth[ray]'`, on every node.",
+        rich_help_panel=SPEED,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="INTEGER",
+        min=1,
+        help="With --engine ray: how many. Without it one a GPU for local oracles, else one a processor.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -196,6 +234,19 @@ CanaryEvery = Annotated[
         rich_help_panel=BUDGET,
     ),
 ]
+
+
+def places(device: str, devices: str | None) -> str:
+    """Where a local oracle shall compute, by `--device` and `--devices` together.
+
+    Raises:
+        UsageError: both say something.
+    """
+    if devices is None:
+        return device
+    if device != "auto":
+        raise UsageError(f"--device names one place and --devices several, got {device!r} and {devices!r}; give one")
+    return devices
 
 
 def oracle_name(oracle: str, model: str | None) -> str:

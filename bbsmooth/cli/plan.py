@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import perhaps_writing
 
 
 def plan(
@@ -23,7 +23,7 @@ def plan(
         typer.Option("--radius", metavar="NUMBER", help="Radius that is wanted; may be repeated."),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             metavar="RUN",
@@ -97,6 +97,7 @@ def plan(
     batch_size: options.BatchSize = 256,
     concurrency: options.Concurrency = None,
     device: options.Device = "auto",
+    devices: options.Devices = None,
     dtype: options.Dtype = "float32",
 ) -> None:
     """Say what a certification would cost and prove, from a small pilot: queries, time and price, with intervals.
@@ -104,17 +105,17 @@ def plan(
     Only the pilot is paid for. Its answers are the first that `bbsmooth certify` with the same seed needs; with --out
     they are kept, and --reuse there takes them over.
     """
-    with guarded(out, as_json=as_json):
+    with guarded(out, as_json=as_json), perhaps_writing(out, resume=resume) as folder:
         from bbsmooth.commands.plan import PlanConfig
         from bbsmooth.commands.plan import plan as run
         from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
         from bbsmooth.progress import say
 
         found = run(
-            out,
+            folder,
             oracle=OracleConfig(
                 oracle=options.oracle_name(oracle, model),
-                device=device,
+                device=options.places(device, devices),
                 dtype=dtype,
                 batch_size=batch_size,
                 concurrency=concurrency or 0,
@@ -136,10 +137,10 @@ def plan(
             resume=resume,
             announce=say,
         )
-        print(json.dumps(found) if as_json else "\n".join(_lines(found, alpha, out)))
+    print(json.dumps(found) if as_json else "\n".join(_lines(found, alpha, out)))
 
 
-def _lines(found: dict[str, Any], alpha: float, out: Path | None) -> Iterator[str]:
+def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str]:
     """What is to be expected, for people."""
     pilot = found["pilot"]
     yield (
@@ -155,7 +156,7 @@ def _lines(found: dict[str, Any], alpha: float, out: Path | None) -> Iterator[st
             f"{', '.join(map(_share, row['certified'])):<34}{_queries(row['queries']):<32}"
             f"{_time(row['seconds']['expected']):<10}{'-' if price is None else format(price['expected'], ',.2f')}"
         )
-    if out is not None:
+    if out is not None and "://" not in out:
         yield f"certify with --reuse {out} to pay for the pilot only once"
 
 

@@ -10,6 +10,7 @@ import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import perhaps_writing
 
 
 def predict(
@@ -17,7 +18,7 @@ def predict(
     oracle: options.Oracle,
     sigma: options.Sigma,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="RUN", help="Run directory, to keep what was answered. Without it nothing is kept."),
     ] = None,
     resume: options.Resume = False,
@@ -39,19 +40,20 @@ def predict(
     batch_size: options.BatchSize = 256,
     concurrency: options.Concurrency = None,
     device: options.Device = "auto",
+    devices: options.Devices = None,
     dtype: options.Dtype = "float32",
 ) -> None:
     """Print the smoothed class of single images, abstaining where the votes do not prove it. Each costs n queries."""
-    with guarded(out, as_json=as_json, progress=progress):
+    with guarded(out, as_json=as_json, progress=progress), perhaps_writing(out, resume=resume) as folder:
         from bbsmooth.commands.predict import PredictConfig
         from bbsmooth.commands.predict import predict as run
         from bbsmooth.config import OracleConfig, SmoothingConfig
 
         found = run(
-            out,
+            folder,
             oracle=OracleConfig(
                 oracle=options.oracle_name(oracle, model),
-                device=device,
+                device=options.places(device, devices),
                 dtype=dtype,
                 batch_size=batch_size,
                 concurrency=concurrency or 0,
@@ -65,8 +67,8 @@ def predict(
             resume=resume,
             tell=(lambda entry: None) if as_json else _print,
         )
-        if as_json:
-            print(json.dumps({"predictions": found}))
+    if as_json:
+        print(json.dumps({"predictions": found}))
 
 
 def _print(entry: dict[str, Any]) -> None:

@@ -9,10 +9,11 @@ import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import need_file, reading
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or its URL.")],
     format: Annotated[
         str | None,
         typer.Option(
@@ -31,14 +32,17 @@ def report(
         int, typer.Option(metavar="INTEGER", min=0, help="Most images of the page that get pictures.")
     ] = 120,
     attack: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(metavar="RUN", help="A `bbsmooth attack` on this run, to show beside it; may be repeated."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Make a page of what a run found, or print it. Asks the oracle nothing."""
-    with guarded(as_json=as_json or format == "json"):
+    with guarded(as_json=as_json or format == "json"), reading([run, *(attack or ())]) as (folder, *attacks):
+        from bbsmooth.commands.report import FILES, format_of
         from bbsmooth.commands.report import report as make
 
         form = "json" if as_json else format
-        print(make(run, format=form, out=out, pictured=images, attacks=attack or ()), end="")
+        if format_of(form, out) in FILES:
+            need_file(run, out)
+        print(make(folder, format=form, out=out, pictured=images, attacks=attacks), end="")

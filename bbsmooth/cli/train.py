@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import found_in, perhaps_writing
 
 _TRAINING = "Training"
 _METHOD = "Settings of single methods"
 METHODS_IN_HELP = "What is trained: lora, prompt, prompt-deep, adapter, bias, head, full, autolora, denoiser."
-OBJECTIVES_IN_HELP = "The loss: augmentation, consistency, smoothadv, macer."
+OBJECTIVES_IN_HELP = (
+    "The loss: augmentation, consistency, smoothadv, macer; clean adapts to the data alone, without noise."
+)
+MODELS_IN_HELP = (
+    "The classifier: local-vit, a timm architecture as in timm:NAME?..., or trained:RUN to go on from an earlier "
+    "training. Data of other classes get a new head."
+)
 
 
 def train(
     model: Annotated[
         str,
-        typer.Option(metavar="MODEL", help="The classifier: local-vit, or a timm architecture as in timm:NAME?..."),
+        typer.Option(metavar="MODEL", help=MODELS_IN_HELP),
     ],
     data: options.Data,
     sigma: options.Sigma,
@@ -101,17 +109,20 @@ def train(
 ) -> None:
     """Train a classifier that you own to withstand noise: what the black-box way is compared with.
 
-    The result is an oracle: certify it with --oracle trained:RUN.
+    The result is an oracle: certify it with --oracle trained:RUN. Several GPUs share each batch, with the same result:
+    `torchrun --nproc-per-node 2 -m bbsmooth train ...`.
     """
-    with guarded(out, as_json=as_json, progress=progress):
+    leads = os.environ.get("RANK", "0") == "0"
+    with (
+        guarded(out if leads else None, as_json=as_json and leads, progress=progress if leads else "none"),
+        perhaps_writing(out if leads else None, resume=resume) as folder,
+    ):
         from bbsmooth.commands.train import TrainConfig
         from bbsmooth.commands.train import train as run
         from bbsmooth.config import DataConfig, SmoothingConfig
-        from bbsmooth.reporting.reading import run_json
-        from bbsmooth.reporting.text import run_text
 
         run(
-            out,
+            folder or Path(out),
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=None, seed=seed),
             images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
             config=TrainConfig(
@@ -137,4 +148,6 @@ def train(
             ),
             resume=resume,
         )
-        print(json.dumps(run_json(out)) if as_json else run_text(out))
+        found = found_in(folder, as_json=as_json) if folder is not None else None
+    if found is not None:
+        print(found)

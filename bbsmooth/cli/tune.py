@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +9,13 @@ import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import found_in, writing
 
 _TUNING = "Tuning"
 METHODS_IN_HELP = (
-    "What is tuned and how: auto, equaliser, equaliser-film, spsa-gc, spsa, spsa-adam, spsa-sign, gaussian,"
-    " output-differences, distilled, zo-ds, blackvip."
+    "What is tuned and how; auto picks by what was measured, and says what and why: auto, equaliser, equaliser-film,"
+    " equaliser-corrected, spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, output-differences, distilled, zo-ds,"
+    " blackvip."
 )
 OBJECTIVES_IN_HELP = (
     "What is made small: cross-entropy, margin, mistakes or radius, of the true label; or agreement, with the oracle's"
@@ -39,7 +40,7 @@ def tune(
         Path | None,
         typer.Option(metavar="FOLDER", help="Write loss and held-out accuracy there for TensorBoard, as they come."),
     ] = None,
-    method: Annotated[str, typer.Option(metavar="NAME", help=METHODS_IN_HELP, rich_help_panel=_TUNING)] = "spsa-gc",
+    method: Annotated[str, typer.Option(metavar="NAME", help=METHODS_IN_HELP, rich_help_panel=_TUNING)] = "auto",
     objective: Annotated[
         str | None, typer.Option(metavar="NAME", help=OBJECTIVES_IN_HELP, rich_help_panel=_TUNING)
     ] = None,
@@ -82,7 +83,10 @@ def tune(
     data_root: options.DataRoot = None,
     download: options.Download = False,
     model: options.Model = None,
+    engine: options.Engine = "threads",
+    workers: options.Workers = None,
     device: options.Device = "auto",
+    devices: options.Devices = None,
     dtype: options.Dtype = "float32",
 ) -> None:
     """Train a coordinator in front of the oracle, from nothing but its answers, within a budget of queries.
@@ -90,26 +94,29 @@ def tune(
     First a small autoencoder learns to denoise the training images, without a query. Then its decoder is tuned by
     zeroth-order optimisation. Held-out noisy images, paid from the same budget, decide which parameters are kept.
     """
-    with guarded(out, as_json=as_json, budget_grows=False, progress=progress):
+    with (
+        guarded(out, as_json=as_json, budget_grows=False, progress=progress),
+        writing(out, resume=resume) as folder,
+    ):
         from bbsmooth.commands.tune import TuneConfig, tune_coordinator
         from bbsmooth.config import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
-        from bbsmooth.reporting.reading import run_json
-        from bbsmooth.reporting.text import run_text
         from bbsmooth.tensorboard import logged
 
         with logged(tensorboard):
             tune_coordinator(
-                out,
+                folder,
                 oracle=OracleConfig(
                     oracle=options.oracle_name(oracle, model),
-                    device=device,
+                    device=options.places(device, devices),
                     dtype=dtype,
                     batch_size=1,
-                    concurrency=1,
+                    concurrency=1 if engine == "threads" else 0,
                     budget=budget,
                     price=price,
                     max_price=max_price,
                     max_attempts=max_attempts,
+                    engine=engine,
+                    workers=workers or 0,
                 ),
                 smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=start, seed=seed),
                 images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
@@ -123,4 +130,5 @@ def tune(
                 drift=DriftConfig(canaries=canaries, canary_every=canary_every),
                 resume=resume,
             )
-        print(json.dumps(run_json(out)) if as_json else run_text(out))
+        found = found_in(folder, as_json=as_json)
+    print(found)

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.places import reading
 
 
 def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or its URL.")],
     as_json: options.Json = False,
 ) -> None:
     """Recompute every bound from the recorded counts and compare the files with their hashes. Asks the oracle nothing.
 
     Exit status 1 where anything is wrong, with one line for each finding.
     """
-    with guarded(as_json=as_json):
+    with guarded(as_json=as_json), reading([run]) as (folder,):
         from bbsmooth.commands.verify import verify as check
         from bbsmooth.reporting.escaping import one_line
 
-        found = check(run)
+        found = check(folder)
         if as_json:
             print(json.dumps(found.as_json()))
         else:

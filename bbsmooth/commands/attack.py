@@ -26,6 +26,7 @@ from bbsmooth.attacking.attack import Attack, Found, nearest
 from bbsmooth.attacking.empirical import Attacked, empirical_accuracy
 from bbsmooth.attacking.gradient import GradientAttack
 from bbsmooth.attacking.queries import HopSkipJump
+from bbsmooth.attacking.scores import ScoreAttack
 from bbsmooth.attacking.target import SmoothedTarget
 from bbsmooth.certification import certified_accuracy
 from bbsmooth.commands.endings import ENDINGS
@@ -40,7 +41,7 @@ from oracles import Classes, Purpose
 
 ATTACKS = "attacks.jsonl"
 EXAMPLES = "examples"
-METHODS = ("gradient", "hopskipjump")
+METHODS = ("gradient", "nes", "hopskipjump")
 C = TypeVar("C")
 
 
@@ -50,12 +51,12 @@ class AttackConfig:
 
     Args:
         method: one of `METHODS`.
-        radii: at which empirical accuracy is counted; the gradient attack searches balls of these radii.
+        radii: at which empirical accuracy is counted; gradient and nes search balls of these radii.
         steps: of the attack.
         num_search: votes behind one answer to the attacker.
         num_judge: votes that decide whether an image is answered differently.
         alpha: of that decision.
-        draws: noisy copies in one step of the gradient attack; answers behind a direction of HopSkipJump.
+        draws: noisy copies in one step of gradient and nes; answers behind a direction of HopSkipJump.
         limit: how many certificates, from the first; None for all.
         seed: of the attack and of the votes.
     """
@@ -250,6 +251,8 @@ class _Session:
 def _attack(config: AttackConfig, oracle: str, smoothing: SmoothingConfig) -> Attack:
     if config.method == "hopskipjump":
         return HopSkipJump(steps=config.steps, evaluations=config.draws)
+    if config.method == "nes":
+        return ScoreAttack(sigma=smoothing.sigma, radii=config.radii, steps=config.steps, draws=config.draws)
     coordinator = None if smoothing.coordinator is None else load_coordinator(smoothing.coordinator, smoothing.sigma)
     model = differentiable(oracle, coordinator)
     return GradientAttack(

@@ -15,6 +15,7 @@ from bbsmooth.assemble import (
     Account,
     Front,
     account,
+    answering,
     copies_for,
     describe,
     describe_classifier,
@@ -121,6 +122,7 @@ def certify(
     )
     with (
         ended(run, ENDINGS),
+        answering(base, oracle, front) as (answerer, oracle),
         account(run, oracle, reuse=earlier) as kept,
         earlier_votes(changed, out, seen.spec) as before,
     ):
@@ -128,9 +130,9 @@ def certify(
         try:
             grid = grid_for(base, smoothing.additive)
             canaries = CanaryImages(image=dataset.image, among=count, smoothing=smoothing.additive, grid=grid)
-            with watched(run, base, kept, drift, canaries) as watching:
+            with watched(run, answerer, kept, drift, canaries) as watching:
                 clean = frozenset({Purpose.PREDICT} if config.labels == ORACLE else ())
-                votes = vote_source(base, front, smoothing, kept, PURPOSES, watch=watching.watch, clean=clean)
+                votes = vote_source(answerer, front, smoothing, kept, PURPOSES, watch=watching.watch, clean=clean)
                 with meter(
                     "certify",
                     session.left * (plan.num_selection + plan.max_estimation),

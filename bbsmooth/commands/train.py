@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from bbsmooth import data
@@ -29,17 +29,17 @@ from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.coach import AutoLoraCoach, Coach, PlainCoach
 from bbsmooth.whitebox.denoising import Denoised, Denoiser, DenoisingLoss
+from bbsmooth.whitebox.distributed import Group, joined
 from bbsmooth.whitebox.fitting import Epoch, FitPlan, Images, Optimiser, fit
 from bbsmooth.whitebox.methods import METHODS, adaptation
-from bbsmooth.whitebox.objectives import OBJECTIVES, Model
-from bbsmooth.whitebox.storage import Description, save_trained
+from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Model
+from bbsmooth.whitebox.storage import Description, base_digest, owned, save_trained
 from oracles import Classes
-from oracles.local import pick_device, state_digest
-from oracles.zoo import owned_model
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
 _COACH, _OPTIMISER, _EPOCHS = "coach ", "optimiser ", "epochs"
+_OWN_LOSS = (Denoiser.name, AutoLora.name)
 _HELD_OUT = 0.1  # of the training images, where a method looks at its own progress
 
 
@@ -48,7 +48,7 @@ class TrainConfig:
     """What to train, and how.
 
     Args:
-        model: the classifier, see `oracles.zoo.owned_model`.
+        model: the classifier, see `bbsmooth.whitebox.storage.owned`.
         method: a name in `bbsmooth.whitebox.methods.METHODS`.
         objective: a name in `bbsmooth.whitebox.objectives.OBJECTIVES`.
         epochs: times that every image is seen.
@@ -94,6 +94,8 @@ class TrainConfig:
         for name, known in (("method", METHODS), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise UsageError(f"--{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.method in _OWN_LOSS and self.objective != Augmentation.name:
+            raise UsageError(f"--method {self.method} has a loss of its own; leave --objective out")
         strange = [key for key in self._given() if key not in METHODS[self.method].settings]
         if strange:
             raise UsageError(f"--method {self.method} has no setting called {strange[0]}; leave it out")
@@ -135,18 +137,39 @@ class TrainConfig:
 def train(out: Path, *, smoothing: SmoothingConfig, images: DataConfig, config: TrainConfig, resume: bool) -> Record:
     """Train, and return what `summary.json` says.
 
+    Of several processes that `torchrun` started, the first one reads and writes `out`; the others return nothing.
+
     Raises:
         UsageError: settings that cannot work, images without labels or of another shape.
         SpecError: the model cannot be opened.
     """
-    device = pick_device(config.device)
-    base = owned_model(config.model)
+    with joined(config.device) as (group, device):
+        return _train(out, smoothing, images, config, resume, group, device)
+
+
+def _train(
+    out: Path,
+    smoothing: SmoothingConfig,
+    images: DataConfig,
+    config: TrainConfig,
+    resume: bool,
+    group: Group,
+    device: torch.device,
+) -> Record:
+    base = owned(config.model)
     dataset, judged = (load_images(images, split, base.image_shape) for split in data.Split)
     if dataset.classes is None:
         raise UsageError(f"training needs labels, and {dataset.name} has none")
     labels, new_classes = _outputs(dataset.classes, base.classes)
     classifier = Classifier.of(base, new_classes, seed=smoothing.seed)
-    description = config.description(new_classes, seed=smoothing.seed, base_digest=state_digest(classifier.module))
+    description = config.description(
+        new_classes, seed=smoothing.seed, base_digest=base_digest(config.model, classifier)
+    )
+    task = _Task(out, classifier, description, config, smoothing, device, group)
+    training = _tensors(dataset, config.train_images, labels)
+    if not group.leads:
+        task.fit(training)
+        return {}
     run = RunDirectory.open(
         out,
         command="train",
@@ -156,8 +179,8 @@ def train(out: Path, *, smoothing: SmoothingConfig, images: DataConfig, config: 
         changeable=frozenset({"device", "compiled"}),
     )
     with ended(run, ENDINGS):
-        task = _Task(out, classifier, description, config, smoothing, device)
-        module, epochs = task.fit(_tensors(dataset, config.train_images, labels))
+        run.note("processes", group.size)
+        module, epochs = task.fit(training)
         save_trained(out, module, description)
         summary = task.summary(module, epochs, _tensors(judged, len(judged), labels))
         write_summary(out, summary)
@@ -175,6 +198,7 @@ class _Task:
     config: TrainConfig
     smoothing: SmoothingConfig
     device: torch.device
+    group: Group
 
     def fit(self, images: Images) -> tuple[nn.Module, list[Record]]:
         """Train, going on where a checkpoint stands: the trained module, and the history of all epochs."""
@@ -183,8 +207,10 @@ class _Task:
         training, held_out = (images, None) if self.config.method != AutoLora.name else images.divided(_HELD_OUT)
         coach = self._coach(module, adaptation_, held_out)
         coach.module.train(adaptation_.moves_statistics)
-        state = Optimiser.new(coach.module, coach.pace)
+        trained = self.group.synchronised(coach.module)
+        state = Optimiser.new(trained, coach.pace)
         self._restore(coach, state)
+        self.group.align(trained)
         with meter("train", self.config.epochs - state.epochs, "epochs") as bar:
 
             def after(epoch: Epoch, state: Optimiser) -> None:
@@ -192,8 +218,8 @@ class _Task:
                 bar.advance(1, f"loss {epoch.loss:.3f}")
 
             fit(
-                coach.module,
-                self._model(coach.module),
+                trained,
+                self._model(trained),
                 training,
                 noise=self.smoothing.distribution,
                 objective=coach.objective,
@@ -201,6 +227,7 @@ class _Task:
                 seed=self.smoothing.seed,
                 state=state,
                 after=after,
+                group=self.group,
             )
         return coach.trained().eval(), [json.loads(line) for line in _lines(self.folder / HISTORY)]
 
@@ -233,10 +260,10 @@ class _Task:
                 return self._accuracy(branches.module, held_out, self.smoothing.distribution)
 
         objective = AutoLora(branches=branches, normalised=self.classifier.normalised)
-        return AutoLoraCoach(objective, AutoRate(self.config.plan), robust_accuracy)
+        return AutoLoraCoach(objective, AutoRate(self.config.plan), robust_accuracy, self.group)
 
     def _denoising(self, module: Denoised) -> DenoisingLoss:
-        surrogates = [Classifier.of(owned_model(name), None, seed=0) for name in self.config.surrogates]
+        surrogates = [Classifier.of(owned(name), None, seed=0) for name in self.config.surrogates]
         for surrogate in surrogates:
             surrogate.module.to(self.device).eval().requires_grad_(False)
         return DenoisingLoss(
@@ -261,6 +288,8 @@ class _Task:
     def _keep(self, epoch: Epoch, coach: Coach, state: Optimiser) -> None:
         """A line of history, then a checkpoint; an epoch that is repeated after a crash writes its line again."""
         line = {"epoch": epoch.number, "loss": epoch.loss, "seconds": round(epoch.seconds, 3), **coach.end_epoch()}
+        if not self.group.leads:
+            return
         lines = [*_lines(self.folder / HISTORY)[: epoch.number - 1], json.dumps(line)]
         write_bytes(self.folder / HISTORY, "".join(f"{one}\n" for one in lines).encode())
         kept = {f"{_COACH}{name}": tensor for name, tensor in coach.memory().items()}
@@ -270,8 +299,9 @@ class _Task:
 
     def _restore(self, coach: Coach, state: Optimiser) -> None:
         path = self.folder / CHECKPOINT
-        if path.exists():
-            tensors = load_file(path)
+        raw = self.group.same(path.read_bytes() if self.group.leads and path.exists() else None)
+        if raw is not None:
+            tensors = load(raw)
             coach.remember(_part(tensors, _COACH))
             state.restore(_part(tensors, _OPTIMISER), int(tensors[_EPOCHS]))
 

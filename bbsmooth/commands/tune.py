@@ -17,12 +17,15 @@ from bbsmooth import data
 from bbsmooth.assemble import (
     COORDINATOR,
     FINE_BITS,
+    Front,
     account,
+    answering,
     charged,
     describe,
     describe_coordinator,
     grid_for,
     images_for,
+    interruption,
     opened,
 )
 from bbsmooth.commands.endings import ENDINGS
@@ -36,7 +39,7 @@ from bbsmooth.noise import Grid
 from bbsmooth.progress import Spending, meter, say
 from bbsmooth.records import Record, write_summary
 from bbsmooth.runs import RunDirectory, ended, write_bytes
-from bbsmooth.tuning import Event, Schedule, TuneResult, tune
+from bbsmooth.tuning import AtOnce, Event, Schedule, Together, TuneResult, one_by_one, tune
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
@@ -129,6 +132,8 @@ def tune_coordinator(
         resume=resume,
         changeable=SPEED,
     )
+    if queries and config.method == AUTO:
+        say(f"method {choice.method}, because {choice.reason}")
     with ended(run, ENDINGS), account(run, oracle) as kept:
         started = time.monotonic()
         coordinator, parameters, pretraining = begin(
@@ -142,25 +147,30 @@ def tune_coordinator(
             canaries = CanaryImages(
                 image=found.pixels.__getitem__, among=len(found.pixels), smoothing=smoothing, grid=grid
             )
-            with _best_kept(out, coordinator), watched(run, base, kept, drift, canaries) as watching:
+            with (
+                _best_kept(out, coordinator),
+                answering(base, oracle, Front(None, smoothing.sigma)) as (answerer, speed),
+                watched(run, answerer, kept, drift, canaries) as watching,
+            ):
                 queries = watching.watch.spare(queries - watching.watch.begun_with) or 0
                 _refuse_unfit(method, found, queries)
-                asked = IdentifiedOracle(charged(base, kept.ledger, Purpose.TUNE), kept.store)
+                asked = IdentifiedOracle(charged(answerer, kept.ledger, Purpose.TUNE), kept.store)
                 recorded = RecordingOracle(watching.watch.guard(asked), watching.watch.store)
                 steps = watching.hold(partial(_keep, out))
-                result = _tune(out, coordinator, found, recorded, steps, method, smoothing, queries, kept.ledger)
+                together = AtOnce(speed.concurrency, interruption(answerer)) if oracle.on_ray else one_by_one
+                result = _tune(
+                    out, coordinator, found, recorded, steps, method, smoothing, queries, kept.ledger, together
+                )
             save(out / COORDINATOR, coordinator, result.parameters)
             summary |= _describe(result)
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
 
 
 def _choose(config: TuneConfig, queries: int, spec: OracleSpec, image_shape: tuple[int, int, int]) -> Choice:
-    """The method that is meant, and why; said on stderr where the user left it open."""
+    """The method that is meant, and why."""
     if config.method != AUTO:
         return Choice(config.method, "it was asked for")
-    choice = choose(queries=queries, feedback=spec.feedback, image_shape=image_shape)
-    say(f"method {choice.method}, because {choice.reason}")
-    return choice
+    return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape)
 
 
 def _method(choice: Choice, config: TuneConfig) -> Method:
@@ -193,6 +203,7 @@ def _tune(
     smoothing: SmoothingConfig,
     queries: int,
     spending: Spending,
+    together: Together,
 ) -> TuneResult:
     """Tune within the budget; each step leaves a checkpoint and a line of history once its answers are established."""
     checkpoint, chosen = out / CHECKPOINT, images.within(queries)
@@ -213,7 +224,7 @@ def _tune(
         return tune(
             coordinator,
             chosen.pixels,
-            chosen.truth(asked.ask),
+            chosen.truth(asked.ask, together),
             noise=smoothing.distribution,
             grid=Grid(FINE_BITS),
             plan=method.plan,
@@ -221,6 +232,7 @@ def _tune(
             seed=smoothing.seed,
             feedback=asked.spec.feedback,
             ask=asked.ask,
+            together=together,
             resume=checkpoint.read_bytes() if checkpoint.exists() else None,
             history=history,
             checkpoint=remember,

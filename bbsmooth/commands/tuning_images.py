@@ -11,7 +11,7 @@ from bbsmooth import data
 from bbsmooth.errors import UsageError
 from bbsmooth.labels import match_labels
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import Ask, affordable, clean_labels
+from bbsmooth.tuning import Ask, Together, affordable, clean_labels
 from oracles import Classes
 
 
@@ -35,9 +35,9 @@ class TuningImages:
         """Queries, of a budget, that the truth costs."""
         return 0 if self.labels is not None else len(self.within(queries).pixels)
 
-    def truth(self, ask: Ask) -> Tensor:
+    def truth(self, ask: Ask, together: Together) -> Tensor:
         """(N,) class numbers; asks the oracle about each image where there are no labels."""
-        return clean_labels(self.pixels, ask) if self.labels is None else self.labels
+        return clean_labels(self.pixels, ask, together) if self.labels is None else self.labels
 
 
 def tuning_images(
@@ -65,7 +65,7 @@ def tuning_images(
         )
     found = dataset.labels(indices)
     if shots is not None:
-        indices = _few(found, shots, len(dataset.classes), seed)
+        indices = few(found, shots, len(dataset.classes), seed)
         found = found[indices]
     if agreement:
         return TuningImages(dataset.images(indices), None)
@@ -74,8 +74,12 @@ def tuning_images(
     return TuningImages(dataset.images(indices), numbers[found])
 
 
-def _few(labels: Tensor, shots: int, num_classes: int, seed: int) -> list[int]:
-    """`shots` positions of each label, in order."""
+def few(labels: Tensor, shots: int, num_classes: int, seed: int) -> list[int]:
+    """`shots` positions of each of `num_classes` labels (N,), at random, in order.
+
+    Raises:
+        UsageError: a class has fewer.
+    """
     chosen: list[int] = []
     for number in range(num_classes):
         own = (labels == number).nonzero().flatten()

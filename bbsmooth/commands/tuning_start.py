@@ -66,6 +66,8 @@ def start_from(smoothing: SmoothingConfig, method: Method, image_shape: tuple[in
     """The coordinator to start from, its parameters taken into the weights: the method's own start there at zero."""
     assert smoothing.coordinator is not None
     coordinator, parameters = load_coordinator(smoothing.coordinator, smoothing.sigma)
+    if not isinstance(coordinator, Autoencoder):
+        raise UsageError(f"{smoothing.coordinator} is a diffusion model, in which nothing is tuned; leave --start out")
     if coordinator.image_shape != image_shape:
         raise UsageError(f"--start has a coordinator for images {coordinator.image_shape}, these are {image_shape}")
     if coordinator.form != method.form:

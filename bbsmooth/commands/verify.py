@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
+from bbsmooth.mirroring import name_of
 from bbsmooth.reporting.reading import Run, read_run
 from bbsmooth.runs import read_manifest
 from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
@@ -72,11 +73,11 @@ def verify(path: Path) -> Verification:
     try:
         run = read_run(path)
     except UsageError as error:
-        return Verification(run=str(path), checks=tuple(checks), findings=(*findings, str(error)))
+        return Verification(run=name_of(path), checks=tuple(checks), findings=(*findings, str(error)))
     for words, check in _CHECKS.get(run.command, ()):
         checks.append(words)
         findings += _found(check, run, words)
-    return Verification(run=str(path), checks=tuple(checks), findings=tuple(findings))
+    return Verification(run=name_of(path), checks=tuple(checks), findings=tuple(findings))
 
 
 def _found(check: Check, run: Run, words: str) -> list[str]:

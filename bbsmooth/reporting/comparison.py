@@ -62,14 +62,14 @@ def refuse(runs: Sequence[Run]) -> None:
     places = [run.path.resolve() for run in runs]
     if len(set(places)) < 2 or len(set(places)) < len(places):
         raise UsageError(
-            f"a comparison needs two or more different runs, got {', '.join(str(run.path) for run in runs)}"
+            f"a comparison needs two or more different runs, got {', '.join(run.place for run in runs)}"
         )
 
 
 def unique_names(runs: Sequence[Run]) -> list[str]:
     """A short name for each run: its directory's, or its path where two directories have the same name."""
     short = [run.name for run in runs]
-    return [name if short.count(name) == 1 else str(run.path) for name, run in zip(short, runs, strict=True)]
+    return [name if short.count(name) == 1 else run.place for name, run in zip(short, runs, strict=True)]
 
 
 def told_radii(runs: Sequence[Run]) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
+from bbsmooth.mirroring.naming import name_of
 from bbsmooth.records import CERTIFICATES, PREDICTIONS, SUMMARY, Record, read_certificates, read_summary
 from bbsmooth.runs import Status, in_use, read_manifest
 
@@ -21,6 +22,7 @@ class Run:
 
     Attributes:
         path: the directory.
+        place: what people call it, a URL where it is somewhere else.
         manifest: settings, seeds, fingerprints, versions.
         status: how it stands; "killed" where the manifest says that it runs and no process does.
         summary: of `summary.json`.
@@ -31,6 +33,7 @@ class Run:
     """
 
     path: Path
+    place: str
     manifest: dict[str, Any]
     status: str
     summary: Record | None
@@ -65,6 +68,7 @@ def read_run(path: Path) -> Run:
     dead = manifest["status"] == Status.RUNNING and not in_use(path)
     return Run(
         path=path,
+        place=name_of(path),
         manifest=manifest,
         status="killed" if dead else manifest["status"],
         summary=read_summary(path) if (path / SUMMARY).exists() else None,
@@ -83,7 +87,7 @@ def run_json(path: Path) -> Record:
     """
     run = read_run(path)
     return {
-        "run": str(path),
+        "run": run.place,
         "command": run.command,
         "status": run.status,
         "settings": run.settings,

@@ -49,7 +49,7 @@ def refuse_foreign(run: Run, attacks: Sequence[Run]) -> None:
             raise UsageError(f"{attack.path} is a run of `bbsmooth {attack.command}`, not of `bbsmooth attack`")
         for key in ("oracle", "coordinator", "data"):
             if attack.manifest.get(key) != run.manifest.get(key):
-                raise UsageError(f"{attack.path} did not attack {run.path}: its {key} is another one")
+                raise UsageError(f"{attack.place} did not attack {run.place}: its {key} is another one")
 
 
 def accuracy(run: Run, attacks: Sequence[Run] = ()) -> LineChart | None:
@@ -137,5 +137,5 @@ def _verification(run: Run) -> Section:
             "the ledger covers every recorded answer, and compares each file with the hash in the manifest. It asks "
             "the classifier nothing.",
         ),
-        commands=(f"bbsmooth verify {shlex.quote(str(run.path))}",),
+        commands=(f"bbsmooth verify {shlex.quote(run.place)}",),
     )

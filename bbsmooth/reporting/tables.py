@@ -86,7 +86,7 @@ def predictions_table(predictions: list[Record]) -> Table:
 def facts(run: Run) -> tuple[Fact, ...]:
     """What the run is, in short lines."""
     manifest, summary = run.manifest, run.summary or {}
-    found = [Fact("run", str(run.path)), Fact("made by", f"bbsmooth {run.command}"), Fact("status", run.status)]
+    found = [Fact("run", run.place), Fact("made by", f"bbsmooth {run.command}"), Fact("status", run.status)]
     for key in ("oracle", "data"):
         if isinstance(manifest.get(key), dict):
             found.append(Fact(key, str(manifest[key]["name"])))

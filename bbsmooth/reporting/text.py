@@ -75,7 +75,7 @@ def render(parts: list[RenderableType], width: int = WIDTH) -> str:
 def _head(run: Run) -> Table:
     settings = run.settings
     head = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    head.add_row("run", f"{run.path} ({run.command}, {run.status})")
+    head.add_row("run", f"{run.place} ({run.command}, {run.status})")
     for key in ("oracle", "data", "log"):
         if key in settings:
             head.add_row(key, str(settings[key]))

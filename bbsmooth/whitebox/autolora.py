@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bbsmooth.whitebox.distributed import ALONE, Group
 from bbsmooth.whitebox.fitting import FitPlan
 from bbsmooth.whitebox.lora import ADAPTER_NAME, import_peft
 from bbsmooth.whitebox.noising import Noising
@@ -98,8 +99,8 @@ class AutoLora:
     step: float = 2 / 255
     steps: int = 3
     natural_accuracy: float = 0.0
-    _right: int = field(init=False, default=0)
-    _seen: int = field(init=False, default=0)
+    _right: float = field(init=False, default=0.0)
+    _seen: float = field(init=False, default=0.0)
     name: ClassVar[str] = "autolora"
 
     def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
@@ -107,8 +108,9 @@ class AutoLora:
         natural = self.branches.natural(self.normalised(images))
         perturbed = self.perturbed(images, natural.detach(), noising)
         robust = self.branches.robust(self.normalised(perturbed))
-        self._right += int((natural.detach().argmax(1) == labels).sum())
-        self._seen += len(labels)
+        each = 1.0 if noising.share is None else noising.share.each
+        self._right += each * int((natural.detach().argmax(1) == labels).sum())
+        self._seen += each * len(labels)
         weight, divergence = self.weights
         fitted = weight * F.cross_entropy(natural, labels) + (1 - weight) * F.cross_entropy(robust, labels)
         return fitted + divergence * kullback_leibler(natural, robust)
@@ -118,10 +120,13 @@ class AutoLora:
         """l1 and l2 (equations 7 and 8)."""
         return 1 - self.natural_accuracy, DIVERGENCE * self.natural_accuracy
 
-    def end_epoch(self) -> None:
-        """Take the accuracy of the epoch into the weights of the next one."""
+    def end_epoch(self, group: Group = ALONE) -> None:
+        """Take the accuracy of the epoch, over all processes, into the weights of the next one."""
+        counts = torch.tensor([self._right, self._seen], device=next(self.branches.module.parameters()).device)
+        group.add([counts])
+        self._right, self._seen = counts.tolist()
         self.natural_accuracy = self._right / self._seen if self._seen else self.natural_accuracy
-        self._right = self._seen = 0
+        self._right = self._seen = 0.0
 
     def perturbed(self, images: Tensor, natural: Tensor, noising: Noising) -> Tensor:
         """x': noisy copies of images (B, C, H, W), moved to where the branches differ most."""

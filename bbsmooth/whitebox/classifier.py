@@ -45,7 +45,8 @@ class Classifier:
         if new_classes is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                owned.module.reset_classifier(len(new_classes))  # type: ignore[operator]  # every timm model has it
+                _, body = timm_part(owned.module)
+                body.reset_classifier(len(new_classes))  # type: ignore[operator]  # every timm model has it
         classes = tuple(new_classes or owned.classes)
         return cls(owned.module, owned.normalisation, owned.image_shape, head, classes, owned.identity)
 
@@ -68,5 +69,15 @@ class Classifier:
 
 def classifying_layers(module: nn.Module) -> tuple[str, ...]:
     """Names of the layers that timm calls an architecture's classifier."""
-    named = module.pretrained_cfg["classifier"]  # type: ignore[index]  # timm attaches a dict to each of its models
-    return (named,) if isinstance(named, str) else tuple(named)
+    place, body = timm_part(module)
+    named = body.pretrained_cfg["classifier"]  # type: ignore[index]
+    names = (named,) if isinstance(named, str) else tuple(named)
+    return tuple(f"{place}.{name}" if place else name for name in names)
+
+
+def timm_part(module: nn.Module) -> tuple[str, nn.Module]:
+    """The timm model in a module, with its name there: the module itself, or what prompts or a denoiser stand before.
+
+    timm attaches a dict `pretrained_cfg` to each of its models.
+    """
+    return next((name, part) for name, part in module.named_modules() if hasattr(part, "pretrained_cfg"))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bbsmooth.whitebox.adaptation import Adaptation, Full, trained_state
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate
+from bbsmooth.whitebox.distributed import ALONE, Group
 from bbsmooth.whitebox.fitting import Pace
 from bbsmooth.whitebox.objectives import Objective
 
@@ -84,11 +85,13 @@ class AutoLoraCoach:
         objective: with the branches.
         pace: the learning rate that halves itself.
         robust_accuracy: of the extractor on held-out images.
+        group: processes that train together.
     """
 
     objective: AutoLora
     pace: AutoRate
     robust_accuracy: Callable[[], float]
+    group: Group = ALONE
     _best: dict[str, Tensor] = field(init=False, default_factory=dict)
 
     @property
@@ -99,8 +102,8 @@ class AutoLoraCoach:
 
     def end_epoch(self) -> Mapping[str, float]:
         """See `Coach`."""
-        self.objective.end_epoch()
-        accuracy = self.robust_accuracy()
+        self.objective.end_epoch(self.group)
+        accuracy = self.group.same(self.robust_accuracy())
         best, restart = self.pace.judge(accuracy)
         if best:
             self._best = _copies(self._state())

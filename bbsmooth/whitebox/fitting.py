@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import fork
+from bbsmooth.whitebox.distributed import ALONE, Group, Share
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.objectives import Model, Objective
 
@@ -109,10 +110,18 @@ class Images:
     pixels: Tensor
     labels: Tensor
 
-    def batches(self, size: int, generator: torch.Generator, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images once, in random order: ((B, C, H, W) float in [0, 1], (B,)) on `device`."""
-        for chosen in torch.split(torch.randperm(len(self.pixels), generator=generator), size):
-            yield self.pixels[chosen].to(device).float() / 255, self.labels[chosen].to(device)
+    def batches(
+        self, size: int, generator: torch.Generator, device: torch.device, group: Group = ALONE
+    ) -> Iterator[tuple[Share, Tensor, Tensor]]:
+        """All images once, in random order, in batches of `size`: of each the part of this process.
+
+        Yields:
+            The part, and its images (B, C, H, W) float in [0, 1] and labels (B,) on `device`.
+        """
+        for batch in torch.split(torch.randperm(len(self.pixels), generator=generator), size):
+            share = group.share(len(batch))
+            chosen = batch[share.rows]
+            yield share, self.pixels[chosen].to(device).float() / 255, self.labels[chosen].to(device)
 
     def divided(self, share: float) -> tuple[Images, Images]:
         """All but the last `share` of the images, and these."""
@@ -135,6 +144,7 @@ def fit(
     seed: int,
     state: Optimiser | None = None,
     after: Callable[[Epoch, Optimiser], None] = lambda epoch, state: None,
+    group: Group = ALONE,
 ) -> None:
     """Train, in place, whatever parameters of `module` require a gradient.
 
@@ -151,6 +161,7 @@ def fit(
         seed: of order and noise.
         state: of an earlier call, to go on from.
         after: told after every epoch.
+        group: processes that train together, all with the same weights.
     """
     state = state or Optimiser.new(module, plan)
     device = next(module.parameters()).device
@@ -159,12 +170,11 @@ def fit(
         began, total = time.monotonic(), 0.0
         noising = Noising(noise, fork(seed, "whitebox", "noise", number, device=device.type))
         order = fork(seed, "whitebox", "order", number)
-        for step, (clean, labels) in enumerate(images.batches(plan.batch_size, order, device)):
+        for step, (share, clean, labels) in enumerate(images.batches(plan.batch_size, order, device, group)):
             done = ((number - 1) * steps + step) / (plan.epochs * steps)
             with _precision(plan, device):
-                loss = objective.loss(model, clean, labels, noising, trained=done)
-            state.step(loss, plan.rate(done))
-            total += loss.item() * len(clean)
+                loss = objective.loss(model, clean, labels, replace(noising, share=share), trained=done)
+            total += state.step(loss * share.weight, plan.rate(done), group) * share.whole
         state.epochs = number
         after(Epoch(number, total / len(images.pixels), time.monotonic() - began), state)
 
@@ -189,13 +199,16 @@ class Optimiser:
         trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
         return cls(trained, torch.optim.AdamW(trained.values(), weight_decay=plan.weight_decay))
 
-    def step(self, loss: Tensor, rate: float) -> None:
-        """Descend once, at learning rate `rate`."""
-        for group in self.adam.param_groups:
-            group["lr"] = rate
+    def step(self, loss: Tensor, rate: float, group: Group = ALONE) -> float:
+        """Descend once, at learning rate `rate`, on the sum of the losses of all processes; what it is."""
+        for settings in self.adam.param_groups:
+            settings["lr"] = rate
         self.adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        total = loss.detach().clone()
+        group.add([total, *(weight.grad for weight in self.parameters.values() if weight.grad is not None)])
         self.adam.step()
+        return total.item()
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that it remembers, by name, for a checkpoint."""

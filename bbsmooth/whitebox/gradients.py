@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bbsmooth.coordinator import Autoencoder, show
+from bbsmooth.coordinator import Coordinator, show
 from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.objectives import Model
@@ -14,7 +14,7 @@ from bbsmooth.whitebox.storage import load_trained
 from oracles.zoo import owned_model
 
 
-def differentiable(oracle: str, coordinator: tuple[Autoencoder, Tensor] | None) -> Model:
+def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) -> Model:
     """From noisy images to logits, with everything that stands before the oracle.
 
     Args:
@@ -36,7 +36,7 @@ def differentiable(oracle: str, coordinator: tuple[Autoencoder, Tensor] | None) 
     else:
         raise UsageError(
             f"gradients need a model whose weights are here (local-vit, timm:..., trained:RUN), not {oracle!r}; "
-            "use --method hopskipjump"
+            "use --method nes or hopskipjump"
         )
     if coordinator is None:
         return own

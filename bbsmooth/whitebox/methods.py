@@ -29,13 +29,13 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "lora": Method(Lora, 1e-2, ("rank", "alpha", "targets", "variant")),
-    "prompt": Method(Prompt, 1e-2, ("length",)),
-    "prompt-deep": Method(DeepPrompt, 1e-2, ("length",)),
-    "adapter": Method(Adapter, 5e-3, ("width",)),
-    "bias": Method(Bias, 1e-2),
+    "lora": Method(Lora, 3e-2, ("rank", "alpha", "targets", "variant")),
+    "prompt": Method(Prompt, 3e-2, ("length",)),
+    "prompt-deep": Method(DeepPrompt, 3e-2, ("length",)),
+    "adapter": Method(Adapter, 1e-2, ("width",)),
+    "bias": Method(Bias, 3e-2),
     "head": Method(Head, 1e-2),
-    "full": Method(Full, 1e-3),
+    "full": Method(Full, 3e-3),
     "autolora": Method(Full, 1e-3),
     "denoiser": Method(Denoiser, 2e-3, ("kind",)),
 }

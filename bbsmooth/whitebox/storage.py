@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,11 +20,14 @@ from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.lora import ADAPTER_NAME, Lora, import_peft
 from bbsmooth.whitebox.methods import adaptation
 from oracles.local import state_digest
-from oracles.zoo import owned_model
+from oracles.zoo import OwnedModel, owned_model
 
 DESCRIPTION = "model.json"
 WEIGHTS = "model.safetensors"
 PEFT_FOLDER = "adapter"
+_PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")
+TRAINED = "trained"
+"""Scheme of the names of models and oracles that a `train` run left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +35,12 @@ class Description:
     """From what, and how, a model was trained: enough to build it again.
 
     Attributes:
-        base: name of the model, see `oracles.zoo.owned_model`.
+        base: name of the model, see `owned`.
         new_classes: outputs of a new head, None where the model kept its own.
         method: a name in `bbsmooth.whitebox.methods.METHODS`.
         settings: of the method.
         seed: of new weights.
-        base_digest: sha256 of the weights before training.
+        base_digest: see `base_digest`.
     """
 
     base: str
@@ -48,7 +52,7 @@ class Description:
 
     def classifier(self) -> Classifier:
         """The model before training."""
-        return Classifier.of(owned_model(self.base), self.new_classes, seed=self.seed)
+        return Classifier.of(owned(self.base), self.new_classes, seed=self.seed)
 
     def adapted(self, classifier: Classifier) -> nn.Module:
         """The model's module with what is to be trained in place."""
@@ -76,7 +80,7 @@ def load_trained(folder: Path) -> tuple[Classifier, nn.Module]:
     """
     description = _read(folder)
     classifier = description.classifier()
-    if state_digest(classifier.module) != description.base_digest:
+    if base_digest(description.base, classifier) != description.base_digest:
         raise UsageError(f"{description.base} is no longer the model from which {folder} was trained; restore it")
     try:
         if description.method == Lora.name:
@@ -91,6 +95,38 @@ def load_trained(folder: Path) -> tuple[Classifier, nn.Module]:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"cannot read the trained weights in {folder}: {str(error).splitlines()[0]}") from error
     return classifier, module.eval()
+
+
+def owned(name: str) -> OwnedModel:
+    """The model behind a name of `oracles.zoo.owned_model`, or `trained:RUN`, what an earlier training left.
+
+    Raises:
+        UsageError: the run holds no trained model.
+        SpecError: the model cannot be opened.
+    """
+    scheme, _, rest = name.partition(":")
+    if scheme != TRAINED:
+        return owned_model(name)
+    classifier, module = load_trained(Path(rest))
+    return OwnedModel(
+        module=module,
+        identity=classifier.identity,
+        classes=classifier.classes,
+        image_shape=classifier.image_shape,
+        normalisation=classifier.normalisation,
+    )
+
+
+def base_digest(base: str, classifier: Classifier) -> str:
+    """sha256 of the weights that a training starts from; of the files where an earlier training left them.
+
+    Merging low-rank branches rounds as the processor does, so merged weights would differ between machines.
+    """
+    scheme, _, rest = base.partition(":")
+    if scheme != TRAINED:
+        return state_digest(classifier.module)
+    files = [path for path in sorted(Path(rest).rglob("*")) if path.name in (DESCRIPTION, WEIGHTS, *_PEFT_FILES)]
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
 
 
 def _read(folder: Path) -> Description:

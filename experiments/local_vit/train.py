@@ -19,11 +19,11 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bbsmooth.data import load
+from experiments.packing import packed
 
 RECIPE = "local-vit 1"
 ARCHITECTURE = "vit_tiny_patch16_224"
@@ -173,11 +173,7 @@ def pack(model: nn.Module, recipe: Recipe) -> bytes:
         "trained_by": f"experiments/local_vit/train.py, recipe {RECIPE}",
         "recipe": json.dumps(asdict(recipe), sort_keys=True),
     }
-    content = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, header)
-    end = 8 + int.from_bytes(content[:8], "little")
-    ordered = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()  # safetensors shuffles its header
-    ordered += b" " * (-len(ordered) % 8)
-    return len(ordered).to_bytes(8, "little") + ordered + content[end:]
+    return packed(model.state_dict(), header)
 
 
 def report(model: nn.Module, images: Tensor, labels: Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -84,6 +85,16 @@ class RemoteOracle:
             self._grace.cancel()
         self.line.reopen()
         self.transport.traffic = traffic
+
+    def relay(self, identity: Mapping[str, str], traffic: Mapping[str, Any]) -> None:
+        """Take over what the same oracle in another process was told, see `OracleSpec.identity` and `Traffic.taken`.
+
+        Raises:
+            OracleChanged: another model answered there than here.
+        """
+        if traffic:
+            self.transport.traffic.add(traffic)
+        self._recognise(identity)
 
     def _parse(self, request: Request, reply: Reply, images: int) -> Parsed:
         """What the reply says. Errors quote replies, so they are about one without secrets."""

@@ -82,3 +82,16 @@ def test_threads_are_counted_exactly() -> None:
 def test_what_is_no_count_is_not_taken_for_one(state: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError, AttributeError)):
         Traffic.from_json(state)
+
+
+def test_counts_of_another_process_are_added_once() -> None:
+    here, there = Traffic(), Traffic()
+    for traffic, seconds in ((here, 0.1), (there, 0.2), (there, 0.4)):
+        traffic.exchanged(10, 20, seconds)
+    there.retried()
+    for _ in range(2):  # the second time there is nothing left
+        here.add(json.loads(json.dumps(there.taken())))
+    assert (here.retries, here.sent, here.received) == (1, 30, 60)
+    assert here.percentile(50) == pytest.approx(0.2, rel=0.05)
+    assert here.percentile(100) == pytest.approx(0.4, rel=0.05)
+    assert there.as_json()["bytes"] == 0

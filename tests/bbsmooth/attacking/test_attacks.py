@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,22 @@ from torch import Tensor
 from bbsmooth.attacking.attack import Attack, nearest
 from bbsmooth.attacking.gradient import GradientAttack
 from bbsmooth.attacking.queries import HopSkipJump
+from bbsmooth.attacking.scores import ScoreAttack, margins
 from bbsmooth.attacking.target import SmoothedTarget, distance, on_grid
 from bbsmooth.certification import VoteSource
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
-from oracles import Budget, BudgetExhausted, HalfspaceOracle, Ledger, MeteredOracle, Purpose, ResponseStore, VoteLog
+from oracles import (
+    Answers,
+    Budget,
+    BudgetExhausted,
+    Feedback,
+    HalfspaceOracle,
+    Ledger,
+    MeteredOracle,
+    Purpose,
+    ResponseStore,
+    VoteLog,
+)
 
 SHAPE = (1, 4, 4)
 NORMAL = torch.ones(SHAPE)
@@ -50,11 +64,12 @@ def model(images: Tensor) -> Tensor:
 
 
 GRADIENT = GradientAttack(model=model, noise=NOISE, radii=(0.25, 0.5, 0.75), steps=10, draws=8)
+SCORES = ScoreAttack(sigma=NOISE.sigma, radii=(0.25, 0.5, 0.75), steps=5, draws=40)
 
 
 @pytest.mark.parametrize(
     ("attack", "slack"),
-    [(GRADIENT, 0.36), (HopSkipJump(steps=4, evaluations=20), 0.5)],
+    [(GRADIENT, 0.36), (SCORES, 0.36), (HopSkipJump(steps=4, evaluations=20), 0.5)],
     ids=lambda one: getattr(one, "name", ""),
 )
 def test_finds_an_image_near_the_plane_and_none_before_it(attack: Attack, slack: float, tmp_path: Path) -> None:
@@ -68,7 +83,7 @@ def test_finds_an_image_near_the_plane_and_none_before_it(attack: Attack, slack:
     assert float(ORACLE.distance(found.image[None])) >= 0
 
 
-@pytest.mark.parametrize("attack", [GRADIENT, HopSkipJump(steps=2, evaluations=10)], ids=lambda one: one.name)
+@pytest.mark.parametrize("attack", [GRADIENT, SCORES, HopSkipJump(steps=2, evaluations=10)], ids=lambda one: one.name)
 def test_same_seed_same_image_and_no_answer_is_paid_twice(attack: Attack, tmp_path: Path) -> None:
     with smoothed(tmp_path) as (target, ledger):
         first = nearest(attack, target, IMAGE, 0, seed=1)
@@ -81,18 +96,48 @@ def test_same_seed_same_image_and_no_answer_is_paid_twice(attack: Attack, tmp_pa
     assert torch.equal(first.image, second.image)
 
 
-def test_the_gradient_attack_finds_nothing_where_nothing_is(tmp_path: Path) -> None:
-    near = GradientAttack(model=model, noise=NOISE, radii=(0.1, 0.3), steps=10, draws=8)
+@pytest.mark.parametrize("attack", [GRADIENT, SCORES], ids=lambda one: one.name)
+def test_an_attack_in_balls_finds_nothing_where_nothing_is(
+    attack: GradientAttack | ScoreAttack, tmp_path: Path
+) -> None:
     with smoothed(tmp_path) as (target, _):
-        assert nearest(near, target, IMAGE, 0, seed=1) is None
+        assert nearest(replace(attack, radii=(0.1, 0.3)), target, IMAGE, 0, seed=1) is None
 
 
-def test_the_budget_holds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("attack", [SCORES, HopSkipJump(steps=4, evaluations=20)], ids=lambda one: one.name)
+def test_the_budget_holds(attack: Attack, tmp_path: Path) -> None:
     with smoothed(tmp_path, budget=500) as (target, ledger):
         with pytest.raises(BudgetExhausted):
-            nearest(HopSkipJump(steps=4, evaluations=20), target, IMAGE, 0, seed=1)
+            nearest(attack, target, IMAGE, 0, seed=1)
 
         assert ledger.total <= 500
+
+
+def test_scores_under_noise_give_the_gradient_of_the_smoothed_margin(tmp_path: Path) -> None:
+    """The log-odds are +-ln(1e9), so m(x) = 2 ln(1e9) Phi(-d / sigma) - ln(1e9), d being the distance of the plane."""
+    density = math.exp(-((DISTANCE / NOISE.sigma) ** 2) / 2) / math.sqrt(2 * math.pi) / NOISE.sigma
+    slope = 2 * math.log(1e9) * density * NORMAL / NORMAL.norm()
+    with smoothed(tmp_path) as (target, ledger):
+        draws = torch.stack([SCORES.gradient(target, IMAGE, 0, name=bytes([number])) for number in range(250)])
+
+        assert ledger.spent[Purpose.ATTACK] == 250 * SCORES.draws
+    standard_error = draws.std(0) / len(draws) ** 0.5
+    assert ((draws.mean(0) - slope).abs() <= 4 * standard_error).all()
+    assert float(draws.mean(0).norm()) == pytest.approx(float(slope.norm()), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "feedback", "expected"),
+    [
+        (Answers(torch.tensor([1, 0]), torch.tensor([[1.0, 3.0, 2.0], [5.0, 1.0, 4.0]])), Feedback.LOGITS, [2.0, -1.0]),
+        (Answers(torch.tensor([2]), torch.tensor([[0.2, 0.0, 0.8]])), Feedback.PROBABILITIES, [math.log(4)]),
+        (Answers(torch.tensor([2, 0]), None), Feedback.LABELS, [1.0, 0.0]),
+        (Answers(torch.tensor([2, 0]), torch.tensor([[math.nan, 1, 2], [1, 0, 0]])), Feedback.TOP_K, [1.0, 0.0]),
+    ],
+    ids=lambda one: str(one) if isinstance(one, Feedback) else "",
+)
+def test_margins_are_those_of_the_best_other_class(answers: Answers, feedback: Feedback, expected: list[float]) -> None:
+    torch.testing.assert_close(margins(answers, 0, feedback), torch.tensor(expected))
 
 
 def test_images_go_to_the_grid_towards_the_original() -> None:

@@ -71,7 +71,7 @@ def test_a_run_that_its_budget_stopped_goes_on_and_pays_nothing_twice(world: Wor
 def test_a_gradient_attack_needs_the_weights(world: World) -> None:
     world.certify()
 
-    assert "use --method hopskipjump" in attack(world.run, world.folder / "attack").line
+    assert "use --method nes or hopskipjump" in attack(world.run, world.folder / "attack").line
 
 
 def test_no_gradient_attack_contradicts_a_certificate(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_no_gradient_attack_contradicts_a_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--method", "magic"], "--method must be one of gradient, hopskipjump"),
+        (["--method", "magic"], "--method must be one of gradient, nes, hopskipjump"),
         (["--radius", 0], "--radius must be above 0"),
         (["--steps", 0], "--steps must be at least 1"),
     ],

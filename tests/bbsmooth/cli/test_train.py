@@ -90,6 +90,8 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         (["--method", "lora", "--stability", 0.5], "belong to --method denoiser"),
         (["--method", "denoiser", "--surrogate", "local-vit"], "--stability must lie between 0 and 1"),
         (["--epochs", 0], "must be positive"),
+        (["--method", "autolora", "--objective", "clean"], "--method autolora has a loss of its own"),
+        (["--model", "trained:nowhere"], "nowhere holds no trained model"),
         (["--model", "resnet1"], "timm knows no architecture 'resnet1'"),
         (["--rank", 0], "--rank must be at least 1"),
     ],
@@ -99,6 +101,22 @@ def test_what_cannot_work_is_said_in_one_line(arguments: list[object], expected:
 
     assert done.status == 2
     assert expected in done.line
+
+
+def test_two_steps_adapt_to_data_and_then_to_noise(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    data = ("--data", "digits", "--resize")
+    assert train(first, *data, "--objective", "clean", "--method", "full").status == 0
+    done = train(second, *data, "--model", f"trained:{first}")
+    assert (done.status, done.err) == (0, "")
+    assert read(first, "summary.json")["objective"] == "clean"
+    assert read(second, "model.json")["base"] == f"trained:{first}"
+    certified = bbsmooth(
+        *("certify", "--oracle", f"trained:{second}", *data, "--sigma", 0.5, "--n0", 5, "--n", 20, "--limit", 1),
+        *("--out", tmp_path / "certified"),
+    )
+    assert certified.status == 0
+    assert train(second, *data, "--model", f"trained:{second}", "--resume").status == 2
 
 
 def test_images_of_other_classes_get_a_new_head(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ def test_images_without_labels_do_where_the_oracle_is_believed(world: World) -> 
     assert world.asked.total() == spent
 
 
-def test_a_method_is_picked_and_the_reason_is_on_record(world: World) -> None:
-    done = tune(world, "--method", "auto", "--budget", 300)
+def test_by_default_a_method_is_picked_and_the_reason_is_on_record(world: World) -> None:
+    done = tune(world, "--budget", 300)
     assert done.status == 0
     assert "method spsa-gc, because images below 16 pixels" in done.err
     manifest = json.loads((world.run / "manifest.json").read_text())
@@ -108,15 +108,16 @@ def test_a_method_is_picked_and_the_reason_is_on_record(world: World) -> None:
     assert "images below 16 pixels" in manifest["method_because"]
 
 
-def test_a_few_images_of_each_class_are_enough(world: World) -> None:
-    done = tune(world, "--shots", 2, "--budget", 300, "--json")
+@pytest.mark.parametrize("method", ["auto", "equaliser"])
+def test_a_few_images_of_each_class_are_enough(world: World, method: str) -> None:
+    done = tune(world, "--shots", 2, "--budget", 300, "--method", method, "--json")
     assert done.status == 0
     assert json.loads(done.out)["summary"]["steps"] >= 1
 
 
 def test_an_oracle_that_breaks_stops_the_run_and_loses_nothing(world: World) -> None:
     (world.folder / "broken").touch()
-    budget = ["--budget", 300, "--oracle", world.oracle("fragile")]
+    budget = ["--method", "spsa-gc", "--budget", 300, "--oracle", world.oracle("fragile")]
     stopped = tune(world, *budget)
     assert stopped.status == 4
     assert "raised RuntimeError: out of memory" in stopped.line

@@ -8,10 +8,14 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
+from bbsmooth.noise import Gaussian
+from bbsmooth.randomness import fork
 from bbsmooth.whitebox.adaptation import Adaptation, Bias, Full, Head, count_parameters, trained_state
 from bbsmooth.whitebox.adapters import Adapter, Residual
 from bbsmooth.whitebox.classifier import classifying_layers
+from bbsmooth.whitebox.fitting import FitPlan, Images, fit
 from bbsmooth.whitebox.lora import Lora
+from bbsmooth.whitebox.objectives import Augmentation
 from bbsmooth.whitebox.prompts import DeepPrompt, Prompt, PromptedVit
 from tests.bbsmooth.whitebox.models import ARCHITECTURES, build
 
@@ -91,6 +95,32 @@ def test_lora_is_pefts_own_on_the_same_seed() -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_training_lora_is_training_pefts_own() -> None:
+    """Three steps of ours against the loop that peft's users write, from the same seed on the same batches."""
+    _, module, _ = adapted(Lora(rank=3))
+    torch.manual_seed(1)
+    theirs = get_peft_model(build()[0], LoraConfig(r=3, lora_alpha=3, target_modules=["qkv"], modules_to_save=["head"]))
+    pixels = torch.randint(0, 256, (6, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 1, 2, 0, 1, 2])
+    plan = FitPlan(epochs=1, batch_size=2, learning_rate=0.01)
+    noise = Gaussian(0.25)
+    fit(module, module, Images(pixels, labels), noise=noise, objective=Augmentation(), plan=plan, seed=5)
+
+    draws, order = fork(5, "whitebox", "noise", 1), fork(5, "whitebox", "order", 1)
+    optimiser = torch.optim.AdamW([one for one in theirs.parameters() if one.requires_grad], weight_decay=1e-4)
+    for step, chosen in enumerate(torch.split(torch.randperm(6, generator=order), 2)):
+        optimiser.param_groups[0]["lr"] = plan.rate(step / 3)
+        noisy = pixels[chosen] / 255 + 0.25 * torch.empty(2, 1, 16, 16).normal_(generator=draws)
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(theirs(noisy), labels[chosen]).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    ours, expected = module.state_dict(), theirs.state_dict()
+    assert ours.keys() == expected.keys()
+    assert all(torch.equal(ours[name], expected[name]) for name in ours)
+    assert ours["base_model.model.blocks.0.attn.qkv.lora_B.default.weight"].any()
+
+
 @pytest.mark.parametrize("variant", ["dora", "loha", "vera"])
 def test_relatives_of_lora_start_as_the_model(variant: str) -> None:
     plain, module, example = adapted(Lora(rank=2, variant=variant))
@@ -143,6 +173,31 @@ def test_an_adapter_is_x_plus_up_gelu_down_x() -> None:
     expected = values + nn.functional.linear(nn.functional.gelu(inner), residual.up.weight, residual.up.bias)
 
     torch.testing.assert_close(residual(values), expected)
+
+
+def test_adapters_stand_after_attention_and_mlp() -> None:
+    """The forward pass of a transformer with adapters, written out by hand."""
+    plain, module, _ = adapted(Adapter(3))
+    vit: Any = plain
+    ours: Any = module
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if ".adapter." in name:
+                nn.init.normal_(weight)
+    images = torch.rand(2, 1, 16, 16)
+    with torch.inference_mode():
+        tokens = torch.cat([vit.cls_token.expand(2, -1, -1), vit.patch_embed(images)], 1) + vit.pos_embed
+        for block, changed in zip(vit.blocks, ours.blocks, strict=True):
+            for norm, part, site in (
+                (block.norm1, block.attn, changed.attn.adapter),
+                (block.norm2, block.mlp, changed.mlp.adapter),
+            ):
+                values = part(norm(tokens))
+                inner = nn.functional.gelu(values @ site.down.weight.T + site.down.bias)
+                tokens = tokens + values + inner @ site.up.weight.T + site.up.bias
+        expected = vit.head(vit.norm(tokens)[:, 0])
+
+    torch.testing.assert_close(logits(module, images), expected)
 
 
 @pytest.mark.parametrize("kind", ["swin", "resnet", "mixer"])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bbsmooth.noise import DISTRIBUTIONS, Gaussian
 from bbsmooth.whitebox.noising import Noising
-from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Consistency, Macer, SmoothAdversarial
+from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Clean, Consistency, Macer, SmoothAdversarial
 
 IMAGES = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 1, 0])
@@ -134,3 +134,7 @@ def test_every_objective_can_be_learnt(name: str) -> None:
 
     noisy = bright + source.like(bright)
     assert ((noisy - 0.5).flatten(1) @ weights).argmax(1).eq(labels).float().mean() > 0.95
+
+
+def test_clean_is_the_cross_entropy_of_the_image_itself() -> None:
+    assert Clean().loss(linear, IMAGES, LABELS, noising(), trained=0.0) == F.cross_entropy(linear(IMAGES), LABELS)

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.opening import open_trained
-from bbsmooth.whitebox.storage import DESCRIPTION, Description, load_trained, save_trained
+from bbsmooth.whitebox.storage import DESCRIPTION, Description, base_digest, load_trained, save_trained
 from oracles import SpecError
-from oracles.local import state_digest
 from tests.bbsmooth.whitebox.models import VIT, VIT_ARGUMENTS, build
 
 IMAGES = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -26,12 +25,14 @@ def base(folder: Path) -> str:
     return f"timm:{VIT}?checkpoint={path}"
 
 
-def train_at_random(folder: Path, method: str, *, new_classes: tuple[str, ...] | None = None) -> torch.Tensor:
+def train_at_random(
+    folder: Path, method: str, *, new_classes: tuple[str, ...] | None = None, model: str | None = None
+) -> torch.Tensor:
     """Save a model whose trained weights are random; what it answers."""
     folder.mkdir()
-    description = Description(base=base(folder), new_classes=new_classes, method=method, seed=1)
+    description = Description(base=model or base(folder), new_classes=new_classes, method=method, seed=1)
     classifier = description.classifier()
-    digest = state_digest(classifier.module)
+    digest = base_digest(description.base, classifier)
     module = description.adapted(classifier)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -65,6 +66,39 @@ def test_a_new_head_has_the_classes_of_the_data(tmp_path: Path) -> None:
 
     assert oracle.spec.classes.names == ("cat", "dog", "cow", "hen")
     torch.testing.assert_close(oracle.query(IMAGES).scores, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("new_classes", [None, ("cat", "dog", "cow", "hen")], ids=["same head", "new head"])
+def test_a_training_goes_on_from_what_an_earlier_one_left(
+    method: str, new_classes: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    train_at_random(tmp_path / "first", method)
+    first = open_trained(str(tmp_path / "first"), {"device": "cpu"}).query(IMAGES).scores
+    model = f"trained:{tmp_path / 'first'}"
+    classifier = Description(base=model, new_classes=new_classes, method="lora", seed=1).classifier()
+    assert first is not None
+    if new_classes is None:
+        torch.testing.assert_close(classifier.logits(IMAGES), first, rtol=1e-4, atol=1e-4)
+    expected = train_at_random(tmp_path / "second", "lora", new_classes=new_classes, model=model)
+    oracle = open_trained(str(tmp_path / "second"), {"device": "cpu"})
+    scores = oracle.query(IMAGES).scores
+
+    assert scores is not None
+    assert scores.shape[1] == len(oracle.spec.classes) == len(new_classes or "012")
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("first", ["head", "lora"])
+def test_a_run_that_another_one_goes_on_from_must_not_change(first: str, tmp_path: Path) -> None:
+    train_at_random(tmp_path / "first", first)
+    train_at_random(tmp_path / "second", "bias", model=f"trained:{tmp_path / 'first'}")
+    load_trained(tmp_path / "second")
+    weights = next((tmp_path / "first").rglob("*model.safetensors"))
+    save_file({name: 2 * tensor for name, tensor in load_file(weights).items()}, weights)
+
+    with pytest.raises(UsageError, match="trained:.*first is no longer the model"):
+        load_trained(tmp_path / "second")
 
 
 def test_only_what_was_trained_is_kept(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""What a worker does in its own process: it opens the oracle, draws noise, and answers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from bbsmooth.coordinator import CoordinatedOracle, Coordinator
+from bbsmooth.engines.deferred import DeferredImages
+from bbsmooth.engines.pool import Introduction
+from bbsmooth.engines.told import Told
+from oracles import Answers, Oracle, OracleError, OracleSpec
+from oracles.errors import OracleUnavailable, Unanswered
+from oracles.remote.remote import RemoteOracle
+
+_VALUES_AT_ONCE = 2**24
+"""Pixel values of noisy images that are in memory at a time, however large a batch is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a worker needs to know.
+
+    Attributes:
+        opening: opens the oracle.
+        front: the coordinator in front of it and its parameters (P,), None for nothing.
+        folder: which relative paths mean, if it is there.
+        turn: takes the next turn of a rate limit that all workers share, and gives the seconds to wait for it; None
+            where there is no limit.
+    """
+
+    opening: Callable[[], Oracle]
+    front: tuple[Coordinator, Tensor] | None
+    folder: Path
+    turn: Callable[[], float] | None = None
+
+
+class Answering:
+    """The worker's side of `bbsmooth.engines.pool.Worker`."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Open the oracle; where it cannot be opened, that is said at the introduction."""
+        with suppress(OSError):
+            os.chdir(setting.folder)
+        self._failure: OracleError | None = None
+        try:
+            self._bare = setting.opening()
+        except OracleError as error:
+            self._failure = error
+            return
+        asked: Oracle = self._bare
+        if isinstance(self._bare, RemoteOracle) and setting.turn is not None:
+            asked = _InTurn(self._bare, setting.turn)
+        self._asked = asked
+        self._classifier = asked if setting.front is None else CoordinatedOracle(*setting.front, asked)
+
+    def introduction(self) -> Introduction | OracleError:
+        """Which oracle it has opened, or why it could not."""
+        place = f"worker {os.getpid()} on {socket.gethostname()}"
+        return self._failure or Introduction(self._bare.spec.fingerprint, place)
+
+    def answer(self, images: Tensor, voting: bool) -> Told:
+        """See `bbsmooth.engines.pool.Worker.answer`."""
+        asked = self._classifier if voting else self._asked
+        try:
+            told = Told.answered(self._ask(asked, images), asked.spec, scores=not voting)
+        except OracleError as error:
+            told = Told(error=_alone(error))
+        if isinstance(self._bare, RemoteOracle):
+            told = replace(told, identity=dict(self._bare.spec.identity), traffic=self._bare.transport.traffic.taken())
+        return told
+
+    def interrupt(self) -> None:
+        """Let what waits give up."""
+        if self._failure is None and isinstance(self._bare, RemoteOracle):
+            self._bare.interrupt()
+
+    def _ask(self, asked: Oracle, images: Tensor) -> Answers:
+        """The answers, in one request of a remote oracle, else in pieces of limited size."""
+        if not isinstance(images, DeferredImages):
+            return asked.query(images)
+        most = max(1, _VALUES_AT_ONCE // images.shape[1:].numel())
+        if isinstance(self._bare, RemoteOracle):
+            most = len(images)
+        return Answers.join([asked.query(part) for part in images.drawn(most)])
+
+
+@dataclass(frozen=True, slots=True)
+class _InTurn:
+    """Waits for its turn among all workers, just before the request leaves."""
+
+    oracle: RemoteOracle
+    turn: Callable[[], float]
+
+    @property
+    def spec(self) -> OracleSpec:
+        return self.oracle.spec
+
+    def query(self, images: Tensor) -> Answers:
+        self.oracle.spec.check(images)
+        try:
+            self.oracle.line.sleep(self.turn())
+        except OracleUnavailable as error:  # interrupted
+            raise Unanswered(str(error)) from None
+        return self.oracle.query(images)
+
+
+def _alone(error: OracleError) -> OracleError:
+    """An error without what led to it, which may not be fit to travel."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

@@ -1,0 +1,84 @@
+"""Who answers: this process, or workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from bbsmooth.config import OracleConfig
+from bbsmooth.coordinator import Coordinator
+from bbsmooth.engines.answering import Setting
+from bbsmooth.engines.placement import place
+from bbsmooth.engines.pool import WorkerPool
+from bbsmooth.engines.pooled import PooledOracle
+from bbsmooth.engines.ray_cluster import connected, require_ray
+from bbsmooth.errors import UsageError
+from oracles import Oracle
+from oracles.remote.remote import RemoteOracle
+
+_SCHEME = "ray://"
+
+
+def require_engine(config: OracleConfig) -> None:
+    """Nothing, where what the engine needs is installed, and goes with the device.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not config.on_ray:
+        return
+    require_ray()
+    if config.device.startswith("cuda:"):
+        raise UsageError(
+            f"with --engine ray each worker has a GPU of its own; use --device cuda, not {config.device!r}"
+        )
+
+
+@contextmanager
+def engine(
+    home: Oracle,
+    config: OracleConfig,
+    front: tuple[Coordinator, Tensor] | None,
+    opened_on: Callable[[str], Oracle],
+) -> Iterator[tuple[Oracle, OracleConfig]]:
+    """The oracle to ask, and how to ask it: `home` itself, or workers that have opened the same.
+
+    Args:
+        home: the bare oracle, as this process has opened it.
+        config: the settings.
+        front: the coordinator in front of it and its parameters (P,), None for nothing.
+        opened_on: opens the oracle on a device; can be pickled.
+
+    Raises:
+        UsageError: the engine is not installed, or cannot work as it was asked to.
+        OracleError: a worker cannot open the oracle.
+    """
+    if not config.on_ray:
+        yield home, config
+        return
+    server = home if isinstance(home, RemoteOracle) else None
+    with connected(_address(config.engine), cpus=config.workers or None) as cluster:
+        placement = place(config, cluster.room, remote=server is not None)
+        start = cluster.starter(
+            Setting(opening=partial(opened_on, placement.device), front=front, folder=Path.cwd()),
+            placement,
+            seconds_between=0.0 if server is None else server.terms.seconds_between_requests,
+        )
+        pool = WorkerPool(start, workers=placement.workers, seats=placement.seats, fingerprint=home.spec.fingerprint)
+        try:
+            pool.open()
+            concurrency = config.concurrency or placement.workers * placement.seats
+            yield PooledOracle(pool, home, home.spec), replace(config, concurrency=concurrency)
+        finally:
+            pool.close()
+
+
+def _address(name: str) -> str | None:
+    """Where the cluster is, as `ray.init` takes it; None for one that is to be started here."""
+    address = name.removeprefix(_SCHEME)
+    return None if address == name else "auto" if address == "auto" else name

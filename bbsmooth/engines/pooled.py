@@ -1,0 +1,83 @@
+"""An oracle whose questions are answered by workers, and asking another worker where one is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from bbsmooth.engines.pool import WorkerLost, WorkerPool
+from oracles import Answers, Feedback, Oracle, OracleSpec
+from oracles.remote.remote import RemoteOracle
+
+MOST_LOST = 8
+"""So many workers that are lost over one question end a run: the question may be what kills them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PooledOracle:
+    """Puts each question to one worker. Charging, recording, pacing and repeating stand around it, in this process.
+
+    Args:
+        pool: of workers.
+        home: the same oracle, as this process has opened it; never asked.
+        spec: of what the workers ask.
+        voting: whether that is the smoothed classifier, of which only labels come back, or else the bare oracle.
+    """
+
+    pool: WorkerPool
+    home: Oracle
+    spec: OracleSpec
+    voting: bool = False
+
+    def voter(self, classifier: Oracle) -> PooledOracle:
+        """The same for votes of `classifier`, which the workers have in front of the oracle.
+
+        Its answers are labels: votes need no more, and scores would be nearly all that travels.
+        """
+        return replace(self, spec=replace(classifier.spec, feedback=Feedback.LABELS), voting=True)
+
+    def query(self, images: Tensor) -> Answers:
+        """Answer a batch.
+
+        Raises:
+            WorkerLost: the worker that was asked is gone.
+            Unanswered: nobody was asked, since asking was interrupted.
+            OracleError: what the oracle raised.
+        """
+        self.spec.check(images)
+        told = self.pool.ask(images, voting=self.voting)
+        if isinstance(self.home, RemoteOracle):
+            self.home.relay(told.identity, told.traffic)
+        return told.answers(self.spec)
+
+    def interrupt(self) -> None:
+        """Let nobody ask any more, and what waits give up."""
+        if isinstance(self.home, RemoteOracle):
+            self.home.interrupt()
+        self.pool.interrupt()
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereOracle:
+    """Puts a question to another worker where one was lost with it.
+
+    It belongs outside whatever charges: nobody knows whether the lost worker had an answer and who has counted it, so
+    what was under way stays charged, and asking again is charged again.
+    """
+
+    oracle: Oracle
+
+    @property
+    def spec(self) -> OracleSpec:
+        """As inside."""
+        return self.oracle.spec
+
+    def query(self, images: Tensor) -> Answers:
+        """Answer a batch. Raises `WorkerLost` where `MOST_LOST` workers were lost with it."""
+        for _ in range(MOST_LOST - 1):
+            try:
+                return self.oracle.query(images)
+            except WorkerLost:
+                continue
+        return self.oracle.query(images)

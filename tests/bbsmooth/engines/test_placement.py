@@ -1,0 +1,69 @@
+from typing import Any
+
+import pytest
+
+from bbsmooth.config import OracleConfig
+from bbsmooth.engines.opening import require_engine
+from bbsmooth.engines.placement import Placement, Room, place
+from bbsmooth.errors import UsageError
+
+CONFIG: dict[str, Any] = {
+    "oracle": "local-vit",
+    "device": "auto",
+    "dtype": "float32",
+    "batch_size": 256,
+    "concurrency": 0,
+    "budget": None,
+    "price": None,
+    "max_price": None,
+    "engine": "ray",
+}
+GPUS, CPUS = Room(cpus=64, gpus=8), Room(cpus=4, gpus=0)
+
+
+def placed(room: Room, *, remote: bool = False, **config: Any) -> Placement:
+    return place(OracleConfig(**CONFIG | config), room, remote=remote)
+
+
+def test_one_worker_a_gpu_where_there_are_any() -> None:
+    assert placed(GPUS) == Placement(workers=8, gpus=1, seats=2, threads=2, device="cuda")
+    assert placed(CPUS) == Placement(workers=4, gpus=0, seats=2, threads=1, device="cpu")
+    assert placed(GPUS, device="cpu").workers == 64
+
+
+def test_workers_and_calls_are_as_asked_for() -> None:
+    assert placed(GPUS, workers=3, concurrency=12).seats == 4
+    assert placed(CPUS, workers=2, concurrency=5).seats == 3
+
+
+def test_a_remote_oracle_needs_no_gpu_and_no_more_workers_than_calls() -> None:
+    assert placed(GPUS, remote=True, concurrency=8) == Placement(workers=8, gpus=0, seats=1, threads=1, device="cpu")
+    assert placed(CPUS, remote=True, concurrency=8) == Placement(workers=4, gpus=0, seats=2, threads=2, device="cpu")
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="no GPU"):
+        placed(CPUS, device="cuda")
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "cuda:0,cuda:1", "all"])
+def test_devices_of_one_machine_do_not_go_with_workers(device: str) -> None:
+    with pytest.raises(UsageError, match="without Ray|a GPU of its own"):
+        require_engine(OracleConfig(**CONFIG | {"device": device}))
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'bbsmooth\[ray\]'"):
+        require_engine(OracleConfig(**CONFIG))
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray://", "rays", "http://127.0.0.1:1", ""])
+def test_an_engine_that_does_not_exist_is_refused(engine: str) -> None:
+    with pytest.raises(UsageError, match="--engine must be"):
+        OracleConfig(**CONFIG | {"engine": engine})
+
+
+def test_workers_go_with_ray_only() -> None:
+    with pytest.raises(UsageError, match="--workers is for --engine ray"):
+        OracleConfig(**CONFIG | {"engine": "threads", "workers": 2})
