@@ -61,9 +61,7 @@ def refuse(runs: Sequence[Run]) -> None:
     """
     places = [run.path.resolve() for run in runs]
     if len(set(places)) < 2 or len(set(places)) < len(places):
-        raise UsageError(
-            f"a comparison needs two or more different runs, got {', '.join(run.place for run in runs)}"
-        )
+        raise UsageError(f"a comparison needs two or more different runs, got {', '.join(run.place for run in runs)}")
 
 
 def unique_names(runs: Sequence[Run]) -> list[str]:
