@@ -84,7 +84,10 @@ def connected(address: str | None, *, cpus: int | None = None) -> Iterator[Clust
 
 
 def _start(ray: Any, folder: str, cpus: int | None) -> None:
-    """Start a private cluster; sockets and logs go to `folder`, whose name has to be short."""
+    """Start a private cluster; sockets and logs go to a folder within `folder`, since Ray lets everybody into its own.
+
+    The name of `folder` has to be short, as names of sockets are.
+    """
     _init(
         ray,
         address="local",
@@ -92,7 +95,7 @@ def _start(ray: Any, folder: str, cpus: int | None) -> None:
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         _node_ip_address=LOOPBACK,
-        _temp_dir=folder,
+        _temp_dir=f"{folder}/r",
     )
     if (found := ray.util.get_node_ip_address()) != LOOPBACK:
         raise UsageError(

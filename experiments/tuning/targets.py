@@ -134,5 +134,5 @@ def _limits(found: Found) -> str:
         f"{found.world}: first-order training of all decoder weights and the equaliser gains {whole:+.2f} points, of"
         f" the equaliser alone {inside:+.2f}: capacity accounts for {whole - inside:.2f}. In that space {queries:,}"
         f" queries found {row['mean_gain']:+.2f}{spread}: variance and the number of steps account for"
-        f" {inside - row['mean_gain']:.2f}."
+        f" {inside - row['mean_gain']:.2f} (standard error of each gain about {row['standard_error']})."
     )
