@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,13 +43,15 @@ def start(world: World, workers: int, budget: int, *arguments: str) -> subproces
 
 def end(child: subprocess.Popen[str], log: ray_world.Log) -> None:
     """Leave nothing behind, whatever a test has come to."""
-    if child.poll() is None:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.communicate()
     for worker in log.workers:
         ray_world.kill(worker)
-    for session in Path("/tmp").glob(f"bbs-*/session_*_{child.pid}"):
-        shutil.rmtree(session.parent, ignore_errors=True)
+    while sessions := list(Path("/tmp").glob(f"bbs-*/r/session_*_{child.pid}")):
+        for session in sessions:  # what is dying still writes there
+            shutil.rmtree(session.parents[1], ignore_errors=True)
+        time.sleep(0.1)
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'bbsmooth[ray]'")

@@ -19,6 +19,7 @@ def row(arm: str, queries: int, gains: list[float], feedback: str = "logits") ->
         "gains": gains,
         "mean_gain": mean,
         "spread_over_seeds": None,
+        "standard_error": 0.5,
     }
 
 
