@@ -38,6 +38,8 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.sequential.run
 	$(BIN)/python -m experiments.certification.run
 	$(BIN)/python -m experiments.serving.run
+	$(BIN)/python -m experiments.ray.run
+	$(BIN)/python -m experiments.training_steps.run
 
 clean:
 	rm -rf .venv runs
