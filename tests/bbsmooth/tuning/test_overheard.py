@@ -5,7 +5,7 @@ from bbsmooth.tuning import AtOnce, Overheard, Together, one_by_one
 from tests.bbsmooth.tuning.test_objective import Brightness
 
 
-@pytest.mark.parametrize("together", [one_by_one, AtOnce(2)], ids=repr)
+@pytest.mark.parametrize("together", [one_by_one, AtOnce(2)], ids=["one by one", "at once"])
 def test_questions_and_answers_are_kept_in_order_and_asked_once(together: Together) -> None:
     oracle, overheard = Brightness(), Overheard(together)
     images = torch.tensor([0.1, 0.9, 0.4]).view(-1, 1, 1, 1)

@@ -9,20 +9,21 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.gradient_similarity.run import WAYS, Scale, draw, extractor, similarities
+from experiments.gradient_similarity.run import WAYS, Scale, course, draw, extractor
 
 TINY = Scale(images=16, judged=16, epochs=1, seeds=(0,), batch_size=8, learning_rate=0.05)
 
 
 def test_both_ways_start_at_the_same_similarity_and_part() -> None:
     """At first the branch is nothing, so natural images go through the extractor in both."""
-    shared, branch = (similarities(way, TINY, seed=3) for way in WAYS)
+    shared, branch = (course(way, TINY, seed=3) for way in WAYS)
 
     assert len(shared) == len(branch) == 2
     assert shared[0] == branch[0]
     assert shared[1] != branch[1]
-    assert all(-1 <= value <= 1 for value in (*shared, *branch))
-    assert similarities("shared", TINY, seed=3) == shared
+    assert all(-1 <= one["similarity"] <= 1 for one in (*shared, *branch))
+    assert shared[0]["clean_accuracy"] > 0.9 > shared[0]["noisy_accuracy"]
+    assert course("shared", TINY, seed=3) == shared
 
 
 def test_the_extractor_is_neither_branch_nor_head() -> None:
@@ -34,7 +35,8 @@ def test_the_extractor_is_neither_branch_nor_head() -> None:
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_figure_is_a_picture(seeds: int, tmp_path: Path) -> None:
-    draw({"similarity_by_seed_and_epoch": {way: [[0.0, 0.1, 0.05]] * seeds for way in WAYS}}, tmp_path / "figure.png")
+    runs = [[{"similarity": value} for value in (0.0, 0.1, 0.05)]] * seeds
+    draw({"by_seed_and_epoch": dict.fromkeys(WAYS, runs)}, tmp_path / "figure.png")
 
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.size[0] > 500
