@@ -121,7 +121,7 @@ def test_a_run_behind_a_url_is_a_run(world: World, address: str, staging: Path) 
     out = address.format(folder=world.folder)
     done = world.certify("--out", out)
     assert (done.status, done.err) == (0, "")
-    assert done.out.startswith(f"run     {out}")
+    assert done.out.startswith(f"run     {out[:60]}")  # a long one is cut
     assert world.asked.total() == ALL
     assert list(staging.glob("*/*")) == []  # nothing is left here
     again = world.resumed("--out", out, "--json")

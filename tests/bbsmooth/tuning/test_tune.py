@@ -211,7 +211,14 @@ def survives(plan: TunePlan, dies_at: int, *, keeps_checkpoints: bool) -> tuple[
 
 
 @pytest.mark.parametrize("keeps_checkpoints", [True, False])
-@pytest.mark.parametrize("plan", PLANS[:1] + PLANS[3:5], ids=NAMES[:1] + NAMES[3:5])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(PLANS[0], id=NAMES[0]),
+        pytest.param(PLANS[3], id=NAMES[3]),
+        pytest.param(PLANS[4], id=NAMES[4], marks=pytest.mark.slow),
+    ],
+)
 def test_killed_between_answers_a_run_ends_the_same_and_pays_for_nothing_twice(
     plan: TunePlan, keeps_checkpoints: bool
 ) -> None:

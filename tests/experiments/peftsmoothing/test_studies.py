@@ -66,6 +66,7 @@ def test_a_row_with_rates_becomes_one_row_for_each(tmp_path: Path) -> None:
     assert trained == ["--method head --learning-rate 0.01", "--method head --learning-rate 0.03"]
 
 
+@pytest.mark.slow
 def test_a_study_runs_once_and_writes_what_its_runs_say(tmp_path: Path) -> None:
     study = _tiny_study()
     result = tmp_path / "results" / "tiny.json"
