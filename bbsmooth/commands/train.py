@@ -205,7 +205,7 @@ class _Task:
         adaptation_ = adaptation(self.config.method, self.description.settings)
         module = self.description.adapted(self.classifier).to(self.device)
         training, held_out = (images, None) if self.config.method != AutoLora.name else images.divided(_HELD_OUT)
-        coach = self._coach(module, adaptation_, held_out)
+        coach = self._coach(module, adaptation_, training, held_out)
         coach.module.train(adaptation_.moves_statistics)
         trained = self.group.synchronised(coach.module)
         state = Optimiser.new(trained, coach.pace)
@@ -248,7 +248,7 @@ class _Task:
             "noisy_accuracy": noisy,
         }
 
-    def _coach(self, module: nn.Module, adaptation_: Adaptation, held_out: Images | None) -> Coach:
+    def _coach(self, module: nn.Module, adaptation_: Adaptation, training: Images, held_out: Images | None) -> Coach:
         if isinstance(module, Denoised):
             return PlainCoach(module, adaptation_, self._denoising(module), self.config.plan)
         if held_out is None:
@@ -259,7 +259,10 @@ class _Task:
             with branches.without_branch():
                 return self._accuracy(branches.module, held_out, self.smoothing.distribution)
 
-        objective = AutoLora(branches=branches, normalised=self.classifier.normalised)
+        natural_accuracy = self._accuracy(branches.module, training, None)
+        objective = AutoLora(
+            branches=branches, normalised=self.classifier.normalised, natural_accuracy=natural_accuracy
+        )
         return AutoLoraCoach(objective, AutoRate(self.config.plan), robust_accuracy, self.group)
 
     def _denoising(self, module: Denoised) -> DenoisingLoss:

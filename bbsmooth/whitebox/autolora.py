@@ -1,14 +1,14 @@
 """AutoLoRa: robust fine-tuning through the extractor, natural training through a low-rank branch, no knobs to turn.
 
 Xu, Zhang, Kankanhalli, ICLR 2024 (arXiv 2310.01818). The two objectives pull the same weights in different directions;
-so natural images go through W + B A, and perturbed ones through W alone, which is what is kept.
+so natural images go through W + B A and train only the branch, and perturbed ones train W, which is what is kept.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -33,9 +33,11 @@ class Branches:
 
     Attributes:
         module: a `peft.PeftModel`.
+        head: the names of the classifying layers, which both objectives train.
     """
 
     module: Any
+    head: tuple[str, ...]
 
     @classmethod
     def grow(cls, module: nn.Module, head: tuple[str, ...], *, seed: int, rank: int = RANK) -> Branches:
@@ -50,7 +52,7 @@ class Branches:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             grown = peft.get_peft_model(module, config, ADAPTER_NAME)
-        return cls(grown.requires_grad_(True))
+        return cls(grown.requires_grad_(True), head)
 
     def natural(self, images: Tensor) -> Tensor:
         """Logits through W + B A."""
@@ -62,6 +64,25 @@ class Branches:
         with self.without_branch():
             logits: Tensor = self.module(images)
         return logits
+
+    @property
+    def extractor_weights(self) -> list[nn.Parameter]:
+        """Of W: everything but the branch and the classifying layers."""
+        return [
+            weight
+            for name, weight in self.module.named_parameters()
+            if "lora_" not in name and not any(f".{layer}." in f".{name}" for layer in self.head)
+        ]
+
+    @contextmanager
+    def extractor_at_rest(self) -> Iterator[None]:
+        """What is computed meanwhile trains the branch and the classifying layers alone."""
+        weights = self.extractor_weights
+        for weight in weights:
+            weight.requires_grad_(False)
+        yield
+        for weight in weights:
+            weight.requires_grad_(True)
 
     @contextmanager
     def without_branch(self) -> Iterator[None]:
@@ -91,6 +112,8 @@ class AutoLora:
         radius: of the ball.
         step: of the ascent.
         steps: how many; the paper takes 10 within 8/255, for attacks rather than for noise.
+        natural_accuracy: SA, to begin with.
+        apart: whether natural images leave W alone, which is the paper's point; without it they train W as well.
     """
 
     branches: Branches
@@ -99,13 +122,15 @@ class AutoLora:
     step: float = 2 / 255
     steps: int = 3
     natural_accuracy: float = 0.0
+    apart: bool = True
     _right: float = field(init=False, default=0.0)
     _seen: float = field(init=False, default=0.0)
     name: ClassVar[str] = "autolora"
 
     def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
         """See `Objective`; `model` is not asked, the two branches are."""
-        natural = self.branches.natural(self.normalised(images))
+        with self.branches.extractor_at_rest() if self.apart else nullcontext():
+            natural = self.branches.natural(self.normalised(images))
         perturbed = self.perturbed(images, natural.detach(), noising)
         robust = self.branches.robust(self.normalised(perturbed))
         each = 1.0 if noising.share is None else noising.share.each

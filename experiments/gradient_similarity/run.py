@@ -94,7 +94,7 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
     branches = Branches.grow(classifier.module, classifier.head, seed=seed)
     for name, weight in branches.module.named_parameters():
         weight.requires_grad_(way == "branch" or "lora_" not in name)
-    objective = AutoLora(branches=branches, normalised=classifier.normalised)
+    objective = AutoLora(branches=branches, normalised=classifier.normalised, apart=way == "branch")
     digits = load("mnist5k", split="train")
     pixels, labels = (part(range(scale.images + scale.judged)) for part in (digits.images, digits.labels))
     judged = Images(pixels[: scale.judged], labels[: scale.judged])
@@ -104,7 +104,7 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
 
     def look() -> dict[str, float]:
         return {
-            "similarity": round(mean_similarity(objective, judged, scale, classifier.head, seed), 4),
+            "similarity": round(mean_similarity(objective, judged, scale, seed), 4),
             "clean_accuracy": accuracy(extracted, judged, noise=None, seed=seed, device=CPU),
             "noisy_accuracy": accuracy(extracted, judged, noise=noise, seed=seed, device=CPU),
         }
@@ -132,7 +132,7 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
     return found
 
 
-def mean_similarity(objective: AutoLora, judged: Images, scale: Scale, head: Sequence[str], seed: int) -> float:
+def mean_similarity(objective: AutoLora, judged: Images, scale: Scale, seed: int) -> float:
     """The cosine between the natural and the adversarial objective's gradient, averaged over the batches of `judged`.
 
     With respect to the extractor, which is everything but the branch and the classifying layers. The same images, noise
@@ -140,24 +140,14 @@ def mean_similarity(objective: AutoLora, judged: Images, scale: Scale, head: Seq
     """
     noising = Noising(Gaussian(scale.sigma), fork(seed, "similarity", "noise"))
     branches = objective.branches
-    weights = extractor(dict(branches.module.named_parameters()), head)
     cosines = []
     for _, images, labels in judged.batches(scale.batch_size, fork(seed, "similarity", "order"), CPU):
         natural = branches.natural(objective.normalised(images))
         perturbed = objective.perturbed(images, natural.detach(), noising)
         robust = branches.robust(objective.normalised(perturbed))
         losses = (F.cross_entropy(natural, labels), F.cross_entropy(robust, labels))
-        cosines.append(gradient_similarity(*losses, weights))
+        cosines.append(gradient_similarity(*losses, branches.extractor_weights))
     return statistics.mean(cosines)
-
-
-def extractor(parameters: Mapping[str, Tensor], head: Sequence[str]) -> list[Tensor]:
-    """The weights that are neither in the branch nor in the classifying layers."""
-    return [
-        weight
-        for name, weight in parameters.items()
-        if "lora_" not in name and not any(f".{layer}." in f".{name}" for layer in head)
-    ]
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:

@@ -45,16 +45,38 @@ def test_the_branch_starts_as_nothing_and_is_left_out_of_the_extractor() -> None
         torch.testing.assert_close(grown.extractor()(IMAGES), plain(IMAGES))
 
 
-def test_natural_images_train_both_and_perturbed_ones_the_extractor_alone() -> None:
-    for way, branch_moves in (("natural", True), ("robust", False)):
-        grown = branches()
-        getattr(grown, way)(IMAGES).sum().backward()
-        moved = {
-            name for name, weight in grown.module.named_parameters() if weight.grad is not None and weight.grad.any()
-        }
+@pytest.mark.parametrize("apart", [True, False])
+def test_natural_images_train_the_branch_and_the_head_alone(apart: bool) -> None:
+    """With an accuracy of 0, as here, the loss is the natural cross-entropy and nothing else."""
+    grown = branches()
+    objective = AutoLora(branches=grown, normalised=lambda images: images, apart=apart)
+    torch.autograd.backward(objective.loss(grown.natural, IMAGES, LABELS, noising(), trained=0.0))
+    moved = {name for name, weight in grown.module.named_parameters() if weight.grad is not None and weight.grad.any()}
 
-        assert any("qkv.base_layer" in name for name in moved)
-        assert any("lora_" in name for name in moved) is branch_moves
+    assert any("lora_" in name for name in moved)
+    assert any("head" in name for name in moved)
+    assert any("qkv.base_layer" in name for name in moved) is not apart
+    assert all(weight.requires_grad for weight in grown.module.parameters())
+
+
+def test_perturbed_images_train_the_extractor_and_the_head_alone() -> None:
+    grown = branches()
+    torch.autograd.backward(grown.robust(IMAGES).sum())
+    moved = {name for name, weight in grown.module.named_parameters() if weight.grad is not None and weight.grad.any()}
+
+    assert any("qkv.base_layer" in name for name in moved)
+    assert any("head" in name for name in moved)
+    assert not any("lora_" in name for name in moved)
+
+
+def test_the_extractor_is_neither_branch_nor_head() -> None:
+    grown = branches()
+    names = {id(weight): name for name, weight in grown.module.named_parameters()}
+    found = {names[id(weight)] for weight in grown.extractor_weights}
+
+    assert {name for name in names.values() if name not in found} == {
+        name for name in names.values() if "lora_" in name or ".head." in name
+    }
 
 
 def test_the_loss_is_the_weighted_sum() -> None:
