@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import (
+    Autoencoder,
     Bottleneck,
     Coordinator,
     DecoderSpace,
@@ -42,8 +43,9 @@ from bbsmooth.tuning import (
 )
 from bbsmooth.tuning.methods import METHODS
 from experiments.tuning.paired import GRID
-from experiments.tuning.trials import Arm
+from experiments.tuning.trials import Arm, Setting, made
 from experiments.tuning.worlds import World
+from oracles import Feedback
 
 WALK = Walk(steps=600)
 """Local steps of everything that takes gradients: about one epoch of 40,000 images."""
@@ -55,6 +57,19 @@ _STABILITY_STEPS = 2_000
 
 def _from_denoiser(space: Space, form: Form | None = None) -> Callable[[World], Coordinator]:
     return lambda world: replace(world.denoiser(form), space=space)
+
+
+def _going_on(name: str) -> Callable[[World], Autoencoder]:
+    """From where an arm without queries ends, with an equaliser to be tuned."""
+
+    def start(world: World) -> Autoencoder:
+        setting = Setting(queries=0, seed=0, feedback=Feedback.LOGITS, part="test")
+        coordinator, parameters = made(world, FREE[name], setting)
+        assert isinstance(coordinator, Autoencoder)
+        weights = coordinator.space.weights(coordinator.architecture, coordinator.weights, parameters)
+        return replace(coordinator, weights=weights, space=EqualiserSpace())
+
+    return start
 
 
 def _unchanged(world: World, start: Coordinator, seed: int) -> Tensor:
@@ -144,6 +159,8 @@ def _variants() -> Iterator[Arm]:
     plain = Arm(name="", start=_from_denoiser(method.space, method.form), plan=plan)
     yield from (replace(plain, name=f"equaliser-{shots}-shot", shots=shots) for shots in (1, 4, 16))
     yield replace(plain, name="equaliser-agreement", agreement=True)
+    yield replace(plain, name="longer-equaliser", start=_going_on("denoiser-longer"))
+    yield replace(plain, name="stability-equaliser", start=_going_on("stability"))
     important = replace(plan, learner=Importance(learner=descent))
     yield replace(plain, name="equaliser-16-shot-important", plan=important, shots=16)
     trust = TrustRegion(estimator=descent.estimator, radius=0.2, probe_radius=0.1)
