@@ -59,7 +59,8 @@ class DeferredImages(Tensor):
             yield rest
 
     def _draw(self, batch: list[Draws]) -> Tensor:
-        return torch.cat([self.copies.draw(one.image, one.stream, first=one.first, count=one.count) for one in batch])
+        drawn = [self.copies.draw(one.image, one.stream, first=one.first, count=one.count) for one in batch]
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return DeferredImages.of, (self.copies, self.draws, self.dtype)

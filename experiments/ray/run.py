@@ -3,14 +3,17 @@
 `python -m experiments.ray.run` certifies digits with the embedded vision transformer at batch 256, by threads and by as
 many workers of a private Ray cluster on the same machine, A B A B ... within one run. The ratio of each pair is
 recorded, and their median is the figure. Everything that certification does is inside: noise, charging, recording,
-votes; the start of workers is not, and stands beside it. Then it measures what the process that keeps ledger and record
-spends on a batch, and what a draw of ImageNet's size costs, and puts them into `experiments.ray.paper`.
+votes; the start of workers is not, and stands beside it. Once there is one worker, and the threads are kept to one
+processor, so that the process that keeps ledger and record has another one to itself, as beside GPUs; once there are as
+many workers as processors, which it has to share. Then the run measures what that process spends on a batch, and what a
+draw of ImageNet's size costs, and puts them into `experiments.ray.paper`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import tempfile
@@ -18,7 +21,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +50,7 @@ DRIVER_BATCHES = (256, 4_096, 16_384)
 PAIRS = 7
 IMAGES = 4
 DRAWS = 10_000
-WORKERS = 2
+WORKERS = (1, 2)
 CALLS = 2_000
 IMAGENET = torch.zeros(3, 224, 224, dtype=torch.uint8)
 SMOOTHING = SmoothingConfig(sigma=0.5, noise="gaussian", coordinator=None, seed=0)
@@ -71,7 +75,7 @@ def main() -> None:
 
 def measure(pairs: int) -> dict[str, Any]:
     """All figures."""
-    overhead = _overhead(pairs)
+    overhead = {workers: _overhead(pairs, workers) for workers in WORKERS}
     driver = {batch: _driver_seconds(batch) for batch in DRIVER_BATCHES}
     per_vote, per_batch = np.polyfit(list(driver), list(driver.values()), 1)
     measured = Measured(
@@ -79,61 +83,71 @@ def measure(pairs: int) -> dict[str, Any]:
         driver_seconds_per_vote=float(per_vote),
         call_seconds=_call_seconds(),
         noise_seconds_per_draw=_noise_seconds(IMAGENET),
-        start_seconds=overhead["seconds_until_all_workers_answer"],
+        start_seconds=max(found["seconds_until_all_workers_answer"] for found in overhead.values()),
     )
     return {
-        **overhead,
+        "batch": BATCH,
+        "queries_per_run": IMAGES * (100 + DRAWS),
+        "by_workers": {str(workers): found for workers, found in overhead.items()},
         "driver_seconds_by_batch": {str(batch): float(f"{seconds:.3g}") for batch, seconds in driver.items()},
         "on_paper": table(CLUSTER, measured, gpus=GPUS, processors=PROCESSORS, rates=RATES, batches=PAPER_BATCHES),
+        "processors": os.cpu_count(),
+        "ray": metadata.version("ray"),
         "torch": torch.__version__,
         "machine": platform.machine(),
     }
 
 
-def _overhead(pairs: int) -> dict[str, Any]:
+def _overhead(pairs: int, workers: int) -> dict[str, Any]:
     """Seconds a query by threads and by workers, in turn."""
-    with connected(None, cpus=WORKERS) as cluster:
-        threads_config, ray_config = (_config(engine) for engine in ("threads", "ray"))
+    with connected(None, cpus=workers):
+        threads_config, ray_config = _config("threads"), _config("ray", workers)
         (home, threads_config), (_, ray_config) = opened(threads_config), opened(ray_config)
         began = time.perf_counter()
         with answering(home, ray_config, Front(None, SMOOTHING.sigma)) as (pooled, ray_config):
             assert isinstance(pooled, PooledOracle)
-            while pooled.pool.ready < WORKERS:
+            while pooled.pool.ready < workers:
                 time.sleep(0.01)
             started = time.perf_counter() - began
-            by_threads, by_ray = partial(_seconds, home, threads_config), partial(_seconds, pooled, ray_config)
-            for warm_up in (by_threads, by_ray):
-                warm_up()
-            found = [(by_threads(), by_ray()) for _ in range(pairs)]
-        version = cluster.ray.__version__
+            found = []
+            for _ in range(pairs + 1):
+                with _processors(workers):
+                    threads = _seconds(home, threads_config)
+                found.append((threads, _seconds(pooled, ray_config)))
+            del found[0]  # the first pair warms up
     ratios = [ray / threads for threads, ray in found]
     queries = IMAGES * (100 + DRAWS)
     return {
-        "workers": WORKERS,
-        "batch": BATCH,
-        "queries_per_run": queries,
         "threads_microseconds_per_query": [round(1e6 * threads / queries, 2) for threads, _ in found],
         "ray_microseconds_per_query": [round(1e6 * ray / queries, 2) for _, ray in found],
         "ratio_of_each_pair": [round(ratio, 3) for ratio in ratios],
         "ratio_median": round(statistics.median(ratios), 3),
         "ratio_of_the_best_runs": round(min(ray for _, ray in found) / min(threads for threads, _ in found), 3),
         "seconds_until_all_workers_answer": round(started, 2),
-        "ray": version,
     }
 
 
-def _config(engine: str, batch: int = BATCH) -> OracleConfig:
+@contextmanager
+def _processors(count: int) -> Iterator[None]:
+    """Keep this thread, and those that it starts, to so many processors."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:count])
+    yield
+    os.sched_setaffinity(0, before)
+
+
+def _config(engine: str, workers: int = 0) -> OracleConfig:
     return OracleConfig(
         oracle="local-vit",
         device="cpu",
         dtype="float32",
-        batch_size=batch,
+        batch_size=BATCH,
         concurrency=0,
         budget=None,
         price=None,
         max_price=None,
         engine=engine,
-        workers=WORKERS if engine == "ray" else 0,
+        workers=workers,
     )
 
 
@@ -164,7 +178,7 @@ def _seconds(oracle: Oracle, config: OracleConfig, *, draws: int = DRAWS) -> flo
 
 def _driver_seconds(batch: int) -> float:
     """Of the process that keeps ledger and record, for a batch that workers answer at once and for nothing."""
-    home, config = opened(_config("threads", batch))
+    home, config = opened(replace(_config("threads"), batch_size=batch))
     with _instant(home) as pooled:
         draws = max(DRAWS, 16 * batch)
         batches = IMAGES * draws / batch
@@ -203,14 +217,15 @@ class _Instant:
 
 def _call_seconds() -> float:
     """Of this process, for one of many calls that are under way at once."""
-    with connected(None, cpus=WORKERS) as cluster:
+    count = max(WORKERS)
+    with connected(None, cpus=count) as cluster:
         ray = cluster.ray
-        workers = [ray.remote(_Echo).remote() for _ in range(WORKERS)]
+        workers = [ray.remote(_Echo).remote() for _ in range(count)]
 
         def call(number: int) -> None:
-            ray.get(workers[number % WORKERS].echo.remote(number))
+            ray.get(workers[number % count].echo.remote(number))
 
-        with ThreadPoolExecutor(2 * WORKERS) as pool:
+        with ThreadPoolExecutor(2 * count) as pool:
             list(pool.map(call, range(CALLS // 10)))
             began = time.process_time()
             list(pool.map(call, range(CALLS)))
