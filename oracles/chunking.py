@@ -41,4 +41,5 @@ class ChunkingOracle:
     def query(self, images: Tensor) -> Answers:
         """Answer a batch of any size."""
         self.spec.check(images)
-        return Answers.join([self.oracle.query(chunk) for chunk in torch.split(images, self.size)])
+        chunks = torch.split(images, self.size) if len(images) > self.size else [images]
+        return Answers.join([self.oracle.query(chunk) for chunk in chunks])

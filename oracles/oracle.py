@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -167,6 +168,8 @@ class Answers:
     @classmethod
     def join(cls, parts: Sequence[Answers]) -> Answers:
         """The answers of several batches of one oracle as those of one batch."""
+        if len(parts) == 1:
+            return parts[0]
         labels = torch.cat([part.labels for part in parts])
         scores = [part.scores for part in parts if part.scores is not None]
         if not scores:
@@ -194,20 +197,22 @@ class Answers:
         if not len(spec.classes):
             raise AnswerError(f"{spec.name} answered with scores for no class")
         scores = scores.detach().to("cpu", torch.float32)
+        ranked = scores.numpy()  # each call of torch lets other threads go first, which costs more than it does
         if spec.feedback is Feedback.TOP_K:
-            ranked = scores.nan_to_num(nan=-torch.inf)
-            broken = torch.isinf(scores).any(1) | torch.isneginf(ranked).all(1)
+            broken = np.isinf(ranked).any(1)
+            ranked = np.where(np.isnan(ranked), -np.inf, ranked)
+            broken |= np.isneginf(ranked).all(1)
         else:
-            ranked, broken = scores, ~torch.isfinite(scores).all(1)
+            broken = ~np.isfinite(ranked).all(1)
         if broken.any():
             raise AnswerError(
                 f"{spec.name} gave {int(broken.sum())} of {images} images scores that are not finite numbers"
             )
-        if spec.feedback is Feedback.PROBABILITIES and (scores.min() < -1e-3 or scores.max() > 1 + 1e-3):
+        if spec.feedback is Feedback.PROBABILITIES and (ranked.min() < -1e-3 or ranked.max() > 1 + 1e-3):
             raise AnswerError(
                 f"{spec.name} should answer with probabilities, got scores outside [0, 1]; are they logits?"
             )
-        return cls(ranked.argmax(1), scores)
+        return cls(torch.from_numpy(ranked.argmax(1)), scores)
 
     @classmethod
     def from_labels(cls, labels: Tensor | Sequence[int], spec: OracleSpec, *, images: int) -> Answers:

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpcore
 
+from oracles.remote.turn import TURN
+
 _PIECE = 2**18
 """Bytes handed to the operating system at once: between two pieces the clock is looked at."""
 
@@ -84,7 +86,9 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options), self)
+        with TURN.given_up():
+            stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        return _Stream(stream, self)
 
     def cut(self) -> None:
         """Break off whatever is under way: reads and writes that wait, in any thread, fail at once."""
@@ -115,7 +119,9 @@ class _Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         exchange = self._connections.current
-        raw = self._stream.read(max_bytes, exchange.left(timeout, httpcore.ReadTimeout))
+        left = exchange.left(timeout, httpcore.ReadTimeout)
+        with TURN.given_up():
+            raw = self._stream.read(max_bytes, left)
         exchange.received += len(raw)
         return raw
 
@@ -132,7 +138,9 @@ class _Stream(httpcore.NetworkStream):
         exchange = self._connections.current
         for start in range(0, len(buffer), _PIECE):
             piece = buffer[start : start + _PIECE]
-            self._stream.write(piece, exchange.left(timeout, httpcore.WriteTimeout))
+            left = exchange.left(timeout, httpcore.WriteTimeout)
+            with TURN.given_up():
+                self._stream.write(piece, left)
             exchange.sent += len(piece)
 
     def close(self) -> None:
@@ -144,7 +152,9 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = self._connections.current.left(timeout, httpcore.ConnectTimeout)
         try:
-            return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._connections)
+            with TURN.given_up():
+                stream = self._stream.start_tls(ssl_context, server_hostname, left)
+            return _Stream(stream, self._connections)
         finally:
             self._connections.forget(self)
 

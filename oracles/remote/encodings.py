@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import torch
 from PIL import Image, features
 from torch import Tensor
@@ -40,10 +41,10 @@ def unit_floats(images: Tensor) -> Tensor:
     """
     if images.dtype == torch.uint8:
         return images.float() / 255
-    clipped = images.float().clamp(0, 1)
-    if clipped.isnan().any():
+    clipped = images.float().numpy().clip(0, 1)
+    if np.isnan(clipped.min()):
         raise InputError("images hold NaN; a coordinator that gives NaN has to be tuned again")
-    return clipped
+    return torch.from_numpy(clipped)
 
 
 def eight_bits(images: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +19,15 @@ from oracles.remote.pacing import Pace
 from oracles.remote.protocol import Parsed, WireProtocol
 from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
+from oracles.remote.turn import TURN
 from oracles.traffic import Traffic
 
 GRACE_SECONDS = 3.0
 """What is under way at an interrupt has so long to come back, since it is paid for."""
+
+
+_SMALL = 2**16
+"""Values in a request up to which its work is mostly the interpreter's; of larger ones several can be made at once."""
 
 
 class RemoteOracle:
@@ -64,9 +70,10 @@ class RemoteOracle:
             OracleUnavailable: no request can succeed.
         """
         self.spec.check(images)
-        request = self.protocol.request(images.clamp(0, 1) if images.is_floating_point() else images)
-        reply = self.transport.send(request)
-        parsed = self._parse(request, reply, len(images))
+        with TURN.taken() if images.numel() <= _SMALL else nullcontext():
+            request = self.protocol.request(images.clamp(0, 1) if images.is_floating_point() else images)
+            reply = self.transport.send(request)
+            parsed = self._parse(request, reply, len(images))
         if parsed.identifier not in ("", request.identifier):
             raise AnswerError(f"{request.url} answered another question than the one that was asked")
         self._recognise(parsed.identity)

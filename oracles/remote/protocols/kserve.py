@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -140,7 +141,7 @@ class KserveProtocol:
                 f"{self.spec.name} should answer with scores {wanted}, got {output.datatype} "
                 f"{brief(output.shape)}; where these are labels, say feedback=labels"
             )
-        scores = torch.tensor(output.values, dtype=torch.float64).view(wanted)
+        scores = torch.from_numpy(np.array(output.values, np.float64).reshape(wanted))
         return self.labels.from_scores(scores, self.spec, images=images)
 
     def _rows(self, output: Output) -> tuple[int, ...]:
