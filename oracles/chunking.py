@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class ChunkingOracle:
 
     oracle: Oracle
     size: int
+    spec: OracleSpec = field(init=False)
 
     def __post_init__(self) -> None:
         """Refuse a size that cannot work."""
@@ -32,11 +33,7 @@ class ChunkingOracle:
             raise SpecError(
                 f"{self.oracle.spec.name} takes 1 to {limit or 'any number of'} images a call, got {self.size}"
             )
-
-    @property
-    def spec(self) -> OracleSpec:
-        """As inside, without a limit on the batch."""
-        return replace(self.oracle.spec, max_batch=None)
+        object.__setattr__(self, "spec", replace(self.oracle.spec, max_batch=None))
 
     def query(self, images: Tensor) -> Answers:
         """Answer a batch of any size."""

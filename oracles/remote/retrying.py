@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, repeat
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random_exponential
 from tenacity.stop import stop_base
@@ -86,6 +88,11 @@ class RetryingOracle:
 
     def _persist(self, oracle: Oracle, images: Tensor, most: int) -> Answers:
         """The answer, after up to `most` tries and however many were turned away."""
+        try:
+            return self._try(oracle, images)
+        except _MAY_PASS as error:
+            failure = error  # most questions come to no such pass, and need no machinery
+        tries = chain([partial(_fail, failure)], repeat(partial(self._try, oracle, images)))
         retrying = Retrying(
             retry=retry_if_exception_type(_MAY_PASS),
             stop=_Doubts(most),
@@ -94,7 +101,7 @@ class RetryingOracle:
             before_sleep=lambda state: self.retried(),
             reraise=True,
         )
-        return retrying(self._try, oracle, images)
+        return retrying(lambda: next(tries)())
 
     def _try(self, oracle: Oracle, images: Tensor) -> Answers:
         """One try, of which the line is told."""
@@ -151,6 +158,10 @@ class _Doubts(stop_base):
     def __call__(self, retry_state: RetryCallState) -> bool:
         self._left -= isinstance(_error(retry_state), _MAY_BE_THE_IMAGES)
         return self._left <= 0
+
+
+def _fail(error: OracleError) -> Answers:
+    raise error
 
 
 def _wait(retry_state: RetryCallState) -> float:
