@@ -100,8 +100,8 @@ def certify(
         typer.Option(
             "--reuse",
             metavar="RUN",
-            help="Run directory of an earlier `bbsmooth certify` or `bbsmooth plan` with the same seed and noise, whose "
-            "answers are not asked for again.",
+            help="Run directory of an earlier certify or plan with the same seed and noise, whose answers are not "
+            "asked for again.",
             rich_help_panel=options.BUDGET,
         ),
     ] = None,

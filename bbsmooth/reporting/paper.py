@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from bbsmooth.reporting.escaping import one_line
@@ -22,6 +23,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#00
 
 _DASHES = ("-", "--", ":", "-.")
 _WIDTH, _HEIGHT, _DPI = 4.5, 3.0, 300
+_LEGEND_LINE = 0.2  # inches
 _SETTINGS: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -41,9 +43,10 @@ def picture(charts: Sequence[Chart], form: str) -> bytes:
         form: "png" or "svg".
     """
     with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(_WIDTH * len(charts), _HEIGHT), layout="constrained")
-        for axes, chart in zip(figure.subplots(1, len(charts), squeeze=False)[0], charts, strict=True):
-            _draw(axes, chart)
+        figure = Figure(layout="constrained")
+        parts = figure.subfigures(1, len(charts), squeeze=False)[0]
+        names = [_draw(part, chart) for part, chart in zip(parts, charts, strict=True)]
+        figure.set_size_inches(_WIDTH * len(charts), _HEIGHT + _LEGEND_LINE * max(names))
         raw = io.BytesIO()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in signs that the font has not: boxes
@@ -51,19 +54,26 @@ def picture(charts: Sequence[Chart], form: str) -> bytes:
     return raw.getvalue()
 
 
-def _draw(axes: Axes, chart: Chart) -> None:
+def _draw(part: SubFigure, chart: Chart) -> int:
+    """Draw a chart, with a legend below it where it shows several things; how many lines that has."""
+    axes = part.subplots()
     handles = _bars(axes, chart) if isinstance(chart, Histogram) else _lines(axes, chart)
     axes.set_xlabel(chart.x.title)
     axes.set_ylabel(chart.y.title)
     _scale(axes, chart.y)
-    if len(handles) > 1:
-        axes.legend(list(handles.values()), [_legend(name) for name in handles], frameon=False)
+    if len(handles) < 2:
+        return 0
+    part.legend(handles.values(), _short(list(handles)), loc="outside lower center", frameon=False)
+    return len(handles)
 
 
-def _legend(name: str) -> str:
-    """The name on one line; matplotlib leaves out what begins with an underscore."""
-    shown = one_line(name)
-    return f" {shown}" if shown.startswith("_") else shown
+def _short(names: Sequence[str]) -> list[str]:
+    """Each name on one line, without the folders that all are in; matplotlib leaves out what begins with "_"."""
+    paths = [name.split("/") for name in names]
+    levels = zip(*(path[:-1] for path in paths), strict=False)
+    common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    shown = [one_line("/".join(path[common:])) for path in paths]
+    return [f" {name}" if name.startswith("_") else name for name in shown]
 
 
 def _scale(axes: Axes, axis: Axis) -> None:

@@ -67,7 +67,7 @@ def main() -> None:
     )
     last = steps[-1]
     report(last.certificates, format="html", out=None, pictured=120)
-    for form in ("html", "svg"):
+    for form in ("html", "png"):
         compare([step.certificates for step in steps], format=None, out=FOLDER / f"comparison.{form}")
     console.print(f"\nPages: {last.certificates / 'report.html'}, {FOLDER / 'comparison.html'}", highlight=False)
     console.print(f"The runs are in {FOLDER}. Next, for instance:", highlight=False)
