@@ -12,31 +12,27 @@ class Pools:
     """One pool of connections for each request under way, the one used last first.
 
     httpcore's pool looks at all of its connections before and after each request, which takes longer than the request
-    where there are 32 of them; here each pool has one. With HTTP/2, which carries all requests over one connection, all
-    share one pool.
+    where there are 32 of them; here each pool has one. That holds for HTTP/2, too: it could carry all requests over one
+    connection, but its TLS would then be read by one thread while another writes, which Python's does not bear.
 
     Args:
         open_pool: makes a pool.
-        shared: whether one is enough.
     """
 
-    def __init__(self, open_pool: Callable[[], httpcore.ConnectionPool], *, shared: bool) -> None:
+    def __init__(self, open_pool: Callable[[], httpcore.ConnectionPool]) -> None:
         """Nothing is open."""
         self._open_pool = open_pool
         self._idle: list[httpcore.ConnectionPool] = []  # its methods are atomic
         self._all: list[httpcore.ConnectionPool] = []
-        self._shared = self._opened() if shared else None
 
     @contextmanager
     def pool(self) -> Iterator[httpcore.ConnectionPool]:
         """A pool for one request."""
-        if self._shared is not None:
-            yield self._shared
-            return
         try:
             pool = self._idle.pop()
         except IndexError:
-            pool = self._opened()
+            pool = self._open_pool()
+            self._all.append(pool)
         try:
             yield pool
         finally:
@@ -46,8 +42,3 @@ class Pools:
         """Drop all connections."""
         for pool in self._all:
             pool.close()
-
-    def _opened(self) -> httpcore.ConnectionPool:
-        pool = self._open_pool()
-        self._all.append(pool)
-        return pool

@@ -80,7 +80,7 @@ class Transport:
             http2=http2,
             network_backend=self._connections,
         )
-        self._pools = Pools(open_pool, shared=http2)
+        self._pools = Pools(open_pool)
         self.close = weakref.finalize(self, self._pools.close)  # at the latest when nobody holds this any more
 
     def send(self, request: Request) -> Reply:

@@ -1,17 +1,24 @@
 """HTTP/2 over TLS, against a small server of its own."""
 
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import torch
 
-from oracles.remote.messages import Request
+from oracles import Answers
+from oracles.remote.messages import Reply, Request
+from oracles.remote.protocol import Parsed
+from oracles.remote.remote import RemoteOracle
 from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
+from tests.oracles.remote.plain import SHAPE, PlainProtocol
 
 h2_connection = pytest.importorskip("h2.connection", reason="needs the extra http2")
 h2_events = pytest.importorskip("h2.events")
@@ -67,3 +74,27 @@ def test_http2_is_spoken_where_both_sides_want_it(certificate: Path, monkeypatch
     assert [reply.status for reply in replies] == [200, 500, 200]
     assert [len(reply.body) for reply in replies] == [10_000] * 3
     assert len(connections) == 1  # a failure of one stream is none of the connection
+
+
+class Echoed(PlainProtocol):
+    """For a server that gives back what it was asked: class 1 for images that are bright on average."""
+
+    def parse(self, reply: Reply, *, images: int) -> Parsed:
+        """Labels of the images that came back."""
+        tree = json.loads(reply.body)
+        labels = (torch.tensor(tree["images"]).flatten(1).mean(1) > 0.5).long()
+        return Parsed(Answers.from_labels(labels, self.spec, images=images), {}, tree["id"])
+
+
+def test_each_request_under_way_has_a_connection_of_its_own(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's TLS breaks where one thread reads while another writes."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    images = torch.rand(400, 1, *SHAPE, generator=torch.Generator().manual_seed(0))
+    with http2_server(certificate, [200] * 400) as (url, connections):
+        terms = Terms(http2=True, concurrency=8)
+        oracle = RemoteOracle(Echoed(url), Transport(url, terms), terms)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(oracle.query, images))
+        oracle.transport.close()
+    assert [int(answer.labels) for answer in answers] == [int(image.mean() > 0.5) for image in images]
+    assert 1 <= len(connections) <= 8
