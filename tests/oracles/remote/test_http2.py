@@ -18,7 +18,8 @@ from oracles.remote.protocol import Parsed
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
-from tests.oracles.remote.plain import SHAPE, PlainProtocol
+from tests.oracles.remote.misbehaving import SHAPE
+from tests.oracles.remote.plain import PlainProtocol
 
 h2_connection = pytest.importorskip("h2.connection", reason="needs the extra http2")
 h2_events = pytest.importorskip("h2.events")
