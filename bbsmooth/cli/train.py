@@ -78,7 +78,8 @@ def train(
         float,
         typer.Option(
             metavar="SHARE",
-            help="Of a denoiser's training, its last part: ask for the clean image's class, not for its pixels.",
+            help="Of a denoiser's training, its last part, at a hundredth of the rate: ask for the clean image's "
+            "class, not for its pixels.",
             rich_help_panel=_METHOD,
         ),
     ] = 0.0,

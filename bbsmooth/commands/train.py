@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +250,8 @@ class _Task:
 
     def _coach(self, module: nn.Module, adaptation_: Adaptation, training: Images, held_out: Images | None) -> Coach:
         if isinstance(module, Denoised):
-            return PlainCoach(module, adaptation_, self._denoising(module), self.config.plan)
+            eased = self.config.stability if self.config.stability < 1 else 0.0  # at the full rate a denoiser forgets
+            return PlainCoach(module, adaptation_, self._denoising(module), replace(self.config.plan, eased=eased))
         if held_out is None:
             return PlainCoach(module, adaptation_, OBJECTIVES[self.config.objective], self.config.plan)
         branches = Branches.grow(module, self.classifier.head, seed=self.smoothing.seed)

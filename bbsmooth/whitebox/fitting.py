@@ -20,6 +20,7 @@ from bbsmooth.whitebox.objectives import Model, Objective
 
 _RISING_SHARE = 0.1
 _FIRST_SHARE = 0.04  # of the peak rate, at the first step
+_EASED = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class FitPlan:
         learning_rate: peak of the one-cycle schedule (Smith & Topin 2019).
         weight_decay: of AdamW.
         bfloat16: whether the forward pass computes in it, where that is safe (autocast).
+        eased: share of the training, its last part, at a hundredth of the rate.
 
     Raises:
         ValueError: a number that is not positive.
@@ -42,6 +44,7 @@ class FitPlan:
     learning_rate: float
     weight_decay: float = 1e-4
     bfloat16: bool = False
+    eased: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse plans that would not train."""
@@ -50,9 +53,10 @@ class FitPlan:
 
     def rate(self, done: float) -> float:
         """The learning rate when a share `done` of the training is over: up and down again, by cosines."""
+        peak = self.learning_rate * (_EASED if done >= 1 - self.eased else 1.0)
         if done < _RISING_SHARE:
-            return self.learning_rate * _between(_FIRST_SHARE, 1.0, done / _RISING_SHARE)
-        return self.learning_rate * _between(1.0, 0.0, (done - _RISING_SHARE) / (1 - _RISING_SHARE))
+            return peak * _between(_FIRST_SHARE, 1.0, done / _RISING_SHARE)
+        return peak * _between(1.0, 0.0, (done - _RISING_SHARE) / (1 - _RISING_SHARE))
 
 
 class Pace(Protocol):

@@ -127,3 +127,12 @@ def test_frozen_weights_stay_as_they_are() -> None:
 def test_refuses_plans_that_would_not_train(numbers: tuple[int, int, float]) -> None:
     with pytest.raises(ValueError, match="positive"):
         FitPlan(epochs=numbers[0], batch_size=numbers[1], learning_rate=numbers[2])
+
+
+def test_the_last_part_is_eased() -> None:
+    whole, eased = (FitPlan(epochs=1, batch_size=1, learning_rate=0.2, eased=share) for share in (0.0, 0.25))
+
+    for done in (0.0, 0.05, 0.1, 0.5, 0.74):
+        assert eased.rate(done) == whole.rate(done)
+    for done in (0.75, 0.99):
+        assert eased.rate(done) == pytest.approx(whole.rate(done) / 100)
