@@ -40,7 +40,9 @@ class DnCnn(nn.Module):
 
 
 class SmallUnet(nn.Module):
-    """x minus what a U-Net (Ronneberger et al., MICCAI 2015) takes for noise: two scales down, with skips.
+    """What a U-Net (Ronneberger et al., MICCAI 2015) sees in x, scaled to one size, plus a share of x that it learns.
+
+    It does not have to tell the noise, which is several times as large as the image where sigma is.
 
     Args:
         channels: of the images.
@@ -55,17 +57,19 @@ class SmallUnet(nn.Module):
         self.down = nn.ModuleList(_pair(*pair) for pair in pairwise(widths))
         self.up = nn.ModuleList(_pair(below + here, here) for here, below in pairwise(widths))
         self.leave = nn.Conv2d(width, channels, 1)
+        self.share = nn.Parameter(torch.zeros(()))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) denoised; height and width may be any."""
-        features = [self.enter(images)]
+        size = images.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-6)
+        features = [self.enter(images / size)]
         for block in self.down:
             features.append(block(F.avg_pool2d(features[-1], 2, ceil_mode=True)))
         values = features.pop()
         for block, skip in zip(reversed(self.up), reversed(features), strict=True):
             larger = F.interpolate(values, skip.shape[2:], mode="bilinear", align_corners=False)
             values = block(torch.cat([larger, skip], 1))
-        cleaned: Tensor = images - self.leave(values)
+        cleaned: Tensor = self.leave(values) + self.share * images
         return cleaned
 
 
