@@ -145,8 +145,11 @@ def _latent(world: World) -> LatentCoordinator:
 
 
 def _latent_differences(directions: ImageDirections) -> TunePlan:
-    """ZO-AE-DS: one-sided differences at the latent, chain rule through encoder and denoiser, Adam."""
-    estimator = OutputDifferences(basis=Blocks(1), directions=directions, num_directions=192, two_sided=False)
+    """ZO-AE-DS: one-sided differences at the latent, chain rule through encoder and denoiser, Adam.
+
+    147 directions are all coordinates of the latent of digits, and three in four of that of CIFAR-10.
+    """
+    estimator = OutputDifferences(basis=Blocks(1), directions=directions, num_directions=147, two_sided=False)
     gains = Gains(learning_rate=1e-3, probe_radius=0.5, learning_decay=0.0, probe_decay=0.0, stability=0.0)
     return TunePlan(learner=Descent(estimator=estimator, rule=Adam(), gains=gains), batch_size=20)
 
