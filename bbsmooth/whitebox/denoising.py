@@ -42,7 +42,7 @@ class DnCnn(nn.Module):
 class SmallUnet(nn.Module):
     """What a U-Net (Ronneberger et al., MICCAI 2015) sees in x, scaled to one size, plus a share of x that it learns.
 
-    It does not have to tell the noise, which is several times as large as the image where sigma is.
+    So it need not tell the noise, which is several times as large as the image at a large sigma.
 
     Args:
         channels: of the images.
