@@ -39,10 +39,11 @@ def _lead(result: Record) -> str:
     seeds = max(len(row["seeds"]) for row in rows)
     words = f"{scale['model']}, {scale['data']}."
     if seeds > 1:
-        words += f" Mean of {seeds} seeds ± their standard deviation."
+        words += f" Mean of up to {seeds} seeds ± their standard deviation."
     if "images" in rows[0]:
+        votes = "" if "queries_per_image" in result["columns"] else f" with {scale['n']:,} votes each"
         words += (
-            f" Certified accuracy of {rows[0]['images']} images with {scale['n']:,} votes each, in brackets the "
+            f" Certified accuracy of {rows[0]['images']} images{votes}, in brackets the "
             f"{100 * result['confidence']:.0f} % interval over images."
         )
     if any(row.get("attacked") for row in rows):
