@@ -38,7 +38,8 @@ def oracle(way: str, digits: tuple[object, ...], folder: Path) -> tuple[object, 
     if way == "black-box":
         words = ("--oracle", "local-vit", *digits, "--budget", 0, "--pretrain-epochs", 2)
         return ("--oracle", "local-vit", "--coordinator", run("tune", folder / "tune", *words))
-    words = ("--model", "local-vit", *digits, "--method", way, "--epochs", 1)
+    epochs = 20 if way == "denoiser" else 1  # before that it shows the same whatever it sees, which nothing turns
+    words = ("--model", "local-vit", *digits, "--method", way, "--epochs", epochs)
     return ("--oracle", f"trained:{run('train', folder / 'train', *words)}")
 
 
