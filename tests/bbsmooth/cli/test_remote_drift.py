@@ -66,7 +66,9 @@ def test_no_certificate_mixes_two_models(world: World, service: Service, announc
     refused = certify(world, service, "--resume")
     assert refused.status == 4
     assert service.total <= asked + CANARIES
-    assert world.certificates() == kept
+    established = world.certificates()  # answers that had passed a check may complete some more
+    assert established == expected[: len(established)]
+    assert len(kept) <= len(established) < len(expected)
 
     service.switch = math.inf  # the first model is back
     assert certify(world, service, "--resume").status == 0
