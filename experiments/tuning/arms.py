@@ -42,6 +42,7 @@ from bbsmooth.tuning import (
     minimise,
 )
 from bbsmooth.tuning.methods import METHODS
+from experiments.tuning.fine_tuning import fine_tuned, fine_tuned_oracle
 from experiments.tuning.paired import GRID
 from experiments.tuning.trials import Arm, Setting, made
 from experiments.tuning.worlds import World
@@ -180,6 +181,7 @@ FREE: Mapping[str, Arm] = {
         Arm(name="stability", start=_DECODER, free=_stability),
         Arm(name="first-order", start=_from_denoiser(EqualiserSpace(DecoderSpace())), free=_first_order),
         Arm(name="first-order-film", start=_SETTINGS, free=_first_order),
+        Arm(name="fine-tuning", start=_DECODER, free=fine_tuned, answers=fine_tuned_oracle),
         Arm(name="first-order-equaliser", start=_from_denoiser(EqualiserSpace()), free=_first_order),
     )
 }

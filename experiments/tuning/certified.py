@@ -15,7 +15,6 @@ import torch
 
 from bbsmooth.certification import Certificate, CertifyingCase, SequentialPlan, VoteSource, certified_accuracy, work
 from bbsmooth.certification.sequences import DEFAULT_TEST
-from bbsmooth.coordinator import CoordinatedOracle
 from bbsmooth.noise.copies import NoisyCopies
 from experiments.tuning.arms import FREE, PAID
 from experiments.tuning.paired import GRID, SEED
@@ -60,7 +59,8 @@ def _rows(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]
     for name in options.arms:
         queries = 0 if name in FREE else options.queries
         setting = Setting(queries=queries, seed=options.seed, feedback=Feedback.LOGITS, part="test")
-        oracle = CoordinatedOracle(*made(world, {**FREE, **PAID}[name], setting), world.oracle)
+        arm = {**FREE, **PAID}[name]
+        oracle = arm.answers(world, *made(world, arm, setting))
         found = certified(world, oracle, plan, options.images)
         yield {"arm": name, "queries": queries, "seed": options.seed, "most": options.most, **found}
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator import CoordinatedOracle, Coordinator
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.tuning import NoisyImages
 from experiments.tuning.worlds import Labelled
@@ -27,11 +26,8 @@ class Gain:
     error: float
 
 
-def correct(
-    oracle: Oracle, coordinator: Coordinator | None, parameters: Tensor, images: Labelled, *, sigma: float, draws: int
-) -> Tensor:
-    """(N,) share of an image's draws that were answered rightly; no coordinator for the bare oracle."""
-    asked = oracle if coordinator is None else CoordinatedOracle(coordinator, parameters, oracle)
+def correct(oracle: Oracle, images: Labelled, *, sigma: float, draws: int) -> Tensor:
+    """(N,) share of an image's draws that were answered rightly."""
     noisy = NoisyImages(
         images=images.images, labels=images.labels, noise=Gaussian(sigma), grid=GRID, seed=SEED, purpose="paired"
     )
@@ -39,7 +35,7 @@ def correct(
     for draw in range(draws):
         for first in range(0, len(noisy), _CHUNK):
             indices = list(range(first, min(first + _CHUNK, len(noisy))))
-            answers = asked.query(noisy.draw(indices, [draw] * len(indices)))
+            answers = oracle.query(noisy.draw(indices, [draw] * len(indices)))
             right[indices] += (answers.labels == images.labels[indices]).float() / draws
     return right
 

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from oracles import Classes
 from oracles.local import LocalOracle, Normalisation
+from oracles.zoo import OwnedModel
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 NORMALISATION = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 IMAGE_SHAPE = (3, 32, 32)
+_ARCHITECTURE = "resnet20-option-a"
 _STAGES = ((16, 1), (32, 2), (64, 2))
 _BLOCKS = 3
 
@@ -81,12 +83,17 @@ class ResNet20(nn.Module):
 
 
 def network(folder: Path | None = None) -> ResNet20:
-    """The network with the third party's weights, set to evaluation; for first-order references only."""
+    """The network with the third party's weights, set to evaluation."""
     module = ResNet20()
     weights = load_file((folder or shared()) / "models" / "cifar10_resnet20.safetensors")
     counters = {name: count for name, count in module.state_dict().items() if name.endswith("num_batches_tracked")}
     module.load_state_dict(counters | weights)
     return module.eval().requires_grad_(False)
+
+
+def owned() -> OwnedModel:
+    """The network as somebody has it who owns it; for references only."""
+    return OwnedModel(network(), _ARCHITECTURE, CLASSES, IMAGE_SHAPE, NORMALISATION)
 
 
 @cache
@@ -95,7 +102,7 @@ def oracle() -> LocalOracle:
     return LocalOracle(
         network(),
         name="resnet20",
-        architecture="resnet20-option-a",
+        architecture=_ARCHITECTURE,
         classes=Classes(CLASSES),
         image_shape=IMAGE_SHAPE,
         normalisation=NORMALISATION,

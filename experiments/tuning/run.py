@@ -85,7 +85,7 @@ def _row(world: World, arm: Arm, queries: int, seeds: list[int], feedback: Feedb
 
 def _bare(world: World) -> float:
     """Noisy accuracy in % of the oracle with nothing before it."""
-    right = correct(world.oracle, None, torch.empty(0), world.test, sigma=world.sigma, draws=world.draws)
+    right = correct(world.oracle, world.test, sigma=world.sigma, draws=world.draws)
     return round(100 * float(right.mean()), 2)
 
 

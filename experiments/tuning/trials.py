@@ -12,11 +12,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bbsmooth.commands.tuning_images import TuningImages, few
-from bbsmooth.coordinator import Coordinator
+from bbsmooth.coordinator import CoordinatedOracle, Coordinator
 from bbsmooth.tuning import TunePlan, one_by_one, tune
 from experiments.tuning.paired import GRID, correct
 from experiments.tuning.worlds import World
-from oracles import Answers, Feedback
+from oracles import Answers, Feedback, Oracle
+
+
+def behind(world: World, coordinator: Coordinator, parameters: Tensor) -> Oracle:
+    """The oracle as it is, behind the coordinator."""
+    return CoordinatedOracle(coordinator, parameters, world.oracle)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -30,6 +35,7 @@ class Arm:
         free: parameters that cost no query, given the world, the start and a seed; None for what costs some.
         shots: images of each class that are tuned on, None for all; the denoiser has seen all of them, unlabelled.
         agreement: whether the oracle's own answers to clean images, paid for, count in place of labels.
+        answers: who answers in the end, given the world, the start and the parameters.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Arm:
     free: Callable[[World, Coordinator, int], Tensor] | None = None
     shots: int | None = None
     agreement: bool = False
+    answers: Callable[[World, Coordinator, Tensor], Oracle] = behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +73,10 @@ def shares(world: World, arm: Arm, setting: Setting) -> Tensor:
     stem = f"{arm.name}-{setting}"
     path = world.folder / "trials" / f"{stem}-{setting.part}.safetensors"
     if not path.exists():
-        coordinator, parameters = made(world, arm, setting)
+        oracle = arm.answers(world, *made(world, arm, setting))
         judged = world.test if setting.part == "test" else world.validation
         draws = world.draws if setting.part == "test" else 1
-        right = correct(world.oracle, coordinator, parameters, judged, sigma=world.sigma, draws=draws)
+        right = correct(oracle, judged, sigma=world.sigma, draws=draws)
         save_file({"right": right}, path)
     return load_file(path)["right"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.coordinator import (
@@ -24,8 +24,7 @@ from bbsmooth.coordinator import (
 from bbsmooth.noise import Gaussian
 from experiments.tuning import resnet20
 from oracles import Oracle
-from oracles.local import Normalisation
-from oracles.zoo import local_vit, owned_model
+from oracles.zoo import OwnedModel, local_vit, owned_model
 
 FOLDER = Path("runs/tuning")
 PRETRAIN_SEED = 0
@@ -51,7 +50,7 @@ class World:
         name: of its folder.
         sigma: of the noise.
         oracle: to be queried.
-        classifier: the same, differentiable: (B, C, H, W) in [0, 1] to logits; for references only.
+        owned: a fresh copy of what is behind it; for references only.
         train: for pre-training and tuning.
         validation: for choosing settings.
         test: for the figures.
@@ -63,13 +62,21 @@ class World:
     name: str
     sigma: float
     oracle: Oracle
-    classifier: Callable[[Tensor], Tensor]
+    owned: Callable[[], OwnedModel]
     train: Labelled
     validation: Labelled
     test: Labelled
     draws: int
     architecture: Architecture
     plan: PretrainPlan
+
+    @property
+    def classifier(self) -> Callable[[Tensor], Tensor]:
+        """The oracle, differentiable: (B, C, H, W) in [0, 1] to logits; for references only."""
+        owned = self.owned()
+        module, normalisation = owned.module.eval().requires_grad_(False), owned.normalisation
+        mean, std = (torch.tensor(part).view(-1, 1, 1) for part in (normalisation.mean, normalisation.std))
+        return lambda images: module((images - mean) / std)
 
     @property
     def folder(self) -> Path:
@@ -107,11 +114,6 @@ def _labelled(name: str, split: str) -> Labelled:
     return Labelled(found.images(indices), found.labels(indices))
 
 
-def _with_gradients(module: nn.Module, normalisation: Normalisation) -> Callable[[Tensor], Tensor]:
-    mean, std = (torch.tensor(part).view(-1, 1, 1) for part in (normalisation.mean, normalisation.std))
-    return lambda images: module((images - mean) / std)
-
-
 def _resnet20(sigma: float) -> World:
     """CIFAR-10 as JPEG, behind a third party's ResNet-20 that is fragile under noise."""
     everything = _labelled(f"hf:{resnet20.shared() / 'data' / 'cifar10'}", "train")
@@ -119,7 +121,7 @@ def _resnet20(sigma: float) -> World:
         name="resnet20",
         sigma=sigma,
         oracle=resnet20.oracle(),
-        classifier=_with_gradients(resnet20.network(), resnet20.NORMALISATION),
+        owned=resnet20.owned,
         train=everything[:40_000],
         validation=everything[45_000:],
         test=_labelled(f"hf:{resnet20.shared() / 'data' / 'cifar10'}", "test")[:5_000],
@@ -134,12 +136,11 @@ def _local_vit(sigma: float) -> World:
     everything = _labelled("mnist5k", "train")
     order = torch.randperm(len(everything.images), generator=torch.Generator().manual_seed(0))
     mixed = Labelled(everything.images[order], everything.labels[order])
-    owned = owned_model("local-vit")
     return World(
         name="local-vit",
         sigma=sigma,
         oracle=local_vit(),
-        classifier=_with_gradients(owned.module.eval().requires_grad_(False), owned.normalisation),
+        owned=lambda: owned_model("local-vit"),
         train=mixed[:3_200],
         validation=mixed[3_200:],
         test=_labelled("mnist5k", "test"),

@@ -13,14 +13,14 @@ ORACLE = HalfspaceOracle(normal=torch.ones(1, 4, 4), offset=8.0)
 
 
 def test_without_noise_to_speak_of_the_bare_oracle_is_right() -> None:
-    right = correct(ORACLE, None, torch.empty(0), BRIGHT, sigma=1e-4, draws=2)
+    right = correct(ORACLE, BRIGHT, sigma=1e-4, draws=2)
     assert right.tolist() == [1.0] * 5
 
 
 def test_the_share_of_right_draws_is_that_of_the_closed_form() -> None:
     # The mean of 16 pixels has noise sigma / 4; clipping is the oracle's own, so only a mid-grey image is exact: 1/2.
     grey = Labelled(torch.full((1, 1, 4, 4), 128, dtype=torch.uint8), torch.tensor([1]))
-    share = correct(ORACLE, None, torch.empty(0), grey, sigma=0.2, draws=2_000)
+    share = correct(ORACLE, grey, sigma=0.2, draws=2_000)
     assert share.item() == pytest.approx(0.516, abs=0.04)
 
 

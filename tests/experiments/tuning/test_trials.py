@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bbsmooth.coordinator import Architecture, Coordinator, PretrainPlan
 from bbsmooth.tuning.methods import METHODS
 from experiments.tuning import worlds
+from experiments.tuning.fine_tuning import fine_tuned, fine_tuned_oracle
 from experiments.tuning.run import _row
 from experiments.tuning.trials import Arm, Setting, seconds, shares
 from experiments.tuning.worlds import Labelled, World
 from oracles import Answers, Feedback, HalfspaceOracle, OracleSpec
+from oracles.local import Normalisation
+from oracles.zoo import OwnedModel
 
 BRIGHT = torch.arange(60) % 2
 IMAGES = (80 + 95 * BRIGHT).view(-1, 1, 1, 1).expand(60, 1, 8, 8).to(torch.uint8)
@@ -45,6 +48,15 @@ class Counted:
         return self.plane.query(images)
 
 
+def owned() -> OwnedModel:
+    """A network with batch statistics, which takes any image for a dark one before it is trained."""
+    dark = nn.BatchNorm1d(2)
+    with torch.no_grad():
+        dark.bias.copy_(torch.tensor([1.0, 0.0]))
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 2), dark)
+    return OwnedModel(module, "linear", ("dark", "bright"), (1, 8, 8), Normalisation())
+
+
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(worlds, "FOLDER", tmp_path)
@@ -53,7 +65,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         name="planes",
         sigma=0.25,
         oracle=Counted(),
-        classifier=lambda images: torch.stack([0.5 - images.mean((1, 2, 3)), images.mean((1, 2, 3)) - 0.5], 1),
+        owned=owned,
         train=data,
         validation=data[:10],
         test=data[10:],
@@ -104,6 +116,17 @@ def test_a_row_compares_with_the_control_on_the_same_draws(world: World, monkeyp
     after = shares(world, ARM, SETTING)
     tuned = _row(world, ARM, 600, [0], Feedback.LOGITS, "test")
     assert tuned["accuracy"] == pytest.approx(100 * after.mean().item(), abs=0.01)
+
+
+def test_a_fine_tuned_classifier_answers_in_the_oracles_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.tuning.fine_tuning._SEEN", 6_000)
+    arm = replace(ARM, plan=None, free=fine_tuned, answers=fine_tuned_oracle)
+    right = shares(world, arm, replace(SETTING, queries=0))
+    assert right.mean() > 0.95  # 0.5 before
+    assert counted(world).queries == 0
+    assert torch.equal(
+        world.classifier(torch.ones(1, 1, 8, 8)).argmax(1), torch.tensor([0])
+    )  # its owner has it as it was
 
 
 def counted(world: World) -> Counted:
