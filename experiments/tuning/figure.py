@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from experiments.tuning import targets
 from experiments.tuning.arms import FREE
@@ -18,6 +19,7 @@ from experiments.tuning.run import CONTROL, RESULTS
 
 FIGURE = Path(__file__).with_name("results.png")
 TABLE = Path(__file__).with_name("results.md")
+RADIUS = 0.5
 _COLUMNS = (
     *("method", "queries", "feedback", "control, %", "noisy accuracy, %", "gain, points"),
     *("spread over seeds", "seeds", "standard error"),
@@ -52,12 +54,16 @@ def _certified(rows: list[dict[str, Any]]) -> list[str]:
     """How many images are certified, in so many lines."""
     if not rows:
         return []
-    columns = ("method", "queries", "radius", "certified accuracy, %", "95 % interval", "images", "queries an image")
+    columns = (
+        *("method", "queries", "radius", "certified accuracy, %", "95 % interval", "gain, points", "standard error"),
+        *("seeds", "images", "queries an image"),
+    )
     lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
-    for row in sorted(rows, key=lambda row: -row["certified"]):
+    for row in sorted(rows, key=lambda row: (row["radius"], -row["certified"])):
         low, high = row["interval"]
         cells = (row["arm"], f"{row['queries']:,}", row["radius"], row["certified"], f"{low} to {high}")
-        lines.append("| " + " | ".join(map(str, (*cells, row["images"], row["queries_an_image"]))) + " |")
+        paired = (f"{row['gain']:+}", row["standard_error"], len(row["seeds"]))
+        lines.append("| " + " | ".join(map(str, (*cells, *paired, row["images"], row["queries_an_image"]))) + " |")
     return [*lines, ""]
 
 
@@ -75,25 +81,33 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any]) -> None:
-    """Noisy accuracy against queries, controls and references as lines across."""
-    figure, all_axes = plt.subplots(1, len(results), figsize=(7 * len(results), 4.5), squeeze=False)
-    for axes, (world, found) in zip(all_axes[0], results.items(), strict=True):
-        axes.set_prop_cycle(color=matplotlib.colormaps["tab20"](range(20)))
-        for arm in sorted({row["arm"] for row in found["rows"]}):
-            rows = [row for row in found["rows"] if row["arm"] == arm and row["feedback"] in ("none", "logits")]
-            if arm in FREE:
-                style = "-" if arm == CONTROL else ":"
-                axes.axhline(rows[0]["accuracy"], linestyle=style, color="grey", linewidth=1)
-                axes.annotate(arm, (1, rows[0]["accuracy"]), xycoords=("axes fraction", "data"), fontsize=7)
-            elif rows:
-                rows.sort(key=lambda row: row["queries"])
-                errors = [row["spread_over_seeds"] or row["standard_error"] for row in rows]
-                queries = [row["queries"] for row in rows]
-                axes.errorbar(queries, [row["accuracy"] for row in rows], errors, marker="o", capsize=3, label=arm)
-        axes.set(xscale="log", xlabel="queries", ylabel="noisy accuracy, %", title=f"{world} (bare {found['bare']} %)")
-        axes.legend(fontsize=7)
+    """Against queries: noisy accuracy above, certified accuracy below; controls and references as lines across."""
+    figure, all_axes = plt.subplots(2, len(results), figsize=(6 * len(results), 9), squeeze=False)
+    for (above, below), (world, found) in zip(all_axes.T, results.items(), strict=True):
+        noisy = [row for row in found["rows"] if row["feedback"] in ("none", "logits")]
+        _curves(above, noisy, "accuracy")
+        above.set(ylabel="noisy accuracy, %", title=f"{world} (bare {found['bare']} %)")
+        certified = [row for row in found.get("certified", []) if row["radius"] == RADIUS]
+        _curves(below, certified, "certified")
+        below.set(ylabel=f"certified accuracy at radius {RADIUS:g}, %")
     figure.tight_layout()
-    figure.savefig(FIGURE, dpi=130)
+    figure.savefig(FIGURE, dpi=110)
+
+
+def _curves(axes: Axes, rows: list[dict[str, Any]], what: str) -> None:
+    axes.set_prop_cycle(color=matplotlib.colormaps["tab20"](range(20)))
+    for arm in sorted({row["arm"] for row in rows}):
+        own = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["queries"])
+        if arm in FREE:
+            axes.axhline(own[0][what], linestyle="-" if arm == CONTROL else ":", color="grey", linewidth=1)
+            axes.annotate(arm, (1, own[0][what]), xycoords=("axes fraction", "data"), fontsize=7)
+        else:
+            errors = [row.get("spread_over_seeds") or row["standard_error"] for row in own]
+            queries = [row["queries"] for row in own]
+            axes.errorbar(queries, [row[what] for row in own], errors, marker="o", capsize=3, label=arm)
+    axes.set(xscale="log", xlabel="queries")
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize=7)
 
 
 if __name__ == "__main__":

@@ -42,11 +42,12 @@ def test_a_smaller_budget_that_is_enough_is_enough_and_one_that_is_not_says_noth
     assert "closes 33% of the gap with 100,000 queries, labels: not measured." in told()
 
 
-def test_one_run_below_the_control_misses_the_target() -> None:
-    found = told(row("equaliser", 20_000, [1.5, 0.5, 3.0]))
-    assert "never below the control: missed. 3 of 3 runs are not below the denoiser" in found
-    assert "2 not below the better of it" in found
-    assert "never below the control: met." in told(row("equaliser", 20_000, [1.5, 1.0]))
+def test_one_run_below_the_control_that_it_starts_from_misses_the_target() -> None:
+    found = told(row("equaliser", 20_000, [1.5, -0.5, 3.0]), row("longer-equaliser", 20_000, [1.0, 1.5, 1.2]))
+    assert "it starts from: missed; from `denoiser` (+0.00 points) 2 of 3 runs are not below it" in found
+    assert "from `denoiser-longer` (+1.00 points) 3 of 3" in found
+    assert "it starts from: met; from `denoiser`" in told(row("equaliser", 20_000, [1.5, 0.0]))
+    assert "it starts from: missed; " in told(row("longer-equaliser", 20_000, [1.5, 0.9]))
 
 
 def test_an_ancestor_is_overtaken_only_with_few_enough_queries() -> None:
