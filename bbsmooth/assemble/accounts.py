@@ -1,0 +1,130 @@
+"""Who is charged for a query, and where the answer is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.config import OracleConfig
+from bbsmooth.engines.pooled import ElsewhereOracle, PooledOracle
+from bbsmooth.errors import UsageError
+from bbsmooth.mirroring import active_mirror
+from bbsmooth.reusing import RESPONSES, Reused
+from bbsmooth.runs import RunDirectory
+from oracles import ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
+from oracles.remote.pacing import PacedOracle
+from oracles.remote.remote import RemoteOracle
+from oracles.remote.retrying import RetryingOracle
+
+LEDGER = "ledger.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a run keeps what it spent and what it was told.
+
+    Attributes:
+        ledger: what was spent.
+        store: the answers.
+    """
+
+    ledger: Ledger
+    store: ResponseStore
+
+    @property
+    def affordable(self) -> int | None:
+        """Queries that may still be spent, None for no limit."""
+        return None if self.ledger.remaining is None else max(0, self.ledger.remaining)
+
+
+@contextmanager
+def account(run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = None) -> Iterator[Account]:
+    """The ledger and the responses of a run, with the answers of an earlier one, released at the end.
+
+    Where the run is mirrored, nothing is charged before its other place can know of it.
+    """
+    mirror = active_mirror(run.path)
+    ledger = _ledger(run.path, config, None if mirror is None else mirror.cover)
+    ledger.save()
+    if reuse is not None:
+        reuse.copy_answers(run.path)
+    store = ResponseStore(run.path / RESPONSES)
+    try:
+        yield Account(ledger, store)
+    finally:
+        store.close()
+        with suppress(StorageError):  # on a full disk; every charge is there, only traffic since the last one is not
+            ledger.save()
+
+
+def _ledger(folder: Path, config: OracleConfig, told: Callable[[Mapping[str, Any]], None] | None) -> Ledger:
+    """The account of a run, with what was spent on it.
+
+    Raises:
+        UsageError: it is gone or unreadable, so that nobody knows what was spent.
+    """
+    path = folder / LEDGER
+    if not path.exists() and (folder / RESPONSES).exists():
+        raise UsageError(f"{path} is gone, so nobody knows what was spent; restore it, or name another --out")
+    try:
+        return Ledger(config.limits, path, told=told)
+    except StorageError as error:
+        raise UsageError(f"{error}; restore it, or name another --out") from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is not a ledger ({error}); restore it, or name another --out") from error
+
+
+def charged(oracle: Oracle, ledger: Ledger, purpose: Purpose) -> Oracle:
+    """The oracle behind the ledger. Each call is charged on its own, so chunks stand outside.
+
+    A remote one is asked again where that can help. Each attempt waits for its turn before it is charged, and those who
+    find out whose fault a failure is do so on the account of drift.
+    """
+    server = oracle.home if isinstance(oracle, PooledOracle) else oracle
+    if isinstance(server, RemoteOracle):
+        server.begin(ledger.traffic)
+        asked: Oracle = RetryingOracle(
+            _attempt(oracle, ledger, purpose, server),
+            canary=_attempt(oracle, ledger, Purpose.DRIFT, server),
+            line=server.line,
+            attempts=server.terms.attempts,
+            retried=ledger.traffic.retried,
+        )
+    else:
+        asked = _attempt(oracle, ledger, purpose)
+    limit = oracle.spec.max_batch
+    return asked if limit is None else ChunkingOracle(asked, limit)
+
+
+def interruption(oracle: Oracle) -> Callable[[], None]:
+    """What makes calls of the oracle that wait give up at once; nothing where none waits."""
+    return oracle.interrupt if isinstance(oracle, (RemoteOracle, PooledOracle)) else lambda: None
+
+
+def _attempt(oracle: Oracle, ledger: Ledger, purpose: Purpose, server: RemoteOracle | None = None) -> Oracle:
+    """One try: in its turn where it goes to a server, charged, and again elsewhere where a worker is lost with it."""
+    attempt: Oracle = MeteredOracle(oracle, ledger, purpose, attempts=0 if server is None else 1)
+    if server is not None:
+        attempt = PacedOracle(attempt, server.pace)
+    return ElsewhereOracle(attempt) if isinstance(oracle, PooledOracle) else attempt
+
+
+def refuse_small_budget(config: OracleConfig, queries: int, which: str) -> None:
+    """Refuse a budget that cannot pay for one image.
+
+    Args:
+        config: holds the budget.
+        queries: for one image.
+        which: the settings that add up to them.
+
+    Raises:
+        UsageError: the budget is smaller than that.
+    """
+    limit = config.limits.limit
+    if limit is not None and limit < queries:
+        raise UsageError(
+            f"a budget of {limit} queries cannot pay for one image: {which} = {queries}; raise it, or lower --n"
+        )

@@ -1,0 +1,63 @@
+"""What a manifest says of oracle, data, coordinator and classifier: the same whenever a run is resumed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from bbsmooth import data
+from bbsmooth.assemble.fronts import COORDINATOR
+from bbsmooth.coordinator import load
+from bbsmooth.coordinator.diffusion import diffusion_digest, is_diffusion
+from bbsmooth.noise import ALGORITHM
+from oracles import OracleSpec
+
+
+def describe(spec: OracleSpec, images: data.ImageSet | None) -> dict[str, Any]:
+    """What a manifest says of the oracle, the data and the noise: it must be the same when a run is resumed."""
+    context: dict[str, Any] = {
+        "oracle": {
+            "name": spec.name,
+            "fingerprint": spec.fingerprint,
+            "classes": "open" if spec.classes.open_set else list(spec.classes.names),
+            "image_shape": spec.image_shape,
+            "feedback": spec.feedback.value,
+            "deterministic": spec.deterministic,
+        },
+        "noise_algorithm": ALGORITHM,
+    }
+    return context if images is None else context | describe_images(images)
+
+
+def describe_images(images: data.ImageSet) -> dict[str, Any]:
+    """What a manifest says of the data."""
+    return {
+        "data": {
+            "name": images.name,
+            "split": images.split.value,
+            "fingerprint": images.fingerprint,
+            "images": len(images),
+            "image_shape": images.image_shape,
+            "classes": images.classes,
+        }
+    }
+
+
+def describe_coordinator(path: Path | None) -> dict[str, Any]:
+    """What a manifest says of the coordinator in a directory: what it is, not the bytes of its file.
+
+    The same coordinator may be written in other bytes, since safetensors keeps its metadata in no fixed order.
+    """
+    if path is None:
+        return {"coordinator": None}
+    if not (path / COORDINATOR).is_file() and is_diffusion(path):
+        return {"coordinator": {"fingerprint": diffusion_digest(path)}}
+    coordinator, parameters = load(path / COORDINATOR)
+    digest = hashlib.sha256(bytes.fromhex(coordinator.fingerprint) + parameters.contiguous().numpy().tobytes())
+    return {"coordinator": {"fingerprint": digest.hexdigest()}}
+
+
+def describe_classifier(spec: OracleSpec) -> dict[str, Any]:
+    """What a manifest says of all that comes after the noise: an oracle with what stands in front of it."""
+    return {"classifier": {"fingerprint": spec.fingerprint, "eight_bit": spec.eight_bit}}

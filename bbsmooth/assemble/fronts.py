@@ -1,0 +1,84 @@
+"""What stands between the noise and the oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from bbsmooth.coordinator import CoordinatedOracle, Coordinator, load
+from bbsmooth.coordinator.diffusion import DiffusionDenoiser, diffusion_digest, is_diffusion, load_diffusion
+from bbsmooth.errors import UsageError
+from oracles import Oracle
+
+COORDINATOR = "coordinator.safetensors"
+
+
+def load_coordinator(path: Path, sigma: float) -> tuple[Coordinator, Tensor]:
+    """The coordinator and its parameters (P,) in the directory of a `tune` run, or of a diffusion model.
+
+    Raises:
+        UsageError: there is none, or it was made for another sigma.
+    """
+    file = path / COORDINATOR
+    if not file.is_file():
+        if is_diffusion(path):
+            diffusion = _diffusion(path, sigma, diffusion_digest(path))
+            return diffusion, diffusion.initial_parameters()
+        raise UsageError(
+            f"{path} holds no {COORDINATOR}; name the directory of a finished `bbsmooth tune` run, or of a diffusers "
+            "model"
+        )
+    try:
+        coordinator, parameters = load(file)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if coordinator.sigma != sigma:
+        raise UsageError(f"{file} was made for sigma {coordinator.sigma:g}, not {sigma:g}; tune one for {sigma:g}")
+    return coordinator, parameters
+
+
+@lru_cache(maxsize=1)
+def _diffusion(path: Path, sigma: float, digest: str) -> DiffusionDenoiser:
+    """One model in memory for all purposes; `digest` tells whether its folder is still the same."""
+    return load_diffusion(path, sigma)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What stands between the noise and the oracle.
+
+    Args:
+        path: directory of a `tune` run or of a diffusion model, None for nothing.
+        sigma: of the noise, to tell whether the coordinator was made for it.
+    """
+
+    path: Path | None
+    sigma: float
+
+    def before(self, oracle: Oracle) -> Oracle:
+        """The oracle with the coordinator in front of it, or as it is.
+
+        Raises:
+            UsageError: there is no coordinator, or it does not fit the oracle's images or the noise.
+        """
+        if (parts := self.parts) is None:
+            return oracle
+        coordinator, parameters = parts
+        shape = oracle.spec.image_shape
+        if shape is not None and coordinator.image_shape != shape:
+            raise UsageError(
+                f"{self.path} is a coordinator for images {coordinator.image_shape}, the oracle takes {shape}"
+            )
+        return CoordinatedOracle(coordinator, parameters, oracle)
+
+    @property
+    def parts(self) -> tuple[Coordinator, Tensor] | None:
+        """The coordinator and its parameters (P,), None for nothing.
+
+        Raises:
+            UsageError: there is no coordinator, or it was made for another sigma.
+        """
+        return None if self.path is None else load_coordinator(self.path, self.sigma)

@@ -1,0 +1,74 @@
+"""The oracle and the images that the user named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bbsmooth import data
+from bbsmooth.config import DataConfig, OracleConfig
+from bbsmooth.engines.opening import require_engine
+from bbsmooth.errors import UsageError
+from oracles import Oracle, OracleSpec
+from oracles.registry import open_oracle
+from oracles.remote.remote import RemoteOracle
+from oracles.replicas import ReplicatedOracle, replicated, several_devices
+
+_LOCAL_CALLS = 2  # on each device: one draws its noise while the other is answered
+_LOCAL = frozenset({"local-vit", "timm", "trained"})
+
+
+def bare_oracle(config: OracleConfig) -> Oracle:
+    """The oracle that the user named, with nothing around it.
+
+    Raises:
+        UsageError: several devices for one that is not local.
+        SpecError: see `open_oracle` and `replicated`.
+    """
+    local = config.oracle.partition("?")[0].partition(":")[0] in _LOCAL
+    devices = several_devices(config.device) if config.on_several else ()
+    if devices and not local:
+        raise UsageError(f"--devices is for oracles that run here ({', '.join(sorted(_LOCAL))}), not {config.oracle!r}")
+    if devices:
+        return replicated(lambda device: open_oracle(config.oracle, {"device": device, "dtype": config.dtype}), devices)
+    return open_oracle(config.oracle, {"device": config.device, "dtype": config.dtype} if local else {})
+
+
+def opened(config: OracleConfig) -> tuple[Oracle, OracleConfig]:
+    """The oracle that the user named, and how to ask it: where the user is silent, as its own description says.
+
+    Raises:
+        UsageError: a limit on money without a price, or an engine that is not installed.
+    """
+    require_engine(config)
+    oracle = bare_oracle(replace(config, device="cpu") if config.on_ray else config)  # workers have the devices
+    price, replicas = config.price, len(oracle.replicas) if isinstance(oracle, ReplicatedOracle) else 1
+    calls = config.concurrency or (0 if config.on_ray else _LOCAL_CALLS * replicas)  # 0: as many as workers can take
+    if isinstance(oracle, RemoteOracle):
+        price = oracle.terms.price_per_1000 if price is None else price
+        calls = config.concurrency or oracle.terms.concurrency
+    if config.max_price is not None and not price:
+        raise UsageError("--max-price needs --price, the price of 1,000 queries, above 0")
+    batch = min(config.batch_size, oracle.spec.max_batch or config.batch_size)
+    return oracle, replace(config, price=price, concurrency=calls, batch_size=batch)
+
+
+def images_for(config: DataConfig, spec: OracleSpec, split: data.Split) -> data.ImageSet:
+    """The images that the user named, in the shape that the oracle takes."""
+    if config.resize and spec.image_shape is None:
+        raise UsageError(
+            f"--resize needs to know which images {spec.name} takes; say it in the oracle's name, as in "
+            "module:PATH.py:FUNCTION?image_shape=1x28x28"
+        )
+    return load_images(config, split, spec.image_shape)
+
+
+def load_images(config: DataConfig, split: data.Split, image_shape: tuple[int, int, int] | None) -> data.ImageSet:
+    """The images that the user named, in a shape, or as they are."""
+    return data.load(
+        config.data,
+        split=split,
+        image_shape=image_shape,
+        resize=config.resize,
+        root=config.data_root,
+        download=config.download,
+    )

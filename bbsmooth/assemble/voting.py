@@ -1,0 +1,117 @@
+"""Votes of the smoothed classifier: noise on the right grid, coordinator, oracle, account."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from bbsmooth.assemble.accounts import Account, charged, interruption
+from bbsmooth.assemble.fronts import Front
+from bbsmooth.assemble.opening import bare_oracle
+from bbsmooth.certification import VoteSource
+from bbsmooth.config import OracleConfig, SmoothingConfig
+from bbsmooth.engines.deferred import DeferredCopies
+from bbsmooth.engines.opening import engine
+from bbsmooth.engines.pooled import PooledOracle
+from bbsmooth.errors import UsageError
+from bbsmooth.noise import Grid, NoisyCopies, Splitting, SplitViews
+from bbsmooth.noise.copies import Copies
+from oracles import Oracle, Purpose, VoteLog
+from oracles.identity import IdentifiedOracle
+from oracles.watch import NoWatch, Watch
+
+FINE_BITS = 8
+"""Binary digits of the noise grid beyond 8-bit pixels, for classifiers that take floats."""
+
+
+def answering(
+    oracle: Oracle, config: OracleConfig, front: Front
+) -> AbstractContextManager[tuple[Oracle, OracleConfig]]:
+    """Who answers in the place of `oracle`, and how to ask: it, or workers that have opened the same.
+
+    Args:
+        oracle: the bare one, as this process has opened it.
+        config: the settings.
+        front: stands before it where votes are asked for.
+    """
+    return engine(oracle, config, front.parts, partial(_opened_on, config))
+
+
+def _opened_on(config: OracleConfig, device: str) -> Oracle:
+    return bare_oracle(replace(config, device=device))
+
+
+def grid_for(oracle: Oracle, smoothing: SmoothingConfig) -> Grid:
+    """The grid on which noise is drawn for an oracle, or for what stands in front of it.
+
+    Raises:
+        UsageError: the noise is too strong for it.
+    """
+    grid = Grid(0 if oracle.spec.eight_bit else FINE_BITS)
+    try:
+        grid.check(smoothing.distribution)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+    return grid
+
+
+def copies_for(oracle: Oracle, smoothing: SmoothingConfig) -> Copies:
+    """What is drawn for an oracle, or for what stands in front of it.
+
+    Raises:
+        UsageError: the noise is too strong for its grid, or needs an oracle that answers the same image the same.
+    """
+    noise = smoothing.mechanism
+    if not isinstance(noise, Splitting):
+        return NoisyCopies(noise=noise, grid=grid_for(oracle, smoothing), seed=smoothing.seed)
+    if not oracle.spec.deterministic:
+        raise UsageError(
+            f"--noise splitting proves nothing for {oracle.spec.name}, which may answer equal images otherwise"
+        )
+    return SplitViews(noise=noise, seed=smoothing.seed, eight_bit=oracle.spec.eight_bit)
+
+
+def vote_source(
+    oracle: Oracle,
+    front: Front,
+    smoothing: SmoothingConfig,
+    kept: Account,
+    purposes: tuple[Purpose, ...],
+    *,
+    watch: Watch | None = None,
+    clean: frozenset[Purpose] = frozenset(),
+) -> VoteSource:
+    """Votes of the smoothed classifier, charged and recorded.
+
+    Args:
+        oracle: the bare one.
+        front: stands before it.
+        smoothing: the noise.
+        kept: the account of the run.
+        purposes: of the votes.
+        watch: sees to it that the oracle stays the same, None for nobody.
+        clean: further purposes, for which the bare oracle is shown images without noise.
+    """
+    watch = watch or NoWatch(kept.store)
+
+    def guarded(asked: Oracle, purpose: Purpose) -> Oracle:
+        return watch.guard(IdentifiedOracle(charged(asked, kept.ledger, purpose), kept.store))
+
+    if isinstance(oracle, PooledOracle):  # the workers have the front, and draw the noise
+        voter = oracle.voter(front.before(oracle.home))
+        classifiers = {purpose: guarded(voter, purpose) for purpose in purposes}
+        dtype = torch.uint8 if voter.spec.eight_bit else torch.float32
+        copies: Copies = DeferredCopies(copies_for(voter, smoothing), dtype)
+    else:
+        classifiers = {purpose: front.before(guarded(oracle, purpose)) for purpose in purposes}
+        copies = copies_for(classifiers[purposes[0]], smoothing)
+    return VoteSource(
+        oracles=classifiers | {purpose: guarded(oracle, purpose) for purpose in clean},
+        log=VoteLog(watch.store, classifiers[purposes[0]].spec),
+        copies=copies,
+        clean=clean,
+        interrupt=interruption(oracle),
+    )
