@@ -8,14 +8,18 @@ beside this file.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from bbsmooth.runs import write_json
 from experiments.peftsmoothing.collecting import collect
 from experiments.peftsmoothing.judging import JUDGED
 from experiments.peftsmoothing.running import carry_out
-from experiments.peftsmoothing.study import SCALES, STUDIES, Study
+from experiments.peftsmoothing.study import SCALES, STUDIES, Job, Study
 from experiments.peftsmoothing.table import write_tables
 from experiments.peftsmoothing.validation import VALIDATION, write_validation
 
@@ -34,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--rows", nargs="+", metavar="NAME", help="run these rows only; the table has all that are done"
     )
     parser.add_argument("--table", action="store_true", help="write the table of the result that is there, run none")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="jobs that share the processors")
     given = parser.parse_args(arguments)
     path = RESULTS / f"{given.study}-{given.scale}.json"
     if given.table:
@@ -45,10 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             path,
             given.rows,
             dry=given.dry_run,
+            at_once=given.at_once,
         )
 
 
-def run(study: Study, folder: Path, result: Path, rows: Collection[str] | None = None, *, dry: bool) -> None:
+def run(
+    study: Study,
+    folder: Path,
+    result: Path,
+    rows: Collection[str] | None = None,
+    *,
+    dry: bool,
+    at_once: int = 1,
+) -> None:
     """Run every step below `folder` that is not done yet, one seed of all rows after the other.
 
     `result` and its tables are written anew after each job, with whatever is done.
@@ -59,19 +73,38 @@ def run(study: Study, folder: Path, result: Path, rows: Collection[str] | None =
         result: the JSON to write.
         rows: names of those to run, None for all.
         dry: only print the commands.
+        at_once: jobs under way together, each with its part of torch's threads.
+
+    Raises:
+        SystemExit: a step failed; it has said why.
     """
     if str(VALIDATION) in study.scale["data"] and not dry:
         write_validation(VALIDATION)
     jobs = list(study.jobs(folder))
     print(f"{len(jobs)} jobs, {sum(job.votes for job in jobs):,} votes to certify", flush=True)
-    for job in sorted(jobs, key=lambda job: job.seed):
-        if rows is not None and job.row not in rows:
-            continue
-        carry_out(study, job, dry=dry)
-        if not dry:
-            result.parent.mkdir(exist_ok=True)
-            write_json(result, collect(study, [one for one in jobs if (one.place / JUDGED).exists()]))
-            write_tables(result)
+    wanted = sorted((job for job in jobs if rows is None or job.row in rows), key=lambda job: job.seed)
+    step = partial(carry_out, study, dry=dry, threads=max(1, torch.get_num_threads() // at_once))
+    with ThreadPoolExecutor(at_once) as pool:
+        begun: dict[Path, Future[None]] = {}
+        for job in wanted:
+            begun[job.place] = pool.submit(_in_turn, step, job, begun.get(job.after) if job.after else None)
+        try:
+            for done in as_completed(begun.values()):
+                done.result()
+                if not dry:
+                    result.parent.mkdir(exist_ok=True)
+                    write_json(result, collect(study, [one for one in jobs if (one.place / JUDGED).exists()]))
+                    write_tables(result)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _in_turn(step: Callable[[Job], None], job: Job, before: Future[None] | None) -> None:
+    """After the job that it builds on, which was begun earlier."""
+    if before is not None:
+        before.result()
+    step(job)
 
 
 if __name__ == "__main__":

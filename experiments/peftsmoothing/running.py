@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bbsmooth.runs import write_json
 from experiments.peftsmoothing.judging import JUDGED, judge
 from experiments.peftsmoothing.study import Job, Study
@@ -21,8 +23,14 @@ _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["experiments.peftsmoothing.warm"])
 
 
-def carry_out(study: Study, job: Job, *, dry: bool) -> None:
+def carry_out(study: Study, job: Job, *, dry: bool, threads: int) -> None:
     """Run the steps of a job that are not done yet, then judge what came out.
+
+    Args:
+        study: which.
+        job: of it.
+        dry: only print the commands.
+        threads: of torch, in each process.
 
     Raises:
         SystemExit: a step failed; it has said why.
@@ -33,17 +41,22 @@ def carry_out(study: Study, job: Job, *, dry: bool) -> None:
             command = [*shlex.split(words), "--out", str(out), *resume]
             print("$", shlex.join(["bbsmooth", *command]), flush=True)
             if not dry:
-                _in_a_process(_run_command, command, out)
+                _in_a_process(threads, _run_command, command, out)
     if not dry and not (job.place / JUDGED).exists():
-        _in_a_process(judge, job, study.scale["judged"], study.scale["draws"])
+        _in_a_process(threads, judge, job, study.scale["judged"], study.scale["draws"])
 
 
-def _in_a_process(what: Callable[..., None], *arguments: Any) -> None:
-    process = _PROCESSES.Process(target=what, args=arguments)
+def _in_a_process(threads: int, what: Callable[..., None], *arguments: Any) -> None:
+    process = _PROCESSES.Process(target=_with_threads, args=(threads, what, *arguments))
     process.start()
     process.join()
     if process.exitcode:
         sys.exit(process.exitcode if process.exitcode > 0 else 1)
+
+
+def _with_threads(threads: int, what: Callable[..., None], *arguments: Any) -> None:
+    torch.set_num_threads(threads)
+    what(*arguments)
 
 
 def _run_command(command: list[str], out: Path) -> None:

@@ -60,6 +60,7 @@ class Job:
         coordinator: directory of the `tune` run whose coordinator stands before it, None for nothing.
         steps: (words of the command, run directory), in order; the one called `certify` is what is compared.
         votes: that certifying asks for, at most.
+        after: directory of the job that must be done before, None for none.
     """
 
     row: str
@@ -70,6 +71,7 @@ class Job:
     coordinator: Path | None
     steps: tuple[tuple[str, Path], ...]
     votes: int
+    after: Path | None
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -154,6 +156,7 @@ class _Cell:
             coordinator=self._coordinator(),
             steps=tuple(self._steps()),
             votes=self.scale["images"] * (self.scale.get("n0", 0) + self.scale.get("n", 0)),
+            after=None if (earlier := self.row.start or self.row.model_of) is None else self._place(earlier),
         )
 
     def _place(self, name: str) -> Path:

@@ -70,13 +70,14 @@ def test_a_row_with_rates_becomes_one_row_for_each(tmp_path: Path) -> None:
 def test_a_study_runs_once_and_writes_what_its_runs_say(tmp_path: Path) -> None:
     study = _tiny_study()
     result = tmp_path / "results" / "tiny.json"
-    run.run(study, tmp_path / "runs", result, dry=False)
+    run.run(study, tmp_path / "runs", result, dry=False, at_once=2)
     first = json.loads(result.read_text())
-    bare, head, denoised = first["rows"]
+    bare, head, denoised, tuned = first["rows"]
     assert (bare["trained_parameters"], bare["training_seconds"], bare["oracle_queries"]) == (0, 0, 0)
     assert head["trained_parameters"] == 650
     assert denoised["training_seconds"] > 0
     assert head["queries_per_image"] == 5 + 40
+    assert 0 < tuned["oracle_queries"] <= 200
     assert bare["clean_accuracy"]["mean"] > 0.9
     certificates = tmp_path / "runs" / "head" / "sigma-0.5" / "seed-0" / "certify" / "certificates.jsonl"
     records = [json.loads(line) for line in certificates.read_text().splitlines()]
@@ -116,6 +117,7 @@ def _tiny_study() -> Study:
         Row(name="bare", scale={}),
         Row(name="head", train="--method head", scale={}),
         Row(name="denoised", tune="--budget 0 --pretrain-epochs 1 --train-images 64", scale={}),
+        Row(name="tuned", tune="--budget 200 --train-images 64", start="denoised", scale={}),
     )
     return Study(name="tiny", title="Tiny", rows=rows, columns=COLUMNS, scale=scale, reference="bare")
 
