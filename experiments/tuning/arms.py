@@ -41,7 +41,7 @@ from bbsmooth.tuning import (
     Walk,
     minimise,
 )
-from bbsmooth.tuning.methods import METHODS
+from bbsmooth.tuning.methods import METHODS, OBJECTIVES
 from experiments.tuning.fine_tuning import fine_tuned, fine_tuned_oracle
 from experiments.tuning.paired import GRID
 from experiments.tuning.trials import Arm, Setting, made
@@ -51,6 +51,7 @@ from oracles import Feedback
 WALK = Walk(steps=600)
 """Local steps of everything that takes gradients: about one epoch of 40,000 images."""
 
+_OTHERS = ("margin", "radius")
 _LATENT_CHANNELS = 3
 _BOTTLENECK_STEPS = 3_000
 _STABILITY_STEPS = 2_000
@@ -163,6 +164,7 @@ def _variants() -> Iterator[Arm]:
     plain = Arm(name="", start=_from_denoiser(method.space, method.form), plan=plan)
     yield from (replace(plain, name=f"equaliser-{shots}-shot", shots=shots) for shots in (1, 4, 16))
     yield replace(plain, name="equaliser-agreement", agreement=True)
+    yield from (replace(plain, name=f"equaliser-{name}", plan=replace(plan, loss=OBJECTIVES[name])) for name in _OTHERS)
     yield replace(plain, name="longer-equaliser", start=_going_on("denoiser-longer"))
     yield replace(plain, name="stability-equaliser", start=_going_on("stability"))
     important = replace(plan, learner=Importance(learner=descent))
