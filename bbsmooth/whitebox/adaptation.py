@@ -81,7 +81,10 @@ def only_head(module: nn.Module, head: tuple[str, ...]) -> nn.Module:
 def trained_state(module: nn.Module, adaptation: Adaptation) -> dict[str, Tensor]:
     """What training changes, by name in the module's state: what a run has to keep."""
     state: dict[str, Tensor] = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
-    return {**state, **dict(module.named_buffers())} if adaptation.moves_statistics else state
+    if not adaptation.moves_statistics:
+        return state
+    kept = module.state_dict().keys()  # without what is computed anew whenever the module is built
+    return state | {name: buffer for name, buffer in module.named_buffers() if name in kept}
 
 
 def trained_parameters(module: nn.Module) -> Iterator[nn.Parameter]:

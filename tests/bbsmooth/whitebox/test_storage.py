@@ -12,21 +12,27 @@ from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.opening import open_trained
 from bbsmooth.whitebox.storage import DESCRIPTION, Description, base_digest, load_trained, save_trained
 from oracles import SpecError
-from tests.bbsmooth.whitebox.models import VIT, VIT_ARGUMENTS, build
+from tests.bbsmooth.whitebox.models import ARCHITECTURES, build
 
 IMAGES = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def base(folder: Path) -> str:
+def base(folder: Path, kind: str = "vit", *, seed: int = 0) -> str:
     """The name of a small model whose weights lie in a file."""
     path = folder / "base.safetensors"
-    header = {"architecture": VIT, "model_args": json.dumps(VIT_ARGUMENTS), "mean": "[0.5]", "std": "[0.5]"}
-    save_file(build()[0].state_dict(), path, header)
-    return f"timm:{VIT}?checkpoint={path}"
+    name, arguments, shape = ARCHITECTURES[kind]
+    header = {"architecture": name, "model_args": json.dumps(arguments), "mean": "[0.5]", "std": "[0.5]"}
+    save_file(build(kind, seed=seed)[0].state_dict(), path, header)
+    return f"timm:{name}?checkpoint={path}&image_size={shape[1]}"
 
 
 def train_at_random(
-    folder: Path, method: str, *, new_classes: tuple[str, ...] | None = None, model: str | None = None
+    folder: Path,
+    method: str,
+    *,
+    new_classes: tuple[str, ...] | None = None,
+    model: str | None = None,
+    images: torch.Tensor = IMAGES,
 ) -> torch.Tensor:
     """Save a model whose trained weights are random; what it answers."""
     folder.mkdir()
@@ -45,7 +51,7 @@ def train_at_random(
         Description(base=description.base, new_classes=new_classes, method=method, seed=1, base_digest=digest),
     )
     with torch.inference_mode():
-        answers: torch.Tensor = module.eval()(classifier.normalised(IMAGES))
+        answers: torch.Tensor = module.eval()(classifier.normalised(images))
     return answers
 
 
@@ -58,6 +64,16 @@ def test_a_saved_model_answers_as_before(method: str, tmp_path: Path) -> None:
     assert scores is not None
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
     assert oracle.spec.classes.names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_so_does_one_of_any_architecture(kind: str, method: str, tmp_path: Path) -> None:
+    images = torch.rand(2, *ARCHITECTURES[kind][2], generator=torch.Generator().manual_seed(0))
+    expected = train_at_random(tmp_path / "run", method, model=base(tmp_path, kind), images=images)
+    scores = open_trained(str(tmp_path / "run"), {"device": "cpu"}).query(images).scores
+    assert scores is not None
+    torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
 
 def test_a_new_head_has_the_classes_of_the_data(tmp_path: Path) -> None:
@@ -120,9 +136,7 @@ def test_noisy_values_reach_the_model_unclipped(tmp_path: Path) -> None:
 
 def test_another_base_is_refused(tmp_path: Path) -> None:
     train_at_random(tmp_path / "run", "bias")
-    path = tmp_path / "run" / "base.safetensors"
-    header = {"architecture": VIT, "model_args": json.dumps(VIT_ARGUMENTS), "mean": "[0.5]", "std": "[0.5]"}
-    save_file(build(seed=9)[0].state_dict(), path, header)
+    base(tmp_path / "run", seed=9)
 
     with pytest.raises(UsageError, match="no longer the model"):
         load_trained(tmp_path / "run")
