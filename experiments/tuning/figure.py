@@ -14,12 +14,18 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from experiments.tuning import targets
-from experiments.tuning.arms import FREE
 from experiments.tuning.run import CONTROL, RESULTS
 
 FIGURE = Path(__file__).with_name("results.png")
 TABLE = Path(__file__).with_name("results.md")
 RADIUS = 0.5
+QUERIES = (3_500, 700_000)
+TICKS = (-30, -10, -3, -1, 0, 1, 3, 10)
+REFERENCES = {"first-order": ":", "denoiser-longer": "--", "fine-tuning": "-."}
+SHOWN = {
+    arm: matplotlib.colormaps["tab10"](place)
+    for place, arm in enumerate(("equaliser", "spsa-gc", "blackvip", "zo-ds", "zo-ae-ds-rge", "zo-ae-ds-cge"))
+}
 _COLUMNS = (
     *("method", "queries", "feedback", "control, %", "noisy accuracy, %", "gain, points"),
     *("spread over seeds", "seeds", "standard error"),
@@ -81,33 +87,43 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any]) -> None:
-    """Against queries: noisy accuracy above, certified accuracy below; controls and references as lines across."""
-    figure, all_axes = plt.subplots(2, len(results), figsize=(6 * len(results), 9), squeeze=False)
-    for (above, below), (world, found) in zip(all_axes.T, results.items(), strict=True):
-        noisy = [row for row in found["rows"] if row["feedback"] in ("none", "logits")]
-        _curves(above, noisy, "accuracy")
-        above.set(ylabel="noisy accuracy, %", title=f"{world} (bare {found['bare']} %)")
-        certified = [row for row in found.get("certified", []) if row["radius"] == RADIUS]
-        _curves(below, certified, "certified")
-        below.set(ylabel=f"certified accuracy at radius {RADIUS:g}, %")
-    figure.tight_layout()
-    figure.savefig(FIGURE, dpi=110)
+    """Points more than the denoiser against queries: noisy accuracy above, certified accuracy below."""
+    worlds = sorted(results)
+    figure, all_axes = plt.subplots(
+        2, len(worlds), figsize=(4 * len(worlds), 7), sharex=True, sharey=True, squeeze=False
+    )
+    for (above, below), world in zip(all_axes.T, worlds, strict=True):
+        noisy = [row | {"gain": row["mean_gain"]} for row in results[world]["rows"] if row["feedback"] != "labels"]
+        _curves(above, noisy)
+        above.set(title=f"{world} (bare {results[world]['bare']} %)")
+        certified = results[world].get("certified", [])
+        radius = max((row["radius"] for row in certified if row["radius"] <= RADIUS), default=RADIUS)
+        _curves(below, [row for row in certified if row["radius"] == radius])
+        below.set(xlabel="queries", title=f"certified at radius {radius:g}", xscale="log", xlim=QUERIES)
+    for axes, what in zip(all_axes[:, 0], ("noisy", "certified"), strict=True):
+        axes.set(ylabel=f"gain in {what} accuracy, points")
+    lines = {
+        label: line for axes in all_axes.flat for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=5)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.savefig(FIGURE, dpi=100)
 
 
-def _curves(axes: Axes, rows: list[dict[str, Any]], what: str) -> None:
-    axes.set_prop_cycle(color=matplotlib.colormaps["tab20"](range(20)))
-    for arm in sorted({row["arm"] for row in rows}):
+def _curves(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    axes.axhline(0, color="grey", linewidth=1, label=CONTROL)
+    for arm, style in REFERENCES.items():
+        for row in rows:
+            if row["arm"] == arm:
+                axes.axhline(row["gain"], linestyle=style, color="grey", linewidth=1, label=arm)
+    for place, (arm, colour) in enumerate(SHOWN.items()):
         own = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["queries"])
-        if arm in FREE:
-            axes.axhline(own[0][what], linestyle="-" if arm == CONTROL else ":", color="grey", linewidth=1)
-            axes.annotate(arm, (1, own[0][what]), xycoords=("axes fraction", "data"), fontsize=7)
-        else:
-            errors = [row.get("spread_over_seeds") or row["standard_error"] for row in own]
-            queries = [row["queries"] for row in own]
-            axes.errorbar(queries, [row[what] for row in own], errors, marker="o", capsize=3, label=arm)
-    axes.set(xscale="log", xlabel="queries")
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize=7)
+        errors = [row.get("spread_over_seeds") or row["standard_error"] for row in own]
+        if own:
+            queries, gains = [row["queries"] * 1.08**place for row in own], [row["gain"] for row in own]
+            axes.errorbar(queries, gains, errors, marker="o", capsize=3, color=colour, label=arm)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_yticks(TICKS, [f"{tick:+}" if tick else "0" for tick in TICKS])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from experiments.tuning.run import CONTROL
 from oracles import Feedback
 
 MATCHED, REFERENCE, INSIDE = "denoiser-longer", "first-order", "first-order-equaliser"
-FROM_MATCHED = "longer-equaliser"
+FROM_MATCHED, FINE_TUNED = "longer-equaliser", "fine-tuning"
 _SHAPES = {"local-vit": (1, 28, 28), "resnet20": (3, 32, 32)}
 _SHARES = (
     ("local-vit 1", 20_000, "logits", 0.6),
@@ -19,6 +19,7 @@ _SHARES = (
     ("resnet20 0.25", 100_000, "logits", 0.5),
     ("resnet20 0.25", 100_000, "labels", 1 / 3),
 )
+_ANCESTORS_SPEND = 500_000
 _ANCESTORS = (("blackvip", 10), ("zo-ae-ds-rge", 3), ("zo-ae-ds-cge", 3))
 
 
@@ -29,10 +30,12 @@ class Found:
     Args:
         world: its name and sigma.
         rows: of `results.json`.
+        certified: likewise.
     """
 
     world: str
     rows: Sequence[dict[str, Any]]
+    certified: Sequence[dict[str, Any]]
 
     def row(self, arm: str, queries: int, feedback: str) -> dict[str, Any] | None:
         """That row, None where it was not measured."""
@@ -52,12 +55,14 @@ class Found:
 
 def lines(results: dict[str, Any]) -> Iterator[str]:
     """Markdown: a list of targets, then a list of limits."""
-    every = [Found(world, found["rows"]) for world, found in results.items()]
+    every = [Found(world, found["rows"], found.get("certified", [])) for world, found in results.items()]
     yield from ("## Targets", "")
     yield from (f"- {_never_below(found)}" for found in every)
     for world, queries, feedback, wanted in _SHARES:
         yield f"- {_closed(next((found for found in every if found.world == world), None), queries, feedback, wanted)}"
     yield from (f"- {_overtakes(found, *ancestor)}" for found in every for ancestor in _ANCESTORS)
+    yield from ("", "## Certified accuracy", "")
+    yield from (f"- {line}" for found in every for line in _certified(found))
     yield from ("", "## What limits the gain", "")
     yield from (f"- {_limits(found)}" for found in every)
     yield ""
@@ -126,10 +131,25 @@ def _overtakes(found: Found, ancestor: str, times: int) -> str:
         return f"{what}: missed, {ancestor} has {most['accuracy']} % after {most['queries']:,}."
     first = min(enough, key=lambda row: row["queries"])
     verdict = "met" if first["queries"] * times <= most["queries"] else "not settled at the budgets measured"
+    unspent = "" if most["queries"] >= _ANCESTORS_SPEND else f"; {_ANCESTORS_SPEND:,} were not spent"
     return (
         f"{what}: {verdict}. {ancestor} has {most['accuracy']} % after {most['queries']:,} queries, `auto`"
-        f" {first['accuracy']} % after {first['queries']:,}; 500,000 were not spent."
+        f" {first['accuracy']} % after {first['queries']:,}{unspent}."
     )
+
+
+def _certified(found: Found) -> Iterator[str]:
+    """What `auto` and the reference gain in certified accuracy, by radius."""
+    for row in found.certified:
+        if row["arm"] != found.auto(row["queries"], "logits") or not row["queries"]:
+            continue
+        others = {one["arm"]: one["gain"] for one in found.certified if one["radius"] == row["radius"]}
+        told = [f"{others[arm]:+.2f} by {arm}" for arm in (REFERENCE, MATCHED, FINE_TUNED) if arm in others]
+        yield (
+            f"{found.world}, radius {row['radius']:g}: {row['queries']:,} queries gain {row['gain']:+.2f} points of"
+            f" certified accuracy (standard error {row['standard_error']}, {len(row['seeds'])} seeds)"
+            + (f"; {', '.join(told)}." if told else ".")
+        )
 
 
 def _limits(found: Found) -> str:

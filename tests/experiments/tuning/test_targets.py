@@ -57,6 +57,15 @@ def test_an_ancestor_is_overtaken_only_with_few_enough_queries() -> None:
     assert "1/10 of its queries: missed" in told(ancestor, row("equaliser", 20_000, [1.5]))
 
 
+def test_certified_gains_stand_beside_the_reference() -> None:
+    def certified(arm: str, queries: int, gain: float) -> dict[str, Any]:
+        return {"arm": arm, "queries": queries, "radius": 0.5, "gain": gain, "standard_error": 0.9, "seeds": [0, 1]}
+
+    rows = [certified("denoiser", 0, 0.0), certified("first-order", 0, 3.2), certified("equaliser", 20_000, 1.25)]
+    found = "\n".join(lines({"local-vit 1": {"rows": [], "certified": rows}}))
+    assert "20,000 queries gain +1.25 points of certified accuracy (standard error 0.9, 2 seeds); +3.20 by" in found
+
+
 def test_what_limits_is_split_into_capacity_and_variance() -> None:
     found = told(row("first-order-equaliser", 0, [6.0]), row("equaliser", 20_000, [4.0]))
     assert "capacity accounts for 5.00" in found
