@@ -186,7 +186,10 @@ class _Cell:
         images += f" --noise {scale['noise']}" if "noise" in scale else ""
         oracle = shlex.quote(self._oracle())
         if row.first is not None:
-            yield f"{self._training(self._model())} {images} --objective clean {row.first}", place / "first"
+            yield (
+                f"{self._training(self._model())} {images} --objective clean {row.first}{self._option('first')}",
+                place / "first",
+            )
         if row.train is not None:
             yield f"{self._training(self._base())} {images} {row.train}", place / "train"
         if row.tune is not None:
