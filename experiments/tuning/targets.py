@@ -18,6 +18,8 @@ _SHARES = (
     ("local-vit 1", 100_000, "logits", 0.8),
     ("resnet20 0.25", 100_000, "logits", 0.5),
     ("resnet20 0.25", 100_000, "labels", 1 / 3),
+    ("resnet20 0.5", 100_000, "logits", 0.5),
+    ("resnet20 0.5", 100_000, "labels", 1 / 3),
 )
 _ANCESTORS_SPEND = 500_000
 _ANCESTORS = (("blackvip", 10), ("zo-ae-ds-rge", 3), ("zo-ae-ds-cge", 3))
@@ -147,7 +149,7 @@ def _certified(found: Found) -> Iterator[str]:
         told = [f"{others[arm]:+.2f} by {arm}" for arm in (REFERENCE, MATCHED, FINE_TUNED) if arm in others]
         yield (
             f"{found.world}, radius {row['radius']:g}: {row['queries']:,} queries gain {row['gain']:+.2f} points of"
-            f" certified accuracy (standard error {row['standard_error']}, {len(row['seeds'])} seeds)"
+            f" certified accuracy (standard error {row['standard_error']}, seeds {', '.join(map(str, row['seeds']))})"
             + (f"; {', '.join(told)}." if told else ".")
         )
 

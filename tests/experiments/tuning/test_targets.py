@@ -63,7 +63,7 @@ def test_certified_gains_stand_beside_the_reference() -> None:
 
     rows = [certified("denoiser", 0, 0.0), certified("first-order", 0, 3.2), certified("equaliser", 20_000, 1.25)]
     found = "\n".join(lines({"local-vit 1": {"rows": [], "certified": rows}}))
-    assert "20,000 queries gain +1.25 points of certified accuracy (standard error 0.9, 2 seeds); +3.20 by" in found
+    assert "20,000 queries gain +1.25 points of certified accuracy (standard error 0.9, seeds 0, 1); +3.20 by" in found
 
 
 def test_what_limits_is_split_into_capacity_and_variance() -> None:
