@@ -104,6 +104,11 @@ class Secrets:
         return value
 
 
+def placeholders(template: str) -> set[str]:
+    """The placeholders in it."""
+    return {match.group() for match in _PLACEHOLDER.finditer(template)}
+
+
 def refuse_credentials(url: str) -> None:
     """Refuse a URL in which a secret stands itself rather than a placeholder: it would be written down everywhere.
 

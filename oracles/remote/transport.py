@@ -19,7 +19,7 @@ from oracles.remote.credentials import Credentials
 from oracles.remote.failures import of_exception, presentable
 from oracles.remote.messages import Reply, Request
 from oracles.remote.pools import Pools
-from oracles.remote.secrets import STRUCK, Secrets
+from oracles.remote.secrets import STRUCK, Secrets, placeholders
 from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
 from oracles.remote.terms import Terms
 from oracles.traffic import Traffic
@@ -156,6 +156,21 @@ class Transport:
         return Reply(response.status, headers, self.secrets.strike_bytes(body))
 
 
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads.
+
+    Raises:
+        OracleUnavailable: nowhere, or to a placeholder: a server could have any variable and private file filled in.
+    """
+    try:
+        joined = urljoin(url, location)
+    except ValueError:
+        joined = ""
+    if not joined or not placeholders(joined) <= placeholders(url):
+        raise OracleUnavailable(f"{url} redirects to {presentable(location)[:_SHOWN]}, which is no address")
+    return joined
+
+
 def _redirected(request: Request, reply: Reply) -> Request:
     """The request for another address of the same server.
 
@@ -163,7 +178,7 @@ def _redirected(request: Request, reply: Reply) -> Request:
         OracleUnavailable: it is another server, or a question.
     """
     location = reply.headers["location"]
-    url = urljoin(request.url, location)
+    url = _joined(request.url, location)
     shown = presentable(url)[:_SHOWN]
     if STRUCK in location or urlsplit(url)[:2] != urlsplit(request.url)[:2]:
         raise OracleUnavailable(

@@ -262,6 +262,30 @@ def test_other_redirects_are_refused(server: MisbehavingServer, fault: misbehavi
     assert server.calls == 1
 
 
+@pytest.mark.parametrize(
+    "location", ["/a/${BYSTANDER}", "/?a=${file:PATH}", "/a/$\t{BYSTANDER}", "//[", "${USER_NAME}/${BYSTANDER}"]
+)
+def test_no_redirect_makes_a_secret_be_filled_in(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, location: str
+) -> None:
+    private = tmp_path / "key"
+    private.write_text("private")
+    private.chmod(0o600)
+    monkeypatch.setenv("BYSTANDER", "bystander")
+    monkeypatch.setenv("USER_NAME", "me")
+    paths: list[str] = []
+
+    def misbehave(call: Call) -> misbehaving.Fault:
+        paths.append(call.path)
+        return says(307, b"", location=location.replace("PATH", str(private)))
+
+    server.misbehave = misbehave
+    url = f"{server.url}/${{USER_NAME}}"
+    with pytest.raises(OracleUnavailable, match=r"redirects to .*, which is no address$"):
+        Transport(url, PATIENT).send(Request("GET", url))
+    assert paths == ["/ask/me"]
+
+
 def test_requests_are_signed_last_each_time_anew(server: MisbehavingServer) -> None:
     seen: list[Request] = []
 
