@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 RUNNABLE := .venv/runnable
 INSTALLED := .venv/installed
 
-.PHONY: install demo test test-slow check bench clean
+.PHONY: install demo test test-slow test-failed check bench clean
 
 install: $(INSTALLED)
 
@@ -26,6 +26,9 @@ test: install  ## all tests but the slow ones
 
 test-slow: install  ## longer statistics
 	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile
+
+test-failed: install  ## what failed the last time, one after the other
+	$(BIN)/python -m pytest -m '' --last-failed --last-failed-no-failures none
 
 check: install  ## format, lint, types
 	$(BIN)/ruff format --check
