@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ HEADER_LENGTH = "inference-header-content-length"
 
 
 _AXES = 4
+_LARGEST = 2**31  # of an axis: products of these can still be written down in a reply
+_LENGTH = re.compile("[0-9]{1,15}")
 _LONGEST_ID = 1024  # characters, since a reply repeats it
 _REPR = reprlib.Repr()
 _REPR.maxstring, _REPR.maxlist = 80, 2 * _AXES
@@ -93,7 +96,7 @@ def _divided(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     """JSON, and what follows it."""
     if header_length is None:
         return body, b""
-    if not header_length.isdecimal() or int(header_length) > len(body):
+    if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         raise malformed(f"{HEADER_LENGTH} should be a number up to the body's {len(body)} bytes, got {header_length}")
     return body[: int(header_length)], body[int(header_length) :]
 
@@ -138,8 +141,8 @@ def _images(envelope: dict[str, Any], rest: bytes, model: Asked) -> Tensor:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     fits = isinstance(shape, list) and len(shape) <= 2 * _AXES
-    if not fits or not all(type(size) is int and size > 0 for size in shape):
-        raise malformed(f"shape should be a list of positive whole numbers, got {_shown(shape)}")
+    if not fits or not all(type(size) is int and 0 < size < _LARGEST for size in shape):
+        raise malformed(f"shape should be a list of positive whole numbers below 2**31, got {_shown(shape)}")
     return tuple(shape)
 
 

@@ -82,6 +82,8 @@ def changed(**tensor: Any) -> dict[str, Any]:
         (changed(shape=[0, 1, 2, 2], data=[]), "positive whole numbers"),
         (changed(shape="3"), "positive whole numbers"),
         (changed(shape=None), "positive whole numbers"),
+        (changed(shape=[10**4000] * 4), "positive whole numbers below 2**31"),
+        (changed(shape=[2**31 - 1] * 4), "values, got 12"),
         (changed(data=["a"] * 12), "a list of numbers"),
         (changed(data=[[1, 2], [3]]), "flat or nested"),
         (changed(data={"a": 1}), "a list of numbers"),
@@ -133,7 +135,7 @@ def test_binary_tensors_are_checked_too(size: Any, rest: bytes, message: str) ->
 
 def test_the_length_of_the_json_is_checked() -> None:
     body = json.dumps(question(FLOATS)).encode()
-    for length in ("-1", "many", str(len(body) + 1)):
+    for length in ("-1", "many", str(len(body) + 1), "9" * 5000):
         with pytest.raises(Refusal, match="should be a number up to the body's"):
             read_question(body, length, MODEL)
     with pytest.raises(Refusal, match="2 bytes follow the JSON"):
