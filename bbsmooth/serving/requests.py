@@ -27,6 +27,7 @@ HEADER_LENGTH = "inference-header-content-length"
 _AXES = 4
 _LARGEST = 2**31  # of an axis: products of these can still be written down in a reply
 _LENGTH = re.compile("[0-9]{1,15}")
+_OTHER_LISTS = 10_000  # and objects, besides those of nested pixels
 _LONGEST_ID = 1024  # characters, since a reply repeats it
 _REPR = reprlib.Repr()
 _REPR.maxstring, _REPR.maxlist = 80, 2 * _AXES
@@ -84,6 +85,7 @@ def read_question(body: bytes, header_length: str | None, model: Asked) -> Quest
         Refusal: it is not a question to this model (status 400).
     """
     head, rest = _divided(body, header_length)
+    _refuse_thicket(head, model)
     envelope = _object(_parsed(head), "the request")
     images = _images(envelope, rest, model)
     request_id = envelope.get("id")
@@ -99,6 +101,20 @@ def _divided(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         raise malformed(f"{HEADER_LENGTH} should be a number up to the body's {len(body)} bytes, got {header_length}")
     return body[: int(header_length)], body[int(header_length) :]
+
+
+def _refuse_thicket(head: bytes, model: Asked) -> None:
+    """Millions of lists in a few megabytes would keep the whole process busy for many seconds."""
+    if model.asked.image_shape is None:
+        return
+    channels, height, _ = model.asked.image_shape
+    most = model.max_batch * (1 + channels * (1 + height)) + _OTHER_LISTS
+    found = head.count(b"[") + head.count(b"{")
+    if found > most:
+        raise malformed(
+            f"{model.name} takes at most {model.max_batch} images a request, for which {most} lists and objects are "
+            f"enough, got {found}"
+        )
 
 
 def _parsed(head: bytes) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from fastapi import Request
@@ -17,7 +17,7 @@ from bbsmooth.certification import Outcome
 from bbsmooth.serving.bodies import read_body
 from bbsmooth.serving.refusal import Refusal, malformed
 from bbsmooth.serving.replies import envelope, write_tensors
-from bbsmooth.serving.requests import HEADER_LENGTH, read_question
+from bbsmooth.serving.requests import HEADER_LENGTH, Question, read_question
 from bbsmooth.serving.smoothed.accounts import Account
 from bbsmooth.serving.smoothed.clients import Client, Clients
 from bbsmooth.serving.smoothed.failures import explained
@@ -57,6 +57,8 @@ class Service:
     metrics: Metrics
     max_body_bytes: int
     body_seconds: float
+    _reading: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    """One body at a time: JSON takes up to thirty times its size, and several at once would be read no sooner."""
 
     async def infer(self, request: Request) -> Response:
         """Certificates for images: a label and the radius within which it cannot change, or an abstention.
@@ -85,18 +87,26 @@ class Service:
             raise self.mixer.ended
         self.gate.pace(client)
         with self.gate.entered(client) as hold:
-            body = await self._body(request)
-            header_length = request.headers.get(HEADER_LENGTH)
-            question = await asyncio.to_thread(read_question, body, header_length, self.model)
-            images = on_grid(question.images)
-            hold(len(images))
-            results = await self._certify(request, images, client)
+            question = await self._question(request)
+            hold(len(question.images))
+            results = await self._certify(request, question.images, client)
         self.metrics.answered(results)
         left = self.accounts[client.name].left
         parameters = {} if left is None else {"parameters": {"budget_left": left}}
         around = envelope(self.model.name, self.model.version, question.request_id) | parameters
         content, headers = write_tensors(tensors(results, self.model), question.wanted, around)
         return Response(content, headers=headers)
+
+    async def _question(self, request: Request) -> Question:
+        """The question in the body, its images as uint8; nothing else of the body stays in memory."""
+        body = await self._body(request)
+
+        def read() -> Question:
+            question = read_question(body, request.headers.get(HEADER_LENGTH), self.model)
+            return replace(question, images=on_grid(question.images))
+
+        async with self._reading:
+            return await asyncio.to_thread(read)
 
     async def _body(self, request: Request) -> bytes:
         try:
@@ -139,8 +149,14 @@ def on_grid(images: Tensor) -> Tensor:
 
 
 def _refuse_other_sites(request: Request) -> None:
-    """A page of another site could spend a visitor's budget without being able to read the answer."""
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+    """A page of another site could spend a visitor's budget without being able to read the answer.
+
+    Over plain HTTP to another machine browsers do not say which site asks, but where its page comes from.
+    """
+    headers = request.headers
+    origin = headers.get("origin")
+    foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+    if headers.get("sec-fetch-site", "cross-site" if foreign else "none") not in ("none", "same-origin"):
         raise Refusal(403, "pages of other sites may not ask this service")
 
 

@@ -109,9 +109,17 @@ def test_a_malformed_request_is_refused_in_one_line(envelope: Any, message: str)
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"inputs": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"inputs": NaN}', b"[" * 10_000])
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(Refusal, match="the request is not JSON"):
+        read_question(body, None, MODEL)
+
+
+@pytest.mark.parametrize("unit", ["[],", "[[0]],", "{},"])
+def test_a_thicket_is_refused_before_it_is_parsed(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = f'{{"inputs": [{unit * 20_000}[]]}}'.encode()
+    monkeypatch.setattr(json, "loads", lambda *values, **options: pytest.fail("it was parsed"))
+    with pytest.raises(Refusal, match="at most 4 images a request, for which 10016 lists and objects are enough"):
         read_question(body, None, MODEL)
 
 
