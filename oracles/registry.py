@@ -25,7 +25,7 @@ GROUP = "bbsmooth.oracles"
 FILE = "PATH/oracle.toml"
 """Stands among the schemes for any path that ends in .toml."""
 
-_USER = re.compile("//[^/@]*@")
+_USER = re.compile("//[^/]*@")
 """User name and password in an address: errors do not repeat them."""
 
 Opener = Callable[[str, dict[str, str]], Oracle]

@@ -14,7 +14,8 @@ from oracles.remote.secrets import Secret, Secrets, refuse_credentials
 _USUAL = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "bbsmooth"}
 _ADDRESSES = 64
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?")
+_VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
+_URL = re.compile(r"[\x21-\x7e]+")
 
 
 class Credentials:
@@ -44,9 +45,14 @@ class Credentials:
         """
         refuse_credentials(url)
         real = self._secrets.fill(url, place="the URL").reveal()
-        parts = urlsplit(real)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not real.isascii():
-            raise SpecError(f"a URL should look like https://HOST/PATH, in ASCII, got {url}")
+        try:
+            parts = urlsplit(real)
+            fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and _URL.fullmatch(real)
+        except ValueError:
+            fine = False
+        if not fine:
+            shown = f"got {url}" if url else "and there is none"
+            raise SpecError(f"a URL should look like https://HOST/PATH, in ASCII, without blanks, {shown}")
         user, at, host = parts.netloc.rpartition("@")
         if not at:
             return real, {}
@@ -68,6 +74,7 @@ def _checked(name: str, value: Secret) -> Secret:
         raise SpecError(f"{name!r} cannot be the name of a header")
     if not _VALUE.fullmatch(value.reveal()):
         raise SpecError(
-            f"header {name}: its value is empty, or holds a line break or another character that cannot be sent"
+            f"header {name}: its value is empty, or holds a line break or another character that cannot be sent; "
+            "ASCII can"
         )
     return value

@@ -146,7 +146,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
         SpecError: a header that carries keys does not take its value from the environment.
     """
     for name, value in headers.items():
-        if (looks_secret(name) or name.lower() == "cookie") and "${" not in value:
+        if looks_secret(name) and "${" not in value:
             raise SpecError(f"headers.{name} holds a secret; write ${{NAME}} for the environment variable NAME instead")
 
 

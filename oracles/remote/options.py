@@ -21,7 +21,18 @@ TABLE = {"table": True}
 NONE = "none"
 """Switches off what is on by default."""
 
-_SECRET = re.compile(r"key|(?<!max_)token|secret|passw|credential|authorization|signature", re.IGNORECASE)
+_SECRET = re.compile(
+    r"key|(?<!max_)token|secret|passw|pwd|credential|auth(?!ors?\b)|signature|session|cookie|^(sig|sas|code|jwt)$",
+    re.IGNORECASE,
+)
+
+
+_LARGEST = 2**28
+"""Numbers in an image, for which a gigabyte is needed."""
+
+
+class _WrongEntry(Exception):
+    """The name of an entry in a table that is no text. Its value, or that of another one, may be a secret."""
 
 
 def looks_secret(name: str) -> bool:
@@ -110,8 +121,11 @@ def _converted(hint: Any, value: object, place: str) -> object:
         if isinstance(hint, type) and issubclass(hint, StrEnum):
             return hint(_text(value))
         return _READERS[hint](value)
+    except _WrongEntry as wrong:
+        raise SpecError(f"{place}.{wrong} should be text that is not empty, between quotes") from None
     except (ValueError, TypeError, KeyError):
-        raise SpecError(f"{place} should be {_wanted(hint)}, got {value!r}") from None
+        got = "" if hint == Mapping[str, str] else f", got {value!r}"  # headers may hold a secret
+        raise SpecError(f"{place} should be {_wanted(hint)}{got}") from None
 
 
 def _wanted(hint: Any) -> str:
@@ -167,14 +181,16 @@ def _numbers(value: object) -> tuple[float, ...]:
 def _shape(value: object) -> tuple[int, int, int]:
     parts = value.split("x") if isinstance(value, str) else _listed(value)
     channels, height, width = map(_whole, parts)
-    if min(channels, height, width) < 1:
+    if min(channels, height, width) < 1 or channels * height * width > _LARGEST:
         raise ValueError
     return channels, height, width
 
 
 def _table(value: object) -> dict[str, str]:
     if isinstance(value, dict):
-        return {_text(name): _text(text) for name, text in value.items()}
+        if wrong := [name for name, text in value.items() if not name or not isinstance(text, str) or not text]:
+            raise _WrongEntry(wrong[0])
+        return dict(value)
     pairs = [part.split(":") for part in _texts(value)]
     return {_text(name.strip()): _text(text.strip()) for name, text in pairs}
 

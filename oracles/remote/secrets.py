@@ -113,9 +113,12 @@ def refuse_credentials(url: str) -> None:
     """Refuse a URL in which a secret stands itself rather than a placeholder: it would be written down everywhere.
 
     Raises:
-        SpecError: there is one; the text does not show it.
+        SpecError: there is one, or it is no URL; the text does not show it.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise SpecError("the url should look like http://HOST:PORT/PATH or https://HOST/PATH") from None
     user, at, _ = parts.netloc.rpartition("@")
     if at and _PLACEHOLDER.sub("", user) not in ("", ":"):
         raise SpecError(

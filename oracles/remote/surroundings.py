@@ -42,8 +42,12 @@ def proxy(url: str, secrets: Secrets) -> httpcore.Proxy | None:
     named = proxies.get(parts.scheme) or proxies.get("all")
     if not named or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    address = urlsplit(named if "://" in named else f"http://{named}")
-    if address.scheme not in ("http", "https", *_SOCKS) or not address.hostname:
+    try:
+        address = urlsplit(named if "://" in named else f"http://{named}")
+        fine = address.scheme in ("http", "https", *_SOCKS) and address.hostname and (address.port or 1)
+    except ValueError:
+        fine = False
+    if not fine:
         raise SpecError("the proxy that the environment names should look like http://HOST:PORT")
     if address.scheme in _SOCKS and importlib.util.find_spec("socksio") is None:
         raise SpecError("the environment names a SOCKS proxy; install the package socksio to use it")
@@ -70,5 +74,5 @@ def http2_is_there() -> bool:
 
 def keep_headers_out_of_logs() -> None:
     """Silence debug logs that hold every header: credentials, and replies that repeat them."""
-    for name in ("httpcore", "hpack"):
+    for name in ("httpcore", "hpack", "botocore"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -57,6 +57,8 @@ def read_toml(path: Path) -> Description:
         raise SpecError(f"cannot read {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not TOML: {error}") from error
+    except RecursionError:
+        raise SpecError(f"{path} is nested too deeply") from None
     protocol, url = options.pop("protocol", _TEMPLATE), options.pop("url", None)
     for name, value in (("protocol", protocol), ("url", url or "")):
         if not isinstance(value, str):

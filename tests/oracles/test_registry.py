@@ -60,6 +60,7 @@ def test_a_wrong_name_says_what_there_is(name: str, message: str) -> None:
     "name",
     [
         "http://user:hunter2@h/v2/models/m",
+        "kserv+http://user:new@hunter2@h/v2/models/m",
         "kserve+http://user:hunter2@h/v2/models/m",
         "kserve+http://h/v2/models/m?api_key=hunter2",
         "kserve+http://h/v2/models/m?token=hunter2&",

@@ -14,7 +14,7 @@ from oracles.errors import SpecError
 from oracles.remote.encodings import Picture, PictureFormat, base64_text
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, flat_json, nested_json
 
-_PLACEHOLDER = re.compile(r"\{image:(?P<name>[a-z0-9-]+)(?::(?P<quality>[0-9]+))?\}")
+_PLACEHOLDER = re.compile(r"\{image:(?P<name>[a-z0-9-]+)(?::(?P<quality>[0-9]{1,4}))?\}")
 _EACH = "\0each"
 _JSON = "application/json"
 _BYTES = "application/octet-stream"
@@ -95,6 +95,8 @@ def compile_template(options: RequestOptions) -> Template:
     if len(found) != 1:
         raise SpecError(f"[request] body should hold one placeholder like {{image:png-base64}}, got {len(found)}")
     placeholder = found[0].group()
+    if options.content_type is not None and not (options.content_type.isascii() and options.content_type.isprintable()):
+        raise SpecError(f"[request] content_type should look like application/json, got {options.content_type!r}")
     encoder, kind = _encoder(found[0], options.tensor)
     if kind is not None:
         if text != placeholder or options.many:
@@ -112,7 +114,9 @@ def compile_template(options: RequestOptions) -> Template:
 
 def _tree(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
+    except SpecError:
+        raise
     except (ValueError, RecursionError) as error:
         raise SpecError(f"[request] body is not JSON: {error}") from None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 
 from oracles.errors import AnswerError, SpecError
 from oracles.oracle import Feedback
@@ -98,9 +99,20 @@ class ResponseOptions:
 
 def _compiled(path: str | None, name: str) -> None:
     try:
-        _ = None if path is None else jmespath.compile(path)
+        tree: Any = {} if path is None else jmespath.compile(path).parsed
     except JMESPathError as error:
         raise SpecError(f"{name} is not JMESPath: {' '.join(str(error).split())}") from None
+    unknown = sorted(set(_functions(tree)) - Functions.FUNCTION_TABLE.keys())  # else found out by the first reply
+    if unknown:
+        raise SpecError(f"{name} is not JMESPath: there is no function {unknown[0]}()")
+
+
+def _functions(tree: dict[str, Any]) -> Iterator[str]:
+    """The functions that a parsed expression calls."""
+    if tree.get("type") == "function_expression":
+        yield tree["value"]
+    for child in tree.get("children", ()):
+        yield from _functions(child)
 
 
 def _search(path: str, tree: Any) -> Any:

@@ -262,6 +262,18 @@ def test_a_protocol_by_file_and_options_that_win(server: Server, tmp_path: Path)
         ('protocol = "kserve"\nurl = "http://h/x"', "should end in /v2/models/NAME"),
         ('url = "http://h"\n[request]\nbody = "x"\n[response]\nlabels = "a"', "should hold one placeholder"),
         ('url = "http://h"\n[request]\nbody = "{image:png}"\n[response]\nlabels = "["', "labels is not JMESPath"),
+        (
+            'url = "http://h"\n[request]\nbody = "{image:png}"\n[response]\nlabels = "top(x[].y)"',
+            r"labels is not JMESPath: there is no function top\(\)",
+        ),
+        (
+            'url = "http://h"\n[request]\nbody = {i = "{image:png-base64}", n = nan}\n[response]\nlabels = "a"',
+            "JSON cannot hold 'NaN'",
+        ),
+        (
+            'url = "http://h"\n[request]\nbody = "{image:png}"\ncontent_type = "a\\nb"\n[response]\nlabels = "a"',
+            "content_type should look like",
+        ),
         ('url = "http://h"\n[request]\nbdy = 1', r"\[request\]: there is no option 'bdy'"),
         ('protocol = "huggingface"\nurl = "http://h"\nlabels_file = "none.txt"', "cannot read the labels in"),
         (
@@ -270,6 +282,18 @@ def test_a_protocol_by_file_and_options_that_win(server: Server, tmp_path: Path)
         ),
         ('protocol = "huggingface"\nurl = "http://h"\n[headers]\nX-Api-Key = "abc"', "headers.X-Api-Key"),
         ('protocol = "huggingface"\nurl = "http://h?token=abc"', "looks like a secret"),
+        ('protocol = "huggingface"\nurl = "http://h?sig=abc"', "looks like a secret"),
+        ('protocol = "huggingface"\nurl = "http://h?code=abc"', "looks like a secret"),
+        ('protocol = "huggingface"\nurl = "http://h"\n[headers]\nX-Auth = "abc"', "headers.X-Auth holds a secret"),
+        (
+            'protocol = "huggingface"\nurl = "http://h"\n[headers]\nAuthorization = "Bearer abc"\nX = 5',
+            "headers.X should be text",
+        ),
+        ('protocol = "huggingface"\nurl = "http://h/a b"', "without blanks"),
+        ('protocol = "huggingface"\nurl = "http://h/a\\nb"', "without blanks"),
+        ('protocol = "huggingface"\nurl = "http://[::1"', "the url should look like"),
+        ('protocol = "huggingface"\nurl = "http://h"\nimage_shape = "1x99999x99999"', "should be like 3x224x224"),
+        (f"a = {'[' * 5000}", "nested too deeply"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_with_file_and_key(tmp_path: Path, text: str, message: str) -> None:

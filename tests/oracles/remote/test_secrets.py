@@ -120,7 +120,9 @@ def test_of_secrets_that_contain_each_other_the_longest_is_struck(monkeypatch: p
     assert secrets.strike("secret-1-and-more, secret-1") == "[secret], [secret]"
 
 
-@pytest.mark.parametrize("value", [f"{TOKEN}{bad}{TOKEN}" for bad in ("\n", "☃", "\x07", "\r\nX-Other: 1")] + [" "])
+@pytest.mark.parametrize(
+    "value", [f"{TOKEN}{bad}{TOKEN}" for bad in ("\n", "☃", "é", "\x07", "\r\nX-Other: 1")] + [" "]
+)
 def test_a_secret_that_cannot_stand_in_a_header_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TEST_TOKEN", value)
     with pytest.raises(SpecError, match="header X-Key: ") as stop:

@@ -390,11 +390,15 @@ def test_a_proxy_that_refuses_a_tunnel_has_not_passed_on_anything(
     assert type(stop.value) is kind
 
 
-@pytest.mark.parametrize("named", ["ftp://127.0.0.1:1", "http://", "socks5://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "named",
+    ["ftp://127.0.0.1:1", "http://", "socks5://127.0.0.1:1", "http://me:hidden@h:port", "http://me:hidden@[::1"],
+)
 def test_a_proxy_that_cannot_be_used_is_said_at_once(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", named)
-    with pytest.raises(SpecError, match="the environment names"):
+    with pytest.raises(SpecError, match="the environment names") as stop:
         Transport("http://127.0.0.1/", PATIENT)
+    assert "hidden" not in str(stop.value)
 
 
 def test_http2_without_its_extra_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
