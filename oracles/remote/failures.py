@@ -31,6 +31,10 @@ LONGEST_WISH = 120.0
 
 _SHOWN = 200
 _THROTTLED = re.compile(rb'"__type"\s*:\s*"([^"]*#)?(Throttling|ProvisionedThroughputExceeded)Exception"')
+_THROTTLES = {400, 500}
+"""Statuses with which AWS says so, as its service models have the one for a fault of the server."""
+
+_QUOTA_SPENT, _QUOTA_RENEWED = re.compile(r";\s*r=0\s*(;|$)"), re.compile(r";\s*t=([0-9]{1,9})\s*(;|$)")
 _REJECTED = {400, 411, 413, 414, 415, 422, 431}
 _LOST = {408, 409, 425}
 _NEVER = {501, 505, 511}
@@ -53,14 +57,14 @@ def of_status(reply: Reply, url: str) -> OracleError:
         url: that was asked, without secrets.
 
     Returns:
-        `Unanswered` for 429, and for throttles that AWS answers with 400, and `NotReady` for 503: nothing was answered.
-        `QuestionRejected` where the server finds fault with the question. `AnswerLost` for other failures of the
-        server, after which nobody knows what it has done. `OracleUnavailable` where no request can succeed.
+        `Unanswered` for 429, and for throttles that AWS answers with 400 or 500, and `NotReady` for 503: nothing was
+        answered. `QuestionRejected` where the server finds fault with the question. `AnswerLost` for other failures of
+        the server, after which nobody knows what it has done. `OracleUnavailable` where no request can succeed.
         `AnswerError` for other kinds of success.
     """
     status = reply.status
     text = " ".join(filter(None, [f"{url} answered {status} {_phrase(status)}".strip(), _quoted(reply.body)]))
-    if status in (429, 503) or (status == 400 and _THROTTLED.search(reply.body)):
+    if status in (429, 503) or (status in _THROTTLES and _THROTTLED.search(reply.body)):
         kind = NotReady if status == 503 else Unanswered
         return kind(text, retry_after=retry_after(reply.headers))
     if status in _REJECTED:
@@ -105,7 +109,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds after which the server asks to be asked again, 0 to `LONGEST_WISH`; None where it does not say.
 
     Understands `retry-after-ms`, and `retry-after` in seconds or as a date, which is held against the server's own
-    clock where the reply tells it.
+    clock where the reply tells it; else the time `t` after which a spent quota in `ratelimit` is renewed, as of Hugging
+    Face (draft-ietf-httpapi-ratelimit-headers).
     """
     seconds = _number(headers.get("retry-after-ms")) / 1000
     if math.isnan(seconds):
@@ -113,6 +118,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if math.isnan(seconds):
         now = _date(headers.get("date"))
         seconds = _date(headers.get("retry-after")) - (time.time() if math.isnan(now) else now)
+    if math.isnan(seconds):
+        seconds = _renewal(headers.get("ratelimit", ""))
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WISH)
 
 
@@ -141,6 +148,12 @@ def _number(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:
         return math.nan
+
+
+def _renewal(quotas: str) -> float:
+    """Seconds until the last of the spent quotas is renewed, NaN where none is spent."""
+    found = [_QUOTA_RENEWED.search(quota) for quota in quotas.split(",") if _QUOTA_SPENT.search(quota)]
+    return max((float(match[1]) for match in found if match), default=math.nan)
 
 
 def _date(text: str | None) -> float:

@@ -165,6 +165,7 @@ class Kind(Generic[Own]):
         locate: from what stands after `NAME:` to the URL, for services whose address is known; None where the name
             holds the URL.
         sign: makes the signer of a target whose requests are signed rather than carry a key.
+        signed_with: environment variables with the secrets that it signs with.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Kind(Generic[Own]):
     key: Key | None = None
     locate: Callable[[str], str] | None = None
     sign: Callable[[Target, Own], Callable[[Request], Request]] | None = None
+    signed_with: tuple[str, ...] = ()
 
 
 def accepted(reply: Reply, what: str) -> Reply:

@@ -106,6 +106,8 @@ def _open(kind: Kind[Any], url: str, given: Mapping[str, object], *, place: str)
 
 def _connect(kind: Kind[Any], target: Target, own: object, terms: Terms) -> RemoteOracle:
     transport = Transport(target.url, terms, kind.sign(target, own) if kind.sign else None)
+    for variable in kind.signed_with:
+        transport.secrets.add(os.environ.get(variable, ""))
     try:
         return RemoteOracle(kind.connect(target, own, _cleaned(transport)), transport, terms)
     except OracleError:

@@ -21,7 +21,9 @@ from oracles.remote.protocol import Send
 from oracles.remote.protocols.pictures import Found, PictureProtocol, picture_protocol, ranked
 
 _HOST = re.compile(r"rekognition(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+_PRINTED = re.compile(r"[\x21-\x7e]+")
 _PERCENT = 100.0
+_SECRET, _TOKEN = "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +93,16 @@ def sign(target: Target, options: RekognitionOptions) -> Callable[[Request], Req
         from botocore.credentials import Credentials
     except ImportError:
         raise SpecError("botocore is needed to sign requests; pip install 'bbsmooth[aws]'") from None
-    access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    access, secret, token = (os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", _SECRET, _TOKEN))
     if not access or not secret:
         raise SpecError("set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    if not all(_PRINTED.fullmatch(value) for value in (access, token or "-")):
+        raise SpecError("AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN should hold no blanks, line breaks and the like")
     host = _HOST.fullmatch(urlsplit(target.url).hostname or "")
     region = options.region or (host["region"] if host else None)
     if region is None:
         raise SpecError(f"say region=, as {target.url} does not")
-    credentials = Credentials(access, secret, os.environ.get("AWS_SESSION_TOKEN"))
+    credentials = Credentials(access, secret, token)
 
     def signed(request: Request) -> Request:
         prepared = AWSRequest(request.method, request.url, dict(request.headers), request.body)
@@ -116,4 +120,5 @@ KIND = Kind(
     connect=connect,
     locate=locate,
     sign=sign,
+    signed_with=(_SECRET, _TOKEN),
 )

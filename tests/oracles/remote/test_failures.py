@@ -1,4 +1,3 @@
-import time
 from email.utils import formatdate
 
 import pytest
@@ -69,16 +68,22 @@ def test_a_refusal_without_a_word_is_said_without_brackets() -> None:
         ({"retry-after": "Sat, 21 Nov 2026 10:00:30 GMT", "date": "Sat, 21 Nov 2026 10:00:00 GMT"}, 30),
         ({"retry-after": "Sat, 21 Nov 2026 10:00:30 -0000", "date": "Sat, 21 Nov 2026 11:00:00 +0100"}, 30),
         ({"retry-after": "9" * 5000}, LONGEST_WISH),
+        ({"ratelimit": '"api";r=0;t=55'}, 55),
+        ({"ratelimit": '"api";r=0;t=55', "retry-after": "7"}, 7),
+        ({"ratelimit": '"api";r=3;t=55'}, None),
+        ({"ratelimit": '"hour"; r=0; t=60, "day";t=90;r=0, "week";r=5;t=99'}, 90),
+        ({"ratelimit": f'"api";r=0;t={"9" * 5000}'}, None),
+        ({"ratelimit": '"api";r=0;t=999999'}, LONGEST_WISH),
     ],
 )
 def test_wishes_are_understood_and_absurd_ones_cut(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
 
 
-def test_without_a_clock_of_the_server_ours_counts() -> None:
-    seconds = retry_after({"retry-after": formatdate(time.time() + 60, usegmt=True)})
-    assert seconds is not None
-    assert 50 < seconds <= 60
+def test_without_a_clock_of_the_server_ours_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr("oracles.remote.failures.time.time", lambda: now)
+    assert retry_after({"retry-after": formatdate(now + 60, usegmt=True)}) == 60
 
 
 def test_what_is_presentable_is_one_line() -> None:

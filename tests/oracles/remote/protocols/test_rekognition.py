@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from oracles import SpecError, Unanswered
-from oracles.errors import QuestionRejected
+from oracles.errors import AnswerLost, QuestionRejected
+from oracles.registry import open_oracle
 from oracles.remote.failures import of_status
 from oracles.remote.kinds import Common, Target
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.rekognition import RekognitionOptions, locate, sign
+from tests.oracles.remote.misbehaving import Call, MisbehavingServer
 
 REGION = Target("rekognition", "https://rekognition.eu-west-1.amazonaws.com", Common())
 REQUEST = Request(
@@ -99,11 +103,47 @@ def test_a_region_becomes_an_address() -> None:
 @pytest.mark.parametrize(
     "name", ["ThrottlingException", "ProvisionedThroughputExceededException", "com.amazonaws#ThrottlingException"]
 )
-def test_a_throttle_of_status_400_is_no_answer_and_may_pass(name: str) -> None:
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_throttle_is_no_answer_and_may_pass(status: int, name: str) -> None:
     body = f'{{"__type":"{name}","message":"Rate exceeded"}}'.encode()
-    assert isinstance(of_status(Reply(400, {}, body), REGION.url), Unanswered)
+    assert isinstance(of_status(Reply(status, {}, body), REGION.url), Unanswered)
+
+
+def test_other_failures_of_status_500_may_have_been_answered() -> None:
+    assert type(of_status(Reply(500, {}, b'{"__type":"InternalServerError"}'), REGION.url)) is AnswerLost
 
 
 def test_other_refusals_of_status_400_are_about_the_question() -> None:
     body = b'{"__type":"InvalidImageFormatException","Message":"Request has invalid image format"}'
     assert isinstance(of_status(Reply(400, {}, body), REGION.url), QuestionRejected)
+
+
+def repeats_headers(call: Call) -> None:
+    """As Amazon does to whose signature it finds wrong: it shows what should have been signed."""
+    said = f"The canonical string should have been 'POST x-amz-security-token:{call.headers['x-amz-security-token']}'"
+    call.reply(400, {"__type": "InvalidSignatureException", "message": said})
+
+
+def test_a_session_token_that_amazon_repeats_gets_no_further(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("botocore")
+    caplog.set_level(logging.DEBUG)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, f"hidden+{name}")
+    server.misbehave = lambda call: repeats_headers
+    oracle = open_oracle(f"rekognition:http://127.0.0.1:{server.port}?region=eu-west-1")
+    with pytest.raises(QuestionRejected, match=r"x-amz-security-token:\[secret\]") as stop:
+        oracle.query(torch.zeros(1, 3, 8, 8))
+    assert not any(f"hidden+{name}" in str(stop.value) + caplog.text for name in ("AWS_SECRET", "AWS_SESSION"))
+
+
+@pytest.mark.parametrize("token", ["hid den", "hidden\n"])
+def test_a_session_token_that_cannot_be_sent_is_not_shown(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    pytest.importorskip("botocore")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    with pytest.raises(SpecError, match="should hold no blanks") as stop:
+        sign(REGION, RekognitionOptions())
+    assert "hid" not in str(stop.value)
