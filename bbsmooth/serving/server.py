@@ -13,6 +13,12 @@ from bbsmooth.errors import UsageError
 GRACE_SECONDS = 30
 """How long requests under way may take once the server is told to end."""
 
+KEPT_SECONDS = 75
+"""How long an idle connection stays open: longer than clients and proxies keep theirs, most of them up to 60 seconds.
+
+What is sent on a connection that the server closes just then is lost, and nobody can tell whether it was answered.
+"""
+
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket at that address; nobody can connect before it listens.
@@ -42,7 +48,13 @@ def prepare(app: FastAPI, *, grace: int = GRACE_SECONDS) -> uvicorn.Server:
     """A server for the application, which says nothing of its own and ends gracefully, within `grace` seconds."""
     return uvicorn.Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, ws="none", lifespan="on", timeout_graceful_shutdown=grace
+            app,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            lifespan="on",
+            timeout_keep_alive=KEPT_SECONDS,
+            timeout_graceful_shutdown=grace,
         )
     )
 

@@ -14,9 +14,12 @@ from bbsmooth.serving.app import create_app
 from bbsmooth.serving.batching import BatchPlan
 from bbsmooth.serving.server import bind, prepare, run
 from oracles import Oracle
+from tests.waiting import LONG
 
 NAME = "model"
 INFER = f"/v2/models/{NAME}/infer"
+KEPT = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=60.0)
+"""Idle connections are kept longer than a busy machine stands still, and not as long as the server keeps them."""
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def served(oracle: Oracle, *, plan: BatchPlan | None = None, max_body_bytes: int
     host, port = listening.getsockname()
     thread.start()
     try:
-        with httpx.Client(base_url=f"http://{host}:{port}", timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://{host}:{port}", timeout=LONG, limits=KEPT, trust_env=False) as client:
             yield client
     finally:
         server.should_exit = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,12 +15,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from bbsmooth.serving.app import create_app
 from bbsmooth.serving.batching import BatchPlan
+from bbsmooth.serving.server import prepare
 from oracles import AnswerError, Answers, Feedback, ImageRefused, OracleUnavailable, Unanswered
 from oracles.errors import QuestionRejected
 from oracles.oracle import Classes
-from tests.bbsmooth.serving.running import INFER, question, scores, served
+from tests.bbsmooth.serving.running import INFER, KEPT, question, scores, served
 from tests.builders import WatchedOracle, halfspace, pictures, spec
+from tests.waiting import until
 
 ORACLE = halfspace()
 VERSION = ORACLE.spec.fingerprint[:16]
@@ -175,11 +179,25 @@ def test_a_malformed_request_hurts_none_of_those_beside_it(client: httpx.Client)
                 assert scores(reply)[0].tobytes() == expected[place].numpy().tobytes()
 
 
+def test_a_client_gives_up_an_idle_connection_before_the_server_does() -> None:
+    assert prepare(create_app(ORACLE, name="model")).config.timeout_keep_alive > (KEPT.keepalive_expiry or 0) >= 60
+
+
 def test_concurrent_requests_share_calls() -> None:
-    watched = WatchedOracle(halfspace())
-    with served(watched, plan=BatchPlan(delay_seconds=0.5)) as client, ThreadPoolExecutor(8) as pool:
+    watched, all_sent = WatchedOracle(halfspace()), threading.Event()
+    watched.before = lambda: until(all_sent.is_set)
+    with served(watched, plan=BatchPlan(delay_seconds=0.5)) as client, ThreadPoolExecutor(64) as pool:
         asked = question(np.zeros((1, 1, 4, 4)))
-        for reply in pool.map(lambda _: client.post(INFER, json=asked), range(64)):
+        connected = [threading.Event() for _ in range(64)]
+
+        def ask(sent: threading.Event) -> httpx.Response:
+            notice = {"trace": lambda name, _: sent.set() if name.endswith("send_request_body.complete") else None}
+            return client.post(INFER, json=asked, extensions=notice)
+
+        replies = pool.map(ask, connected)
+        until(lambda: all(sent.is_set() for sent in connected))
+        all_sent.set()  # while the first call is under way, the others have come
+        for reply in replies:
             assert reply.status_code == 200
     assert sum(watched.batches) == 64
     assert len(watched.batches) < 32

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from tests.bbsmooth.cli.world import bbsmooth
 from tests.bbsmooth.serving.process import serving
 from tests.bbsmooth.serving.running import question
+from tests.waiting import LONG, until
 
 SLOW = '''
 import time
@@ -53,15 +53,13 @@ def listens(url: str) -> bool:
 def test_what_is_under_way_is_answered_before_the_end(slow: str, tmp_path: Path, number: signal.Signals) -> None:
     with serving(slow, "--name", "slow") as (child, told), ThreadPoolExecutor(1) as pool:
         asked = question(np.zeros((3, 1, 2, 2)))
-        reply = pool.submit(httpx.post, f"{told['url']}/infer", json=asked, timeout=30, trust_env=False)
-        while not (tmp_path / "asked").exists():
-            time.sleep(0.01)
+        reply = pool.submit(httpx.post, f"{told['url']}/infer", json=asked, timeout=LONG, trust_env=False)
+        until((tmp_path / "asked").exists)
         child.send_signal(number)
-        while listens(told["url"]):
-            time.sleep(0.01)
+        until(lambda: not listens(told["url"]))
         (tmp_path / "go").touch()
         assert reply.result().json()["outputs"][0]["data"] == ["3", "3", "3"]
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=LONG)
         assert (child.returncode, out, err) == (0, "", "")
 
 

@@ -22,7 +22,8 @@ from bbsmooth.serving.smoothed.fresh import Forgetful, FreshCases
 from bbsmooth.serving.smoothed.mixing import PURPOSE
 from oracles import Budget, Oracle, VoteLog
 from oracles.remote.remote import RemoteOracle
-from tests.bbsmooth.serving.running import INFER, NAME, question
+from tests.bbsmooth.serving.running import INFER, KEPT, NAME, question
+from tests.waiting import LONG
 
 PLAN = CohenPlan(noise=Gaussian(0.5), num_selection=5, num_estimation=23, alpha=0.05)
 COST = PLAN.queries
@@ -58,9 +59,8 @@ def smoothed(
         host, port = listening.getsockname()
         thread.start()
         try:
-            limits_of_client = httpx.Limits(max_connections=200, max_keepalive_connections=200)
             yield stack.enter_context(
-                httpx.Client(base_url=f"http://{host}:{port}", timeout=30, trust_env=False, limits=limits_of_client)
+                httpx.Client(base_url=f"http://{host}:{port}", timeout=LONG, trust_env=False, limits=KEPT)
             )
         finally:
             server.should_exit = True

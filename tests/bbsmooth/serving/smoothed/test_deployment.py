@@ -27,14 +27,19 @@ def documents(name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((FOLDER / name).read_text()))
 
 
-def container(name: str) -> dict[str, Any]:
-    """The container that runs bbsmooth."""
+def pod(name: str) -> dict[str, Any]:
+    """The pod that runs bbsmooth."""
     for document in documents(name):
         if document["kind"] == "Deployment":
-            return dict(document["spec"]["template"]["spec"]["containers"][0])
+            return dict(document["spec"]["template"]["spec"])
         if document["kind"] == "InferenceService":
-            return dict(document["spec"]["transformer"]["containers"][0])
+            return dict(document["spec"]["transformer"])
     raise AssertionError("there is none")
+
+
+def container(name: str) -> dict[str, Any]:
+    """The container that runs bbsmooth."""
+    return dict(pod(name)["containers"][0])
 
 
 def arguments(name: str) -> list[str]:
@@ -60,15 +65,31 @@ def test_the_arguments_of_containers_are_understood(name: str) -> None:
     assert str(values["clients"].parent) in mounts
 
 
-def test_pods_outlive_the_grace_and_probe_what_is_there() -> None:
-    (deployment,) = (each for each in documents("kubernetes.yaml") if each["kind"] == "Deployment")
-    assert deployment["spec"]["replicas"] == 1
-    values = SERVE.make_context("serve", arguments("kubernetes.yaml")).params
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > values["grace"]
-    own = container("kubernetes.yaml")
+@pytest.mark.parametrize("name", ["kubernetes.yaml", "kserve.yaml"])
+def test_pods_outlive_the_grace_and_probe_what_is_there(name: str) -> None:
+    values = SERVE.make_context("serve", arguments(name)).params
+    assert pod(name)["terminationGracePeriodSeconds"] > values["grace"]
+    own = container(name)
     with smoothed(halfspace()) as client:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert client.get(own[probe]["httpGet"]["path"]).status_code == 200
+    assert own["livenessProbe"]["timeoutSeconds"] >= 10  # one second, the default, is little for a busy processor
+
+
+@pytest.mark.parametrize("name", ["kubernetes.yaml", "kserve.yaml"])
+def test_one_process_at_a_time_holds_the_ledger_and_may_write_to_it(name: str) -> None:
+    (workload,) = (each for each in documents(name) if each["kind"] in ("Deployment", "InferenceService"))
+    if workload["kind"] == "Deployment":
+        spec = workload["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    else:
+        spec = workload["spec"]["transformer"]
+        assert workload["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "RawDeployment"
+        assert (spec["maxReplicas"], spec["deploymentStrategy"]) == (1, {"type": "Recreate"})
+    user = re.findall(r"^USER (\d+)$", (FOLDER / "Containerfile").read_text(), re.MULTILINE)
+    security = pod(name)["securityContext"]
+    assert [security["runAsUser"], security["fsGroup"]] == [int(user[0])] * 2
+    assert security["runAsNonRoot"] is True
 
 
 def test_clients_of_the_config_map_are_read(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from oracles import (
 )
 from tests.bbsmooth.serving.smoothed.running import COST, PLAN
 from tests.builders import WatchedOracle, halfspace, pictures
+from tests.waiting import LONG, until
 
 
 class Calls:
@@ -65,9 +66,15 @@ class World:
 
 
 @contextmanager
-def mixing(ask: Votes = votes, *, batch_size: int = 16, concurrency: int = 1) -> Iterator[World]:
+def mixing(
+    ask: Votes = votes,
+    *,
+    batch_size: int = 16,
+    concurrency: int = 1,
+    interrupt: Callable[[], None] = lambda: None,
+) -> Iterator[World]:
     calls = Calls()
-    mixer = Mixer(ask, batch_size=batch_size, concurrency=concurrency, meter=calls)
+    mixer = Mixer(ask, batch_size=batch_size, concurrency=concurrency, meter=calls, interrupt=interrupt)
     with mixer.running():
         yield World(mixer, calls)
 
@@ -82,7 +89,7 @@ class Held:
 
     def __call__(self, draws: Sequence[Draws]) -> list[Tensor]:
         self.asked.append(list(draws))
-        assert self.go.wait(30)
+        assert self.go.wait(LONG)
         return self._then(draws)
 
 
@@ -91,7 +98,7 @@ def test_every_image_gets_its_verdict_and_pays_for_its_draws(concurrency: int) -
     with mixing(concurrency=concurrency) as world:
         tickets = world.submit(30)
         for ticket in tickets:
-            verdict = ticket.result.result(30).verdict
+            verdict = ticket.result.result(LONG).verdict
             assert sum(verdict.evidence.counts.values()) == PLAN.num_estimation
             assert world.mixer.drop(ticket) == COST
     assert sum(world.calls.sizes) == 30 * COST
@@ -102,7 +109,7 @@ def test_batches_are_full_while_there_are_draws() -> None:
     with mixing(held) as world:
         tickets = world.submit(40)
         held.go.set()
-        wait([ticket.result for ticket in tickets], 30)
+        wait([ticket.result for ticket in tickets], LONG)
     sizes = world.calls.sizes
     assert sum(sizes) == 40 * COST
     assert len(sizes) <= 40 * COST / 16 + 6  # the first began before the others were there, the last have no company
@@ -112,11 +119,10 @@ def test_selection_and_estimation_share_a_call() -> None:
     held = Held()
     with mixing(held, batch_size=64) as world:
         world.submit(1)
-        while not held.asked:
-            pass
+        until(lambda: held.asked)
         later = world.submit(1, seed=1)
         held.go.set()
-        later[0].result.result(30)
+        later[0].result.result(LONG)
     assert len({draws.stream for draws in held.asked[1]}) == 2  # estimation of the first, selection of the second
 
 
@@ -124,11 +130,10 @@ def test_owners_get_equal_shares() -> None:
     held = Held()
     with mixing(held, batch_size=20) as world:
         tickets = world.submit(1, owner="first")  # keeps the only thread busy
-        while not held.asked:
-            pass
+        until(lambda: held.asked)
         tickets += [*world.submit(30, owner="greedy", seed=1), *world.submit(2, owner="modest", seed=2)]
         held.go.set()
-        wait([ticket.result for ticket in tickets], 30)
+        wait([ticket.result for ticket in tickets], LONG)
         modest = {ticket.case.image.numpy().tobytes() for ticket in tickets[-2:]}
     shared = Counter[bool]()
     for draws in held.asked[1]:
@@ -145,7 +150,7 @@ def test_an_error_reaches_those_in_the_call(error: Exception) -> None:
 
     with mixing(fails) as world:
         (ticket,) = world.submit(1)
-        assert ticket.result.exception(30) is error
+        assert ticket.result.exception(LONG) is error
         assert world.mixer.drop(ticket) == (0 if isinstance(error, Unanswered) else PLAN.num_selection)
         assert world.mixer.ended is None
 
@@ -165,8 +170,8 @@ def test_one_bad_image_hurts_none_of_those_beside_it() -> None:
         held.go.set()
         others = first + world.submit(4, seed=2)
         for other in others:
-            assert other.result.result(30).verdict.evidence.num_estimation == PLAN.num_estimation
-        assert isinstance(ticket.result.exception(30), AnswerError)
+            assert other.result.result(LONG).verdict.evidence.num_estimation == PLAN.num_estimation
+        assert isinstance(ticket.result.exception(LONG), AnswerError)
 
 
 @pytest.mark.parametrize(
@@ -180,10 +185,10 @@ def test_what_cannot_end_well_ends_for_all(error: OracleError) -> None:
     with mixing(held, batch_size=2) as world:
         tickets = world.submit(3)
         held.go.set()
-        assert [ticket.result.exception(30) for ticket in tickets] == [error] * 3
+        assert [ticket.result.exception(LONG) for ticket in tickets] == [error] * 3
         assert world.mixer.ended is error
         (later,) = world.submit(1)
-        assert later.result.exception(30) is error
+        assert later.result.exception(LONG) is error
     assert len(held.asked) == 1
 
 
@@ -191,12 +196,11 @@ def test_what_is_dropped_is_not_asked_about() -> None:
     held = Held()
     with mixing(held, batch_size=3) as world:
         (ticket,) = world.submit(1)
-        while not held.asked:
-            pass
+        until(lambda: held.asked)
         assert world.mixer.drop(ticket) == 3  # those under way
         held.go.set()
         (other,) = world.submit(1, seed=1)
-        other.result.result(30)
+        other.result.result(LONG)
         assert world.mixer.drop(ticket) == 3
     asked = Counter(draws.stream for each in held.asked for draws in each)
     assert sum(draws.count for each in held.asked for draws in each) == 3 + COST
@@ -207,11 +211,9 @@ def test_the_end_waits_for_calls_under_way_and_fails_the_rest() -> None:
     watched = WatchedOracle(halfspace())
     own = cases_of(watched)
     held = Held(lambda draws: own.source.votes(draws, PURPOSE))
-    with mixing(held) as world:
+    with mixing(held, interrupt=held.go.set) as world:  # called at the end, before it is waited for
         tickets = world.submit(3)
-        while not held.asked:
-            pass
-        threading.Timer(0.05, held.go.set).start()
+        until(lambda: held.asked)
     assert sum(watched.batches) == sum(draws.count for draws in held.asked[0])
     assert all(isinstance(ticket.result.exception(0), OracleError) for ticket in tickets)
 
@@ -221,5 +223,5 @@ def test_the_pace_tells_when_to_come_again() -> None:
     mixer = Mixer(votes, batch_size=7, concurrency=1, meter=Calls(), clock=lambda: float(next(ticks)))  # 7 a second
     with mixer.running():
         tickets = [mixer.submit(CASES.open(image), owner="one") for image in pictures(20, seed=3)]
-        wait([ticket.result for ticket in tickets], 30)
+        wait([ticket.result for ticket in tickets], LONG)
     assert 0 < mixer.seconds_an_image <= COST / 7 * 1.2

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.bbsmooth.serving.process import serving
 from tests.bbsmooth.serving.running import question
 from tests.bbsmooth.serving.smoothed.running import outputs
 from tests.bbsmooth.serving.test_process import listens
+from tests.waiting import LONG, until
 
 ORACLE = '''
 import time
@@ -60,7 +60,13 @@ def clients(folder: Path, budget: int = 1000) -> Path:
 
 
 def ask(told: dict[str, Any], **more: Any) -> httpx.Response:
-    return httpx.post(f"{told['url']}/infer", json=WHITE, timeout=30, trust_env=False, **more)
+    return httpx.post(f"{told['url']}/infer", json=WHITE, timeout=LONG, trust_env=False, **more)
+
+
+def spent(ledger: Path) -> int | None:
+    with suppress(ValueError):  # it is being written over just now
+        return int(json.loads(ledger.read_text())["spent_total"])
+    return None
 
 
 def test_it_serves_certificates_of_at_most_so_many_queries(oracle: Callable[[str], str]) -> None:
@@ -78,14 +84,12 @@ def test_what_is_under_way_is_answered_before_the_end(oracle: Callable[[str], st
     kept = ("--ledger", str(tmp_path / "ledger"), "--budget", "1000")
     with serving(oracle("slow"), *DRAWS, *kept) as (child, told), ThreadPoolExecutor(1) as pool:
         reply = pool.submit(ask, told)
-        while not (tmp_path / "asked").exists():
-            time.sleep(0.01)
+        until((tmp_path / "asked").exists)
         child.send_signal(signal.SIGTERM)
-        while listens(told["page"]):
-            time.sleep(0.01)
+        until(lambda: not listens(told["page"]))
         (tmp_path / "go").touch()
         assert outputs(reply.result())["class"].tolist() == [1, 1]
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=LONG)
         assert (child.returncode, out, err) == (0, "", "")
     assert json.loads((tmp_path / "ledger" / "ledger.json").read_text())["spent_total"] == 100
 
@@ -94,24 +98,21 @@ def test_what_takes_longer_than_the_grace_is_cut_and_given_back(oracle: Callable
     arguments = ("--clients", str(clients(tmp_path)), "--ledger", str(tmp_path / "ledger"), "--grace", "1")
     with serving(oracle("slow"), *DRAWS, *arguments) as (child, told), ThreadPoolExecutor(1) as pool:
         reply = pool.submit(ask, told, headers=HEADERS)
-        while not (tmp_path / "asked").exists():
-            time.sleep(0.01)
+        until((tmp_path / "asked").exists)
         child.send_signal(signal.SIGTERM)
-        answered = threading.Timer(3, (tmp_path / "go").touch)  # the call under way, after the grace
-        answered.start()
+        until(lambda: spent(tmp_path / "ledger" / "clients" / "alice.json") == 20)  # 100 were reserved
+        (tmp_path / "go").touch()  # the call under way is answered, after the grace
         with pytest.raises((httpx.TransportError, AssertionError)):
             assert reply.result().status_code == 200
-        assert child.wait(timeout=30) == 0
-    spent = json.loads((tmp_path / "ledger" / "clients" / "alice.json").read_text())["spent_total"]
-    assert spent == json.loads((tmp_path / "ledger" / "ledger.json").read_text())["spent_total"] == 20
+        assert child.wait(timeout=LONG) == 0
+    assert spent(tmp_path / "ledger" / "clients" / "alice.json") == spent(tmp_path / "ledger" / "ledger.json") == 20
 
 
 def test_death_gives_no_budget_back(oracle: Callable[[str], str], tmp_path: Path) -> None:
     arguments = ("--clients", str(clients(tmp_path, 250)), "--ledger", str(tmp_path / "ledger"))
     with serving(oracle("slow"), *DRAWS, *arguments) as (child, told), ThreadPoolExecutor(1) as pool:
         reply = pool.submit(ask, told, headers=HEADERS)
-        while not (tmp_path / "asked").exists():
-            time.sleep(0.01)
+        until((tmp_path / "asked").exists)
         child.send_signal(signal.SIGKILL)
         assert isinstance(reply.exception(), httpx.TransportError)
     (tmp_path / "go").touch()
@@ -138,7 +139,7 @@ def test_keys_reach_no_file_stream_or_reply(
         get = [httpx.get(told["page"] + each, headers=HEADERS, trust_env=False) for each in ("", "docs", "metrics")]
         assert [reply.status_code for reply in replies] == [200, 402, 401, 401]
         child.send_signal(signal.SIGTERM)
-        streams = "".join(child.communicate(timeout=30)) + json.dumps(told)
+        streams = "".join(child.communicate(timeout=LONG)) + json.dumps(told)
     files = b"".join(each.read_bytes() for each in tmp_path.rglob("*") if each.is_file())
     assert KEY not in streams
     assert KEY.encode() not in files
