@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from oracles.remote.turn import Turn
+from tests.waiting import LONG
 
-LONG = 10
+SOON = 0.1
 
 
 def test_one_thread_has_it_at_a_time() -> None:
@@ -41,18 +42,18 @@ def test_who_waits_for_something_else_lets_others_in() -> None:
             with turn.given_up():
                 came.set()
                 assert left.wait(LONG)
-            assert _is_taken(turn)
+            assert not _can_be_had(turn, within=SOON)
         assert future.result(LONG)
-    assert not _is_taken(turn)
+    assert _can_be_had(turn)
 
 
 def test_who_does_not_have_it_gives_nothing_up() -> None:
     turn = Turn()
     with turn.given_up():
-        assert not _is_taken(turn)
+        assert _can_be_had(turn)
         with ThreadPoolExecutor(1) as pool, turn.taken():
-            assert pool.submit(_give_up, turn).result(LONG)  # another thread's is not given up
-            assert _is_taken(turn)
+            assert not pool.submit(_give_up, turn).result(LONG)  # another thread's is not given up
+            assert not _can_be_had(turn, within=SOON)
 
 
 @pytest.mark.parametrize("given_up", [False, True])
@@ -63,16 +64,16 @@ def test_an_error_ends_the_turn(given_up: bool) -> None:
             with turn.given_up():
                 raise KeyError
         raise KeyError
-    assert not _is_taken(turn)
+    assert _can_be_had(turn)
 
 
 def _give_up(turn: Turn) -> bool:
     with turn.given_up():
-        return _is_taken(turn)
+        return _can_be_had(turn, within=SOON)
 
 
-def _is_taken(turn: Turn) -> bool:
-    """Whether a thread that has nothing would have to wait."""
+def _can_be_had(turn: Turn, *, within: float = LONG) -> bool:
+    """Whether a thread that has nothing gets it, within so many seconds."""
 
     def try_it() -> None:
         with turn.taken():
@@ -81,4 +82,4 @@ def _is_taken(turn: Turn) -> bool:
     got = threading.Event()
     thread = threading.Thread(target=try_it, daemon=True)
     thread.start()
-    return not got.wait(0.1)
+    return got.wait(within)
