@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from oracles.errors import AnswerError, SpecError
+from oracles.errors import AnswerError, QuestionRejected, SpecError
 from oracles.oracle import Answers, Classes, Feedback, OracleSpec
 from oracles.remote.json_text import kind, numbers
 
@@ -112,7 +112,8 @@ class Labels:
         ones the lowest number wins, in an open set the first name in the alphabet, since arrival numbers its classes.
 
         Raises:
-            AnswerError: an image without a label, or a score that is no number between 0 and 1.
+            QuestionRejected: an image without a label: the service knows nothing of it, and asking again is paid for.
+            AnswerError: a score that is no number between 0 and 1.
         """
         found = [self._merge(entries, spec) for entries in ranked]
         scores = torch.full((len(found), len(spec.classes)), torch.nan)
@@ -122,7 +123,7 @@ class Labels:
 
     def _merge(self, entries: Ranked, spec: OracleSpec) -> dict[int, float]:
         if not entries:
-            raise AnswerError(f"{spec.name} named no label for an image; an empty answer is not a class")
+            raise QuestionRejected(f"{spec.name} named no label for an image; an empty answer is not a class")
         best: dict[int, float] = {}
         for name, score in zip([name for name, _ in entries], numbers([score for _, score in entries]), strict=True):
             if not 0 <= score <= 1 + _ROUNDING:

@@ -10,7 +10,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 
-from oracles.errors import AnswerError, SpecError
+from oracles.errors import AnswerError, QuestionRejected, SpecError
 from oracles.oracle import Feedback
 from oracles.remote.json_text import kind, numbers, per_image
 
@@ -62,6 +62,7 @@ class ResponseOptions:
 
         Raises:
             AnswerError: the expressions do not lead there.
+            QuestionRejected: an image without a label.
         """
         found = [tree] if self.answers is None else _search(self.answers, tree)
         return [self._row(element) for element in per_image(found, images, "answers")]
@@ -75,22 +76,24 @@ class ResponseOptions:
         labels = self._look_up(self.labels, element)
         scores = self._look_up(self.scores, element)
         if self.labels is None:
-            return scores
+            return scores or []
+        if labels is None:
+            raise AnswerError(f"{self.labels} leads to nothing in the reply; an empty answer is not a class")
         if not labels:
-            raise AnswerError("the reply names no label for an image; an empty answer is not a class")
+            raise QuestionRejected("the reply names no label for an image; an empty answer is not a class")
         if self.scores is None:
             return labels[0]
-        if len(labels) != len(scores):
-            raise AnswerError(f"the reply holds {len(labels)} labels and {len(scores)} scores for an image")
-        return [(label, score * self.score_scale) for label, score in zip(labels, numbers(scores), strict=True)]
+        if len(labels) != len(scores or []):
+            raise AnswerError(f"the reply holds {len(labels)} labels and {len(scores or [])} scores for an image")
+        return [(label, score * self.score_scale) for label, score in zip(labels, numbers(scores or []), strict=True)]
 
-    def _look_up(self, path: str | None, element: Any) -> list[Any]:
-        """What an expression finds in an element, or in each of its entries; always a list."""
+    def _look_up(self, path: str | None, element: Any) -> list[Any] | None:
+        """What an expression finds in an element, or in each of its entries: a list, None where it leads nowhere."""
         if path is None:
-            return []
+            return None
         if self.entries is None:
             found = _search(path, element)
-            return found if isinstance(found, list) else [] if found is None else [found]
+            return found if isinstance(found, list) or found is None else [found]
         entries = _search(self.entries, element)
         if not isinstance(entries, list):
             raise AnswerError(f"{self.entries} should lead to a list of entries, got {kind(entries)}")

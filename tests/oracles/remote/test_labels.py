@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from oracles import AnswerError, Classes, Feedback, OracleSpec, SpecError
+from oracles.errors import QuestionRejected
 from oracles.remote.labels import Labels, Ranked
 from tests.builders import spec
 
@@ -97,7 +98,7 @@ def test_of_synonyms_in_a_ranked_list_the_largest_counts() -> None:
 
 def test_an_empty_answer_is_never_a_class() -> None:
     own = spec_of(FREE, Feedback.TOP_K)
-    with pytest.raises(AnswerError, match="named no label for an image; an empty answer is not a class"):
+    with pytest.raises(QuestionRejected, match="named no label for an image; an empty answer is not a class"):
         FREE.from_ranked([[("cat", 1.0)], []], own)
     nothing: list[object] = ["", "  ", None, 0, []]
     for empty in nothing:

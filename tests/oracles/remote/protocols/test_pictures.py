@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from oracles import AnswerError, Feedback, OracleUnavailable, SpecError, Unanswered
+from oracles.errors import QuestionRejected
 from oracles.remote.protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, connected, json_reply, recorded_reply, recorded_request
 
@@ -130,13 +131,13 @@ EMPTY: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("protocol", EMPTY)
-def test_an_image_without_a_label_is_no_answer(protocol: str) -> None:
-    with pytest.raises(AnswerError, match="an empty answer is not a class"):
+def test_an_image_without_a_label_is_no_answer_and_not_asked_about_again(protocol: str) -> None:
+    with pytest.raises(QuestionRejected, match="an empty answer is not a class"):
         service(protocol).parse(json_reply(EMPTY[protocol]), images=1)
 
 
 @pytest.mark.parametrize("protocol", EMPTY)
-@pytest.mark.parametrize("tree", [{}, [], {"error": "x"}, None, {"predictions": 3, "responses": 3, "Labels": 3}, [3]])
+@pytest.mark.parametrize("tree", [{}, [{}], {"error": "x"}, None, {"predictions": 3, "responses": 3, "Labels": 3}, [3]])
 def test_another_form_is_no_answer(protocol: str, tree: object) -> None:
     with pytest.raises(AnswerError):
         service(protocol).parse(json_reply(tree), images=1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from oracles import AnswerError, Feedback, SpecError
+from oracles.errors import QuestionRejected
 from oracles.remote.messages import Reply
 from oracles.remote.protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply, recorded_reply, recorded_request
@@ -201,10 +202,8 @@ def test_each_form_of_answer_is_found() -> None:
     ("response", "tree"),
     [
         ("entries = 'p'\nlabels = 'l'\nscores = 's'", {"p": [{"l": "a"}, {"s": 0.5}]}),
-        ("entries = 'p'\nlabels = 'l'\nscores = 's'", {"p": []}),
         ("entries = 'p'\nlabels = 'l'\nscores = 's'", {"p": {"l": "a", "s": 1}}),
         ("labels = 'p[].l'\nscores = 'p[].s'", {"p": [{"l": "a", "s": 0.5}, {"l": "b"}]}),
-        ("labels = 'p'", {"p": []}),
         ("labels = 'p'", {"p": ""}),
         ("labels = 'p'", {"p": None}),
         ("labels = 'p'", {"p": {"a": 1}}),
@@ -218,6 +217,14 @@ def test_each_form_of_answer_is_found() -> None:
 def test_what_is_no_answer_is_refused(response: str, tree: object) -> None:
     with pytest.raises(AnswerError):
         answers(response, tree)
+
+
+@pytest.mark.parametrize("response", ["entries = 'p'\nlabels = 'l'", "labels = 'p[].l'", "labels = 'p'\nscores = 'p'"])
+def test_what_names_no_label_is_no_answer_and_not_asked_about_again(response: str) -> None:
+    with pytest.raises(QuestionRejected, match="names no label for an image"):
+        answers(response, {"p": []})
+    with pytest.raises(AnswerError):  # another form: an error in the place of an answer, which may pass
+        answers(response, {"error": "overloaded"})
 
 
 def test_html_is_no_answer() -> None:
