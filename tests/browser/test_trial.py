@@ -235,6 +235,38 @@ def test_asking_can_be_stopped(opened: Page, grey: Watched, service: httpx.Clien
     assert opened.page.locator("#label").inner_text() == HOSTILE
 
 
+def test_an_answer_never_stands_below_another_image(opened: Page, grey: Watched) -> None:
+    opened.choose(WHITE)
+    grey.go.clear()
+    try:
+        opened.page.click("#ask")
+        opened.page.locator("#stop").wait_for()
+        opened.choose(png(np.zeros((6, 8))))
+        opened.page.locator("#stop").wait_for(state="hidden")
+    finally:
+        grey.go.set()
+    assert opened.page.locator("#result").is_hidden()
+    opened.certify()
+    assert opened.page.locator("#label").inner_text() == "dark"
+
+
+def test_the_image_chosen_last_is_asked_about_however_long_others_take_to_read(opened: Page, grey: Watched) -> None:
+    opened.page.evaluate(
+        """() => {
+            const read = window.createImageBitmap;
+            window.held = [];
+            window.createImageBitmap = (...values) => values[0] instanceof File && values[0].name === "slow.png"
+                ? new Promise((tell) => held.push(() => tell(read(...values)))) : read(...values);
+        }"""
+    )
+    slow = {"name": "slow.png", "mimeType": "image/png", "buffer": WHITE}
+    opened.page.set_input_files("#file", slow)
+    opened.choose(png(np.zeros((6, 8))))
+    opened.page.evaluate("async () => { held[0](); await new Promise((done) => setTimeout(done, 100)); }")
+    opened.certify()
+    assert opened.page.locator("#label").inner_text() == "dark"
+
+
 def test_a_refusal_is_said_with_when_to_come_again(browser: Any, service: httpx.Client, grey: Watched) -> None:
     opened = Page(browser, service)
     opened.choose(WHITE)

@@ -6,6 +6,7 @@ const find = (id) => document.getElementById(id);
 const canvas = find("canvas");
 const MOST_ROWS = 10;
 let pixels = null;
+let taken = 0;
 let running = null;
 
 function say(text, wrong = false) {
@@ -15,6 +16,8 @@ function say(text, wrong = false) {
 
 /* Scaled and cropped to the middle, over white, as `bbsmooth` does with --resize; grey by ITU-R 601-2. */
 async function take(file) {
+  const own = ++taken;
+  running?.abort();  // its answer would stand below another image
   pixels = null;
   find("ask").disabled = true;
   find("result").hidden = true;
@@ -23,9 +26,11 @@ async function take(file) {
   try {
     picture = await middle(await createImageBitmap(file));
   } catch {
+    if (own !== taken) return;
     say(`${file.name || "That"} is not an image that this browser can read.`, true);
     return;
   }
+  if (own !== taken) return;
   canvas.width = width;
   canvas.height = height;
   const pen = canvas.getContext("2d", { willReadFrequently: true });
@@ -85,7 +90,7 @@ async function certify() {
     say(error.name === "AbortError" ? "Stopped. No further query is sent." : `No answer: ${error.message}`, true);
   }
   running = null;
-  find("ask").disabled = false;
+  find("ask").disabled = !pixels;
   find("stop").hidden = true;
 }
 
