@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from oracles.errors import AnswerError, QuestionRejected, SpecError
-from oracles.oracle import Answers, Classes, Feedback, OracleSpec
+from oracles.oracle import NONE_OF_THESE, Answers, Classes, Feedback, OracleSpec
 from oracles.remote.json_text import kind, numbers
 
 Ranked = Sequence[tuple[object, object]]
@@ -61,6 +61,7 @@ class Labels:
 
         Raises:
             AnswerError: one is no text, empty, or none of the known labels.
+            QuestionRejected: one is `NONE_OF_THESE`, and labels are listed. Asking again would only be paid again.
         """
         return Answers(torch.tensor([self._number(name, spec.classes) for name in names], dtype=torch.int64))
 
@@ -111,8 +112,10 @@ class Labels:
         The probabilities of such lists are not those of exclusive classes, so of synonyms the largest counts. Of equal
         ones the lowest number wins, in an open set the first name in the alphabet, since arrival numbers its classes.
 
+        An empty list is an answer where labels are free words: `NONE_OF_THESE`, with 0.
+
         Raises:
-            QuestionRejected: an image without a label: the service knows nothing of it, and asking again is paid for.
+            QuestionRejected: an image without a label, where they are listed.
             AnswerError: a score that is no number between 0 and 1.
         """
         found = [self._merge(entries, spec) for entries in ranked]
@@ -123,7 +126,7 @@ class Labels:
 
     def _merge(self, entries: Ranked, spec: OracleSpec) -> dict[int, float]:
         if not entries:
-            raise QuestionRejected(f"{spec.name} named no label for an image; an empty answer is not a class")
+            return {self._number(NONE_OF_THESE, spec.classes): 0.0}
         best: dict[int, float] = {}
         for name, score in zip([name for name, _ in entries], numbers([score for _, score in entries]), strict=True):
             if not 0 <= score <= 1 + _ROUNDING:
@@ -139,6 +142,8 @@ class Labels:
         if not isinstance(name, str) or not name.strip():
             raise AnswerError(f"the reply should name a label, got {kind(name)}")
         if self.given and name not in self._known:
+            if name == NONE_OF_THESE:
+                raise QuestionRejected("the oracle named no label for an image; an empty answer is not a class")
             raise AnswerError(f"the oracle answered {kind(name)}, which is none of its {len(self.given)} labels")
         return classes.number(self._merged(name))
 

@@ -10,8 +10,8 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 
-from oracles.errors import AnswerError, QuestionRejected, SpecError
-from oracles.oracle import Feedback
+from oracles.errors import AnswerError, SpecError
+from oracles.oracle import NONE_OF_THESE, Feedback
 from oracles.remote.json_text import kind, numbers, per_image
 
 
@@ -62,7 +62,6 @@ class ResponseOptions:
 
         Raises:
             AnswerError: the expressions do not lead there.
-            QuestionRejected: an image without a label.
         """
         found = [tree] if self.answers is None else _search(self.answers, tree)
         return [self._row(element) for element in per_image(found, images, "answers")]
@@ -79,10 +78,8 @@ class ResponseOptions:
             return scores or []
         if labels is None:
             raise AnswerError(f"{self.labels} leads to nothing in the reply; an empty answer is not a class")
-        if not labels:
-            raise QuestionRejected("the reply names no label for an image; an empty answer is not a class")
         if self.scores is None:
-            return labels[0]
+            return labels[0] if labels else NONE_OF_THESE
         if len(labels) != len(scores or []):
             raise AnswerError(f"the reply holds {len(labels)} labels and {len(scores or [])} scores for an image")
         return [(label, score * self.score_scale) for label, score in zip(labels, numbers(scores or []), strict=True)]

@@ -6,6 +6,7 @@ import torch
 
 from oracles import AnswerError, Classes, Feedback, OracleSpec, SpecError
 from oracles.errors import QuestionRejected
+from oracles.oracle import NONE_OF_THESE
 from oracles.remote.labels import Labels, Ranked
 from tests.builders import spec
 
@@ -96,10 +97,19 @@ def test_of_synonyms_in_a_ranked_list_the_largest_counts() -> None:
     assert answers.scores.tolist() == [pytest.approx([0.5, 0.6])]
 
 
-def test_an_empty_answer_is_never_a_class() -> None:
+def test_who_names_nothing_votes_for_no_class() -> None:
     own = spec_of(FREE, Feedback.TOP_K)
+    answers = FREE.from_ranked([[("cat", 0.7)], []], own)
+    assert answers.scores is not None
+    assert [own.classes.name(number) for number in answers.labels.tolist()] == ["cat", NONE_OF_THESE]
+    assert not own.classes.is_answer(int(answers.labels[1]))
+    assert answers.scores.nan_to_num(nan=-1.0).tolist() == [[pytest.approx(0.7), -1.0], [-1.0, 0.0]]
     with pytest.raises(QuestionRejected, match="named no label for an image; an empty answer is not a class"):
-        FREE.from_ranked([[("cat", 1.0)], []], own)
+        ANIMALS.from_ranked([[]], spec_of(ANIMALS, Feedback.TOP_K))
+
+
+def test_an_empty_label_is_never_a_class() -> None:
+    own = spec_of(FREE, Feedback.TOP_K)
     nothing: list[object] = ["", "  ", None, 0, []]
     for empty in nothing:
         with pytest.raises(AnswerError, match="should name a label"):

@@ -10,6 +10,7 @@ import pytest
 
 from oracles import AnswerError, Feedback, OracleUnavailable, SpecError, Unanswered
 from oracles.errors import QuestionRejected
+from oracles.oracle import NONE_OF_THESE
 from oracles.remote.protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, connected, json_reply, recorded_reply, recorded_request
 
@@ -131,9 +132,12 @@ EMPTY: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("protocol", EMPTY)
-def test_an_image_without_a_label_is_no_answer_and_not_asked_about_again(protocol: str) -> None:
+def test_an_image_without_a_label_is_a_vote_for_no_class_and_not_paid_for_again(protocol: str) -> None:
+    free, listed = service(protocol), service(protocol, {"labels": "Cat,Rug"})
+    label = free.parse(json_reply(EMPTY[protocol]), images=1).answers.labels.item()
+    assert free.spec.classes.name(int(label)) == NONE_OF_THESE
     with pytest.raises(QuestionRejected, match="an empty answer is not a class"):
-        service(protocol).parse(json_reply(EMPTY[protocol]), images=1)
+        listed.parse(json_reply(EMPTY[protocol]), images=1)
 
 
 @pytest.mark.parametrize("protocol", EMPTY)

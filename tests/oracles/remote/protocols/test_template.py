@@ -11,6 +11,7 @@ import torch
 
 from oracles import AnswerError, Feedback, SpecError
 from oracles.errors import QuestionRejected
+from oracles.oracle import NONE_OF_THESE
 from oracles.remote.messages import Reply
 from oracles.remote.protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply, recorded_reply, recorded_request
@@ -220,9 +221,10 @@ def test_what_is_no_answer_is_refused(response: str, tree: object) -> None:
 
 
 @pytest.mark.parametrize("response", ["entries = 'p'\nlabels = 'l'", "labels = 'p[].l'", "labels = 'p'\nscores = 'p'"])
-def test_what_names_no_label_is_no_answer_and_not_asked_about_again(response: str) -> None:
-    with pytest.raises(QuestionRejected, match="names no label for an image"):
-        answers(response, {"p": []})
+def test_what_names_no_label_is_not_asked_about_again(response: str) -> None:
+    assert answers(response, {"p": []}) == ([NONE_OF_THESE], [0.0] if "scores" in response else None)
+    with pytest.raises(QuestionRejected, match="named no label for an image"):
+        answers(response, {"p": []}, top="labels = ['x', 'y']")
     with pytest.raises(AnswerError):  # another form: an error in the place of an answer, which may pass
         answers(response, {"error": "overloaded"})
 
