@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,23 +17,30 @@ from bbsmooth.engines.answering import Setting
 from bbsmooth.engines.placement import place
 from bbsmooth.engines.pool import WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
-from bbsmooth.engines.ray_cluster import connected, require_ray
+from bbsmooth.engines.ray_cluster import AUTO, connected, require_ray
 from bbsmooth.errors import UsageError
 from oracles import Oracle
 from oracles.remote.remote import RemoteOracle
 
 _SCHEME = "ray://"
+_ADDRESS = re.compile(r"auto|(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 
 
 def require_engine(config: OracleConfig) -> None:
     """Nothing, where what the engine needs is installed, and goes with the device.
 
     Raises:
-        UsageError: it does not.
+        UsageError: it does not, or there can be no cluster under the address.
     """
     if not config.on_ray:
         return
     require_ray()
+    address = config.engine.removeprefix(_SCHEME)
+    if address != config.engine and not _ADDRESS.fullmatch(address):  # Ray would look for it for half a minute
+        raise UsageError(
+            f"--engine ray:// needs auto, or HOST:PORT of a cluster's Ray Client server (port 10001 unless you changed "
+            f"it), got {address!r}"
+        )
     if config.device.startswith("cuda:"):
         raise UsageError(
             f"with --engine ray each worker has a GPU of its own; use --device cuda, not {config.device!r}"
@@ -81,4 +89,4 @@ def engine(
 def _address(name: str) -> str | None:
     """Where the cluster is, as `ray.init` takes it; None for one that is to be started here."""
     address = name.removeprefix(_SCHEME)
-    return None if address == name else "auto" if address == "auto" else name
+    return None if address == name else AUTO if address == AUTO else name

@@ -27,6 +27,9 @@ from oracles import OracleError
 from oracles.remote.pacing import TokenBucket
 
 LOOPBACK = "127.0.0.1"
+AUTO = "auto"
+"""The address of the cluster that this machine belongs to."""
+
 OBJECT_STORE_BYTES = 100 * 2**20
 
 _CONTROL = "control"
@@ -108,6 +111,11 @@ def _join(ray: Any, address: str) -> None:
         with warnings.catch_warnings(action="ignore"):  # the error says it
             _init(ray, address=address)
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        if address == AUTO and isinstance(error, ConnectionError):  # Ray's own advice is about options of its own
+            raise UsageError(
+                "this machine belongs to no Ray cluster; start or join one by `ray start`, or take --engine ray for a "
+                "private one"
+            ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(f"no Ray cluster answers at {address}: {reason}") from error
 

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from bbsmooth.config import OracleConfig
 from bbsmooth.engines.opening import require_engine
 from bbsmooth.engines.placement import Placement, Room, place
+from bbsmooth.engines.ray_cluster import AUTO, _join
 from bbsmooth.errors import UsageError
 
 CONFIG: dict[str, Any] = {
@@ -62,6 +64,27 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_engine_that_does_not_exist_is_refused(engine: str) -> None:
     with pytest.raises(UsageError, match="--engine must be"):
         OracleConfig(**CONFIG | {"engine": engine})
+
+
+@pytest.mark.parametrize("address", ["nonsense", "a b:1", "host:", "http://host:1", "/", "host:1/x", ":10001"])
+def test_an_address_without_host_or_port_is_refused_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bbsmooth.engines.opening.require_ray", lambda: None)
+    with pytest.raises(UsageError, match="needs auto, or HOST:PORT"):
+        require_engine(OracleConfig(**CONFIG | {"engine": f"ray://{address}"}))
+    for fine in ("auto", "head:10001", "127.0.0.1:1", "[::1]:10001"):
+        require_engine(OracleConfig(**CONFIG | {"engine": f"ray://{fine}"}))
+
+
+def test_a_machine_without_a_cluster_is_told_what_to_do() -> None:
+    def init(**settings: Any) -> None:
+        raise ConnectionError("Please specify the one to connect to by setting `--address` flag")
+
+    absent = SimpleNamespace(init=init, exceptions=SimpleNamespace(RayError=OSError))
+    with pytest.raises(UsageError, match="belongs to no Ray cluster; start or join one by `ray start`") as refused:
+        _join(absent, AUTO)
+    assert "--address" not in str(refused.value)
+    with pytest.raises(UsageError, match="no Ray cluster answers at ray://head:1"):
+        _join(absent, "ray://head:1")
 
 
 def test_workers_go_with_ray_only() -> None:
