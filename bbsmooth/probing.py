@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -82,11 +82,13 @@ class Probe:
         oracle: to ask.
         image_shape: (C, H, W) of the pictures.
         budget: of all queries.
+        wait: until the next call may begin.
     """
 
     oracle: Oracle
     image_shape: tuple[int, int, int]
     budget: Budget
+    wait: Callable[[], None] = lambda: None
     ledger: Ledger = field(init=False)
     _metered: MeteredOracle = field(init=False)
     _pictures: Tensor = field(init=False)
@@ -101,6 +103,7 @@ class Probe:
 
     def ask(self, images: Tensor) -> Answers:
         """Answers to images (B, C, H, W), charged."""
+        self.wait()
         return self._metered.query(images)
 
     def repetition(self) -> Repetition:
@@ -119,8 +122,9 @@ class Probe:
         """Median seconds of a call with one picture. Costs 4 queries."""
         seconds = []
         for number in range(_SINGLES):
+            self.wait()
             started = time.perf_counter()
-            self.ask(self._pictures[number % len(self._pictures)].unsqueeze(0))
+            self._metered.query(self._pictures[number % len(self._pictures)].unsqueeze(0))
             seconds.append(time.perf_counter() - started)
         return statistics.median(seconds)
 

@@ -104,4 +104,7 @@ def _shown(value: object) -> str:
 
 
 def _line(key: str, value: str) -> str:
-    return f"{key:<24}{value}"
+    """One line; a server's words are not let loose on the terminal."""
+    from oracles.remote.failures import presentable
+
+    return f"{presentable(key):<24}{presentable(value)}"

@@ -13,6 +13,8 @@ from bbsmooth.config import OracleConfig
 from bbsmooth.errors import UsageError
 from bbsmooth.probing import Probe, Rates
 from oracles import Oracle, OracleError, OracleUnavailable
+from oracles.remote.pacing import TokenBucket
+from oracles.remote.remote import RemoteOracle
 
 ANY_SHAPE = (3, 224, 224)
 """Shape of the images sent to an oracle that takes any."""
@@ -36,7 +38,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
     limit = config.limits.limit
     if limit is None or limit < LEAST:
         raise UsageError(f"a check needs a budget of at least {LEAST} queries, got {limit}")
-    probe = Probe(oracle, oracle.spec.image_shape or ANY_SHAPE, config.limits)
+    probe = Probe(oracle, oracle.spec.image_shape or ANY_SHAPE, config.limits, _turns(oracle))
     announce(f"asks {oracle.spec.name} at most {limit:,} queries{_price(config, limit)}")
     first = _first(oracle, probe)
     repetition, seconds, rates = probe.repetition(), probe.latency(), probe.rates()
@@ -48,6 +50,14 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
         | _measured(rates)
         | {"queries": probe.ledger.total, "price": probe.ledger.price if config.price is not None else None}
     )
+
+
+def _turns(oracle: Oracle) -> Callable[[], None]:
+    """Waits until the oracle's description allows the next request."""
+    if not isinstance(oracle, RemoteOracle) or not oracle.terms.seconds_between_requests:
+        return lambda: None
+    bucket, line = TokenBucket(oracle.terms.seconds_between_requests), oracle.line
+    return lambda: line.sleep(bucket.take(line.now()))
 
 
 def _first(oracle: Oracle, probe: Probe) -> dict[str, Any]:

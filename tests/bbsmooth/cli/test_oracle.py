@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.bbsmooth.cli.service import METADATA, Service
 from tests.bbsmooth.cli.world import World, bbsmooth
+from tests.oracles.remote.misbehaving import Call
 
 
 def test_every_way_of_naming_an_oracle_is_listed() -> None:
@@ -80,3 +83,32 @@ def test_what_cannot_be_opened_is_said(world: World) -> None:
         done = bbsmooth("oracle", "check", name)
         assert done.status == 2
         assert expected in done.line
+
+
+def test_a_check_keeps_to_the_rate_in_the_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("oracles.remote.line.Line.sleep", lambda line, seconds: waits.append(seconds))
+    with Service().running() as service:
+        asked: list[str] = []
+        service.fault = lambda call: asked.append(call.path) if call.method == "POST" else None
+        file = tmp_path / "oracle.toml"
+        file.write_text(f'protocol = "kserve"\nurl = "{service.address}"\nrequests_per_minute = 0.01\n')
+        assert bbsmooth("oracle", "check", file, "--budget", 20).status == 0
+    assert len(waits) == len(asked) > 10
+    assert waits[0] == 0
+    assert all(5_000 * place < wait <= 6_000 * place for place, wait in enumerate(waits[1:], 1))
+
+
+def test_what_a_server_says_of_itself_does_not_reach_the_terminal_as_it_is() -> None:
+    labels = ["\x1b[2J\nqueries                 0", "b", "c"]
+    output = {"name": "scores", "datatype": "FP32", "shape": [-1, 3], "parameters": {"labels": labels}}
+
+    def describes(call: Call) -> None:
+        call.reply(200, METADATA | {"outputs": [output]})
+
+    with Service().running() as service:
+        service.fault = lambda call: describes if call.path == "/v2/models/shade" else None
+        done = bbsmooth("oracle", "check", service.name, "--budget", 12)
+    assert done.status == 0
+    assert "grey image              [2J queries 0 (score" in done.out
+    assert "\x1b" not in done.out
