@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -41,6 +41,9 @@ class Classes:
         names: known labels, each once.
         open_set: whether unknown names become new classes.
 
+    Attributes:
+        clean: from what an answer says to the name of a new class, without what must not be written down.
+
     Raises:
         SpecError: a name stands twice, or a closed set is empty.
     """
@@ -50,6 +53,7 @@ class Classes:
         self._names = list(names)
         self._numbers = {name: number for number, name in enumerate(self._names)}
         self._lock = threading.Lock()
+        self.clean: Callable[[str], str] = str
         self.open_set = open_set
         if len(self._numbers) != len(self._names):
             raise SpecError(f"class names must differ from each other, got {self._names}")
@@ -93,7 +97,8 @@ class Classes:
                 return self._numbers[name]
             if not self.open_set:
                 raise AnswerError(f"the oracle answered {name!r}, which is none of its {len(self)} classes")
-            self._names.append(name)
+            if (name := self.clean(name)) not in self._numbers:
+                self._names.append(name)
             return self._numbers.setdefault(name, len(self._names) - 1)
 
 

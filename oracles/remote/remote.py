@@ -55,6 +55,7 @@ class RemoteOracle:
         self._grace: threading.Timer | None = None
         self.spec: OracleSpec = replace(protocol.spec, remote=True, identity=self._identity)
         self.transport, self.terms = transport, terms
+        self.spec.classes.clean = transport.secrets.strike  # a server may give back a key as a label
         self.line = Line(terms.patience_seconds)
         self.pace = Pace(self.line, terms.concurrency, terms.seconds_between_requests)
 

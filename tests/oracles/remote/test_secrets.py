@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from oracles.errors import OracleError, SpecError
+from oracles.registry import open_oracle
 from oracles.remote.messages import Reply, Request
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.secrets import Secret, Secrets, refuse_credentials
@@ -214,6 +215,23 @@ def test_no_secret_gets_into_the_identity_of_a_model(server: MisbehavingServer) 
     oracle = secretive(server)
     oracle.query(pictures(2, seed=1))
     assert oracle.spec.identity == {"model": "[secret]"}
+
+
+def test_no_secret_becomes_a_class(server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the server writes it: JSON can spell a letter in two ways."""
+    monkeypatch.setenv("TEST_TOKEN", TOKEN)
+
+    def labels(call: Call) -> None:
+        spelt = "".join(f"\\u{ord(letter):04x}" for letter in call.headers["authorization"])
+        call.reply(200, f'[{{"label":"a","score":0.5}},{{"label":"{spelt}","score":0.4}}]'.encode())
+
+    server.misbehave = lambda call: labels
+    oracle = open_oracle(f"huggingface+{server.url}?key_env=TEST_TOKEN")
+    for _ in range(2):
+        answers = oracle.query(torch.zeros(1, 1, 4, 4))
+    assert oracle.spec.classes.names == ("a", "Bearer [secret]")
+    assert answers.scores is not None
+    assert answers.scores.tolist() == [[pytest.approx(0.5), pytest.approx(0.4)]]
 
 
 def test_no_secret_can_be_seen_from_outside(server: MisbehavingServer) -> None:
