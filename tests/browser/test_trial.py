@@ -22,6 +22,7 @@ from bbsmooth.serving.smoothed.clients import read_clients
 from oracles import Answers, HalfspaceOracle, OracleUnavailable
 from tests.bbsmooth.serving.smoothed.running import LIMITS, smoothed
 from tests.builders import spec
+from tests.waiting import LONG
 
 KEY = "tk-9f&Zq7Qv+LmXw/2"
 HOSTILE = "<img src=x onerror=\"document.title='stolen'\">"
@@ -29,7 +30,7 @@ PLAN = CohenPlan(noise=Gaussian(0.5), num_selection=10, num_estimation=200, alph
 
 
 class Watched:
-    """A half-space for images (C, 6, 8); keeps what it is asked about, and waits or fails where told to."""
+    """A half-space for images (C, 6, 8); keeps what it is asked about; waits, fails or is torn where told to."""
 
     def __init__(self, channels: int) -> None:
         shape = (channels, 6, 8)
@@ -38,14 +39,17 @@ class Watched:
         self.spec = replace(oracle.spec, classes=type(spec().classes)(["dark", HOSTILE]))
         self.seen: list[Tensor] = []
         self.error: Exception | None = None
+        self.torn = False
         self.go = threading.Event()
         self.go.set()
 
     def query(self, images: Tensor) -> Answers:
-        assert self.go.wait(30)
+        assert self.go.wait(LONG)
         if self.error is not None:
             raise self.error
         self.seen.append(images)
+        if self.torn:
+            return Answers(torch.arange(len(images)) % 2)
         return self._oracle.query(images)
 
     @property
@@ -137,7 +141,8 @@ def test_an_image_gets_label_votes_and_radius(opened: Page) -> None:
     assert page.locator("#cost").inner_text() == "210 queries."
 
 
-def test_an_image_near_the_edge_is_abstained_on(opened: Page) -> None:
+def test_an_image_near_the_edge_is_abstained_on(opened: Page, grey: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grey, "torn", True)
     opened.choose(png(np.full((6, 8), 128)))
     opened.certify()
     assert opened.page.locator("#label").inner_text() == "Abstained"

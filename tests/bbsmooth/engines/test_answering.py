@@ -18,6 +18,7 @@ from oracles import Oracle, OracleChanged, SpecError, Unanswered
 from tests.builders import WatchedOracle, halfspace, pictures
 from tests.oracles.remote.misbehaving import SHAPE, MisbehavingServer
 from tests.oracles.remote.plain import plain_oracle
+from tests.waiting import LONG
 
 COPIES = NoisyCopies(noise=Gaussian(0.5), grid=Grid(8), seed=1)
 
@@ -87,7 +88,7 @@ def test_what_waits_for_its_turn_at_an_interrupt_was_not_asked(server: Misbehavi
     worker = Answering(setting(lambda: remote, turn=turn))
 
     def interrupt() -> None:
-        waiting.wait(30)
+        assert waiting.wait(LONG)
         worker.interrupt()
 
     thread = threading.Thread(target=interrupt)

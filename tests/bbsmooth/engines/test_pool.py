@@ -14,6 +14,7 @@ from bbsmooth.engines.told import Told
 from bbsmooth.errors import UsageError
 from oracles import Budget, Ledger, MeteredOracle, OracleError, OracleUnavailable, Purpose, SpecError, Unanswered
 from tests.builders import halfspace, pictures
+from tests.waiting import LONG, until
 
 IMAGES = pictures(6, seed=1)
 HOME = halfspace()
@@ -52,7 +53,7 @@ class Fake:
             self.most = max(self.most, self.together)
             dies = self.dies(self.asked)
         if self.gate is not None:
-            self.gate.wait(30)
+            self.gate.wait(LONG)
         with self._lock:
             self.together -= 1
         if dies:
@@ -123,8 +124,7 @@ def test_all_that_a_lost_worker_was_asked_is_lost_once() -> None:
         ledger = Ledger(Budget())
         asked = ElsewhereOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
         under_way = [threads.submit(asked.query, IMAGES[:2]) for _ in range(3)]
-        while made[0].asked < 3:
-            threading.Event().wait(0.001)
+        until(lambda: made[0].asked == 3)
         gate.set()
         assert all(len(each.result()) == 2 for each in under_way)
         assert len(made) == 2  # one replacement, however many questions it was lost with
@@ -162,10 +162,9 @@ def test_what_waits_for_a_worker_gives_up_at_an_interrupt_and_is_not_charged() -
         asked = ElsewhereOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
         with ThreadPoolExecutor(2) as threads:
             both = [threads.submit(asked.query, IMAGES) for _ in range(2)]
-            while ledger.total < 12:
-                threading.Event().wait(0.001)
+            until(lambda: ledger.total == 12 and made[0].asked)  # one is under way, and the other waits or will
             opened.interrupt()
-            assert made[0].interrupted.wait(30)
+            assert made[0].interrupted.wait(LONG)
             gate.set()
             failures = [each.exception() for each in both]
     assert [type(each) for each in failures if each is not None] == [Unanswered]

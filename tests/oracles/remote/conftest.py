@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.oracles.remote.misbehaving import MisbehavingServer
+from tests.waiting import LONG
 
 _SURROUNDINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -17,6 +18,12 @@ def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in _SURROUNDINGS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def kept_while_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are not given up where a busy machine stands still."""
+    monkeypatch.setattr("oracles.remote.transport._IDLE_SECONDS", LONG)
 
 
 @pytest.fixture

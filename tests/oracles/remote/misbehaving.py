@@ -345,4 +345,4 @@ def another_answer(call: Call) -> None:
 def _drip(call: Call, raw: bytes) -> None:
     for number in range(len(raw)):
         call.connection.sendall(raw[number : number + 1])
-        time.sleep(0.02)
+        time.sleep(0.05)

@@ -20,7 +20,7 @@ from tests.builders import spec
 from tests.oracles.remote.misbehaving import SHAPE, MisbehavingServer
 
 PATIENT = Terms(max_reply_bytes=2**20)
-IMPATIENT = replace(PATIENT, read_seconds=0.4, write_seconds=0.4, total_seconds=0.6)
+IMPATIENT = replace(PATIENT, read_seconds=0.4, write_seconds=0.4, total_seconds=2.0)
 
 
 @dataclass(frozen=True, slots=True)

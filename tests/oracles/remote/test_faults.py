@@ -34,6 +34,7 @@ from oracles import (
 )
 from oracles.oracle import Classes
 from oracles.remote import retrying
+from oracles.remote.failures import LONGEST_WISH
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.terms import Terms
 from tests import killed_child
@@ -43,6 +44,7 @@ from tests.oracles.remote.child import PLAN
 from tests.oracles.remote.misbehaving import Call, Fault, MisbehavingServer, plane, says
 from tests.oracles.remote.plain import IMPATIENT, PATIENT, plain_oracle
 from tests.test_budget_under_fire import Children
+from tests.waiting import LONG, until
 
 TERMS = replace(PATIENT, attempts=25, concurrency=6)
 IN_A_HURRY = replace(IMPATIENT, attempts=25, concurrency=6)
@@ -290,17 +292,19 @@ def test_a_server_that_stays_away_ends_the_run_for_all_threads(tmp_path: Path, s
     assert ledger.total == server.answered.total()
 
 
-@pytest.mark.parametrize("fault", [misbehaving.too_many(100), misbehaving.waits], ids=["told to wait", "no answer"])
+@pytest.mark.parametrize(
+    "fault", [misbehaving.too_many(LONGEST_WISH), misbehaving.waits], ids=["told to wait", "no answer"]
+)
 def test_an_interrupt_is_not_held_up(
     tmp_path: Path, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     monkeypatch.setattr("oracles.remote.remote.GRACE_SECONDS", 0.2)
     server.misbehave = lambda call: fault if server.calls > 10 else None
-    ledger, oracle = Ledger(Budget(), tmp_path / "ledger.json"), plain_oracle(server, Terms(concurrency=6))
+    terms = Terms(concurrency=6, read_seconds=LONG, total_seconds=LONG)
+    ledger, oracle = Ledger(Budget(), tmp_path / "ledger.json"), plain_oracle(server, terms)
 
     def interrupt() -> None:
-        while server.calls <= 10:
-            time.sleep(0.01)
+        until(lambda: server.calls > 10)
         time.sleep(0.1)
         signal.pthread_kill(main, signal.SIGINT)
 
@@ -311,7 +315,7 @@ def test_an_interrupt_is_not_held_up(
         source = remote_source(oracle, store, ledger, 4, set())
         with pytest.raises(KeyboardInterrupt):
             list(verdicts(pictures(20, seed=4), source, plan=PLAN, batch_size=2, concurrency=6))
-    assert time.monotonic() - began < 30  # of the 60 to 100 that some threads were about to wait
+    assert time.monotonic() - began < 100  # some threads were about to wait for longer
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.slow)], ids=str)

@@ -66,6 +66,7 @@ def http2_server(certificate: Path, statuses: list[int]) -> Iterator[tuple[str, 
         listener.close()
 
 
+@pytest.mark.usefixtures("kept_while_idle")
 def test_http2_is_spoken_where_both_sides_want_it(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with http2_server(certificate, [200, 500, 200]) as (url, connections):
@@ -87,6 +88,7 @@ class Echoed(PlainProtocol):
         return Parsed(Answers.from_labels(labels, self.spec, images=images), {}, tree["id"])
 
 
+@pytest.mark.usefixtures("kept_while_idle")
 def test_each_request_under_way_has_a_connection_of_its_own(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's TLS breaks where one thread reads while another writes."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

@@ -1,7 +1,6 @@
 import math
 import random
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from oracles.remote.pacing import (
 from oracles.remote.terms import Terms
 from tests.builders import ConstantOracle, WatchedOracle, pictures, spec
 from tests.oracles.remote.clock import Clock
+from tests.waiting import LONG, until
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.25, 1.0, 7.0])
@@ -236,7 +236,7 @@ def test_no_more_than_the_limit_are_under_way_at_once_and_all_get_their_turn() -
         with lock:
             under_way += 1
             most = max(most, under_way)
-        time.sleep(0.002)
+        until(lambda: most == 5 or under_way >= pace.limit.limit)  # as many as may be come while there are others
 
     def leave() -> None:
         nonlocal under_way
@@ -253,7 +253,7 @@ def test_no_more_than_the_limit_are_under_way_at_once_and_all_get_their_turn() -
 def test_whoever_waits_for_a_turn_gives_up_when_the_line_ends() -> None:
     line, stuck, errors = Line(300), threading.Event(), list[str]()
     pace = Pace(line, 1, 0)
-    inner = WatchedOracle(ConstantOracle(spec(2, image_shape=(1, 4, 4))), before=lambda: stopped(stuck))
+    inner = WatchedOracle(ConstantOracle(spec(2, image_shape=(1, 4, 4))), before=lambda: until(stuck.is_set))
 
     def ask() -> None:
         try:
@@ -262,11 +262,9 @@ def test_whoever_waits_for_a_turn_gives_up_when_the_line_ends() -> None:
             errors.append(str(error))
 
     def end() -> None:
-        while pace._under_way == 0:
-            time.sleep(0.001)
+        until(lambda: pace._under_way)
         line.end(OracleUnavailable("interrupted"))
-        while len(errors) < 4:
-            time.sleep(0.001)
+        until(lambda: len(errors) == 4)
         stuck.set()
 
     threading.Thread(target=end).start()
@@ -275,13 +273,9 @@ def test_whoever_waits_for_a_turn_gives_up_when_the_line_ends() -> None:
     assert inner.batches == [1]  # the one that was under way
 
 
-def stopped(event: threading.Event) -> None:
-    event.wait(10)
-
-
 def run_threads(work: Callable[[], object], count: int) -> None:
     threads = [threading.Thread(target=work) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(LONG)

@@ -1,5 +1,4 @@
 import threading
-import time
 
 import pytest
 import torch
@@ -18,12 +17,12 @@ from oracles.errors import (
     Unanswered,
 )
 from oracles.remote import remote
-from oracles.remote.terms import Terms
 from oracles.traffic import Traffic
 from tests.builders import pictures
 from tests.oracles.remote import misbehaving
 from tests.oracles.remote.misbehaving import SHAPE, Fault, MisbehavingServer, plane, says
 from tests.oracles.remote.plain import IMPATIENT, PATIENT, plain_oracle
+from tests.waiting import LONG, until
 
 FAULTS: list[tuple[Fault, type[OracleError], bool]] = [
     (misbehaving.too_many(), Unanswered, False),
@@ -85,6 +84,9 @@ def test_each_fault_has_its_kind_and_ends_in_one_clear_line(
     assert type(stop.value) is kind
     assert "\n" not in str(stop.value)
     assert 20 < len(str(stop.value)) < 400
+    until(lambda: server.calls == 2)
+    if answered:
+        until(lambda: server.answered.total() == 7)  # also where nobody waits for it any more
     assert server.answered.total() == (7 if answered else 3)
     if issubclass(kind, Unanswered):
         assert not answered  # a refund is right
@@ -125,12 +127,11 @@ def test_a_model_that_changes_is_noticed_by_the_first_reply_that_says_so(server:
 def test_an_interrupt_leaves_what_is_under_way_a_little_time(
     server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "GRACE_SECONDS", 0.3)
-    oracle, arrived, endings = plain_oracle(server, Terms(read_seconds=60)), threading.Event(), list[str]()
+    oracle, endings = plain_oracle(server), list[str]()
+    arrived, interrupted = threading.Event(), threading.Event()
 
     def slowly(call: misbehaving.Call) -> None:
-        arrived.set()
-        time.sleep(0.1)
+        assert interrupted.wait(LONG)
         misbehaving.behave(call)
 
     def ask() -> None:
@@ -139,15 +140,17 @@ def test_an_interrupt_leaves_what_is_under_way_a_little_time(
         except OracleError as error:
             endings.append(type(error).__name__)
 
-    for fault in (slowly, misbehaving.waits):
+    for fault, grace in ((slowly, LONG), (misbehaving.waits, 0.1)):
+        monkeypatch.setattr(remote, "GRACE_SECONDS", grace)
         arrived.clear()
         server.misbehave = lambda call, fault=fault: arrived.set() or fault  # type: ignore[misc, func-returns-value]
         oracle.begin(Traffic())
         asking = threading.Thread(target=ask)
         asking.start()
-        arrived.wait(10)
+        assert arrived.wait(LONG)
         oracle.interrupt()
-        asking.join(10)
+        interrupted.set()
+        asking.join(LONG)
     assert endings == ["2 answers", "AnswerLost"]
 
 

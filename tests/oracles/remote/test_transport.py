@@ -26,6 +26,7 @@ from oracles.traffic import Traffic
 from tests.oracles.remote import misbehaving
 from tests.oracles.remote.misbehaving import Call, MisbehavingServer, says
 from tests.oracles.remote.plain import IMPATIENT, PATIENT
+from tests.waiting import LONG, until
 
 
 def ask(server: MisbehavingServer, body: bytes = b"{}") -> Request:
@@ -50,6 +51,7 @@ def test_a_request_arrives_as_it_was_built_and_its_reply_comes_back_whole(server
     assert came["headers"]["content-length"] == "3000000"
 
 
+@pytest.mark.usefixtures("kept_while_idle")
 def test_connections_are_kept_and_shared_by_threads(server: MisbehavingServer) -> None:
     server.misbehave = always(echo)
     transport = Transport(server.url, Terms(concurrency=4))
@@ -84,6 +86,7 @@ def test_after_a_failure_of_the_server_its_connection_is_not_used_again(server: 
         assert transport.send(ask(server)).status == 200
 
 
+@pytest.mark.usefixtures("kept_while_idle")
 def test_after_other_refusals_the_connection_is_kept(server: MisbehavingServer) -> None:
     transport = Transport(server.url, PATIENT)
     for status in (400, 404, 429, 200):
@@ -101,9 +104,13 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_noticed_before_any
 
     server.misbehave = always(last)
     transport = Transport(server.url, PATIENT)
+
+    def its_end_has_arrived() -> bool:
+        return all(each.has_expired() for pool in transport._pools._all for each in pool.connections)
+
     for _ in range(5):
         assert transport.send(ask(server)).status == 200
-        time.sleep(0.02)
+        until(its_end_has_arrived)
     assert server.connections == 5
 
 
@@ -157,7 +164,7 @@ def test_a_server_that_takes_no_bytes_is_late(server: MisbehavingServer) -> None
     stuck = threading.Event()
 
     def receive(connection: socket.socket, fresh: bool) -> None:
-        stuck.wait(5)
+        stuck.wait(LONG)
 
     server.receive = receive  # type: ignore[method-assign]
     with pytest.raises(AnswerLate):
@@ -166,10 +173,11 @@ def test_a_server_that_takes_no_bytes_is_late(server: MisbehavingServer) -> None
 
 
 def test_a_server_that_is_not_there_has_not_answered() -> None:
-    with MisbehavingServer().running() as server:
-        pass
-    with pytest.raises(Unanswered, match="cannot be reached: .*refused"):
-        Transport(server.url, PATIENT).send(ask(server))
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # it does not listen, and nobody else gets the port
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/ask"
+        with pytest.raises(Unanswered, match="cannot be reached: .*refused"):
+            Transport(url, PATIENT).send(Request("POST", url, {}, b"{}"))
 
 
 def test_a_host_without_address_has_not_answered() -> None:
@@ -316,11 +324,16 @@ def test_bytes_and_times_are_counted(server: MisbehavingServer) -> None:
 
 
 def test_what_is_under_way_can_be_cut_from_another_thread(server: MisbehavingServer) -> None:
-    server.misbehave = always(misbehaving.waits)
-    transport = Transport(server.url, Terms(read_seconds=60))
-    threading.Timer(0.2, transport.cut).start()
-    with pytest.raises(AnswerLost):
+    transport = Transport(server.url, PATIENT)
+
+    def cuts(call: Call) -> None:
+        transport.cut()
+        misbehaving.waits(call)
+
+    server.misbehave = always(cuts)
+    with pytest.raises(AnswerLost) as stop:
         transport.send(ask(server))
+    assert type(stop.value) is AnswerLost  # and none that was late
 
 
 def test_a_server_whose_certificate_nobody_vouches_for_is_not_asked(certificate: Path) -> None:
@@ -331,6 +344,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_is_not_asked(certificate:
         assert server.calls == 0
 
 
+@pytest.mark.usefixtures("kept_while_idle")
 @pytest.mark.parametrize("packed", [False, True])
 def test_authorities_come_from_the_environment(
     certificate: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
