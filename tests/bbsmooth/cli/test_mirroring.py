@@ -19,6 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from bbsmooth.mirroring.staging import SECONDS, STAGING
 from tests.bbsmooth.cli.test_certify import ALL
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, picture
+from tests.waiting import LONG, until
 
 BUDGET = 1000
 """Enough for what a lost machine takes with it."""
@@ -26,7 +27,6 @@ BUDGET = 1000
 AUDITED = '''
 import importlib.util
 import json
-import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -36,7 +36,7 @@ spec.loader.exec_module(world)
 
 
 def audited(images):
-    """As `counted`, slowly; notes it where the ledger at the URL does not know of every query so far."""
+    """As `counted`; notes it where the ledger at the URL does not know of every query so far, and holds."""
     answers = world.counted(images)
     asked = len((HERE / "oracle.log").read_text().splitlines())
     run = HERE / "store" / "run"
@@ -44,7 +44,7 @@ def audited(images):
     known = (ledger or json.loads((run / "ledger.json").read_text()))["spent_total"]
     if asked > known:
         (HERE / "uncovered").write_text(f"{asked} asked, {known} known")
-    time.sleep(0.05)
+    world.hold()
     return answers
 '''
 
@@ -78,11 +78,9 @@ def at_url(world: World, name: str) -> Any:
 
 @contextmanager
 def certifying(world: World, *, after: int) -> Iterator[Any]:
-    """A process that certifies, once `after` queries were answered."""
-    with world.process("counted", *arguments(world)) as child:
-        deadline = time.monotonic() + 120
-        while world.asked.total() < after and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+    """A process that certifies, held after as many answers until the block ends."""
+    with world.holding(after), world.process("counted", *arguments(world)) as child:
+        until(lambda: world.asked.total() >= after or child.poll() is not None)
         assert child.poll() is None, child.communicate()
         yield child
 
@@ -103,7 +101,8 @@ def sound(world: World) -> None:
     """The run at the URL is as if nothing had happened, and the books are right."""
     out = world.folder / "store" / "run"
     assert world.certificates(out) == world.undisturbed()
-    assert {path.name for path in out.rglob("*") if path.is_file() and path.parent.name != "drivers"} == {
+    files = {path.name for path in out.rglob("*") if path.is_file() and path.parent.name != "drivers"}
+    assert {name for name in files if not name.endswith(".tmp")} == {  # which a process that was killed leaves aside
         *("manifest.json", "ledger.json", "certificates.jsonl", "summary.json", "cache.db")
     }
     assert (note(world)["released"], note(world)["ledger"]) == (True, None)
@@ -170,7 +169,7 @@ def test_another_machine_goes_on_from_a_driver_that_was_killed(
 ) -> None:
     with certifying(audited, after=100) as child:
         child.send_signal(signal.SIGKILL)
-        child.communicate(timeout=60)
+        child.communicate(timeout=LONG)
     killed = note(audited)["ledger"]
     assert killed["spent_total"] >= audited.asked.total()
     assert killed["reserved"]["queries"] <= BUDGET // 50
@@ -186,7 +185,7 @@ def test_the_same_machine_goes_on_from_what_is_newer_here(audited: World, monkey
     monkeypatch.setenv(SECONDS, "30")  # so that nothing but the ledger is mirrored before the end
     with certifying(audited, after=100) as child:
         child.send_signal(signal.SIGKILL)
-        child.communicate(timeout=60)
+        child.communicate(timeout=LONG)
     done = audited.resumed(*arguments(audited))  # without waiting: the lost process was here
     assert (done.status, done.err) == (0, "")
     assert audited.asked.total() <= ALL + 2 * 16  # what was in flight is asked again, and nothing else
@@ -201,11 +200,12 @@ def test_a_driver_that_was_thought_lost_spends_nothing_more(
         child.send_signal(signal.SIGSTOP)  # a machine that sleeps
         wait_until_held_no_more(audited)
         monkeypatch.setenv(STAGING, str(tmp_path / "elsewhere"))
+        (audited.folder / "hold").unlink()
         done = audited.resumed(*arguments(audited))
         assert done.status == 0, done.err
         asked = audited.asked.total()
         child.send_signal(signal.SIGCONT)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=LONG)
     assert child.returncode == 1
     assert "another process has taken over" in err
     assert audited.asked.total() <= asked + 2 * 16  # two calls were under way, and charged, when it fell asleep
@@ -214,8 +214,8 @@ def test_a_driver_that_was_thought_lost_spends_nothing_more(
 
 def test_an_interrupted_run_is_whole_at_the_url(audited: World, staging: Path) -> None:
     with certifying(audited, after=60) as child:
-        child.send_signal(signal.SIGTERM)
-        _, err = child.communicate(timeout=60)
+        audited.signalled(child, signal.SIGTERM, after=60)
+        _, err = child.communicate(timeout=LONG)
     assert child.returncode == 130
     assert f"is saved in {url(audited)}, and the same command with --resume" in err
     assert at_url(audited, "ledger.json")["spent_total"] == audited.asked.total()

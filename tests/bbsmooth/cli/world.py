@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bbsmooth.cli.main import app
+from tests.waiting import LONG, until
 
 ORACLE = '''
 import hashlib
@@ -50,7 +50,18 @@ def counted(images):
 
 def slow(images):
     time.sleep(0.05)
-    return counted(images)
+    scores = counted(images)
+    hold()
+    return scores
+
+
+def hold():
+    """Wait while there is a file `hold` and as many queries were answered as it says."""
+    try:
+        while len(HERE.with_suffix(".log").read_text().splitlines()) >= int(HERE.with_name("hold").read_text()):
+            time.sleep(0.01)
+    except FileNotFoundError:
+        return
 
 
 def fragile(images):
@@ -171,13 +182,27 @@ class World(NamedTuple):
 
     def stopped(self, number: signal.Signals, *, after: int) -> Outcome:
         """A real process that certifies slowly and gets a signal once `after` queries were answered."""
-        with self.process("slow") as child:
-            deadline = time.monotonic() + 60
-            while self.asked.total() < after and child.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            child.send_signal(number)
-            out, err = child.communicate(timeout=60)
+        with self.holding(after), self.process("slow") as child:
+            self.signalled(child, number, after=after)
+            out, err = child.communicate(timeout=LONG)
             return Outcome(child.returncode, out, err)
+
+    @contextmanager
+    def holding(self, after: int) -> Iterator[None]:
+        """Calls that hold are held after so many answers, until the block or `signalled` lets them go."""
+        hold = self.folder / "hold"
+        hold.write_text(str(after))
+        try:
+            yield
+        finally:
+            hold.unlink(missing_ok=True)
+
+    def signalled(self, child: subprocess.Popen[str], number: signal.Signals, *, after: int) -> None:
+        """Send a signal to a process whose calls are held, and let them go: it begins no other before it notices."""
+        until(lambda: self.asked.total() >= after or child.poll() is not None)
+        assert child.poll() is None, child.communicate()
+        child.send_signal(number)
+        (self.folder / "hold").unlink()
 
 
 def build(folder: Path) -> World:
