@@ -17,7 +17,8 @@ from diskcache.core import MODE_RAW
 from oracles.errors import StorageError
 from oracles.oracle import Classes
 
-_CLASSES = b"classes"
+CLASSES = b"classes"
+"""Under this key a store keeps the names of an open set, as a JSON list."""
 
 
 class Store(Protocol):
@@ -154,14 +155,14 @@ class ResponseStore:
         if any(name != other for name, other in zip(names, known, strict=False)):
             raise StorageError(f"{self._folder} numbers the names of another open set of classes")
         if len(names) > len(known):
-            self.write({_CLASSES: json.dumps(names).encode()})
+            self.write({CLASSES: json.dumps(names).encode()})
 
     def close(self) -> None:
         """Release the file."""
         self._cache.close()
 
     def _names(self) -> list[str]:
-        (raw,) = self.read([_CLASSES])
+        (raw,) = self.read([CLASSES])
         return [] if raw is None else list(json.loads(raw))
 
 

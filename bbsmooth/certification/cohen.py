@@ -81,7 +81,7 @@ class CohenPlan:
             total_variation=evidence.total_variation,
             uniform=evidence.details.get("uniform", 1.0),
         )
-        return verdict == outcome.verdict
+        return outcome == Outcome(verdict=verdict, selection_votes=outcome.selection_votes)
 
 
 @dataclass(slots=True)

@@ -140,7 +140,7 @@ class GrowingPlan:
             p_lower = self.bound(successes, draws, levels[draws], selection)
         else:
             return False
-        return self.conclude(selection, counts, p_lower) == outcome.verdict
+        return outcome == Outcome(verdict=self.conclude(selection, counts, p_lower), selection_votes=selection.votes)
 
     def _enough(self, rate: float) -> int:
         """The fewest draws whose bound is expected to be good enough at the first look, with something to spare."""

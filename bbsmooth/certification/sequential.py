@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -98,16 +99,21 @@ class SequentialPlan:
         return (
             sum(evidence.counts.values()) == total <= self.max_estimation
             and states == sorted(states, key=list(State).index)
-            and all(_possible(decision, total, hits) for decision in decisions)
+            and _one_sequence(decisions, total, hits)
             and all(_rejected(decision, bounds, place) for place, decision in enumerate(decisions))
             and prove(selection, Counter(evidence.counts), decisions, self) == outcome.verdict
         )
 
 
-def _possible(decision: Decision, total: int, hits: int) -> bool:
-    """Whether `hits` of `total` votes can have come after the counts of a decision."""
-    later = total - decision.draws
-    return 0 <= decision.successes <= decision.draws and 0 <= hits - decision.successes <= later
+def _one_sequence(decisions: tuple[Decision, ...], total: int, hits: int) -> bool:
+    """Whether one sequence of votes can have had all these counts, and the `hits` of `total` at its end.
+
+    Where every radius is decided, that end is the last of the decisions: no vote is looked at after it.
+    """
+    counts = sorted({(0, 0), (total, hits), *((decision.draws, decision.successes) for decision in decisions)})
+    grown = all(0 <= won - before <= draws - earlier for (earlier, before), (draws, won) in pairwise(counts))
+    open_ = any(decision.state is State.UNDECIDED for decision in decisions)
+    return grown and counts[-1] == (total, hits) and (open_ or total == max(one.draws for one in decisions))
 
 
 def _rejected(decision: Decision, bounds: Boundaries, place: int) -> bool:

@@ -14,6 +14,7 @@ from bbsmooth.runs import read_manifest
 from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
 from bbsmooth.verification.certificates import BROKEN, wrong_certificates, wrong_lines
 from bbsmooth.verification.files import wrong_files
+from bbsmooth.verification.recorded import NotAtHand, wrong_votes
 from bbsmooth.verification.totals import wrong_ledger, wrong_summary
 
 Check = Callable[[Run], Iterator[str]]
@@ -21,6 +22,7 @@ Check = Callable[[Run], Iterator[str]]
 _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
     "certify": (
         ("each certificate follows from its counts", wrong_certificates),
+        ("each certificate is what images, seed and recorded answers give", wrong_votes),
         ("the summary follows from the certificates", wrong_summary),
         ("the ledger covers every answer", wrong_ledger),
     ),
@@ -45,11 +47,13 @@ class Verification:
         run: the run directory.
         checks: in words.
         findings: one line for everything that is wrong.
+        unchecked: what could not be checked, and why.
     """
 
     run: str
     checks: tuple[str, ...]
     findings: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def verified(self) -> bool:
@@ -69,15 +73,18 @@ def verify(path: Path) -> Verification:
     """
     manifest = read_manifest(path)
     checks = ["every file is as it was when the run ended"]
-    findings = list(wrong_files(path, manifest))
+    findings, unchecked = list(wrong_files(path, manifest)), []
     try:
         run = read_run(path)
     except UsageError as error:
         return Verification(run=name_of(path), checks=tuple(checks), findings=(*findings, str(error)))
     for words, check in _CHECKS.get(run.command, ()):
-        checks.append(words)
-        findings += _found(check, run, words)
-    return Verification(run=name_of(path), checks=tuple(checks), findings=tuple(findings))
+        try:
+            findings += _found(check, run, words)
+            checks.append(words)
+        except NotAtHand as why:
+            unchecked.append(f"{words}: {why}")
+    return Verification(run=name_of(path), checks=tuple(checks), findings=tuple(findings), unchecked=tuple(unchecked))
 
 
 def _found(check: Check, run: Run, words: str) -> list[str]:

@@ -29,7 +29,7 @@ def wrong_certificates(run: Run) -> Iterator[str]:
     asked, records = Asked.of(run), run.certificates or []
     yield from _wrong_numbers([record["index"] for record in records], asked, complete=run.status == "done")
     for record in records:
-        yield from _located(record, _wrong_certificate, asked.plan, run.manifest["data"]["image_shape"])
+        yield from located(record, _wrong_certificate, asked.plan, run.manifest["data"]["image_shape"])
 
 
 def wrong_lines(run: Run) -> Iterator[str]:
@@ -46,7 +46,7 @@ def wrong_lines(run: Run) -> Iterator[str]:
     }
     yield from _twice([record["index"] for record in records])
     for record in records:
-        yield from _located(record, _wrong_line, wanted)
+        yield from located(record, _wrong_line, wanted)
 
 
 def _wrong_numbers(indices: Sequence[Any], asked: Asked, *, complete: bool) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _twice(indices: Sequence[Any]) -> Iterator[str]:
         seen.add(repr(index))
 
 
-def _located(record: Record, check: Any, *known: Any) -> Iterator[str]:
+def located(record: Record, check: Any, *known: Any) -> Iterator[str]:
     """What a check finds in a line, with its place."""
     place = f"certificates.jsonl, image {record['index']}"
     try:
@@ -103,6 +103,10 @@ def _wrong_certificate(record: Record, plan: AnyPlan, shape: Sequence[int]) -> I
     elif bits_of(plan.noise, math.prod(shape), record["total_variation"]) is None:
         size = "x".join(map(str, shape))
         yield f"total_variation is {record['total_variation']}, which no grid has for images of {size}"
+    if not 0 <= record["seconds"] < math.inf:
+        yield f"seconds is {record['seconds']}"
+    if (record["reason"] is None) is record["abstained"]:
+        yield f"abstained is {record['abstained']}, the reason {record['reason']!r}"
     if record["reason"] not in (None, Reason.UNPROVEN):
         if record["p_lower"] or not record["abstained"]:
             yield f"the reason is {record['reason']!r}, and yet something is proven"
@@ -166,6 +170,10 @@ def _wrong_bound(record: Record, plan: CohenPlan) -> Iterator[str]:
         yield f"p_lower is {record['p_lower']}, {votes} of {record['n']} votes give {p_lower}"
     if not _close(record["radius"] or 0.0, plan.noise.radius(p_lower)):
         yield f"radius is {record['radius']}, the votes prove {plan.noise.radius(p_lower)}"
+    if record["abstained"] is (record["p_lower"] > 0.5):  # a radius of 0 is none by this method
+        yield f"abstained is {record['abstained']}, p_lower is {record['p_lower']}"
+    if record["details"] or record["decisions"]:
+        yield "details and decisions are none of this bound's"
 
 
 def _close(said: float, found: float) -> bool:

@@ -7,8 +7,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bbsmooth.certification.incremental import IncrementalPlan
+from bbsmooth.changing import worth
 from bbsmooth.data import DataError
 from bbsmooth.errors import UsageError
+from bbsmooth.methods import ORACLE
 from bbsmooth.randomness import image_digest
 from bbsmooth.records import Record
 from bbsmooth.reporting.reading import Run
@@ -27,6 +30,12 @@ def wrong_summary(run: Run) -> Iterator[str]:
         return
     again = _again(run, records, summary["seconds"])
     yield from _different("", {key: summary.get(key) for key in again}, json.loads(json.dumps(again)))
+    for key in sorted(summary.keys() - again.keys() - {"labels"}):
+        yield f"summary.json: {key} is no part of a summary"
+    if not 0 <= summary["seconds"] < math.inf:
+        yield f"summary.json: seconds is {summary['seconds']}"
+    if (summary.get("labels") == ORACLE) is not (run.settings.get("labels") == ORACLE):
+        yield f"summary.json: labels is {summary.get('labels')!r}, the settings say {run.settings.get('labels')!r}"
     if run.status == "done" and not again["complete"]:
         yield f"the run is done, but has {len(records)} of {again['images']} certificates"
 
@@ -37,7 +46,7 @@ def _again(run: Run, records: Sequence[Record], seconds: float) -> Record:
         return summarize(records, run.settings["radii"], images=len(records), seconds=seconds)
     asked = Asked.of(run)
     images = max([asked.images, *(record["index"] + 1 for record in records)])
-    return summarize(
+    found = summarize(
         records,
         asked.config.radii,
         images=images,
@@ -45,6 +54,7 @@ def _again(run: Run, records: Sequence[Record], seconds: float) -> Record:
         largest_radius=asked.plan.largest_radius,
         family_wise=asked.config.joint,
     )
+    return found | ({"incremental": worth(records, asked.plan)} if isinstance(asked.plan, IncrementalPlan) else {})
 
 
 def wrong_ledger(run: Run) -> Iterator[str]:

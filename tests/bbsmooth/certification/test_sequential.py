@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from bbsmooth.certification import (
     Abstention,
     Certificate,
     CertifyingCase,
+    Decision,
     GrowingPlan,
     Outcome,
     Plan,
@@ -20,7 +22,9 @@ from bbsmooth.certification import (
     VoteSource,
     work,
 )
+from bbsmooth.certification.plan import Selection
 from bbsmooth.certification.sequences import DEFAULT_TEST, Calibrated, FromSelection, TruncatedBetaBinomial
+from bbsmooth.certification.sequential import prove
 from bbsmooth.noise import Gaussian
 from oracles import Budget, BudgetExhausted, Ledger, ResponseStore
 from tests.builders import WatchedOracle, halfspace, pictures, vote_source
@@ -169,6 +173,30 @@ def test_a_changed_outcome_no_longer_follows(
     assert not plan.follows(
         replace(outcome, verdict=replace(verdict, evidence=replace(verdict.evidence, counts=counts)))
     )
+
+
+def test_no_vote_is_looked_at_after_the_one_that_decides() -> None:
+    """Else a long sequence that proves nothing could be said to have begun with all its successes."""
+    selection = Selection(selected=0, votes=9, total_variation=0.0)
+    for radii in ((0.25,), (0.25, 0.5)):
+        plan = replace(PLAN, radii=radii)
+        bounds = plan.boundaries_given(9, total_variation=0.0)
+        first = [int(np.argmax(upper <= np.arange(601))) for upper in bounds.upper]  # if all votes are successes
+        decisions = tuple(
+            Decision(radius=radius, state=State.CERTIFIED, draws=draws, successes=draws)
+            for radius, draws in zip(radii, first, strict=True)
+        )
+
+        def said(
+            counts: Counter[int], decisions: tuple[Decision, ...] = decisions, plan: SequentialPlan = plan
+        ) -> bool:
+            verdict = prove(selection, counts, decisions, plan)
+            return plan.follows(Outcome(verdict=verdict, selection_votes=9, decisions=decisions))
+
+        assert said(Counter({0: first[-1]}))
+        assert not said(Counter({0: first[-1], 1: 300}))
+    fewer = replace(decisions[1], draws=first[1] + 40, successes=first[0] - 1)
+    assert not said(Counter({0: first[0] - 1, 1: first[1] + 41 - first[0]}), (decisions[0], fewer))
 
 
 def test_radius_0_asks_for_the_class_of_the_image_itself(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def test_an_honest_run_is_verified_without_a_query(world: World, ways: str) -> N
     done = bbsmooth("verify", world.run)
     assert (done.status, done.err) == (0, "")
     assert done.out.startswith("right: every file is as it was when the run ended\n")
+    assert "right: each certificate is what images, seed and recorded answers give\n" in done.out
+    assert "not checked" not in done.out
     assert world.asked.total() == asked
 
 

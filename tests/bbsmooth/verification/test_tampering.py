@@ -115,6 +115,10 @@ CHANGES: dict[str, tuple[Callable[[Record], Record], str]] = {
     "abstained": (lambda line: {"abstained": True}, "abstained is True"),
     "reason": (lambda line: {"reason": "refused"}, "something is proven"),
     "selected": (lambda line: {"selected": line["selected"] + 1}, "predicted is"),
+    "a reason": (lambda line: {"reason": "unproven"}, "abstained is False, the reason 'unproven'"),
+    "details": (lambda line: {"details": {"p_upper": 0.001}}, "none of this bound's"),
+    "decisions": (lambda line: {"decisions": [{"radius": 0.5, "state": "certified"}]}, "none of this bound's"),
+    "seconds": (lambda line: {"seconds": float("nan")}, "seconds is nan"),
     "nothing": (lambda line: {"counts": None}, "is not a certificate"),
     "text": (lambda line: {"radius": "large"}, "is not a certificate"),
     "nan": (lambda line: {"radius": float("nan")}, "the votes prove"),
@@ -140,6 +144,14 @@ def test_an_abstention_cannot_become_a_certificate(run: Path) -> None:
     assert "radius is 0.1, the votes prove 0.0" in findings(run)
 
 
+def test_a_radius_of_0_is_no_certificate_where_nothing_is_proven(run: Path) -> None:
+    line = next(line for line in range(40) if record(run, line)["abstained"])
+    found = record(run, line)
+    claimed = {"abstained": False, "reason": None, "radius": 0.0, "predicted": found["selected"]}
+    edit(run, line, **claimed, correct=found["selected"] == found["label"])
+    assert f"image {line}: abstained is False, p_lower is {found['p_lower']}" in findings(run)
+
+
 def test_images_that_are_missing_or_twice_are_found(run: Path) -> None:
     path = run / "certificates.jsonl"
     lines = path.read_text().splitlines(keepends=True)
@@ -154,7 +166,8 @@ def test_images_that_are_missing_or_twice_are_found(run: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"acr": 9.0}, {"abstained": 0}, {"queries": 1}, {"images": 30}, {"complete": False}, {"noisy_accuracy": 1.0},
-     {"certified": None}, {"certificates": 41}, {"confidence": 0.5}],
+     {"certified": None}, {"certificates": 41}, {"confidence": 0.5}, {"labels": "oracle"}, {"seconds": -1.0},
+     {"certified_radius": 9.0}],
     ids=str,
 )  # fmt: skip
 def test_a_summary_that_does_not_follow_is_found(run: Path, changes: Record) -> None:

@@ -1,0 +1,160 @@
+"""Certificates against the answers on record: everything in a line is made again from the images and the votes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from bbsmooth import data
+from bbsmooth.assemble import FINE_BITS
+from bbsmooth.certification import LabelledCase, VoteSource
+from bbsmooth.certification.case import ProvingCase
+from bbsmooth.certification.incremental import IncrementalPlan
+from bbsmooth.certification.opening import opener
+from bbsmooth.changing import EARLIER_RESPONSES
+from bbsmooth.errors import UsageError
+from bbsmooth.labels import match_labels
+from bbsmooth.methods import DATA, ORACLE
+from bbsmooth.noise import ALGORITHM, Grid, NoisyCopies, Splitting, SplitViews, noise_called
+from bbsmooth.noise.copies import Copies
+from bbsmooth.records import Label, Record, certificate_record, public_label, radii_by_norm
+from bbsmooth.reporting.reading import Run
+from bbsmooth.reporting.recall import images_of
+from bbsmooth.reusing import RESPONSES
+from bbsmooth.verification.asked import Asked
+from bbsmooth.verification.certificates import located
+from bbsmooth.verification.stored import StoredAnswers
+from oracles import Classes, Feedback, OracleSpec, Purpose, StorageError, VoteLog
+
+_CLOSE = 1e-9
+_TAKEN = "seconds"  # nobody can tell again how long it took
+
+
+class NotAtHand(Exception):
+    """What a check needs is not there."""
+
+
+def wrong_votes(run: Run) -> Iterator[str]:
+    """Lines that the images, the seed and the answers on record do not give.
+
+    Raises:
+        NotAtHand: images or answers are not there, which is no fault of the run.
+    """
+    asked = Asked.of(run)
+    with _replay(run, asked) as replay:
+        for record in run.certificates or []:
+            try:
+                yield from located(record, replay.wrong)
+            except StorageError as error:
+                yield f"responses: {error}"
+                return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Replay:
+    """A run whose answers are all known.
+
+    Attributes:
+        asked: its settings.
+        images: the very same.
+        labels: of the images' classes as lines call them, None where they have none.
+        source: of the votes on record.
+        begin: opens the case of an image.
+    """
+
+    asked: Asked
+    images: data.ImageSet
+    labels: list[Label] | None
+    source: VoteSource
+    begin: Callable[[Tensor], ProvingCase]
+
+    def wrong(self, record: Record) -> Iterator[str]:
+        """What a line says otherwise than the answers on record."""
+        image = self.images.image(record["index"])
+        case = LabelledCase.without(self.begin(image))
+        if self.asked.config.labels == ORACLE:
+            case = LabelledCase.by_oracle(case.case, self.source)
+        if not case.finished:
+            yield "not all answers that it needs are on record"
+            return
+        again = self._line(record, case, image)
+        other = [key for key in again if key != _TAKEN and not (key in record and _same(record[key], again[key]))]
+        if other:
+            yield f"{', '.join(other)}: not as the answers on record have it, which give {other[0]} {again[other[0]]}"
+
+    def _line(self, record: Record, case: LabelledCase, image: Tensor) -> Record:
+        index, outcome, classes = record["index"], case.outcome(), self.source.log.spec.classes
+        label = self._label(index) if case.label is None else public_label(case.label, classes)
+        line = certificate_record(index, label, outcome, self.asked.plan, classes, 0.0)
+        return dict(json.loads(json.dumps(line | radii_by_norm(outcome.verdict, image.numel()))))
+
+    def _label(self, index: int) -> Label | None:
+        number = self.images.label(index)
+        return None if number is None or self.labels is None else self.labels[number]
+
+
+@contextmanager
+def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
+    try:
+        images = images_of(run)
+    except (data.DataError, UsageError, OSError) as error:
+        raise NotAtHand(f"the images are not at hand ({error})") from error
+    if run.manifest["noise_algorithm"] != ALGORITHM:
+        raise NotAtHand("the noise was drawn by another version of bbsmooth")
+    with ExitStack() as stack:
+        log = _log(run, RESPONSES, ("classifier", "fingerprint"), stack)
+        classes = log.spec.classes
+        clean = frozenset({Purpose.PREDICT} if asked.config.labels == ORACLE else ())
+        source = VoteSource(oracles={}, log=log, copies=_copies(run), clean=clean)
+        earlier = None
+        if isinstance(asked.plan, IncrementalPlan):
+            earlier = _log(run, EARLIER_RESPONSES, ("earlier", "classifier"), stack)
+        known = images.classes is not None and asked.config.labels == DATA
+        labels = match_labels(images.classes or (), classes) if known else None
+        begin = opener(asked.plan, source, earlier=earlier)
+        yield _Replay(asked=asked, images=images, labels=labels, source=source, begin=begin)
+
+
+def _log(run: Run, folder: str, fingerprint: tuple[str, str], stack: ExitStack) -> VoteLog:
+    """The votes in a folder; `fingerprint` says where the manifest has that of the classifier which gave them."""
+    try:
+        store = StoredAnswers(run.path / folder)
+    except StorageError as error:
+        raise NotAtHand(f"the answers are not at hand ({error})") from error
+    stack.callback(store.close)
+    oracle, (part, key) = run.manifest["oracle"], fingerprint
+    classes = Classes(open_set=True) if oracle["classes"] == "open" else Classes(oracle["classes"])
+    spec = OracleSpec(
+        name=oracle["name"],
+        fingerprint=run.manifest[part][key],
+        classes=classes,
+        image_shape=None,
+        feedback=Feedback(oracle["feedback"]),
+        eight_bit=run.manifest["classifier"]["eight_bit"],
+    )
+    return VoteLog(store, spec)
+
+
+def _copies(run: Run) -> Copies:
+    settings, eight_bit = run.settings, run.manifest["classifier"]["eight_bit"]
+    seed, noise = settings["seed"], noise_called(settings["noise"], settings["sigma"])
+    if isinstance(noise, Splitting):
+        return SplitViews(noise=noise, seed=seed, eight_bit=eight_bit)
+    return NoisyCopies(noise=noise, grid=Grid(0 if eight_bit else FINE_BITS), seed=seed)
+
+
+def _same(said: Any, found: Any) -> bool:
+    """Whether two JSON values are equal, up to what another version of a mathematical library may round."""
+    if isinstance(said, Mapping) and isinstance(found, Mapping):
+        return said.keys() == found.keys() and all(_same(said[key], found[key]) for key in found)
+    if isinstance(said, list) and isinstance(found, list):
+        return len(said) == len(found) and all(map(_same, said, found))
+    if isinstance(said, float) and isinstance(found, float):
+        return math.isclose(said, found, rel_tol=_CLOSE, abs_tol=_CLOSE**2)
+    return type(said) is type(found) and bool(said == found)

@@ -1,0 +1,73 @@
+"""The answers that a run has on record, for reading alone."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+from oracles import Classes, StorageError
+from oracles.store import CLASSES
+
+DATABASE = "cache.db"
+
+_ROW = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND filename IS NULL"
+
+
+class StoredAnswers:
+    """The rows of a `ResponseStore`, none of which can be changed through this; a read-only medium will do.
+
+    Args:
+        folder: of the store.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the database; where no writer left a log beside it, as a file that nobody changes."""
+        path = folder / DATABASE
+        mode = "mode=ro" if path.with_name(f"{DATABASE}-wal").exists() else "immutable=1"
+        try:
+            self._database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True)
+            self._database.execute(_ROW, (b"",))
+        except sqlite3.Error as error:
+            raise StorageError(f"{path} cannot be read: {error}") from error
+
+    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of `keys`, None where there is none."""
+        try:
+            rows = [self._database.execute(_ROW, (key,)).fetchone() for key in keys]
+        except sqlite3.Error as error:
+            raise StorageError(f"the response cache cannot be read: {error}") from error
+        return [None if row is None else row[0] for row in rows]
+
+    def load_classes(self, classes: Classes) -> None:
+        """Number the names of an open set as the run did."""
+        (raw,) = self.read([CLASSES])
+        for name in json.loads(raw) if raw is not None and classes.open_set else []:
+            classes.number(name)
+
+    def write(self, rows: Mapping[bytes, bytes]) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Refuse."""
+        self._refuse()
+
+    def save_classes(self, classes: Classes) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._database.close()
+
+    @staticmethod
+    def _refuse() -> NoReturn:
+        raise RuntimeError("these answers are only read")
