@@ -78,22 +78,26 @@ class OneClass:
 class Randomised:
     """The randomised bound on the selected class, see `RandomisedClopperPearson`.
 
-    Numbers below 1/20 count as 1/20, which makes the bound lower and so leaves it valid: a lucky number would else
-    prove an absurd radius for a class that gets every vote.
+    Numbers below 1/20 count as 1/20, and those below twice alpha as that, which makes the bound lower and so leaves it
+    valid: a lucky number would else prove an absurd radius for a class that gets every vote.
     """
 
     name: ClassVar[str] = "randomised"
-    least: ClassVar[float] = 0.05
 
     def bounds(self, selected: int, counts: Mapping[int, int], *, alpha: float, uniform: float) -> Bounds:
         """See `VoteBound`."""
         hits, trials = counts.get(selected, 0), sum(counts.values())
-        bound = RandomisedClopperPearson(max(uniform, self.least))
+        bound = RandomisedClopperPearson(max(uniform, _least(alpha)))
         return Bounds(p_lower=bound.lower(hits, trials, alpha=alpha), uniform=uniform)
 
     def largest(self, trials: int, *, alpha: float) -> float:
         """See `VoteBound`."""
-        return RandomisedClopperPearson(self.least).lower(trials, trials, alpha=alpha)
+        return RandomisedClopperPearson(_least(alpha)).lower(trials, trials, alpha=alpha)
+
+
+def _least(alpha: float) -> float:
+    """The smallest number that counts: above `alpha`, below which one draw of a class would prove a rate of 1."""
+    return max(0.05, min(2 * alpha, (1 + alpha) / 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,15 @@ def test_a_lucky_number_proves_no_absurd_radius() -> None:
     assert lucky.uniform == 1e-15
 
 
+@pytest.mark.parametrize("alpha", [0.02, 0.05, 0.3, 0.9, 0.999])
+def test_no_number_proves_a_rate_of_1(alpha: float) -> None:
+    """Else the radius would be infinite, and with it the largest one, of which the interval of the ACR is made."""
+    found = [Randomised().bounds(0, {0: trials}, alpha=alpha, uniform=1e-15).p_lower for trials in (1, 1_000)]
+    assert found[1] == Randomised().largest(1_000, alpha=alpha) < 1
+    assert found[0] <= found[1]
+    assert math.isfinite(Gaussian(0.5).radius(found[1]))
+
+
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_the_correction_for_the_generator_never_helps(name: str) -> None:
     noise = DISTRIBUTIONS[name](0.5)
