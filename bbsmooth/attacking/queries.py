@@ -15,6 +15,9 @@ from bbsmooth.attacking.target import ORDER, WHITE, SmoothedTarget, beyond, dist
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import image_digest, name_digest
 
+_KEPT = 0
+"""What foolbox is told for an image that is still answered as the original."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HopSkipJump:
@@ -65,12 +68,18 @@ def _walk(foolbox: Any, attack: Any, target: SmoothedTarget, image: Tensor, labe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int.from_bytes(name_digest(seed, "attack", image_digest(image))[:7], "big"))
         model = foolbox.models.PyTorchModel(asked.eval(), bounds=(0, 1), device="cpu")
-        attack(model, start, torch.tensor([label]), epsilons=None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library tells of failing to begin twice, see below
+            try:
+                attack(model, start, torch.tensor([_KEPT]), epsilons=None)
+            except ValueError:
+                if asked.crossed:
+                    raise  # else no blend with noise was answered differently, so that the walk cannot begin
     return asked.crossed
 
 
 class _Asked(nn.Module):
-    """The smoothed classifier as foolbox takes one: images to scores, here 1 for the answer and 0 for all others.
+    """The smoothed classifier as foolbox takes one: images to scores, here of two classes, `_KEPT` and any other.
 
     Attributes:
         crossed: images (C, H, W) uint8 that were answered differently from `label`.
@@ -83,6 +92,6 @@ class _Asked(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         shown = on_grid(self._image.expand(len(images), -1, -1, -1), images)
-        labels = self._target.answers(shown)
-        self.crossed.extend(shown[labels != self._label])
-        return F.one_hot(labels, num_classes=len(self._target.classes)).float()
+        turned = self._target.turned(shown, self._label)
+        self.crossed.extend(shown[turned])
+        return F.one_hot(turned.long(), num_classes=2).float()

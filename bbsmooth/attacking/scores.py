@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from bbsmooth.attacking.target import WHITE, SmoothedTarget, beyond, on_grid
 from bbsmooth.randomness import fork, image_digest, name_digest
-from oracles import Answers, Feedback
+from oracles import Answers, Feedback, ImageRefused
 
 _MEMORY = 0.9
 """Share of the direction of the steps before that a step keeps."""
@@ -41,7 +42,14 @@ class ScoreAttack:
     name: ClassVar[str] = "nes"
 
     def candidates(self, target: SmoothedTarget, image: Tensor, label: int, *, seed: int) -> Iterator[Tensor]:
-        """See `Attack`. Larger balls are tried only until one holds a candidate; then images behind it are too."""
+        """See `Attack`. Larger balls are tried only until one holds a candidate; then images behind it are too.
+
+        Where the oracle refuses noisy copies, their scores are not to be had and the search is over.
+        """
+        with suppress(ImageRefused):
+            yield from self._ascent(target, image, label, seed)
+
+    def _ascent(self, target: SmoothedTarget, image: Tensor, label: int, seed: int) -> Iterator[Tensor]:
         clean = image.float() / WHITE
         moved, direction = torch.zeros_like(clean), torch.zeros_like(clean)
         for place, radius in enumerate(self.radii):
@@ -54,7 +62,7 @@ class ScoreAttack:
                 moved = moved * (radius / moved.norm().clamp_min(1e-12)).clamp_max(1)
                 moved = (clean + moved).clamp(0, 1) - clean
             candidate = on_grid(image, clean + moved)
-            if int(target.answers(candidate[None])) != label:
+            if bool(target.turned(candidate[None], label)):
                 yield from beyond(image, candidate)
                 return
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import Draws, Prediction, VoteSource, predict, select
+from bbsmooth.certification import Draws, Prediction, Reason, VoteSource, predict, select
 from bbsmooth.certification.case import Tally
 from bbsmooth.randomness import name_digest
 from oracles import Answers, Classes, Feedback, Purpose, RecordingOracle
@@ -47,10 +46,13 @@ class SmoothedTarget:
         """What the oracle's answers hold."""
         return self.source.oracles[Purpose.ATTACK].spec.feedback
 
-    def answers(self, images: Tensor) -> Tensor:
-        """(B,) the class of most votes for each of the images (B, C, H, W) uint8, as the attacker sees it."""
-        counts = self._counts(list(images), Purpose.ATTACK, self.num_search)
-        return torch.tensor([select(count, self.classes) for count in counts])
+    def turned(self, images: Tensor, label: int) -> Tensor:
+        """(B,) bool: which images (B, C, H, W) uint8 another class than `label` has most votes for.
+
+        This is what the attacker sees. An image of which the oracle refuses a draw is not turned into anything.
+        """
+        tallies = self._tallies(list(images), Purpose.ATTACK, self.num_search)
+        return torch.tensor([not tally.refused and self._is_other(tally, label) for tally in tallies])
 
     def scored(self, image: Tensor, noise: Tensor, name: bytes) -> Answers:
         """What the oracle says of one image (C, H, W) uint8 under each of some noise (B, C, H, W), white at 1.
@@ -66,10 +68,16 @@ class SmoothedTarget:
 
     def judge(self, image: Tensor) -> Prediction:
         """The smoothed class of an image (C, H, W) uint8, from votes that played no part in finding the image."""
-        (counts,) = self._counts([image], Purpose.PREDICT, self.num_judge)
-        return predict(counts, self.classes, alpha=self.alpha)
+        (tally,) = self._tallies([image], Purpose.PREDICT, self.num_judge)
+        if tally.refused:
+            return Prediction(label=None, counts={}, p_value=1.0, alpha=self.alpha, reason=Reason.REFUSED)
+        return predict(tally.counts, self.classes, alpha=self.alpha)
 
-    def _counts(self, images: Sequence[Tensor], purpose: Purpose, size: int) -> list[Counter[int]]:
+    def _is_other(self, tally: Tally, label: int) -> bool:
+        leader = select(tally.counts, self.classes)
+        return leader != label and self.classes.is_answer(leader)
+
+    def _tallies(self, images: Sequence[Tensor], purpose: Purpose, size: int) -> list[Tally]:
         tallies = [Tally.open(self.source, image, purpose, size) for image in images]
         batch: list[tuple[Tally, Draws]] = []
         room = self.batch_size
@@ -82,7 +90,7 @@ class SmoothedTarget:
                     batch, room = [], self.batch_size
         if batch:
             self._ask(batch, purpose)
-        return [tally.counts for tally in tallies]
+        return tallies
 
     def _ask(self, batch: Sequence[tuple[Tally, Draws]], purpose: Purpose) -> None:
         answers = self.source.votes([draws for _, draws in batch], purpose)

@@ -184,12 +184,16 @@ class _Session:
         """Attack what is not attacked yet."""
         lines = _lines(self.folder)
         write_bytes(self.folder / ATTACKS, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
-        done = len(lines)
-        with (self.folder / ATTACKS).open("a") as file, meter("attack", len(self.records) - done, "images") as bar:
-            for record in self.records[done:]:
-                file.write(json.dumps(self._attacked(record)) + "\n")
+        done = {line["index"] for line in lines}  # not the first ones, if the run that is attacked went on meanwhile
+        turned = sum(line["found"] is not None for line in lines)
+        left = [record for record in self.records if record["index"] not in done]
+        with (self.folder / ATTACKS).open("a") as file, meter("attack", len(left), "images") as bar:
+            for record in left:
+                line = self._attacked(record)
+                file.write(json.dumps(line) + "\n")
                 file.flush()
-                bar.advance(1, f"{sum(line['found'] is not None for line in _lines(self.folder))} turned")
+                turned += line["found"] is not None
+                bar.advance(1, f"{turned} turned")
 
     def summarize(self) -> Record:
         """Write down what all attacks so far say together."""
@@ -224,15 +228,20 @@ class _Session:
     def _attacked(self, record: Record) -> Record:
         """One line of `attacks.jsonl`."""
         image, classes = self.dataset.image(record["index"]), self.target.classes
-        label = _number(record["selected"], classes)
-        correct = None if record["label"] is None else record["selected"] == record["label"]
-        found = nearest(self.attack, self.target, image, label, seed=self.config.seed)
+        selected = record["selected"]
+        correct = None if record["label"] is None else selected == record["label"]
+        found = None
+        if selected is None:  # the oracle refused it, so there is no answer to turn, nor one that could be right
+            correct = False
+        else:
+            label = _number(selected, classes)
+            found = nearest(self.attack, self.target, image, label, seed=self.config.seed)
         if found is not None:
             self._keep(record["index"], found)
         return {
             "index": record["index"],
             "label": record["label"],
-            "selected": record["selected"],
+            "selected": selected,
             "correct": correct,
             "radius": record["radius"],
             "found": None if found is None else found.norm,

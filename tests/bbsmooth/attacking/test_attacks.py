@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from bbsmooth.attacking.gradient import GradientAttack
 from bbsmooth.attacking.queries import HopSkipJump
 from bbsmooth.attacking.scores import ScoreAttack, margins
 from bbsmooth.attacking.target import SmoothedTarget, distance, on_grid
-from bbsmooth.certification import VoteSource
+from bbsmooth.certification import Reason, VoteSource
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from oracles import (
     Answers,
@@ -25,8 +26,11 @@ from oracles import (
     BudgetExhausted,
     Feedback,
     HalfspaceOracle,
+    ImageRefused,
     Ledger,
     MeteredOracle,
+    Oracle,
+    OracleSpec,
     Purpose,
     ResponseStore,
     VoteLog,
@@ -41,9 +45,11 @@ NOISE = Gaussian(0.25)
 
 
 @contextmanager
-def smoothed(folder: Path, *, budget: int | None = None) -> Iterator[tuple[SmoothedTarget, Ledger]]:
+def smoothed(
+    folder: Path, *, budget: int | None = None, oracle: Oracle = ORACLE
+) -> Iterator[tuple[SmoothedTarget, Ledger]]:
     ledger, store = Ledger(Budget(queries=budget)), ResponseStore(folder / "responses")
-    asked = MeteredOracle(ORACLE, ledger, Purpose.ATTACK)
+    asked = MeteredOracle(oracle, ledger, Purpose.ATTACK)
     source = VoteSource(
         oracles={Purpose.ATTACK: asked, Purpose.PREDICT: asked},
         log=VoteLog(store, ORACLE.spec),
@@ -102,6 +108,41 @@ def test_an_attack_in_balls_finds_nothing_where_nothing_is(
 ) -> None:
     with smoothed(tmp_path) as (target, _):
         assert nearest(replace(attack, radii=(0.1, 0.3)), target, IMAGE, 0, seed=1) is None
+
+
+def test_a_walk_that_cannot_begin_finds_nothing(tmp_path: Path) -> None:
+    """One class holds everywhere, so no start is ever answered differently."""
+    with smoothed(tmp_path, oracle=HalfspaceOracle(NORMAL, 1e6)) as (target, _), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert nearest(HopSkipJump(steps=2, evaluations=10), target, IMAGE, 0, seed=1) is None
+
+
+@dataclass(frozen=True)
+class Bashful:
+    """The half-space, which refuses every batch that holds an image on the other side of its plane."""
+
+    spec: OracleSpec = ORACLE.spec
+
+    def query(self, images: Tensor) -> Answers:
+        answers = ORACLE.query(images)
+        if (answers.labels == 1).any():
+            raise ImageRefused("not that one")
+        return answers
+
+
+@pytest.mark.parametrize("attack", [GRADIENT, SCORES, HopSkipJump(steps=2, evaluations=10)], ids=lambda one: one.name)
+def test_what_the_oracle_refuses_is_not_turned(attack: Attack, tmp_path: Path) -> None:
+    with smoothed(tmp_path, oracle=Bashful()) as (target, _):
+        assert nearest(attack, target, IMAGE, 0, seed=1) is None
+
+
+def test_a_judgement_counts_every_draw_or_abstains(tmp_path: Path) -> None:
+    """Of the draws of an image near the plane some are refused; all others say 0."""
+    near = torch.full(SHAPE, 125, dtype=torch.uint8)
+    with smoothed(tmp_path, oracle=Bashful()) as (target, _):
+        prediction = target.judge(near)
+
+    assert (prediction.label, prediction.reason) == (None, Reason.REFUSED)
 
 
 @pytest.mark.parametrize("attack", [SCORES, HopSkipJump(steps=4, evaluations=20)], ids=lambda one: one.name)
