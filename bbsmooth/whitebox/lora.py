@@ -63,6 +63,8 @@ class Lora:
 def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
     """Attention's fused projection where there is attention, else the layers of MLPs, else all convolutions of blocks.
 
+    Grouped convolutions are left out: peft takes them only where the rank is a multiple of their groups.
+
     Raises:
         UsageError: there is none of them.
     """
@@ -71,7 +73,8 @@ def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
     for wanted in ({"qkv"}, {"fc1", "fc2"}):
         if wanted <= ends:
             return sorted(wanted)
-    convolutions = [name for name in layers if "." in name and name not in head]
+    grouped = {name for name, part in module.named_modules() if getattr(part, "groups", 1) != 1}
+    convolutions = [name for name in layers if "." in name and name not in head and name not in grouped]
     if not convolutions:
         raise UsageError(f"name the layers of this {type(module).__name__} that shall be adapted, with --lora-targets")
     return convolutions

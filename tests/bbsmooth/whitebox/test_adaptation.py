@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import timm
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from bbsmooth.whitebox.adaptation import Adaptation, Bias, Full, Head, count_par
 from bbsmooth.whitebox.adapters import Adapter, Residual
 from bbsmooth.whitebox.classifier import classifying_layers
 from bbsmooth.whitebox.fitting import FitPlan, Images, fit
-from bbsmooth.whitebox.lora import Lora
+from bbsmooth.whitebox.lora import Lora, default_targets
 from bbsmooth.whitebox.objectives import Augmentation
 from bbsmooth.whitebox.prompts import DeepPrompt, Prompt, PromptedVit
 from tests.bbsmooth.whitebox.models import ARCHITECTURES, build
@@ -126,6 +127,18 @@ def test_relatives_of_lora_start_as_the_model(variant: str) -> None:
     plain, module, example = adapted(Lora(rank=2, variant=variant))
 
     torch.testing.assert_close(logits(module, example), logits(plain, example))
+    assert count_parameters(module, trained=True) > HEAD
+
+
+def test_lora_leaves_grouped_convolutions_alone() -> None:
+    module: nn.Module = timm.create_model("resnext50_32x4d", layers=(1, 1, 1, 1), channels=(16,) * 4, num_classes=3)
+    grouped = {name for name, part in module.named_modules() if getattr(part, "groups", 1) != 1}
+    targets, head = set(default_targets(module, classifying_layers(module))), classifying_layers(module)
+
+    assert grouped
+    assert targets
+    assert not targets & grouped
+    module = Lora(rank=3).adapt(module, head=head, example=torch.rand(1, 3, 32, 32), seed=0)
     assert count_parameters(module, trained=True) > HEAD
 
 
