@@ -45,7 +45,7 @@ def _bytes(document: Document, form: str) -> bytes:
         return page(document)
     charts = [chart for section in document.sections for chart in section.charts]
     if not charts:
-        raise UsageError("these runs hold neither labelled certificates nor a tuning history, so there is no figure")
+        raise UsageError("these runs hold neither labelled certificates nor a history, so there is no figure")
     return picture(charts, form)
 
 

@@ -83,7 +83,7 @@ def _file(run: Run, form: str, pictured: int, attacks: Sequence[Run]) -> bytes:
 
 def _charts(run: Run, attacks: Sequence[Run]) -> tuple[Chart, ...]:
     curve = single.accuracy(run, attacks) or single.attack_chart(run)
-    charts = (curve,) if curve else single.tuning(run)
+    charts = (curve,) if curve else single.history(run)
     if not charts:
-        raise UsageError(f"{run.path} holds neither certificates nor a tuning history, so there is no figure")
+        raise UsageError(f"{run.path} holds neither certificates nor a history, so there is no figure")
     return charts

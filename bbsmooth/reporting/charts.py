@@ -94,6 +94,15 @@ def queries_histogram(records: Sequence[Record]) -> Histogram:
     )
 
 
+def history_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[LineChart, ...]:
+    """How runs went: those that tuned against queries, those that trained with gradients against epochs."""
+    told = [
+        (make, [(name, events) for name, events in histories if any(key in event for event in events)])
+        for key, make in (("queries", tuning_charts), ("epoch", training_charts))
+    ]
+    return tuple(chart for make, chosen in told if chosen for chart in make(chosen))
+
+
 def tuning_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[LineChart, ...]:
     """Held-out accuracy and loss against queries, one line a run."""
     queries = Axis("queries", whole=True)
@@ -117,8 +126,31 @@ def tuning_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[Li
     )
 
 
-def _history_line(name: str, events: Sequence[Record], key: str, *, marked: bool) -> Line:
-    points = tuple(Point(event["queries"], event[key]) for event in events if key in event)
+def training_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[LineChart, ...]:
+    """Loss against epochs, one line a run, and robust accuracy where a run looked at its own."""
+    epochs = Axis("epochs", whole=True)
+    watched = [(name, events) for name, events in histories if any("robust_accuracy" in event for event in events)]
+    accuracy = LineChart(
+        name="robust",
+        title="Held-out noisy accuracy while training",
+        x=epochs,
+        y=Axis("held-out noisy accuracy", percent=True),
+        lines=tuple(_history_line(name, events, "robust_accuracy", marked=True, x="epoch") for name, events in watched),
+        note="Of training images that no weight was trained on; it decides the learning rate and what is kept.",
+    )
+    loss = LineChart(
+        name="training-loss",
+        title="Loss while training",
+        x=epochs,
+        y=Axis("loss"),
+        lines=tuple(_history_line(name, events, "loss", marked=True, x="epoch") for name, events in histories),
+        note="Mean over the batches of each epoch; what it measures differs from method to method.",
+    )
+    return (accuracy, loss) if watched else (loss,)
+
+
+def _history_line(name: str, events: Sequence[Record], key: str, *, marked: bool, x: str = "queries") -> Line:
+    points = tuple(Point(event[x], event[key]) for event in events if key in event)
     return Line(name, points, points if marked else points[-1:], steps=False)
 
 

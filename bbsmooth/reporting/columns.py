@@ -34,7 +34,9 @@ def runs_table(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]
         *((Column(f"r={radius:g}", f"r = {radius:g}", interval=True), _certified(radius)) for radius in radii),
         (Column("acr", "ACR"), lambda run: _number(_summary(run, "acr"), ".3f")),
         (Column("abstained", "abstained"), lambda run: _count(_summary(run, "abstained"))),
-        (Column("noisy_accuracy", "right votes"), lambda run: _share(_summary(run, "noisy_accuracy"))),
+        (Column("trained", "trained parameters"), lambda run: _count(_parameters(run))),
+        (Column("clean_accuracy", "clean accuracy"), lambda run: _share(_summary(run, "clean_accuracy"))),
+        (Column("noisy_accuracy", "right under noise"), lambda run: _share(_summary(run, "noisy_accuracy"))),
         (Column("heldout_start", "held-out before"), lambda run: _share(_summary(run, "heldout_accuracy_start"))),
         (Column("heldout_best", "held-out after"), lambda run: _share(_summary(run, "heldout_accuracy_best"))),
         (Column("queries", "queries"), lambda run: _count(_spent(run, "spent_total"))),
@@ -110,6 +112,11 @@ def _spent(run: Run, key: str) -> float | None:
 
 def _summary(run: Run, key: str) -> float | None:
     return None if run.summary is None else run.summary.get(key)
+
+
+def _parameters(run: Run) -> int | None:
+    """Of a run that trained with gradients: how many it changed."""
+    return None if run.command != "train" else ((run.summary or {}).get("parameters") or {}).get("trained")
 
 
 def _text(text: str | None) -> Cell:

@@ -34,7 +34,7 @@ def document(runs: Sequence[Run]) -> Document:
 
 
 def figures(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]) -> tuple[LineChart, ...]:
-    """Certified accuracy of all runs that have labels, one chart for each norm, and how tuning runs went."""
+    """Certified accuracy of all runs that have labels, one chart for each norm, and how tuning and training went."""
     labelled = [(name, run) for name, run in zip(names, runs, strict=True) if is_labelled(run)]
     norms = sorted({norm_word(run.certificates) for _, run in labelled})
     found = [
@@ -50,7 +50,7 @@ def figures(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]) -
         for norm in norms
     ]
     histories = [(name, run.history) for name, run in zip(names, runs, strict=True) if run.history]
-    return (*found, *(charts.tuning_charts(histories) if histories else ()))
+    return (*found, *charts.history_charts(histories))
 
 
 def refuse(runs: Sequence[Run]) -> None:

@@ -41,6 +41,11 @@ def probability(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
+def mebibytes(size: float) -> str:
+    """An amount of memory, given in bytes."""
+    return f"{size / 2**20:,.0f} MiB"
+
+
 def duration(seconds: float) -> str:
     """A time that took so long."""
     if seconds < 60:

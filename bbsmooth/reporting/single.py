@@ -75,9 +75,9 @@ def attack_chart(run: Run) -> LineChart | None:
     return charts.accuracy_chart(lines, "L2", "accuracy")
 
 
-def tuning(run: Run) -> tuple[LineChart, ...]:
-    """How tuning went, against queries."""
-    return charts.tuning_charts([(run.name, run.history)]) if run.history else ()
+def history(run: Run) -> tuple[LineChart, ...]:
+    """How tuning or training went, against queries or epochs."""
+    return charts.history_charts([(run.name, run.history)]) if run.history else ()
 
 
 def _attacked(attack: Run) -> Line:
@@ -95,8 +95,10 @@ def _sections(run: Run, attacks: Sequence[Run]) -> Iterator[Section]:
         yield Section("accuracy", "Accuracy under attack", charts=(under,), tables=(marks_table(under),))
     if run.certificates:
         yield _spread(run.certificates)
-    if lines := tuning(run):
-        yield Section("tuning", "Tuning", charts=lines)
+    trained = tables.training_table(summary) if run.command == "train" else None
+    if (lines := history(run)) or trained:
+        title = "Training" if run.command == "train" else "Tuning"
+        yield Section(title.lower(), title, charts=lines, tables=(trained,) if trained else ())
     if run.predictions:
         yield Section("predictions", "Predictions", tables=(tables.predictions_table(run.predictions),))
     if run.ledger is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bbsmooth.records import Record
 from bbsmooth.reporting.model import Cell, Column, Fact, Table
-from bbsmooth.reporting.numbers import money, percent, shortened
+from bbsmooth.reporting.numbers import duration, mebibytes, money, percent, shortened
 from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.words import proven_word
 
@@ -45,6 +45,30 @@ def decisions_table(summary: Record) -> Table | None:
         for row in summary["decisions"]
     )
     return Table("decisions", "Images by what is known at each radius", columns, rows)
+
+
+def training_table(summary: Record) -> Table | None:
+    """What training with gradients took and gave; None before it came to its end."""
+    parameters = summary.get("parameters")
+    if parameters is None:
+        return None
+    rows = (
+        (Cell("trained parameters", "trained"), Cell(f"{parameters['trained']:,}", parameters["trained"])),
+        (Cell("all parameters", "all"), Cell(f"{parameters['all']:,}", parameters["all"])),
+        (Cell("share that is trained", "share"), Cell(percent(parameters["share"]), parameters["share"])),
+        (Cell("epochs", "epochs"), Cell(f"{summary['epochs']:,}", summary["epochs"])),
+        *(
+            (Cell(word, key), Cell(say(summary[key]), summary[key]))
+            for key, word, say in (
+                ("seconds_per_epoch", "time of an epoch", duration),
+                ("peak_memory_bytes", "peak memory", mebibytes),
+                ("clean_accuracy", "accuracy on clean test images", percent),
+                ("noisy_accuracy", "accuracy on noisy test images", percent),
+            )
+        ),
+    )
+    columns = (Column("item", "", numeric=False), Column("amount", "amount"))
+    return Table("training", "What training took and gave", columns, rows)
 
 
 def ledger_table(ledger: Record) -> Table:
@@ -98,7 +122,8 @@ def facts(run: Run) -> tuple[Fact, ...]:
         ends = f" ({around['low']:.3f} to {around['high']:.3f})" if around else ""
         found.append(Fact("average certified radius", f"{summary['acr']:.3f}{ends}"))
     if summary.get("noisy_accuracy") is not None:
-        found.append(Fact("right votes under noise", percent(summary["noisy_accuracy"])))
+        what = "accuracy under noise" if run.command == "train" else "right votes under noise"
+        found.append(Fact(what, percent(summary["noisy_accuracy"])))
     return tuple(found)
 
 

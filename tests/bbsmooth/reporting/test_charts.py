@@ -8,7 +8,7 @@ from bbsmooth.certification import certified_accuracy
 from bbsmooth.reporting import charts, single
 from bbsmooth.reporting.model import marks_table
 from bbsmooth.reporting.reading import Run, read_run
-from tests.bbsmooth.reporting.worlds import tuned
+from tests.bbsmooth.reporting.worlds import trained, tuned
 
 
 def test_the_marks_are_the_numbers_of_the_summary(run: Run) -> None:
@@ -46,7 +46,25 @@ def test_queries_that_differ_are_counted() -> None:
 
 
 def test_tuning_is_shown_as_it_was(tmp_path: Path) -> None:
-    heldout, loss = single.tuning(read_run(tuned(tmp_path)))
+    heldout, loss = single.history(read_run(tuned(tmp_path)))
     assert [(p.x, p.y) for p in heldout.lines[0].marks] == [(500, 0.5), (3000, 0.625)]
     assert len(loss.lines[0].points) == 20
     assert loss.lines[0].points[1].y == pytest.approx(1.0)
+
+
+def test_training_is_shown_by_epochs(tmp_path: Path) -> None:
+    (loss,) = single.history(read_run(trained(tmp_path)))
+    assert [(p.x, p.y) for p in loss.lines[0].marks] == [(1, 2.0), (2, 1.0)]
+    accuracy, _ = single.history(read_run(trained(tmp_path, name="watched", watched=True)))
+    assert [(p.x, p.y) for p in accuracy.lines[0].marks] == [(1, 0.25), (2, 0.5)]
+
+
+def test_what_was_tuned_and_what_was_trained_share_no_axis(tmp_path: Path) -> None:
+    paths = (tuned(tmp_path), trained(tmp_path), trained(tmp_path, name="watched", watched=True))
+    found = charts.history_charts([(path.name, read_run(path).history or []) for path in paths])
+    assert [(chart.name, chart.x.title, [line.name for line in chart.lines]) for chart in found] == [
+        ("heldout", "queries", ["tuned"]),
+        ("loss", "queries", ["tuned"]),
+        ("robust", "epochs", ["watched"]),
+        ("training-loss", "epochs", ["trained", "watched"]),
+    ]

@@ -11,7 +11,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.reporting import comparison
 from bbsmooth.reporting.model import Table
 from bbsmooth.reporting.reading import Run, read_run
-from tests.bbsmooth.reporting.worlds import certified, change, tuned
+from tests.bbsmooth.reporting.worlds import certified, change, trained, tuned
 
 
 @pytest.fixture
@@ -101,3 +101,9 @@ def test_norms_are_not_mixed(runs: list[Run]) -> None:
     charts = comparison.figures(runs, ["a", "b", "c"], (0.5,))
     assert [chart.x.title for chart in charts] == ["L1 radius", "L2 radius", "queries", "queries"]
     assert list(comparison.differences(runs[0], runs[1], (0.5,))) == []
+
+
+def test_trained_models_stand_beside_each_other(tmp_path: Path) -> None:
+    found = table([read_run(trained(tmp_path, name=name)) for name in ("one", "other")], "runs")
+    assert (column(found, "trained"), column(found, "clean_accuracy")) == ([500, 500], [0.96875, 0.96875])
+    assert column(found, "noisy_accuracy") == [0.75, 0.75]

@@ -12,9 +12,10 @@ from bbsmooth.errors import UsageError
 from bbsmooth.records import write_summary
 from bbsmooth.reporting import single, tables
 from bbsmooth.reporting.model import Document
+from bbsmooth.reporting.page import page
 from bbsmooth.reporting.reading import Run, read_run
 from bbsmooth.runs import RunDirectory, Status
-from tests.bbsmooth.reporting.worlds import certified, change, settings, tuned
+from tests.bbsmooth.reporting.worlds import certified, change, settings, trained, tuned
 
 ACCURACY = [
     {
@@ -155,3 +156,27 @@ def test_a_run_without_labels_claims_no_accuracy(tmp_path: Path) -> None:
     assert chart is not None
     assert chart.title == "Certified answers against radius"
     assert [point.y for point in chart.lines[0].marks] == [row["value"] for row in summary["certified"]]
+
+
+def test_a_training_says_what_it_took_and_gave(tmp_path: Path) -> None:
+    said = single.document(read_run(trained(tmp_path)), pictured=0)
+    (section,) = said.sections
+    assert section.title == "Training"
+    assert {cells[0].text: cells[1].text for cells in section.tables[0].rows} == {
+        "trained parameters": "500",
+        "all parameters": "20,000",
+        "share that is trained": "2.5 %",
+        "epochs": "2",
+        "time of an epoch": "1.5 s",
+        "peak memory": "3 MiB",
+        "accuracy on clean test images": "96.9 %",
+        "accuracy on noisy test images": "75.0 %",
+    }
+    assert page(said).startswith(b"<!doctype html>")
+
+
+def test_a_training_under_way_has_a_page_too(tmp_path: Path) -> None:
+    path = trained(tmp_path)
+    (path / "summary.json").unlink()
+    (section,) = single.document(read_run(path), pictured=0).sections
+    assert (section.tables, len(section.charts)) == ((), 1)

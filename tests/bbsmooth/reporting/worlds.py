@@ -119,6 +119,33 @@ def tuned(folder: Path, *, name: str = "tuned") -> Path:
     return run.path
 
 
+def trained(folder: Path, *, name: str = "trained", watched: bool = False) -> Path:
+    """A finished training run of two epochs; where it is watched, robust accuracy is noted after each."""
+    run = RunDirectory.open(
+        folder / name,
+        command="train",
+        settings={"model": "local-vit", "method": "lora", "noise": "gaussian", "sigma": 0.5, "seed": 3},
+        context={"data": {"name": "digits"}},
+        resume=False,
+    )
+    events: list[dict[str, Any]] = [{"epoch": number, "loss": 2.0 / number, "seconds": 1.5} for number in (1, 2)]
+    for event in events if watched else ():
+        event["robust_accuracy"] = event["epoch"] / 4
+    (run.path / "history.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    found = {
+        "parameters": {"trained": 500, "all": 20000, "share": 0.025},
+        "epochs": 2,
+        "seconds_per_epoch": 1.5,
+        "peak_memory_bytes": 3 * 2**20,
+        "clean_accuracy": 0.96875,
+        "noisy_accuracy": 0.75,
+    }
+    write_summary(run.path, {"method": "lora", "objective": "augmentation"} | found)
+    run.mark(Status.DONE)
+    run.close()
+    return run.path
+
+
 def change(path: Path, **changes: Any) -> None:
     """Change entries of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
