@@ -89,6 +89,7 @@ def reused(path: Path, *, settings: Mapping[str, Any], context: Mapping[str, Any
             raise UsageError(_refusal(path, key, then, now, "its draws or answers are others"))
     if manifest["command"] == "certify":  # a plan has seen selection votes only, and no certificate counts on those
         _refuse_hindsight(path, then, now)
+        _refuse_other_share(path, _sharing(then, manifest), _sharing(now, context))
     return Reused(path, {"run": str(path), "started": manifest["started"], "settings": then})
 
 
@@ -101,6 +102,22 @@ def _refuse_hindsight(path: Path, then: Mapping[str, Any], now: Mapping[str, Any
     for key, reason in FIXED[now["method"]].items():
         if then.get(key) != now[key]:
             raise UsageError(_refusal(path, key, then, now, reason))
+
+
+def _sharing(settings: Mapping[str, Any], context: Mapping[str, Any]) -> int | None:
+    """How many images share alpha; None where each has its own, or where another level is no second chance."""
+    if settings.get("method") != "growing" or settings.get("family_wise") is None:
+        return None
+    held = int(context["data"]["images"])
+    return min(held, settings["limit"] or held)
+
+
+def _refuse_other_share(path: Path, then: int | None, now: int | None) -> None:
+    """Refuse another number of images where the level of one says after how many votes it is looked at."""
+    if then != now:
+        raise UsageError(
+            f"{path} shared alpha among {then} images, not {now}: {_LOOKS}; give the same --limit, or leave out --reuse"
+        )
 
 
 def _refusal(path: Path, key: str, then: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> str:

@@ -203,6 +203,11 @@ def test_a_fixed_number_may_be_read_at_another_level_and_at_other_radii(many: Wo
             ["--method", "sequential", "--tolerance", 0.05],
             "was made with --tolerance 0.02, not 0.05: when it looks at the votes was fixed",
         ),
+        (
+            ["--method", "sequential", "--family-wise", "bonferroni"],
+            ["--method", "sequential", "--family-wise", "bonferroni", "--limit", 2],
+            "shared alpha among 1 images, not 2: when it looks at the votes was fixed",
+        ),
     ],
 )
 def test_answers_are_not_used_again_where_that_would_void_the_guarantee(
