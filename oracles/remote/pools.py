@@ -27,7 +27,7 @@ class Pools:
 
     @contextmanager
     def pool(self) -> Iterator[httpcore.ConnectionPool]:
-        """A pool for one request."""
+        """A pool for one request. What a server sends behind the reply is never the reply to the next one."""
         try:
             pool = self._idle.pop()
         except IndexError:
@@ -36,9 +36,21 @@ class Pools:
         try:
             yield pool
         finally:
+            for connection in pool.connections:
+                if _said_more(connection):
+                    connection.close()
             self._idle.append(pool)
 
     def close(self) -> None:
         """Drop all connections."""
         for pool in self._all:
             pool.close()
+
+
+def _said_more(connection: object) -> bool:
+    """Whether bytes came behind the end of the last reply of HTTP/1.1. httpcore would take them for the next reply."""
+    while connection is not None:
+        if (state := getattr(connection, "_h11_state", None)) is not None:
+            return bool(state.trailing_data[0])
+        connection = getattr(connection, "_connection", None)  # that of a proxy or an origin wraps another one
+    return False

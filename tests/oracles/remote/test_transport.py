@@ -114,6 +114,25 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_noticed_before_any
     assert server.connections == 5
 
 
+@pytest.mark.parametrize("by_proxy", [False, True])
+def test_what_comes_behind_a_reply_is_not_the_next_one(
+    server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, by_proxy: bool
+) -> None:
+    """A gateway that sends a reply twice would else answer each question with the reply to the one before."""
+
+    def twice(call: Call) -> None:
+        call.connection.sendall((misbehaving.head(200, {}, content_length=len(call.body)) + call.body) * 2)
+
+    server.misbehave = always(twice)
+    url = "http://classifier.invalid/ask" if by_proxy else server.url
+    if by_proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.port}")
+    transport = Transport(url, PATIENT)
+    for body in (b"one", b"two", b"three"):
+        assert transport.send(Request("POST", url, {}, body)).body == body
+    assert server.connections == 3
+
+
 def test_an_idle_connection_is_given_up_before_servers_do(
     server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
