@@ -19,7 +19,7 @@ from oracles.remote.credentials import Credentials
 from oracles.remote.failures import of_exception, presentable
 from oracles.remote.messages import Reply, Request
 from oracles.remote.pools import Pools
-from oracles.remote.secrets import STRUCK, Secrets, placeholders
+from oracles.remote.secrets import STRUCK, Secrets, placeholders, refuse_credentials
 from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
 from oracles.remote.terms import Terms
 from oracles.traffic import Traffic
@@ -160,14 +160,18 @@ def _joined(url: str, location: str) -> str:
     """Where a redirect leads.
 
     Raises:
-        OracleUnavailable: nowhere, or to a placeholder: a server could have any variable and private file filled in.
+        OracleUnavailable: to no address, to one with a token, or with a placeholder: a server could have any variable
+            and private file filled in.
     """
     try:
         joined = urljoin(url, location)
+        refuse_credentials(joined)
+        fine = placeholders(joined) <= placeholders(url) and joined.isascii() and " " not in joined
     except ValueError:
-        joined = ""
-    if not joined or not placeholders(joined) <= placeholders(url):
-        raise OracleUnavailable(f"{url} redirects to {presentable(location)[:_SHOWN]}, which is no address")
+        fine = False
+    if not fine:
+        shown = presentable(location.partition("?")[0])[:_SHOWN]
+        raise OracleUnavailable(f"{url} redirects to {shown}, which cannot be followed; name the address that answers")
     return joined
 
 
