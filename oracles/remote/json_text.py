@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any, NoReturn
@@ -32,12 +33,12 @@ def load(body: bytes) -> Any:
     """What a reply's body says.
 
     Raises:
-        AnswerError: it is not JSON; it holds NaN or Infinity, which JSON does not have, or half a surrogate pair, which
-            no file can hold.
+        AnswerError: it is not JSON; it holds NaN or Infinity, which JSON does not have, half a surrogate pair, which
+            no file can hold, or an object with two members of one name, of which readers choose different ones.
     """
     try:
         text = body.decode("utf-8-sig")
-        tree = json.loads(text, parse_constant=_refuse)
+        tree = json.loads(text, parse_constant=_refuse, object_pairs_hook=_members)
         if _SURROGATE.search(text):
             json.dumps(tree, ensure_ascii=False).encode()
         return tree
@@ -143,6 +144,14 @@ _KINDS: dict[type, str] = {
     float: "a number",
     bool: "a truth value",
 }
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"an object holds {brief(twice)} twice")
+    return members
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -22,6 +22,7 @@ def test_pieces_take_the_place_of_their_marks() -> None:
         (b'["\\ud83d"]', "not JSON"),
         (b'["\\uDE00\\uD83D"]', "not JSON"),
         (b'["\xed\xa0\xbd"]', "not JSON"),
+        (b'[{"a": {"b": 1, "c": 2, "b": 1}}]', "an object holds 'b' twice"),
     ],
 )
 def test_what_is_not_json_is_no_answer(body: bytes, message: str) -> None:
