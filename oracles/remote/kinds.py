@@ -19,6 +19,9 @@ from oracles.remote.protocol import Send, WireProtocol
 Own = TypeVar("Own")
 ImageShape = tuple[int, int, int]
 
+MOST_CLASSES = 2**20
+"""More are a mistake, or a server that wants our memory."""
+
 _SHOWN = 200
 """Characters of a server's refusal in an error message."""
 
@@ -54,6 +57,8 @@ class Common:
         for name, value in (("batch_size", self.batch_size), ("num_classes", self.num_classes)):
             if value is not None and value < 1:
                 raise SpecError(f"{name} should be at least 1, got {value}")
+        if self.num_classes is not None and self.num_classes > MOST_CLASSES:
+            raise SpecError(f"num_classes should be at most {MOST_CLASSES:,}, got {self.num_classes:,}")
         if self.key_env is not None and not re.fullmatch("[A-Z_][A-Z0-9_]*", self.key_env):
             raise SpecError("key_env is the name of an environment variable, like MY_API_KEY; a key itself never is")
 

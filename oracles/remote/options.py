@@ -27,7 +27,7 @@ _SECRET = re.compile(
 )
 
 
-_LARGEST = 2**28
+LARGEST = 2**28
 """Numbers in an image, for which a gigabyte is needed."""
 
 
@@ -181,7 +181,7 @@ def _numbers(value: object) -> tuple[float, ...]:
 def _shape(value: object) -> tuple[int, int, int]:
     parts = value.split("x") if isinstance(value, str) else _listed(value)
     channels, height, width = map(_whole, parts)
-    if min(channels, height, width) < 1 or channels * height * width > _LARGEST:
+    if min(channels, height, width) < 1 or channels * height * width > LARGEST:
         raise ValueError
     return channels, height, width
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from oracles.errors import AnswerError, OracleChanged, OracleUnavailable, SpecError
 from oracles.oracle import Answers, Feedback, OracleSpec
 from oracles.remote.json_text import brief, dump, load_object, optional_text
-from oracles.remote.kinds import Kind, Target, accepted
+from oracles.remote.kinds import MOST_CLASSES, Kind, Target, accepted
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocol import Parsed, Send
@@ -255,6 +255,8 @@ def _labels(target: Target, output: Described | None, feedback: Feedback, *, bat
         return known
     if count == ANY:
         raise SpecError(f"the server does not say how many classes there are: say num_classes or labels, {target.name}")
+    if count > MOST_CLASSES:
+        raise SpecError(f"the model has {count:,} outputs, more than {MOST_CLASSES:,}; choose another with output=NAME")
     return Labels(tuple(map(str, range(count))), target.common.label_map)
 
 

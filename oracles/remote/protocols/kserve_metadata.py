@@ -13,6 +13,7 @@ from oracles.remote.encodings import Channels
 from oracles.remote.json_text import brief, kind, load_object, member
 from oracles.remote.kinds import ImageShape
 from oracles.remote.messages import Reply
+from oracles.remote.options import LARGEST
 from oracles.remote.tensors import Layout
 
 ANY = -1
@@ -139,6 +140,8 @@ def geometry(shape: tuple[int, ...], layout: Layout | None, wished: ImageShape |
             f"images of shape {wished} do not fit the model's input {brief(shape)} as {found}; "
             "correct image_shape, layout or channels"
         )
+    if prod(max(1, length) for length in axes) > LARGEST:
+        raise SpecError(f"the model's input {brief(shape)} is larger than images are; choose another with input=NAME")
     limit = None if batched and shape[0] == ANY else (shape[0] if batched else 1)
     return Geometry(found, batched, limit, wished or _image_shape(axes, found, channels))
 

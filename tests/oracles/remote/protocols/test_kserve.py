@@ -342,6 +342,9 @@ def test_metadata_of_another_form_are_refused(broken: object) -> None:
         ({"input_shape": [1, 1, 1, 2, 2]}, {}, "none of images"),
         ({"datatype": "BYTES"}, {}, "takes 'BYTES', images are sent as FP64, FP32, FP16, UINT8"),
         ({}, {"input": "pixels"}, "no input 'pixels'; it has \\['input'\\]"),
+        ({"output_shape": [-1, 2**31 - 1]}, {}, "has 2,147,483,647 outputs, more than 1,048,576"),
+        ({"output_shape": [-1, -1]}, {"num_classes": 10**12}, "num_classes should be at most 1,048,576"),
+        ({"input_shape": [-1, 1, 2**30, 2**30]}, {}, "larger than images are"),
     ],
 )
 def test_what_does_not_fit_together_is_said(settings: dict[str, Any], options: dict[str, object], message: str) -> None:
