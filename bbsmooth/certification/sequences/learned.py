@@ -96,7 +96,7 @@ class LearnedPrior:
         boundary = never(cap)
         if p_null >= _points(len(self.weights))[-1]:
             return boundary
-        threshold = math.log(1 / alpha) + SLACK
+        threshold = SLACK - math.log(alpha)  # 1 / alpha may be too large for a float
         times = np.unique(np.geomspace(1, cap, 2 + int(math.log(cap) / math.log(_STEP))).round())
         successes = times.copy()
         value, win, lose = self._touching(successes, times - successes, p_null)
@@ -110,6 +110,7 @@ class LearnedPrior:
         after = np.searchsorted(times, trials).clip(max=len(times) - 1)
         for plane in (after, (after - 1).clip(min=0)):
             least = np.ceil((free[plane] - lose[plane] * trials) / (win[plane] - lose[plane]))
+            least[~np.isfinite(least)] = cap + 1  # what is not a number rejects nothing
             boundary = np.minimum(boundary, least.clip(min=1, max=cap + 1).astype(np.int64))
         return boundary
 

@@ -46,6 +46,20 @@ def test_a_null_beyond_every_point_is_never_rejected() -> None:
     np.testing.assert_array_equal(boundary, never(50))
 
 
+def test_a_level_whose_inverse_is_no_float_is_kept() -> None:
+    """Else the boundary would be no number, and the first vote a certificate."""
+    alpha, cap, prior = 1e-320, 2_000, LearnedPrior.flat()
+    boundary, trials = prior.boundary(0.5, alpha=alpha, cap=cap), np.arange(cap + 1)
+    reached = boundary <= trials
+    assert 0 < reached.mean() < 0.5
+    assert (prior.log_wealth(boundary[reached], trials[reached], 0.5) >= -math.log(alpha)).all()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_not_a_number_rejects_nothing() -> None:
+    np.testing.assert_array_equal(LearnedPrior.flat().boundary(5e-324, alpha=0.001, cap=50), never(50))
+
+
 def test_names_tell_weights_apart() -> None:
     names = {prior.name for prior in PRIORS}
     assert len(names) == len(PRIORS)
