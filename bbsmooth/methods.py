@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -77,6 +78,8 @@ class CertifyConfig:
             raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {self.method!r}")
         if not all(radius >= 0 for radius in self.radii):
             raise UsageError(f"--radius must not be negative, got {min(self.radii)}")
+        if math.inf in self.radii:
+            raise UsageError("--radius must be finite, got inf")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1 image, got {self.limit}")
         if self.allocation not in (*POLICIES, IN_TURN):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from scipy.stats import binomtest
 
+from bbsmooth.certification import Reason
 from bbsmooth.records import Record
 from bbsmooth.reporting.reading import Run
 
@@ -27,16 +28,23 @@ def wrong_predictions(run: Run) -> Iterator[str]:
 
 
 def _wrong_prediction(entry: Record, run: Run) -> Iterator[str]:
+    if entry["alpha"] != run.settings["alpha"]:
+        yield f"alpha is {entry['alpha']}, the manifest says {run.settings['alpha']}"
+    if entry["reason"] == Reason.REFUSED:
+        if entry["counts"] or not entry["abstained"] or entry["predicted"] is not None:
+            yield "the reason is 'refused', and yet there are votes or a prediction"
+        return
     votes = sorted(entry["counts"].values(), reverse=True)
     if sum(votes) != run.settings["n"]:
         yield f"counts add up to {sum(votes)}, n is {run.settings['n']}"
-    if entry["alpha"] != run.settings["alpha"]:
-        yield f"alpha is {entry['alpha']}, the manifest says {run.settings['alpha']}"
     p_value = float(binomtest(votes[0], sum(votes[:2]), 0.5).pvalue)
     if not math.isclose(entry["p_value"], p_value, rel_tol=_CLOSE):
         yield f"p_value is {entry['p_value']}, the votes give {p_value}"
-    if entry["abstained"] is not (p_value > entry["alpha"]) or entry["abstained"] is not (entry["predicted"] is None):
-        yield f"abstained is {entry['abstained']}, the votes give {p_value > entry['alpha']}"
+    abstains = p_value > entry["alpha"] or entry["reason"] == Reason.NO_ANSWER
+    if entry["abstained"] is not abstains or entry["abstained"] is not (entry["predicted"] is None):
+        yield f"abstained is {entry['abstained']}, the votes give {abstains}"
+    if entry["abstained"] is (entry["reason"] is None):
+        yield f"abstained is {entry['abstained']}, the reason {entry['reason']!r}"
     if not entry["abstained"] and entry["counts"].get(str(entry["predicted"])) != votes[0]:
         yield f"predicted is {entry['predicted']!r}, which has not the most votes"
 

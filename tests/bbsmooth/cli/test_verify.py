@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from bbsmooth.hashes import run_hashes
+from bbsmooth.runs import read_manifest
 from tests.bbsmooth.cli.world import World, bbsmooth, picture
+from tests.bbsmooth.reporting.worlds import change
 
 WAYS = (
     "",
@@ -76,6 +79,24 @@ def test_runs_of_other_commands_are_verified_too(world: World) -> None:
     path = world.run / "predictions.json"
     path.write_text(path.read_text().replace('"abstained": false', '"abstained": true'))
     assert "abstained is True, the votes give False" in bbsmooth("verify", world.run).out
+
+
+def test_a_prediction_that_the_oracle_refused_or_did_not_make_is_no_mistake(world: World) -> None:
+    """`PredictCase` leaves no votes where a draw is refused, and abstains from a class that stands for no answer."""
+    file = picture(world.folder / "a.png")
+    bbsmooth("predict", "--oracle", world.oracle(), "--sigma", "0.25", "--n", "20", "--out", world.run, file)
+    (entry,) = json.loads((world.run / "predictions.json").read_text())
+    nothing = {"predicted": None, "name": None, "abstained": True}
+    for changes, right in (
+        (nothing | {"reason": "refused", "p_value": 1.0, "counts": {}}, True),
+        (nothing | {"reason": "no answer"}, True),
+        (nothing | {"reason": "refused"}, False),
+        (nothing | {"reason": "unproven"}, False),
+        ({"reason": "unproven"}, False),
+    ):
+        (world.run / "predictions.json").write_text(json.dumps([entry | changes]))
+        change(world.run / "manifest.json", hashes=run_hashes(world.run, read_manifest(world.run)))
+        assert (bbsmooth("verify", world.run).status == 0) is right, changes
 
 
 def test_a_run_that_its_budget_stopped_is_verified(world: World) -> None:
