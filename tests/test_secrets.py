@@ -18,6 +18,7 @@ from tests.bbsmooth.cli.service import METADATA, Service
 from tests.bbsmooth.cli.world import World, bbsmooth, build, picture
 from tests.conftest import ROOT
 from tests.oracles.remote.misbehaving import Call, Fault
+from tests.waiting import LONG
 
 SECRET = 'tk-9f&Zq"7Qv+LmXw/2'
 FORMS = {
@@ -189,7 +190,7 @@ def test_a_real_process_keeps_it_to_itself_also_in_its_traceback(rig: Rig) -> No
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG,
     )
     rig.said += [done.stdout, done.stderr]
     assert done.returncode == 4

@@ -14,6 +14,7 @@ from bbsmooth.reporting import comparison, single
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.reading import read_run
 from tests.bbsmooth.reporting.worlds import certified, tuned
+from tests.waiting import LONG
 
 HOSTILE = "</script><img src=x onerror=\"document.title='stolen'\"><script>document.title='stolen'</script>"
 CLASSES = ("zero", HOSTILE, "two")
@@ -56,6 +57,7 @@ class Opened:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page = browser.new_context(**context).new_page()
+        self.page.set_default_timeout(1000 * LONG)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import CLASSES, HOSTILE, Opened
+from tests.waiting import LONG
 
 PAGES = ("certify", "tune", "compare")
 
@@ -176,6 +177,7 @@ def test_axe_finds_nothing(browser: Any, folder: Path, name: str, scheme: str) -
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
+    page.set_default_timeout(1000 * LONG)
     page.goto((folder / f"{name}.html").as_uri())
     for details in page.locator("details").all():
         details.evaluate("each => { each.open = true; }")

@@ -77,6 +77,7 @@ class Page:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page = browser.new_context(**context).new_page()
+        self.page.set_default_timeout(1000 * LONG)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

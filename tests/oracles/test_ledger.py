@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from oracles import Budget, BudgetExhausted, Ledger, Purpose, SpecError, StorageError
+from tests.waiting import LONG
 
 
 @pytest.fixture
@@ -365,7 +366,7 @@ def test_charges_that_come_while_the_disk_is_busy_go_there_together(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(LONG)
     assert len(synced) == 2  # one for the first, one for all others
     assert min(states) >= 2
     assert sorted(states)[1:] == [17] * 15
@@ -397,7 +398,7 @@ def test_of_charges_that_go_to_a_full_disk_together_none_is_spent(path: Path, mo
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(LONG)
     assert len(granted) + len(refused) == 240
     assert refused
     assert ledger.total == sum(granted) + 1

@@ -12,6 +12,7 @@ from torch import Tensor
 from oracles import Answers, HalfspaceOracle, OracleSpec, OracleUnavailable, SpecError
 from oracles.replicas import ReplicatedOracle, replicated, several_devices
 from oracles.zoo import local_vit
+from tests.waiting import LONG
 
 IMAGES = torch.rand(33, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 
@@ -31,7 +32,7 @@ class Watched:
     def query(self, images: Tensor) -> Answers:
         self.asked.append(len(images))
         if self.barrier is not None:
-            self.barrier.wait(timeout=30)
+            self.barrier.wait(timeout=LONG)
         return self.inner.query(images)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from oracles import ResponseStore, StorageError
 from oracles.oracle import Classes
+from tests.waiting import LONG
 
 KEYS = [bytes([number]) * 32 for number in range(20)]
 
@@ -201,7 +202,7 @@ def test_a_lock_held_by_another_program_is_an_error_and_not_a_wait_for_ever(
 
     thread = threading.Thread(target=write, daemon=True)  # a new thread opens its own connection
     thread.start()
-    thread.join(10)
+    thread.join(LONG)
     waiting = thread.is_alive()
     other.execute("ROLLBACK")
     other.close()

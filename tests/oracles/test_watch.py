@@ -25,6 +25,7 @@ from oracles import (
 from oracles.journal import JournalledStore
 from oracles.recording import UNANSWERED
 from oracles.watch import CanaryWatch, NoWatch
+from tests.waiting import LONG
 
 CANARIES = torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1) * 60
 SPEC = OracleSpec(
@@ -220,12 +221,12 @@ def test_others_go_on_while_a_check_is_under_way(world: World) -> None:
 
     def wait() -> None:
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(LONG)
 
     world.canaries.before = wait
     with ThreadPoolExecutor(1) as pool:
         checking = pool.submit(vote, watch, world.votes, 10)
-        assert entered.wait(10)
+        assert entered.wait(LONG)
         vote(watch, world.votes, 11)  # neither waits nor checks
         leave.set()
         checking.result()
@@ -239,12 +240,12 @@ def test_in_a_resumed_process_all_wait_for_the_first_check(world: World) -> None
 
     def wait() -> None:
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(LONG)
 
     world.canaries.before = wait
     with ThreadPoolExecutor(3) as pool:
         votes = [pool.submit(vote, watch, world.votes, first) for first in range(3)]
-        assert entered.wait(10)
+        assert entered.wait(LONG)
         assert world.votes.asked == 0
         leave.set()
         for each in votes:
@@ -261,12 +262,12 @@ def test_votes_under_way_when_a_check_fails_are_not_recorded(world: World) -> No
 
     def wait() -> None:
         sent.set()
-        assert failed.wait(10)
+        assert failed.wait(LONG)
 
     slow.before = wait
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(lambda: vote_unguarded(watch, slow, 10))
-        assert sent.wait(10)
+        assert sent.wait(LONG)
         world.change(1)
         with pytest.raises(OracleChanged):
             vote(watch, world.votes, 11)

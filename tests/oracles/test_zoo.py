@@ -21,6 +21,7 @@ from bbsmooth.data import load
 from oracles.errors import SpecError
 from oracles.local import LocalOracle
 from oracles.zoo import LOCAL_VIT, local_vit, open_local_vit, open_timm, timm_model
+from tests.waiting import LONG
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "vit_tiny_patch16_224": {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2},
@@ -258,7 +259,7 @@ def test_without_a_network_the_hub_is_unavailable_in_one_line(tmp_path: Path) ->
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG,
     )
     assert done.stderr == ""
     lines = done.stdout.splitlines()

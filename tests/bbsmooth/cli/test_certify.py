@@ -12,6 +12,7 @@ import pytest
 
 from bbsmooth.runs import RunDirectory
 from tests.bbsmooth.cli.world import SmallDisk, World, bbsmooth, picture
+from tests.waiting import LONG
 
 QUERIES = 50  # of one image
 ALL = 6 * QUERIES
@@ -78,6 +79,7 @@ def test_json_is_one_object_and_nothing_else(world: World) -> None:
         (["--data", "digits"], "the data's 10 classes do not match the oracle's 2: '2' is none of 0, 1"),
         (["--oracle", "local-vit"], "images of shape (1, 8, 8), the oracle wants (1, 28, 28); add --resize"),
         (["--resize"], "--resize needs to know which images"),
+        (["--out", ""], "--out is empty; name the run directory"),
         (["--coordinator", "nowhere"], "nowhere holds no coordinator.safetensors; name the directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -437,7 +439,7 @@ def test_a_killed_run_goes_on(world: World) -> None:
 
 def test_a_real_process_leaves_with_the_same_status(world: World) -> None:
     with world.process("bright", "--budget", "60", "--json") as child:
-        out, err = child.communicate(timeout=100)
+        out, err = child.communicate(timeout=LONG)
     assert child.returncode == 3
     assert json.loads(out) == {"error": err.rstrip("\n"), "exit_status": 3}
 

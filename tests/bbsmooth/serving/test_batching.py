@@ -16,6 +16,7 @@ from bbsmooth.serving.refusal import Refusal
 from oracles import AnswerError, Answers, ImageRefused, Oracle, OracleError, OracleUnavailable
 from oracles.errors import QuestionRejected
 from tests.builders import ConstantOracle, WatchedOracle, halfspace, pictures, spec
+from tests.waiting import LONG
 
 HOURS = 50.0  # a wait that a test would not survive
 
@@ -99,7 +100,7 @@ def test_several_calls_at_once_where_the_plan_says_so() -> None:
 
         def wait_for_the_other() -> None:
             loop.call_soon_threadsafe(arrive)
-            asyncio.run_coroutine_threadsafe(meeting.wait(), loop).result(timeout=30)
+            asyncio.run_coroutine_threadsafe(meeting.wait(), loop).result(timeout=LONG)
 
         oracle.before = wait_for_the_other
         await together(batcher, *torch.split(pictures(2, seed=1), 1))

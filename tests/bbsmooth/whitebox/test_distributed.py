@@ -18,6 +18,7 @@ from bbsmooth.whitebox.fitting import Epoch, FitPlan, fit
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.objectives import OBJECTIVES, Objective
 from tests.bbsmooth.whitebox.test_fitting import network, stripes, weights
+from tests.waiting import LONG
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class Meeting:
     brought: list[Sequence[Tensor]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.barrier = threading.Barrier(self.size, timeout=60)
+        self.barrier = threading.Barrier(self.size, timeout=LONG)
         self.brought = [()] * self.size
 
     def add(self, rank: int, tensors: Sequence[Tensor]) -> None:
