@@ -22,6 +22,11 @@ def match_labels(data: Sequence[str], classes: Classes) -> list[Label]:
         UsageError: the two cannot be matched: every image would count as wrong, or worse, some as right by chance.
     """
     if classes.open_set:
+        if classes.numbers_only and not all(name.isdecimal() for name in data):
+            raise UsageError(
+                f"the data's classes have names, as {data[0]!r}, the oracle's only numbers; add to its name "
+                f"?num_classes={len(data)} where they follow the data's order, else their names, as in ?classes=A,B"
+            )
         return list(data)
     for fold in (str, str.casefold):
         own = {fold(name): number for number, name in enumerate(classes.names)}

@@ -40,6 +40,7 @@ class Classes:
     Args:
         names: known labels, each once.
         open_set: whether unknown names become new classes.
+        numbers_only: whether all names of an open set are numbers, since its classifier has no names for its classes.
 
     Attributes:
         clean: from what an answer says to the name of a new class, without what must not be written down.
@@ -48,13 +49,14 @@ class Classes:
         SpecError: a name stands twice, or a closed set is empty.
     """
 
-    def __init__(self, names: Iterable[str] = (), *, open_set: bool = False) -> None:
+    def __init__(self, names: Iterable[str] = (), *, open_set: bool = False, numbers_only: bool = False) -> None:
         """Number the names."""
         self._names = list(names)
         self._numbers = {name: number for number, name in enumerate(self._names)}
         self._lock = threading.Lock()
         self.clean: Callable[[str], str] = str
         self.open_set = open_set
+        self.numbers_only = numbers_only
         if len(self._numbers) != len(self._names):
             raise SpecError(f"class names must differ from each other, got {self._names}")
         if not self._names and not open_set:
@@ -215,7 +217,8 @@ class Answers:
             )
         if spec.feedback is Feedback.PROBABILITIES and (ranked.min() < -1e-3 or ranked.max() > 1 + 1e-3):
             raise AnswerError(
-                f"{spec.name} should answer with probabilities, got scores outside [0, 1]; are they logits?"
+                f"{spec.name} should answer with probabilities, got scores outside [0, 1]; are they logits? "
+                "then say feedback=logits, in the oracle's name or file"
             )
         return cls(torch.from_numpy(ranked.argmax(1)), scores)
 

@@ -90,18 +90,21 @@ class FunctionOracle:
             raise AnswerError(f"{self.spec.name} should return an array of numbers, got {returned.dtype}")
         whole = returned.dtype.kind != "f"
         numbers = torch.from_numpy(returned.astype(np.int64 if whole else np.float64))
+        open_set = self.spec.classes.open_set
         if self._feedback is Feedback.LABELS or (self._feedback is None and numbers.ndim == 1):
-            if whole and numbers.shape == (images,):
-                self._extend(int(numbers.max()) + 1)
+            if open_set and whole and numbers.shape == (images,) and numbers.min() >= 0:
+                numbers = self._classes(int(numbers.max()) + 1)[numbers]
             return Answers.from_labels(numbers, self.spec, images=images)
-        if numbers.ndim == 2 and len(numbers) == images:
-            self._extend(numbers.shape[1])
+        if open_set and numbers.ndim == 2 and len(numbers) == images:
+            classes = self._classes(numbers.shape[1])
+            if len(classes) == len(self.spec.classes):  # else the answer is refused
+                numbers = numbers[:, classes.argsort()]
         return Answers.from_scores(numbers, self.spec, images=images)
 
-    def _extend(self, count: int) -> None:
-        if self.spec.classes.open_set:
-            for number in range(len(self.spec.classes), count):
-                self.spec.classes.number(str(number))
+    def _classes(self, count: int) -> Tensor:
+        """(count,) what the function calls 0, 1, ...: others where somebody named classes before the first answer."""
+        number = self.spec.classes.number
+        return torch.tensor([number(str(own)) for own in range(count)], dtype=torch.int64)
 
 
 def open_module(location: str, options: dict[str, str]) -> FunctionOracle:
@@ -161,7 +164,7 @@ def _classes(options: dict[str, str]) -> Classes:
     if "classes" in options:
         return Classes(options["classes"].split(","))
     if "num_classes" not in options:
-        return Classes(open_set=True)
+        return Classes(open_set=True, numbers_only=True)
     count = options["num_classes"]
     if not count.isdecimal() or int(count) < 1:
         raise SpecError(f"num_classes should be a positive whole number, got {count!r}")

@@ -64,7 +64,7 @@ _BUILT_IN = {
         open_timm,
     ),
     "module": Scheme(
-        "module:PATH.py:FUNCTION[?image_shape=CxHxW&num_classes=K]",
+        "module:PATH.py:FUNCTION[?classes=A,B&num_classes=K&feedback=logits&image_shape=CxHxW]",
         lambda: "your function from float32 images N x C x H x W in [0, 1] to scores or labels",
         open_module,
     ),

@@ -26,9 +26,18 @@ def test_an_open_set_is_compared_by_name() -> None:
     assert match_labels(["dog", "cat"], Classes(open_set=True)) == ["dog", "cat"]
 
 
+def test_a_function_s_numbers_are_compared_as_names_too() -> None:
+    assert match_labels(["7", "0"], Classes(open_set=True, numbers_only=True)) == ["7", "0"]
+
+
 @pytest.mark.parametrize(
     ("data", "oracle", "message"),
     [
+        (
+            ["cat", "dog"],
+            Classes(open_set=True, numbers_only=True),
+            "have names, as 'cat', the oracle's only numbers; add to its name .num_classes=2",
+        ),
         (
             ["cat", "dog", "owl"],
             Classes.numbered(2),

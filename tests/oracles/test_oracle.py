@@ -40,7 +40,7 @@ def test_a_score_that_is_not_finite_is_not_an_answer(feedback: Feedback, bad: fl
 @pytest.mark.parametrize("bad", [-0.01, 1.01, 7.0])
 def test_a_probability_outside_0_to_1_is_not_an_answer_but_a_logit_may_be(bad: float) -> None:
     scores = torch.tensor([[bad, 0.5]])
-    with pytest.raises(AnswerError, match="are they logits?"):
+    with pytest.raises(AnswerError, match="are they logits. then say feedback=logits"):
         Answers.from_scores(scores, spec(2), images=1)
     assert len(Answers.from_scores(scores, spec(2, feedback=Feedback.LOGITS), images=1)) == 1
 

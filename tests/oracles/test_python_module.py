@@ -142,6 +142,17 @@ def test_an_open_set_refuses_them_too(answer: object, feedback: Feedback | None)
     assert len(classes) <= 2
 
 
+@pytest.mark.parametrize(
+    ("answer", "labels"), [([3, 0, 3, 1, 0], "30310"), (np.eye(4)[[3, 0, 3, 1, 0]], "30310")], ids=["labels", "scores"]
+)
+def test_classes_that_were_named_before_the_first_answer_are_still_the_functions(answer: object, labels: str) -> None:
+    classes = Classes(open_set=True)
+    assert [classes.number(name) for name in "31"] == [0, 1]  # as by the labels of data, or by certificates
+    answers = returning(answer, feedback=None, classes=classes).query(IMAGES)
+    assert [classes.name(int(number)) for number in answers.labels] == list(labels)
+    assert answers.scores is None or answers.scores.argmax(1).tolist() == answers.labels.tolist()
+
+
 def test_rows_of_different_lengths_are_not_an_answer() -> None:
     with pytest.raises(AnswerError, match="function"):
         returning([[0.1, 0.9], [0.3]]).query(IMAGES[:2])
@@ -235,6 +246,7 @@ def test_a_function_of_a_file_is_an_oracle(tmp_path: Path) -> None:
         None,
     )
     assert oracle.spec.classes.open_set
+    assert oracle.spec.classes.numbers_only
 
 
 def test_options_describe_the_function(tmp_path: Path) -> None:
