@@ -29,7 +29,7 @@ def runs_table(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]
         (Column("sigma", "sigma"), lambda run: _number(run.settings.get("sigma"))),
         (Column("alpha", "alpha"), lambda run: _number(run.settings.get("alpha"))),
         (Column("images", "images"), lambda run: _count(len(run.certificates or []) or None)),
-        (Column("labels", "labels", numeric=False), lambda run: _text("of the oracle" if _own_labels(run) else None)),
+        (Column("labels", "labels", numeric=False), lambda run: _text("of the oracle" if own_labels(run) else None)),
         (Column("norm", "norm", numeric=False), lambda run: _text(norm_word(run.certificates) or None)),
         *((Column(f"r={radius:g}", f"r = {radius:g}", interval=True), _certified(radius)) for radius in radii),
         (Column("acr", "ACR"), lambda run: _number(_summary(run, "acr"), ".3f")),
@@ -65,7 +65,7 @@ def _certified(radius: float) -> Say:
     return say
 
 
-def _own_labels(run: Run) -> bool:
+def own_labels(run: Run) -> bool:
     """Whether right means: as the oracle says without noise."""
     return (run.summary or {}).get("labels") == "oracle"
 

@@ -8,7 +8,7 @@ from itertools import combinations
 from bbsmooth.errors import UsageError
 from bbsmooth.records import CONFIDENCE, Record
 from bbsmooth.reporting import charts
-from bbsmooth.reporting.columns import runs_table
+from bbsmooth.reporting.columns import own_labels, runs_table
 from bbsmooth.reporting.model import Cell, Column, Document, Line, LineChart, Section, Table
 from bbsmooth.reporting.numbers import count, points, probability
 from bbsmooth.reporting.paired import Paired, compare
@@ -40,7 +40,7 @@ def figures(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]) -
     found = [
         charts.accuracy_chart(
             [
-                _line(name, run.certificates or [], radii)
+                _line(f"{name} (agreement)" if own_labels(run) else name, run.certificates or [], radii)
                 for name, run in labelled
                 if norm_word(run.certificates) == norm
             ],

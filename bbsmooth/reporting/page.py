@@ -21,6 +21,9 @@ from bbsmooth.reporting.model import Document, marks_table
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
+_STEERING = dict.fromkeys((0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd")
+"""Invisible signs that turn the direction of all text behind them: a name with one could reverse a certificate."""
+
 
 def page(document: Document) -> bytes:
     """The page, UTF-8."""
@@ -41,7 +44,7 @@ def page(document: Document) -> bytes:
         "base-uri 'none'; form-action 'none'",
         gallery=None if document.gallery is None else _embedded(document.gallery),
     )
-    return html.encode(errors="replace")  # of a file name that is no text
+    return html.translate(_STEERING).encode(errors="replace")  # of a file name that is no text
 
 
 _FRAME = {
@@ -60,5 +63,5 @@ def _hash(file: Path) -> str:
 
 def _embedded(value: Any) -> Markup:
     """JSON that cannot end the element it stands in."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))

@@ -10,6 +10,7 @@ from bbsmooth.records import Record
 from bbsmooth.reporting import charts, tables
 from bbsmooth.reporting.gallery import MOST_ROWS, gallery, left_out
 from bbsmooth.reporting.model import Document, Line, LineChart, Section, marks_table
+from bbsmooth.reporting.numbers import count
 from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.views import Views, views
 from bbsmooth.reporting.words import norm_word, overview, proven_word
@@ -62,7 +63,7 @@ def accuracy(run: Run, attacks: Sequence[Run] = ()) -> LineChart | None:
     what = proven_word(summary)
     found = charts.correct_radii(records) if labelled else [record["radius"] for record in records]
     lines = [charts.certified_line(what, found, charts.summary_points(curve))]
-    lines += [_attacked(attack) for attack in attacks if attack.summary]
+    lines += [_attacked(attack, of=len(records)) for attack in attacks if attack.summary]
     return charts.accuracy_chart(lines, norm_word(records), what)
 
 
@@ -71,7 +72,7 @@ def attack_chart(run: Run) -> LineChart | None:
     if run.command != "attack" or not run.summary or not run.summary["accuracy"]:
         return None
     proven = charts.summary_points([{"radius": row["radius"]} | row["certified"] for row in run.summary["accuracy"]])
-    lines = (Line("certified", proven, proven, steps=False), _attacked(run))
+    lines = (Line("certified", proven, proven, steps=False), _attacked(run, of=run.summary["images"]))
     return charts.accuracy_chart(lines, "L2", "accuracy")
 
 
@@ -80,10 +81,12 @@ def history(run: Run) -> tuple[LineChart, ...]:
     return charts.history_charts([(run.name, run.history)]) if run.history else ()
 
 
-def _attacked(attack: Run) -> Line:
-    rows = (attack.summary or {})["accuracy"]
-    points = charts.summary_points([{"radius": row["radius"]} | row["empirical"] for row in rows])
-    return Line(f"under attack ({attack.settings['method']})", points, points, steps=False)
+def _attacked(attack: Run, *, of: int) -> Line:
+    """Accuracy under an attack; its name says so where not all of the images were attacked."""
+    summary = attack.summary or {}
+    points = charts.summary_points([{"radius": row["radius"]} | row["empirical"] for row in summary["accuracy"]])
+    part = "" if summary["images"] == of else f", {count(summary['images'], 'image')} of {of:,}"
+    return Line(f"under attack ({attack.settings['method']}{part})", points, points, steps=False)
 
 
 def _sections(run: Run, attacks: Sequence[Run]) -> Iterator[Section]:

@@ -159,7 +159,7 @@ def _attacked(run: Run) -> list[str]:
         said.append(
             f"ALARM: inside a certified radius, {count(len(alarm), 'image')} turned: {', '.join(map(str, alarm))}."
             if alarm
-            else "Nothing was found inside a certified radius."
+            else f"Of {count(summary['images'], 'image')} none was turned inside its certified radius."
         )
     return said
 

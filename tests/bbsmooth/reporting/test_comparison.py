@@ -107,3 +107,10 @@ def test_trained_models_stand_beside_each_other(tmp_path: Path) -> None:
     found = table([read_run(trained(tmp_path, name=name)) for name in ("one", "other")], "runs")
     assert (column(found, "trained"), column(found, "clean_accuracy")) == ([500, 500], [0.96875, 0.96875])
     assert column(found, "noisy_accuracy") == [0.75, 0.75]
+
+
+def test_a_line_of_agreement_with_the_oracle_says_so(runs: list[Run]) -> None:
+    change(runs[0].path / "summary.json", labels="oracle")
+    found = [read_run(runs[0].path), runs[1]]
+    (chart,) = comparison.figures(found, ["weak", "strong"], (0.25,))
+    assert [line.name for line in chart.lines] == ["weak (agreement)", "strong"]

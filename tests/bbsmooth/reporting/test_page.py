@@ -169,3 +169,13 @@ def test_answers_of_a_server_are_text(tmp_path: Path) -> None:
     assert isinstance(shown, list)
     assert sorted(shown) == sorted(["\\input{x}", "=1+1", shown[[name[:9] for name in shown].index("</script>")]])
     assert verify(path).verified
+
+
+def test_no_name_turns_the_direction_of_the_text_behind_it(tmp_path: Path) -> None:
+    turning = [chr(code) for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))]
+    name = "".join(f"a{sign}" for sign in turning)
+    path = certified(tmp_path, oracle=name, classes=(name, "b"), images=4)
+    raw = page(single.document(read_run(path)))
+    text = raw.decode()
+    assert not [sign for sign in turning if sign in text or f"{ord(sign):04x}" in re.findall(r"\\u(\w{4})", text)]
+    assert "a\ufffd" * len(turning) in Parsed(raw).text["p"][0]

@@ -36,7 +36,7 @@ def attacked(folder: Path, run: Run, contradictions: list[int]) -> Run:
     context = {key: run.manifest[key] for key in ("oracle", "coordinator", "data", "noise_algorithm")}
     asked = settings(run.settings["data"], 40) | {"method": "gradient", "certificates": str(run.path)}
     opened = RunDirectory.open(folder / "attack", command="attack", settings=asked, context=context, resume=False)
-    write_summary(opened.path, {"accuracy": ACCURACY, "contradictions": contradictions})
+    write_summary(opened.path, {"accuracy": ACCURACY, "contradictions": contradictions, "images": 40})
     opened.mark(Status.DONE)
     opened.close()
     return read_run(opened.path)
@@ -116,7 +116,7 @@ def test_an_attack_stands_beside_what_was_certified(run: Run, tmp_path: Path) ->
     assert [line.name for line in chart.lines] == ["certified accuracy", "under attack (gradient)"]
     assert chart.lines[1].marks == ((0.25, 0.75, 0.6, 0.9),)
     own = single.document(attack)
-    assert "Nothing was found inside a certified radius." in own.lead
+    assert "Of 40 images none was turned inside its certified radius." in own.lead
     assert [line.marks[0].y for line in own.sections[0].charts[0].lines] == [0.5, 0.75]  # type: ignore[union-attr]
 
 
@@ -180,3 +180,11 @@ def test_a_training_under_way_has_a_page_too(tmp_path: Path) -> None:
     (path / "summary.json").unlink()
     (section,) = single.document(read_run(path), pictured=0).sections
     assert (section.tables, len(section.charts)) == ((), 1)
+
+
+def test_an_attack_on_some_of_the_images_says_so(run: Run, tmp_path: Path) -> None:
+    attack = attacked(tmp_path, run, [])
+    change(attack.path / "summary.json", images=12)
+    chart = single.accuracy(run, [read_run(attack.path)])
+    assert chart is not None
+    assert chart.lines[1].name == "under attack (gradient, 12 images of 40)"
