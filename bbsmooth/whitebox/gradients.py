@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlencode
 
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.objectives import Model
 from bbsmooth.whitebox.storage import load_trained
+from oracles.query_string import split_options
 from oracles.zoo import owned_model
 
 
@@ -24,13 +26,14 @@ def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) 
     Raises:
         UsageError: the oracle's weights are not to be had.
     """
-    scheme, _, rest = oracle.partition(":")
+    name = _without(oracle, {"device", "dtype", "pass_size"})
+    scheme, _, rest = name.partition(":")
     if scheme == "trained":
         classifier, module = load_trained(Path(rest))
         module.requires_grad_(False)
         own: Model = lambda images: module(classifier.normalised(images))  # noqa: E731
     elif scheme in ("local-vit", "timm"):
-        classifier = Classifier.of(owned_model(oracle), None, seed=0)
+        classifier = Classifier.of(owned_model(name), None, seed=0)
         classifier.module.eval().requires_grad_(False)
         own = lambda images: classifier.logits(images.clamp(0, 1))  # noqa: E731  # as its oracle clips
     else:
@@ -42,3 +45,10 @@ def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) 
         return own
     network, parameters = coordinator
     return lambda images: own(show(network, images, parameters))
+
+
+def _without(name: str, options: set[str]) -> str:
+    """A name less those of its options that only say where, and how exactly, its oracle computes."""
+    address, given = split_options(name, what="an oracle")
+    kept = {key: value for key, value in given.items() if key not in options}
+    return f"{address}?{urlencode(kept)}" if kept else address
