@@ -12,6 +12,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting, Uniform, noise_called
 from bbsmooth.resuming import option
 from oracles import Budget
+from oracles.local import DTYPES
 from oracles.replicas import ALL
 
 SPEED = frozenset({"batch_size", "concurrency", "device", "engine", "workers"})
@@ -66,6 +67,8 @@ class OracleConfig:
             raise UsageError("--devices is for one machine without Ray, whose workers have a device each; leave it out")
         if self.workers and not self.on_ray:
             raise UsageError("--workers is for --engine ray; --concurrency says how many calls are under way at once")
+        if self.dtype not in DTYPES:
+            raise UsageError(f"--dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         for name, least in (("batch_size", 1), ("concurrency", 0), ("workers", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")

@@ -12,9 +12,15 @@ from bbsmooth.errors import UsageError
 
 @contextmanager
 def writing(out: str, *, resume: bool) -> Iterator[Path]:
-    """The directory in which to work on a run, see `bbsmooth.mirroring.staged`."""
+    """The directory in which to work on a run, see `bbsmooth.mirroring.staged`.
+
+    Raises:
+        UsageError: `out` names none, as an unset variable of a shell does; also as `staged`.
+    """
     from bbsmooth.mirroring import staged
 
+    if not out.strip():
+        raise UsageError("--out is empty; name the run directory")
     with staged(out, resume=resume) as folder:
         yield folder
 

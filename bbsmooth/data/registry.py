@@ -125,11 +125,20 @@ def load(
     scheme, colon, argument = name.partition(":")
     openers = {listing.name.partition(":")[:2]: opener for listing, opener in _KINDS}
     if (scheme, colon) not in openers or (colon and not argument):
-        raise DataError(f"no data set is called {name!r}; use {', '.join(listing.name for listing in names())}")
+        raise DataError(f"no data set is called {name!r}; {_instead(name)}")
     source = openers[scheme, colon](_Request(scheme, argument, split, root, download))
     if name == "imagenet":
         return FittedImages(source, split, image_shape or IMAGENET_SHAPE, IMAGENET_MARGIN)
     return _fitted(source, split, image_shape, resize=resize)
+
+
+def _instead(name: str) -> str:
+    """What to write in the place of a name that is none."""
+    if name and Path(name).is_dir():
+        return f"for a folder of images write folder:{name}"
+    if name.endswith(".npz") and Path(name).is_file():
+        return f"for NumPy arrays write npz:{name}"
+    return f"use {', '.join(listing.name for listing in names())}"
 
 
 def load_files(

@@ -26,6 +26,7 @@ SMOOTHING: dict[str, Any] = {"sigma": 0.5, "noise": "gaussian", "coordinator": N
     ("changes", "message"),
     [
         ({"batch_size": 0}, "--batch-size must be at least 1, got 0"),
+        ({"dtype": "float64"}, "--dtype must be one of float32, bfloat16, float16, got 'float64'"),
         ({"concurrency": -1}, "--concurrency must be at least 1, got -1"),
         ({"budget": -1}, "--budget must be a number of at least 0, got -1"),
         ({"price": math.nan}, "--price must be a number of at least 0, got nan"),

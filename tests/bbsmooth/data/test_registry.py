@@ -40,6 +40,15 @@ def test_unknown_names(name: str) -> None:
         load(name)
 
 
+def test_a_path_without_its_scheme_is_told_which(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    np.savez(tmp_path / "x.npz", x=np.zeros((1, 2, 2), np.uint8))
+    with pytest.raises(DataError, match=f"for a folder of images write folder:{tmp_path}/photos$"):
+        load(str(tmp_path / "photos"))
+    with pytest.raises(DataError, match=f"for NumPy arrays write npz:{tmp_path}/x.npz$"):
+        load(str(tmp_path / "x.npz"))
+
+
 def test_unknown_splits() -> None:
     with pytest.raises(DataError, match="train or test, got 'val'"):
         load("digits", split="val")
