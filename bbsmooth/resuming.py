@@ -12,7 +12,21 @@ from bbsmooth.errors import UsageError
 BY_CONTENT = frozenset({"oracle", "data", "data_root", "download", "coordinator"})
 """Settings that name things whose fingerprints are compared, so that a name or a place may change."""
 
-_OPTIONS = {"num_selection": "--n0", "num_estimation": "--n", "radii": "--radius", "files": "the image files"}
+_OPTIONS = {
+    "num_selection": "--n0",
+    "num_estimation": "--n",
+    "radii": "--radius",
+    "files": "the image files",
+    "num_search": "--search",
+    "num_judge": "--judge",
+    "length": "--prompt-length",
+    "width": "--adapter-width",
+    "kind": "--denoiser",
+    "targets": "--lora-targets",
+    "variant": "--lora-variant",
+    "surrogates": "--surrogate",
+    "compiled": "--compile",
+}
 _SHOWN = 40
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise.distribution import Norm
 from bbsmooth.progress import meter
 from bbsmooth.records import CONFIDENCE, Record, public_label, read_certificates, write_summary
+from bbsmooth.resuming import option
 from bbsmooth.runs import RunDirectory, ended, read_manifest, write_bytes
 from bbsmooth.whitebox.gradients import differentiable
 from oracles import Classes, Purpose
@@ -77,9 +79,13 @@ class AttackConfig:
             raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {self.method!r}")
         for name in ("steps", "num_search", "num_judge", "draws"):
             if getattr(self, name) < 1:
-                raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}")
-        if not (self.radii and all(radius > 0 for radius in self.radii)):
-            raise UsageError(f"--radius must be above 0, got {self.radii}")
+                raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
+        if wrong := [radius for radius in self.radii if not 0 < radius < math.inf]:
+            raise UsageError(f"--radius must be above 0, got {wrong[0]}")
+        if not 0 < self.alpha < 1:
+            raise UsageError(f"--alpha must lie between 0 and 1, got {self.alpha}")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit must be at least 1 image, got {self.limit}")
 
 
 @dataclass(frozen=True, slots=True)

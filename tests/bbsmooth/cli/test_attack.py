@@ -89,7 +89,11 @@ def test_no_gradient_attack_contradicts_a_certificate(tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (["--method", "magic"], "--method must be one of gradient, nes, hopskipjump"),
-        (["--radius", 0], "--radius must be above 0"),
+        (["--radius", 0], "--radius must be above 0, got 0.0"),
+        (["--radius", "nan"], "--radius must be above 0, got nan"),
+        (["--alpha", 0], "--alpha must lie between 0 and 1, got 0.0"),
+        (["--limit", -1], "--limit must be at least 1 image, got -1"),
+        (["--search", 0], "--search must be at least 1, got 0"),
         (["--steps", 0], "--steps must be at least 1"),
     ],
 )
