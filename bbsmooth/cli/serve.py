@@ -205,6 +205,8 @@ def serve(
 
         if sigma is None:
             _refuse_smoothed(context)
+        elif radius and method != "sequential":
+            raise UsageError(f"--radius is what --method sequential decides, got --method {method}; leave one out")
         bare = sigma is None
         asked = OracleConfig(
             oracle=options.oracle_name(oracle, model),

@@ -98,6 +98,7 @@ def serve_smoothed(
 
     plan = service.capped(certify).judged_plan(smoothing.distribution, 1)
     clients = _clients(service, oracle)
+    _refuse_small_budgets(clients, oracle, plan.num_selection + plan.max_estimation)
     with server.bind(config.host, config.port) as bound, ExitStack() as stack:
         base, oracle = opened(oracle)
         limits = _limits(oracle, service, config)
@@ -139,6 +140,18 @@ def _clients(service: ServiceConfig, oracle: OracleConfig) -> Clients:
     if limited and service.ledger is None:
         raise UsageError("a budget needs --ledger FOLDER to keep what was spent: a restart would give it back")
     return clients
+
+
+def _refuse_small_budgets(clients: Clients, oracle: OracleConfig, most: int) -> None:
+    """A budget from which not even one image is ever answered is a mistake; 0 shuts a client out on purpose."""
+    budgets = {"--budget (or --max-price)": oracle.limits.limit}
+    budgets |= {f"the budget of client {each.name!r}": each.budget or None for each in clients.all if clients.keyed}
+    for name, budget in budgets.items():
+        if budget is not None and budget < most:
+            raise UsageError(
+                f"{name} allows {budget} queries, and one image may take {most}; raise it, or lower --n or "
+                "--max-queries-per-image"
+            )
 
 
 def _limits(oracle: OracleConfig, service: ServiceConfig, config: ServeConfig) -> Limits:

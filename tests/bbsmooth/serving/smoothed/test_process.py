@@ -165,12 +165,31 @@ def test_keys_reach_no_file_stream_or_reply(
         (["--sigma", "0.5", "--clients", "/none"], "cannot read the clients in /none"),
         (["--sigma", "0.5", "--coordinator", "/none"], "/none holds no coordinator.safetensors"),
         (["--sigma", "0.5", "--grace", "-1"], "--grace must not be negative"),
+        (["--sigma", "0.5", "--radius", "0.5"], "--radius is what --method sequential decides, got --method cohen"),
+        (
+            ["--sigma", "0.5", "--budget", "10099", "--ledger", "x"],
+            "allows 10099 queries, and one image may take 10100",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(arguments: list[str], expected: str) -> None:
     done = bbsmooth("serve", "--oracle", "local-vit", "--port", "0", *arguments)
     assert done.status == 2
     assert expected in done.line
+
+
+def test_a_client_that_could_never_ask_is_named(oracle: Callable[[str], str], tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    for budget, expected in (
+        (49, "the budget of client 'alice' allows 49 queries, and one image may take 50"),
+        (0, ""),
+    ):
+        arguments = ("--clients", clients(tmp_path, budget), "--ledger", ledger, "--max-images", "0", *DRAWS)
+        done = bbsmooth("serve", "--oracle", oracle("bright"), "--port", "0", *arguments)
+        assert done.status == 2
+        assert expected in done.line
+        assert ("client 'alice'" in done.line) == bool(expected)
+    assert not ledger.exists()
 
 
 def test_images_of_unknown_shape_are_refused(oracle: Callable[[str], str]) -> None:
