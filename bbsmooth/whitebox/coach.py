@@ -105,7 +105,7 @@ class AutoLoraCoach:
         self.objective.end_epoch(self.group)
         accuracy = self.group.same(self.robust_accuracy())
         best, restart = self.pace.judge(accuracy)
-        if best:
+        if best or not self._best:  # without held-out images no epoch is better than another
             self._best = _copies(self._state())
         if restart:
             self.module.load_state_dict(self._best)

@@ -128,8 +128,9 @@ class Images:
             yield share, self.pixels[chosen].to(device).float() / 255, self.labels[chosen].to(device)
 
     def divided(self, share: float) -> tuple[Images, Images]:
-        """All but the last `share` of the images, and these."""
-        kept = len(self.pixels) - round(share * len(self.pixels))
+        """All but the last `share` of the images, and these; of two or more images at least one on each side."""
+        number = len(self.pixels)
+        kept = min(max(number - round(share * number), 1), max(number - 1, 1))
         return Images(self.pixels[:kept], self.labels[:kept]), Images(self.pixels[kept:], self.labels[kept:])
 
     def steps(self, size: int) -> int:

@@ -53,6 +53,12 @@ def test_a_trained_model_is_an_oracle(arguments: list[object], files: set[str], 
     assert bbsmooth("report", run, "--format", "text").out.startswith("run ")
 
 
+@pytest.mark.parametrize("images", [1, 3])
+def test_autolora_ends_with_hardly_any_images(images: int, tmp_path: Path) -> None:
+    done = train(tmp_path / "run", "--method", "autolora", "--train-images", images)
+    assert (done.status, done.err) == (0, "")
+
+
 @pytest.mark.parametrize("method", ["lora", "autolora"])
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -71,6 +77,11 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert "--resume" in train(stopped, "--method", method).line
     assert train(stopped, "--method", method, "--resume").status == 0
 
+    ended = (stopped / "history.jsonl").read_bytes()  # with the seconds that each epoch took
+    assert train(stopped, "--method", method, "--resume").status == 0
+    assert (stopped / "history.jsonl").read_bytes() == ended
+    assert "--epochs" in train(stopped, "--method", method, "--resume", "--epochs", 9).line
+
     name = "adapter/adapter_model.safetensors" if method == "lora" else "model.safetensors"
     first, second = (load_file(run / name) for run in (whole, stopped))
     assert first.keys() == second.keys()
@@ -86,10 +97,14 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     [
         (["--method", "magic"], "--method must be one of lora,"),
         (["--objective", "magic"], "--objective must be one of augmentation,"),
-        (["--method", "head", "--rank", 3], "--method head has no setting called rank"),
+        (["--method", "head", "--rank", 3], "--rank is no setting of --method head; leave it out"),
+        (["--method", "head", "--prompt-length", 3], "--prompt-length is no setting of --method head"),
+        (["--method", "head", "--lora-alpha", 3], "--lora-alpha is no setting of --method head"),
+        (["--learning-rate", 0], "--learning-rate must be above 0, got 0.0"),
         (["--method", "lora", "--stability", 0.5], "belong to --method denoiser"),
         (["--method", "denoiser", "--surrogate", "local-vit"], "--stability must lie between 0 and 1"),
-        (["--epochs", 0], "must be positive"),
+        (["--epochs", 0], "--epochs must be at least 1, got 0"),
+        (["--train-images", 0], "--train-images must be at least 1, got 0"),
         (["--method", "autolora", "--objective", "clean"], "--method autolora has a loss of its own"),
         (["--model", "trained:nowhere"], "nowhere holds no trained model"),
         (["--model", "resnet1"], "timm knows no architecture 'resnet1'"),

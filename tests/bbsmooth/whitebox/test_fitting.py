@@ -136,3 +136,12 @@ def test_the_last_part_is_eased() -> None:
         assert eased.rate(done) == whole.rate(done)
     for done in (0.75, 0.99):
         assert eased.rate(done) == pytest.approx(whole.rate(done) / 100)
+
+
+@pytest.mark.parametrize(("number", "kept"), [(1, 1), (2, 1), (4, 3), (10, 9), (128, 115)])
+def test_held_out_images_are_never_none_and_never_all(number: int, kept: int) -> None:
+    images = Images(torch.zeros(number, 1, 2, 2, dtype=torch.uint8), torch.arange(number))
+    first, last = images.divided(0.1)
+
+    assert first.labels.tolist() == list(range(kept))
+    assert last.labels.tolist() == list(range(kept, number))
