@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,11 +19,13 @@ from bbsmooth.assemble import describe_images, load_images
 from bbsmooth.commands.endings import ENDINGS
 from bbsmooth.config import DataConfig, SmoothingConfig, settings
 from bbsmooth.errors import UsageError
+from bbsmooth.hashes import MANIFEST
 from bbsmooth.labels import match_labels
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress import meter
-from bbsmooth.records import Record, write_summary
-from bbsmooth.runs import RunDirectory, ended, write_bytes
+from bbsmooth.records import Record, read_summary, write_summary
+from bbsmooth.resuming import option
+from bbsmooth.runs import RunDirectory, Status, ended, read_manifest, write_bytes
 from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
@@ -94,11 +97,17 @@ class TrainConfig:
         for name, known in (("method", METHODS), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
                 raise UsageError(f"--{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name in ("epochs", "batch_size", "train_images"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"--learning-rate must be above 0, got {self.learning_rate}")
         if self.method in _OWN_LOSS and self.objective != Augmentation.name:
             raise UsageError(f"--method {self.method} has a loss of its own; leave --objective out")
         strange = [key for key in self._given() if key not in METHODS[self.method].settings]
         if strange:
-            raise UsageError(f"--method {self.method} has no setting called {strange[0]}; leave it out")
+            given = "--lora-alpha" if strange[0] == "alpha" else option(strange[0])
+            raise UsageError(f"{given} is no setting of --method {self.method}; leave it out")
         if self.method != Denoiser.name and (self.stability or self.surrogates):
             raise UsageError(f"--stability and --surrogate belong to --method {Denoiser.name}, not {self.method}")
         if not 0 <= self.stability <= 1 or (self.surrogates and not self.stability):
@@ -112,7 +121,7 @@ class TrainConfig:
             return FitPlan(
                 epochs=self.epochs,
                 batch_size=self.batch_size,
-                learning_rate=self.learning_rate or METHODS[self.method].learning_rate,
+                learning_rate=METHODS[self.method].learning_rate if self.learning_rate is None else self.learning_rate,
                 bfloat16=self.bfloat16,
             )
         except ValueError as error:
@@ -167,8 +176,10 @@ def _train(
     )
     task = _Task(out, classifier, description, config, smoothing, device, group)
     training = _tensors(dataset, config.train_images, labels)
+    finished = group.same(group.leads and resume and _finished(out))
     if not group.leads:
-        task.fit(training)
+        if not finished:
+            task.fit(training)
         return {}
     run = RunDirectory.open(
         out,
@@ -179,6 +190,8 @@ def _train(
         changeable=frozenset({"device", "compiled"}),
     )
     with ended(run, ENDINGS):
+        if finished:
+            return read_summary(out)
         run.note("processes", group.size)
         module, epochs = task.fit(training)
         save_trained(out, module, description)
@@ -312,6 +325,11 @@ class _Task:
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _finished(out: Path) -> bool:
+    """Whether there is nothing left to train, nor a checkpoint to go on from."""
+    return (out / MANIFEST).exists() and read_manifest(out)["status"] == Status.DONE
 
 
 def _outputs(classes: tuple[str, ...], own: tuple[str, ...]) -> tuple[list[int], tuple[str, ...] | None]:
