@@ -72,7 +72,10 @@ def predict(
 
 
 def _print(entry: dict[str, Any]) -> None:
+    """One line, whatever the service calls a class."""
+    from oracles.remote.failures import presentable
+
     votes = entry["counts"].values()
-    answer = "abstains" if entry["abstained"] else entry["name"]
+    answer = "abstains" if entry["abstained"] else presentable(entry["name"])
     text = f"{entry['file']}\t{answer}\t{max(votes)} of {sum(votes)} votes, p = {entry['p_value']:.2g}"
     print(text, flush=True)

@@ -26,6 +26,12 @@ def test_a_line_for_each_image(world: World, images: list[Path]) -> None:
     assert done.err == ""
 
 
+def test_a_name_of_a_class_forges_no_line_and_reaches_no_terminal(world: World, images: list[Path]) -> None:
+    oracle = world.oracle("bright", "classes=%1B[2J0%0Ab.png%09cat,dog&image_shape=1x8x8")
+    done = predict(world, "--oracle", oracle, images[0])
+    assert done.out == f"{images[0]}\t[2J0 b.png cat\t20 of 20 votes, p = 1.9e-06\n"
+
+
 def test_json_holds_the_same(world: World, images: list[Path]) -> None:
     done = predict(world, "--json", *images)
     first = json.loads(done.out)["predictions"][0]
