@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -150,7 +151,8 @@ def training_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[
 
 
 def _history_line(name: str, events: Sequence[Record], key: str, *, marked: bool, x: str = "queries") -> Line:
-    points = tuple(Point(event[x], event[key]) for event in events if key in event)
+    known = (event for event in events if key in event and math.isfinite(event[key]))  # a run may diverge
+    points = tuple(Point(event[x], event[key]) for event in known)
     return Line(name, points, points if marked else points[-1:], steps=False)
 
 

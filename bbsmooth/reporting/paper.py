@@ -61,6 +61,8 @@ def _draw(part: SubFigure, chart: Chart) -> int:
     axes.set_xlabel(chart.x.title)
     axes.set_ylabel(chart.y.title)
     _scale(axes, chart.y)
+    if chart.x.whole:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(handles) < 2:
         return 0
     part.legend(handles.values(), _short(list(handles)), loc="outside lower center", frameon=False)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from bbsmooth.certification import certified_accuracy
 from bbsmooth.reporting import charts, single
 from bbsmooth.reporting.model import marks_table
+from bbsmooth.reporting.page import page
+from bbsmooth.reporting.paper import picture
 from bbsmooth.reporting.reading import Run, read_run
 from tests.bbsmooth.reporting.worlds import trained, tuned
 
@@ -68,3 +72,15 @@ def test_what_was_tuned_and_what_was_trained_share_no_axis(tmp_path: Path) -> No
         ("robust", "epochs", ["watched"]),
         ("training-loss", "epochs", ["trained", "watched"]),
     ]
+
+
+def test_a_run_that_diverged_is_shown_as_far_as_it_has_numbers(tmp_path: Path) -> None:
+    path = trained(tmp_path)
+    losses = (2.0, math.inf, math.nan)
+    lines = (json.dumps({"epoch": number, "loss": loss, "seconds": 1.0}) for number, loss in enumerate(losses, 1))
+    (path / "history.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    run = read_run(path)
+    (loss,) = single.history(run)
+    assert [(p.x, p.y) for p in loss.lines[0].points] == [(1, 2.0)]
+    assert b"nan" not in page(single.document(run, pictured=0))
+    assert picture(single.history(run), "svg")
