@@ -30,7 +30,7 @@ from bbsmooth.reusing import RESPONSES
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located
 from bbsmooth.verification.stored import StoredAnswers
-from oracles import Classes, Feedback, OracleSpec, Purpose, StorageError, VoteLog
+from oracles import Classes, Feedback, OracleError, OracleSpec, Purpose, StorageError, VoteLog
 
 _CLOSE = 1e-9
 _TAKEN = "seconds"  # nobody can tell again how long it took
@@ -47,13 +47,12 @@ def wrong_votes(run: Run) -> Iterator[str]:
         NotAtHand: images or answers are not there, which is no fault of the run.
     """
     asked = Asked.of(run)
-    with _replay(run, asked) as replay:
-        for record in run.certificates or []:
-            try:
+    try:
+        with _replay(run, asked) as replay:
+            for record in run.certificates or []:
                 yield from located(record, replay.wrong)
-            except StorageError as error:
-                yield f"responses: {error}"
-                return
+    except OracleError as error:
+        yield f"the recorded answers cannot be read as the manifest says: {error}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

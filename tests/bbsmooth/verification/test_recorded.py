@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,16 @@ def test_without_images_it_is_said_what_was_not_checked(world: World) -> None:
     done = bbsmooth("verify", world.run)
     assert done.status == 0
     assert done.out.splitlines()[-1].startswith(f"not checked: {WORDS}: the images are not at hand")
+
+
+def test_answers_that_cannot_be_read_are_a_finding(world: World) -> None:
+    assert world.certify().status == 0
+    with closing(sqlite3.connect(world.run / "responses" / "cache.db")) as database, database:
+        database.execute("UPDATE Cache SET value = x'00' WHERE length(value) = 4096")
+    assert any("recorded answers cannot be read" in finding for finding in verify(world.run).findings)
+    manifest = read_manifest(world.run)
+    change(world.run / "manifest.json", oracle=manifest["oracle"] | {"classes": ["a", "a"]})
+    assert any("class names must differ" in finding for finding in verify(world.run).findings)
 
 
 def test_answers_of_an_open_set_are_numbered_as_the_run_did(tmp_path: Path) -> None:
