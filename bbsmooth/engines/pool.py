@@ -42,8 +42,8 @@ class Introduction:
 class Worker(Protocol):
     """Somebody elsewhere who answers. Each method raises `WorkerDied` once it is gone."""
 
-    def introduction(self) -> Introduction:
-        """Wait until it is ready.
+    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
+        """Wait until it is ready; raise `WorkerDied` soon after it is `unwanted`.
 
         Raises:
             OracleError: it cannot open the oracle.
@@ -85,6 +85,7 @@ class WorkerPool:
         self._alive: list[Worker] = []
         self._stillborn = 0
         self._end: Exception | None = None
+        self._starting: list[threading.Thread] = []
 
     def open(self) -> None:
         """Start all workers, and wait for the first one.
@@ -135,8 +136,12 @@ class WorkerPool:
             worker.interrupt()
 
     def close(self) -> None:
-        """Start no worker any more."""
+        """Start no worker any more, and give up those that are being started: afterwards no thread uses the cluster."""
         self._stop(Unanswered("nothing more is asked: the workers were dismissed"))
+        with self._changed:
+            starting = list(self._starting)  # a thread that is not in it yet will find that it is over
+        for thread in starting:
+            thread.join()
 
     def _check(self) -> None:
         if self._end is not None:
@@ -165,13 +170,18 @@ class WorkerPool:
         self._bring()
 
     def _bring(self) -> None:
-        threading.Thread(target=self._introduce, name="worker", daemon=True).start()
+        thread = threading.Thread(target=self._introduce, name="worker", daemon=True)
+        with self._changed:
+            if self._end is not None:
+                return
+            thread.start()
+            self._starting.append(thread)
 
     def _introduce(self) -> None:
         """Start a worker, and let it be asked once it is ready."""
         try:
             worker = self._start()
-            introduction = worker.introduction()
+            introduction = worker.introduction(lambda: self._end is not None)
         except WorkerDied as error:
             self._again(error)
         except Exception as error:

@@ -33,6 +33,7 @@ AUTO = "auto"
 OBJECT_STORE_BYTES = 100 * 2**20
 
 _CONTROL = "control"
+_LOOK_SECONDS = 0.1
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "error",  # one line on stderr says it all
@@ -183,8 +184,13 @@ class _RayWorker:
             errors.NodeDiedError,
         )
 
-    def introduction(self) -> Introduction:
-        told: Introduction | OracleError = self._told(self._actor.introduction.remote())
+    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
+        reference = self._actor.introduction.remote()
+        while not self._ray.wait([reference], timeout=_LOOK_SECONDS)[0]:
+            if unwanted():
+                self._ray.kill(self._actor)
+                raise WorkerDied("a worker was dismissed before it was ready")
+        told: Introduction | OracleError = self._told(reference)
         if isinstance(told, OracleError):
             raise told
         return told

@@ -18,7 +18,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -203,7 +203,7 @@ class _Instant:
         """Nothing is asked yet."""
         self._introduction = Introduction(home.spec.fingerprint, "here")
 
-    def introduction(self) -> Introduction:
+    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
         """Ready."""
         return self._introduction
 

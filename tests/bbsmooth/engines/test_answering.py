@@ -105,7 +105,7 @@ class Fresh:
     def __init__(self, opening: Callable[[], Oracle]) -> None:
         self._setting = setting(opening)
 
-    def introduction(self) -> Introduction:
+    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
         found = Answering(self._setting).introduction()
         assert isinstance(found, Introduction)
         return found

@@ -33,13 +33,18 @@ class Fake:
     dies: Callable[[int], bool] = lambda question: False
     gate: threading.Event | None = None
     opens: OracleError | str | None = None
+    given_up: bool = False
     asked: int = 0
     together: int = 0
     most: int = 0
     interrupted: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def introduction(self) -> Introduction:
+    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
+        if self.opens == "never":
+            until(unwanted)
+            self.given_up = True
+            raise WorkerDied(f"worker {self.number} was given up")
         if self.opens == "dies":
             raise WorkerDied(f"worker {self.number} died")
         if isinstance(self.opens, OracleError):
@@ -129,6 +134,13 @@ def test_all_that_a_lost_worker_was_asked_is_lost_once() -> None:
         assert all(len(each.result()) == 2 for each in under_way)
         assert len(made) == 2  # one replacement, however many questions it was lost with
     assert ledger.total == 12
+
+
+def test_workers_that_are_still_starting_at_the_end_are_given_up_before_the_cluster_goes() -> None:
+    with pool(lambda number: Fake(number, opens="never" if number else None), workers=2) as (opened, made):
+        assert len(PooledOracle(opened, HOME, HOME.spec).query(IMAGES)) == 6
+        until(lambda: len(made) == 2)
+    assert made[1].given_up
 
 
 def test_workers_that_are_lost_as_they_start_end_it() -> None:
