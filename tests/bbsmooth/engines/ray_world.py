@@ -30,9 +30,8 @@ def plain(images):
     return np.stack([1 - p, p], 1)
 
 
-def named(images, seconds=0.0):
+def named(images):
     """As `plain`, and every image leaves a line with the process that has answered it."""
-    time.sleep(seconds)
     lines = "".join(f"{os.getpid()} {hashlib.sha256(image.tobytes()).hexdigest()}\\n" for image in images)
     file = os.open(HERE.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(file, lines.encode())
@@ -40,8 +39,14 @@ def named(images, seconds=0.0):
     return plain(images)
 
 
-def slow(images):
-    return named(images, 0.02)
+def held(images):
+    """As `named`, but waits once as many images were answered as the file `hold` says, and notes which process does."""
+    log, hold = HERE.with_suffix(".log"), HERE.with_name("hold")
+    while len(log.read_text().splitlines() if log.exists() else ()) >= (most := int(hold.read_text())):
+        with HERE.with_name(f"held{most}").open("a") as file:
+            file.write(f"{os.getpid()}\\n")
+        time.sleep(0.05)
+    return named(images)
 
 '''
 
@@ -65,9 +70,21 @@ class Log(NamedTuple):
 
     @property
     def workers(self) -> list[int]:
-        """The processes that have answered and are alive, those that answered last at the end."""
-        seen = list(dict.fromkeys(int(process) for process, _ in reversed(self.lines)))
-        return [process for process in reversed(seen) if _alive(process)]
+        """The processes that have answered and are alive."""
+        return [process for process in {int(process) for process, _ in self.lines} if _alive(process)]
+
+    def hold(self, answers: int) -> None:
+        """Let the function `held` wait with further questions once so many images were answered."""
+        aside = self.path.with_name("hold.tmp")
+        aside.write_text(str(answers))
+        aside.replace(self.path.with_name("hold"))
+
+    @property
+    def held(self) -> list[int]:
+        """The processes that wait, each with a question or more that it has not answered, and are alive."""
+        path = self.path.with_name("held" + self.path.with_name("hold").read_text())
+        seen = {int(process) for process in path.read_text().split("\n")[:-1]} if path.exists() else set()
+        return sorted(process for process in seen if _alive(process))
 
 
 def build(folder: Path, images: int) -> World:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from bbsmooth.engines.ray_cluster import LOOPBACK, Cluster, _Turns, connected
 from tests.bbsmooth.cli.service import Service
 from tests.bbsmooth.cli.world import World, bbsmooth
 from tests.bbsmooth.engines import ray_world
+from tests.waiting import until
 
 psutil = pytest.importorskip("psutil")
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'bbsmooth[ray]'")
@@ -36,10 +38,7 @@ def cluster() -> Iterator[Cluster]:
     with connected(None, cpus=WORKERS) as there:
         assert signal.getsignal(signal.SIGTERM) is before[0]
         yield there
-    deadline = time.monotonic() + 60
-    while left := set(psutil.Process().children(recursive=True)) - before[1]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    until(lambda: set(psutil.Process().children(recursive=True)) <= before[1])
 
 
 @pytest.fixture
@@ -63,49 +62,54 @@ def in_process(world: World, *arguments: object, function: str = "plain") -> lis
 
 
 def test_nothing_of_it_can_be_reached_from_elsewhere(cluster: Cluster) -> None:
-    listening = [
-        connection.laddr.ip
-        for process in psutil.Process().children(recursive=True)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listening = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            connections = process.net_connections("inet")
+            listening += [each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN]
     assert listening
     assert {ip.removeprefix("::ffff:") for ip in listening} == {LOOPBACK}
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     token = os.environ["RAY_AUTH_TOKEN"].encode()
     assert len(token) == 64
-    files = [path for path in Path("/tmp").glob("bbs-*/**/*") if path.is_file()]
-    assert files
-    assert not [path for path in files if token in path.read_bytes()]
+    (node,) = cluster.ray.nodes()
+    session = Path(node["ObjectStoreSocketName"]).parents[1]
+    assert session.parents[2] == Path("/tmp")
+    files = [Path(folder, name) for folder, _, names in os.walk(session.parents[1]) for name in names]
+    assert any(path.is_file() for path in files)
+    for path in filter(Path.is_file, files):
+        with suppress(FileNotFoundError):  # it was removed meanwhile
+            assert token not in path.read_bytes(), path
 
 
 def test_neither_a_killed_worker_nor_an_interrupt_changes_a_certificate(cluster: Cluster, world: World) -> None:
     log = ray_world.log(world)
 
     def disturb() -> int:
-        while log.answered.total() < 100:
-            time.sleep(0.005)
-        victim = log.workers[-1]
+        until(lambda: log.held)
+        victim = log.held[0]
         assert ray_world.kill(victim)
-        while log.answered.total() < 250:
-            time.sleep(0.005)
-        os.kill(os.getpid(), signal.SIGTERM)
+        log.hold(250)
+        until(lambda: log.held)
+        os.kill(os.getpid(), signal.SIGTERM)  # which this process notices before it asks anything more
+        log.hold(10**9)
         return victim
 
+    log.hold(100)
     with ThreadPoolExecutor(1) as pool:
         victim = pool.submit(disturb)
-        done = world.certify("--engine", "ray", "--workers", WORKERS, "--batch-size", BATCH, function="slow")
+        done = world.certify("--engine", "ray", "--workers", WORKERS, "--batch-size", BATCH, function="held")
     assert done.status == 130, done.err
     assert 0 < world.ledger()["spent_total"] - len(log.answered) <= SEATS * BATCH  # what the victim was asked
 
-    found = on_ray(world, "--resume", function="slow")
+    found = on_ray(world, "--resume", function="held")
     workers = {int(process) for process, _ in log.lines}
     assert victim.result() in workers
     assert os.getpid() not in workers
     assert len(log.answered) == 12 * 50
     assert max(log.answered.values()) <= 2
     assert log.answered.total() <= world.ledger()["spent_total"] <= 12 * 50 + SEATS * BATCH
-    assert found == in_process(world, function="slow")
+    assert found == in_process(world, function="held")
 
 
 def test_a_coordinator_stands_before_the_oracle_in_each_worker(cluster: Cluster, world: World) -> None:

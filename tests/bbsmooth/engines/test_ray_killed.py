@@ -18,6 +18,7 @@ import pytest
 
 from tests.bbsmooth.cli.world import World
 from tests.bbsmooth.engines import ray_world
+from tests.waiting import LONG, until
 
 ROOT = Path(__file__).parents[3]
 IMAGES, QUERIES = 200, 50
@@ -27,7 +28,7 @@ BATCH, SEATS = 20, 2
 def start(world: World, workers: int, budget: int, *arguments: str) -> subprocess.Popen[str]:
     """A process that certifies, in a group of its own with all of Ray that it starts."""
     command = [
-        *(sys.executable, "-m", "tests.bbsmooth.cli.world", "certify", *world.arguments("slow", None)),
+        *(sys.executable, "-m", "tests.bbsmooth.cli.world", "certify", *world.arguments("held", None)),
         *("--engine", "ray", "--workers", str(workers), "--batch-size", str(BATCH), "--budget", str(budget)),
     ]
     return subprocess.Popen(
@@ -39,6 +40,12 @@ def start(world: World, workers: int, budget: int, *arguments: str) -> subproces
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         start_new_session=True,
     )
+
+
+def wait_until_held(child: subprocess.Popen[str], log: ray_world.Log) -> None:
+    """Wait for workers that wait."""
+    until(lambda: log.held or child.poll() is not None)
+    assert child.poll() is None, child.communicate()[1]
 
 
 def end(child: subprocess.Popen[str], log: ray_world.Log) -> None:
@@ -63,25 +70,25 @@ def test_every_promise_holds_whatever_is_killed(tmp_path: Path, workers: int) ->
     log, chance = ray_world.log(world), random.Random(workers)
     truth_in = tmp_path / "truth"
     assert world.certify(function="plain", out=truth_in).status == 0
+    log.hold(10**9)
     in_flight = SEATS * BATCH
     budget = IMAGES * QUERIES + (workers + 6) * in_flight
     worker_kills, driver_kills, arguments = 0, 0, list[str]()
     for driver_dies in (True, False):
+        before = log.answered.total()
+        aims = [before + aim for aim in sorted(chance.sample(range(600, 4_000), 3))]  # when something is killed
+        log.hold(aims[0])
         child = start(world, workers, budget, *arguments)
         try:
-            before, kills = log.answered.total(), 0
-            aims = sorted(chance.sample(range(600, 4_000), 3))  # answers after which something is killed
-            while child.poll() is None and aims:
-                if log.answered.total() - before >= aims[0] and log.workers:
-                    aims.pop(0)
-                    if driver_dies and not aims:
-                        os.kill(child.pid, signal.SIGKILL)
-                        driver_kills += 1
-                    else:
-                        kills += ray_world.kill(chance.choice(log.workers))
-                time.sleep(0.01)
-            worker_kills += kills
-            err = child.communicate(timeout=300)[1]
+            for number in range(3):
+                wait_until_held(child, log)
+                if driver_dies and number == 2:
+                    os.kill(child.pid, signal.SIGKILL)
+                    driver_kills += 1
+                else:
+                    worker_kills += ray_world.kill(chance.choice(log.held))
+                log.hold(aims[number + 1] if number < 2 else 10**9)
+            err = child.communicate(timeout=LONG)[1]
             assert child.returncode == (-signal.SIGKILL if driver_dies else 0), err
         finally:
             end(child, log)
