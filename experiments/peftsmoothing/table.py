@@ -50,6 +50,8 @@ def _lead(result: Record) -> str:
         words += (
             f" Attacked: accuracy of {scale['attacked']} of these images under attack, in brackets their certified one."
         )
+    if "trained_parameters" in result["columns"] and any(not row["trained_parameters"] for row in rows):
+        words += " Trained parameters: those of a coordinator, which stands before the classifier, are not among them."
     return f"{words} Clean and noisy: accuracy of {scale['judged']:,} images, {scale['draws']} draws of noise each."
 
 

@@ -18,7 +18,7 @@ from bbsmooth.records import CONFIDENCE
 from experiments.peftsmoothing import run
 from experiments.peftsmoothing.collecting import _certified, _paired
 from experiments.peftsmoothing.study import COLUMNS, SCALES, STUDIES, Row, Study
-from experiments.peftsmoothing.table import write_tables
+from experiments.peftsmoothing.table import document, write_tables
 
 RESULTS = sorted(run.RESULTS.glob("*.json"))
 AVAILABLE = [
@@ -157,3 +157,10 @@ def test_the_tables_are_those_of_the_json(path: Path, tmp_path: Path) -> None:
     kept = {".md", ".tex", ".html"} if path.stem == "methods-small" else {".md", ".tex"}
     for suffix in kept:
         assert copy.with_suffix(suffix).read_text() == path.with_suffix(suffix).read_text()
+
+
+def test_a_table_says_whose_parameters_it_counts() -> None:
+    result = json.loads((run.RESULTS / "methods-small.json").read_text())
+    assert "those of a coordinator, which stands before the classifier, are not among them" in document(result).lead
+    trained = result | {"rows": [row for row in result["rows"] if row["trained_parameters"]]}
+    assert "coordinator" not in document(trained).lead
