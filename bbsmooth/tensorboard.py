@@ -15,7 +15,7 @@ def logged(folder: Path | None) -> Iterator[None]:
     """Write every number that tasks in the block tell, over the queries or epochs done; None writes nothing.
 
     Raises:
-        UsageError: TensorBoard is not installed.
+        UsageError: TensorBoard is not installed, or cannot write there.
     """
     if folder is None:
         yield
@@ -24,7 +24,10 @@ def logged(folder: Path | None) -> Iterator[None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError("--tensorboard needs TensorBoard; install bbsmooth[tensorboard]") from error
-    writer = SummaryWriter(folder)
+    try:
+        writer = SummaryWriter(folder)
+    except OSError as error:
+        raise UsageError(f"--tensorboard cannot write to {folder} ({error.strerror}); name another folder") from error
 
     def write(task: str, done: int, facts: Facts) -> None:
         for name, value in facts.items():

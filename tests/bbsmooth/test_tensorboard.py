@@ -32,3 +32,13 @@ def test_without_tensorboard_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UsageError, match=r"install bbsmooth\[tensorboard\]"), logged(tmp_path):
         pass
+
+
+def test_a_file_in_the_place_of_the_folder_is_wrong_input(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="needs tensorboard")
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UsageError, match=r"--tensorboard cannot write to .*file \(File exists\)"),
+        logged(tmp_path / "file"),
+    ):
+        pass
