@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,12 @@ def ask(told: dict[str, Any], **more: Any) -> httpx.Response:
     return httpx.post(f"{told['url']}/infer", json=WHITE, timeout=LONG, trust_env=False, **more)
 
 
+def until_asked(folder: Path, reply: Future[httpx.Response]) -> None:
+    """Wait until the oracle is asked; a reply before that says why it was not."""
+    until(lambda: (folder / "asked").exists() or reply.done())
+    assert (folder / "asked").exists(), reply.exception() or reply.result().text
+
+
 def spent(ledger: Path) -> int | None:
     with suppress(ValueError):  # it is being written over just now
         return int(json.loads(ledger.read_text())["spent_total"])
@@ -84,7 +90,7 @@ def test_what_is_under_way_is_answered_before_the_end(oracle: Callable[[str], st
     kept = ("--ledger", str(tmp_path / "ledger"), "--budget", "1000")
     with serving(oracle("slow"), *DRAWS, *kept) as (child, told), ThreadPoolExecutor(1) as pool:
         reply = pool.submit(ask, told)
-        until((tmp_path / "asked").exists)
+        until_asked(tmp_path, reply)
         child.send_signal(signal.SIGTERM)
         until(lambda: not listens(told["page"]))
         (tmp_path / "go").touch()
@@ -98,7 +104,7 @@ def test_what_takes_longer_than_the_grace_is_cut_and_given_back(oracle: Callable
     arguments = ("--clients", str(clients(tmp_path)), "--ledger", str(tmp_path / "ledger"), "--grace", "1")
     with serving(oracle("slow"), *DRAWS, *arguments) as (child, told), ThreadPoolExecutor(1) as pool:
         reply = pool.submit(ask, told, headers=HEADERS)
-        until((tmp_path / "asked").exists)
+        until_asked(tmp_path, reply)
         child.send_signal(signal.SIGTERM)
         until(lambda: spent(tmp_path / "ledger" / "clients" / "alice.json") == 20)  # 100 were reserved
         (tmp_path / "go").touch()  # the call under way is answered, after the grace
@@ -112,7 +118,7 @@ def test_death_gives_no_budget_back(oracle: Callable[[str], str], tmp_path: Path
     arguments = ("--clients", str(clients(tmp_path, 250)), "--ledger", str(tmp_path / "ledger"))
     with serving(oracle("slow"), *DRAWS, *arguments) as (child, told), ThreadPoolExecutor(1) as pool:
         reply = pool.submit(ask, told, headers=HEADERS)
-        until((tmp_path / "asked").exists)
+        until_asked(tmp_path, reply)
         child.send_signal(signal.SIGKILL)
         assert isinstance(reply.exception(), httpx.TransportError)
     (tmp_path / "go").touch()
