@@ -130,7 +130,9 @@ def read_certificates(folder: Path) -> list[Record]:
     for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
         try:
             record = json.loads(line)
-            record["index"], record["radius"], record["correct"], record["abstained"]
+            record["radius"], record["correct"], record["abstained"]
+            if not isinstance(record["index"], int | float):
+                raise TypeError(f"its index is {record['index']!r}")
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path}, line {number}, is not a certificate: {error}") from error
         records.append(record)

@@ -152,6 +152,12 @@ def test_a_radius_of_0_is_no_certificate_where_nothing_is_proven(run: Path) -> N
     assert f"image {line}: abstained is False, p_lower is {found['p_lower']}" in findings(run)
 
 
+@pytest.mark.parametrize("index", [None, "1", []])
+def test_an_index_that_is_no_number_is_a_finding(run: Path, index: object) -> None:
+    edit(run, 3, index=index)
+    assert f"line 4, is not a certificate: its index is {index!r}" in findings(run)
+
+
 def test_images_that_are_missing_or_twice_are_found(run: Path) -> None:
     path = run / "certificates.jsonl"
     lines = path.read_text().splitlines(keepends=True)
