@@ -177,14 +177,15 @@ def _step(process: int, url: str, images: list[bytes], concurrency: int, seconds
 
 
 def _load(url: str, images: list[bytes], *, concurrency: int, seconds: float) -> _Seen:
-    """Ask for so many seconds with so many requests under way, and wait for the last answers."""
+    """Ask for so many seconds with so many requests under way, each asker at least once; wait for the last answers."""
     seen, turns, turn = _Seen(), cycle(images), threading.Lock()
     until = time.perf_counter() + seconds
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     with httpx.Client(timeout=120, limits=limits, trust_env=False) as client:
 
         def work(number: int) -> None:
-            while time.perf_counter() < until:
+            over = False
+            while not over:
                 with turn:
                     body = next(turns)
                 began = time.perf_counter()
@@ -195,6 +196,7 @@ def _load(url: str, images: list[bytes], *, concurrency: int, seconds: float) ->
                     seen.failed(str(error))
                 else:
                     seen.answered(reply, time.perf_counter() - began)
+                over = time.perf_counter() >= until
 
         with ThreadPoolExecutor(concurrency) as pool:
             for _ in pool.map(work, range(concurrency)):

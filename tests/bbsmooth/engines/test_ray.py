@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,13 @@ SEATS = 2
 def cluster() -> Iterator[Cluster]:
     """A private cluster, which the commands of these tests find this process connected to."""
     before = signal.getsignal(signal.SIGTERM), set(psutil.Process().children(recursive=True))
-    with connected(None, cpus=WORKERS) as there:
+    with ExitStack() as stack:
+        try:
+            there = stack.enter_context(connected(None, cpus=WORKERS))
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            pytest.skip("Ray gives its processes 30 seconds to start, which are too few where the machine is so busy")
         assert signal.getsignal(signal.SIGTERM) is before[0]
         yield there
     until(lambda: set(psutil.Process().children(recursive=True)) <= before[1])

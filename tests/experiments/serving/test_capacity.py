@@ -64,6 +64,6 @@ def test_a_step_counts_answers_and_errors(tmp_path: Path) -> None:
         assert 0 < step["images_a_call"] <= 256
         assert 0 < step["seconds_p50"] <= step["seconds_p99"]
         assert 50 < step["memory_mib"][0] < 5000
-        broken = run._load(told["url"], [b"{"], concurrency=2, seconds=0.1)
+        broken = run._load(told["url"], [b"{"], concurrency=2, seconds=0.0)
         assert broken.latencies == []
         assert "400 Bad Request" in broken.errors[0]
