@@ -11,6 +11,7 @@ OracleError
   |   + OracleChanged             the model behind the oracle is no longer the one that the run began with
   + ImageRefused                  it answers others, but not these images, however often it is asked
   + StorageError (OSError)        an answer or a charge cannot be written down: nothing more is asked
+  |   + RecordDamaged             what was written down is not what this package writes: no resuming goes on from it
   + AnswerError (ValueError)      a reply came, but it is not an answer: never counted as a vote
   + InputError (ValueError)       the caller's request cannot be right, found before anything was sent
       + ShapeError                images do not fit the oracle's specification
@@ -82,6 +83,10 @@ class OracleChanged(OracleUnavailable):
 
 class StorageError(OracleError, OSError):
     """What was asked or answered cannot be written down."""
+
+
+class RecordDamaged(StorageError):
+    """What was asked or answered was written down, but is not what it was."""
 
 
 class ImageRefused(OracleError):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from oracles.errors import StorageError
+from oracles.errors import RecordDamaged, StorageError
 
 CHANGES = "changes"
 """Entry of a state that says how many there were before it: of several states, the one with the most counts."""
@@ -136,7 +136,8 @@ class LedgerFile:
 
 def unreadable(path: Path, error: Exception) -> StorageError:
     """What is said of a file that holds no ledger."""
-    return StorageError(f"{path} is not a readable ledger ({error}); nothing may be spent on its account")
+    kind = StorageError if isinstance(error, OSError) else RecordDamaged
+    return kind(f"{path} is not a readable ledger ({error}); nothing may be spent on its account")
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:

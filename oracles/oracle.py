@@ -30,6 +30,9 @@ REFUSAL = "(refusal)"
 NONE_OF_THESE = "(none of these)"
 """The class of an open set that stands for an answer that names none of those asked about."""
 
+MOST_CLASSES = 2**20
+"""More are a mistake, or somebody who wants our memory."""
+
 
 class Classes:
     """The labels that an oracle can give, numbered from 0 in order.

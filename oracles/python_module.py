@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oracles.errors import AnswerError, OracleError, OracleUnavailable, SpecError
-from oracles.oracle import Answers, Classes, Feedback, OracleSpec
+from oracles.oracle import MOST_CLASSES, Answers, Classes, Feedback, OracleSpec
 
 Value = TypeVar("Value")
 Function = Callable[[NDArray[np.float32]], Any]
@@ -102,9 +102,21 @@ class FunctionOracle:
         return Answers.from_scores(numbers, self.spec, images=images)
 
     def _classes(self, count: int) -> Tensor:
-        """(count,) what the function calls 0, 1, ...: others where somebody named classes before the first answer."""
-        number = self.spec.classes.number
-        return torch.tensor([number(str(own)) for own in range(count)], dtype=torch.int64)
+        """(count,) what the function calls 0, 1, ...: others where somebody named classes before the first answer.
+
+        Raises:
+            AnswerError: so many cannot be meant.
+        """
+        classes = self.spec.classes
+        if count > MOST_CLASSES:
+            raise AnswerError(
+                f"{self.spec.name} answered class {count - 1:,}, of which there are at most {MOST_CLASSES:,}"
+            )
+        if classes.numbers_only:
+            return torch.tensor([classes.number(str(own)) for own in range(count)], dtype=torch.int64)
+        for number in range(len(classes), count):
+            classes.number(str(number))
+        return torch.arange(count)
 
 
 def open_module(location: str, options: dict[str, str]) -> FunctionOracle:

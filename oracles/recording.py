@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oracles.encoding import decode_answers, decode_labels, encode_answers, encode_labels
-from oracles.errors import StorageError
+from oracles.errors import RecordDamaged
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import Store
 
@@ -114,5 +114,5 @@ def _block(row: bytes | None) -> NDArray[np.int32]:
     if row is None:
         return np.full(BLOCK, UNANSWERED, dtype=np.int32)
     if len(row) != 4 * BLOCK:
-        raise StorageError(f"a record of {len(row)} bytes does not hold {BLOCK} votes")
+        raise RecordDamaged(f"a record of {len(row)} bytes does not hold {BLOCK} votes")
     return decode_labels(row)

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 import diskcache
 from diskcache.core import MODE_RAW
 
-from oracles.errors import StorageError
+from oracles.errors import RecordDamaged, StorageError
 from oracles.oracle import Classes
 
 CLASSES = b"classes"
@@ -174,10 +174,14 @@ def _explained(folder: Path) -> Iterator[None]:
     except StorageError:
         raise
     except _ForeignRow as error:
-        raise StorageError(f"cannot trust the response cache {folder}: {error}") from None
+        raise RecordDamaged(f"cannot trust the response cache {folder}: {error}") from None
     except diskcache.Timeout as error:
         raise StorageError(f"cannot use the response cache {folder}: another program holds it") from error
     except (OSError, sqlite3.Error) as error:
+        if type(error) is sqlite3.DatabaseError:  # as sqlite says of a file that is no database, or a spoilt one
+            raise RecordDamaged(
+                f"cannot use the response cache {folder}: {error}; restore it from a copy, or begin another run"
+            ) from error
         raise StorageError(
             f"cannot use the response cache {folder}: {error}; make room or check its permissions"
         ) from error

@@ -83,11 +83,11 @@ def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) 
         from bbsmooth.data import DataError
         from bbsmooth.errors import UsageError
         from bbsmooth.runs import Status
-        from oracles import InputError
+        from oracles import InputError, RecordDamaged
     except Exception:  # an installation that is broken: what `error` says is all that can be said
         return f"failed: {type(error).__name__}: {error}; is the installation complete?", _FAILED
 
-    if isinstance(error, (UsageError, DataError, InputError)):
+    if isinstance(error, (UsageError, DataError, InputError, RecordDamaged)):
         return f"error: {error}", USAGE
     status = next((status for kind, status in ENDINGS.items() if isinstance(error, kind)), Status.FAILED)
     if status is Status.FAILED:

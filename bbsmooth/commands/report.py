@@ -51,8 +51,10 @@ def format_of(
     """The form that is asked for, by name or by how a file's name ends.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or no folder for the file.
     """
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"cannot write {out}: there is no folder {out.parent}; make it, or name another file")
     form = format or (out.suffix.removeprefix(".") if out is not None else default)
     form = {"txt": "text", "htm": "html"}.get(form, form)
     if form not in formats:

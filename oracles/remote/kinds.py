@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from oracles.errors import OracleUnavailable, SpecError
-from oracles.oracle import Feedback, OracleSpec
+from oracles.oracle import MOST_CLASSES, Feedback, OracleSpec
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocol import Send, WireProtocol
 
 Own = TypeVar("Own")
 ImageShape = tuple[int, int, int]
-
-MOST_CLASSES = 2**20
-"""More are a mistake, or a server that wants our memory."""
 
 _SHOWN = 200
 """Characters of a server's refusal in an error message."""

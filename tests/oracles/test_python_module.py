@@ -146,11 +146,18 @@ def test_an_open_set_refuses_them_too(answer: object, feedback: Feedback | None)
     ("answer", "labels"), [([3, 0, 3, 1, 0], "30310"), (np.eye(4)[[3, 0, 3, 1, 0]], "30310")], ids=["labels", "scores"]
 )
 def test_classes_that_were_named_before_the_first_answer_are_still_the_functions(answer: object, labels: str) -> None:
-    classes = Classes(open_set=True)
+    classes = Classes(open_set=True, numbers_only=True)
     assert [classes.number(name) for name in "31"] == [0, 1]  # as by the labels of data, or by certificates
     answers = returning(answer, feedback=None, classes=classes).query(IMAGES)
     assert [classes.name(int(number)) for number in answers.labels] == list(labels)
     assert answers.scores is None or answers.scores.argmax(1).tolist() == answers.labels.tolist()
+
+
+def test_a_number_that_can_be_no_class_fills_no_memory() -> None:
+    classes = Classes(open_set=True, numbers_only=True)
+    with pytest.raises(AnswerError, match="answered class 1,000,000,000, of which there are at most"):
+        returning([10**9] * 5, feedback=None, classes=classes).query(IMAGES)
+    assert len(classes) == 0
 
 
 def test_rows_of_different_lengths_are_not_an_answer() -> None:

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from oracles import OracleUnavailable, RecordingOracle, ResponseStore, ScriptedOracle, StorageError, VoteLog
+from oracles import (
+    OracleUnavailable,
+    RecordDamaged,
+    RecordingOracle,
+    ResponseStore,
+    ScriptedOracle,
+    StorageError,
+    VoteLog,
+)
 from oracles.oracle import Classes, Feedback
 from oracles.recording import BLOCK, UNANSWERED
 from tests.builders import SHAPE, WatchedOracle, halfspace, namer, pictures, spec
@@ -106,7 +114,7 @@ def test_a_damaged_block_is_an_error_and_not_a_shorter_record(store: ResponseSto
     log.write([(STREAM, 0, torch.tensor([1]))])
     for damaged in (b"", b"abc", bytes(4 * (BLOCK - 1)), bytes(4 * BLOCK + 4)):
         store.write({log._key(STREAM, 0): damaged})
-        with pytest.raises(StorageError):
+        with pytest.raises(RecordDamaged):
             log.read(STREAM, 0, 10)
 
 

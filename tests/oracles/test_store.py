@@ -11,7 +11,7 @@ from typing import Any
 import diskcache
 import pytest
 
-from oracles import ResponseStore, StorageError
+from oracles import RecordDamaged, ResponseStore, StorageError
 from oracles.oracle import Classes
 from tests.waiting import LONG
 
@@ -175,7 +175,7 @@ def test_two_stores_on_one_folder_see_each_other_under_threads(folder: Path) -> 
 def test_a_file_that_is_no_database_is_one_clear_error(folder: Path, content: bytes) -> None:
     folder.mkdir()
     (folder / "cache.db").write_bytes(content)
-    with pytest.raises(StorageError, match="cannot use the response cache"):
+    with pytest.raises(RecordDamaged, match="cannot use the response cache .*; restore it from a copy, or begin"):
         ResponseStore(folder).read(KEYS[:1])
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from oracles.errors import AnswerError, OracleChanged, OracleUnavailable, SpecError
-from oracles.oracle import Answers, Feedback, OracleSpec
+from oracles.oracle import MOST_CLASSES, Answers, Feedback, OracleSpec
 from oracles.remote.json_text import brief, dump, load_object, optional_text
-from oracles.remote.kinds import MOST_CLASSES, Kind, Target, accepted
+from oracles.remote.kinds import Kind, Target, accepted
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocol import Parsed, Send

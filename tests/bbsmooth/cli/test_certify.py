@@ -342,6 +342,18 @@ def test_nothing_is_spent_on_an_account_that_cannot_be_read(world: World, conten
     assert world.asked.total() == QUERIES
 
 
+def test_damaged_answers_are_said_to_be_and_nothing_is_asked(world: World) -> None:
+    world.certify("--limit", 1)
+    (world.run / "responses" / "cache.db").write_bytes(b"no database" * 1000)
+    for path in (world.run / "responses").glob("cache.db-*"):
+        path.unlink()
+    done = world.resumed("--limit", 2)
+    assert done.status == 2
+    assert "restore it from a copy, or begin another run" in done.line
+    assert "--resume" not in done.line
+    assert world.asked.total() == QUERIES
+
+
 def test_half_a_line_is_written_again(world: World) -> None:
     world.certify("--limit", 3)
     file = world.run / "certificates.jsonl"

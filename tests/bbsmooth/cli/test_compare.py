@@ -53,4 +53,5 @@ def test_what_cannot_be_compared_is_said(runs: tuple[Path, Path]) -> None:
     assert "two or more different runs" in bbsmooth("compare", runs[0]).line
     assert "needs a file" in bbsmooth("compare", *runs, "--format", "png").line
     assert "--format must be one of" in bbsmooth("compare", *runs, "--out", "x.pdf").line
+    assert "there is no folder nowhere; make it" in bbsmooth("compare", *runs, "--out", "nowhere/x.html").line
     assert "is not a run directory" in bbsmooth("compare", runs[0], runs[0].parent).line

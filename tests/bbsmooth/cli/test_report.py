@@ -108,8 +108,8 @@ def test_a_figure_needs_something_to_draw(world: World) -> None:
 def test_a_place_that_cannot_be_written_is_named(world: World) -> None:
     world.certify("--limit", 1)
     done = bbsmooth("report", world.run, "--out", world.folder / "nowhere" / "a.html")
-    assert done.status == 1
-    assert "cannot write" in done.line
+    assert done.status == 2
+    assert f"there is no folder {world.folder / 'nowhere'}; make it" in done.line
 
 
 def test_only_attacks_on_the_same_stand_beside_a_run(world: World) -> None:
