@@ -30,8 +30,8 @@ def open_folder(path: Path, split: Split) -> FileSource:
     balanced; a flat folder comes in the order of its file names.
 
     Raises:
-        DataError: no such folder or split, no images, a file that is not an image, or images beside or below folders
-            of classes.
+        DataError: no such folder or split, no images, a file that is not an image, images beside or below folders of
+            classes, or a class whose name no file could hold.
     """
     if not path.is_dir():
         raise DataError(f"{path} is not a folder; give the path of a folder of images")
@@ -40,6 +40,8 @@ def open_folder(path: Path, split: Split) -> FileSource:
     folders = _listing(root)[0]
     every_part = parts.values() if parts else [root]
     names = sorted({folder.name for part in every_part for folder in _listing(part)[0]})
+    if unwritable := [name for name in names if not _is_text(name)]:
+        raise DataError(f"{root} has a folder whose name {unwritable[0]!r} is not UTF-8; rename it")
     classes = tuple(names) if folders else None
     files, labels = _labelled(root, names) if folders else (_images(root), [])
     if not files:
@@ -114,3 +116,12 @@ def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
         entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name.lower() not in JUNK
     )
     return [entry for entry in kept if entry.is_dir()], [entry for entry in kept if not entry.is_dir()]
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name, as the operating system gave it, was UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

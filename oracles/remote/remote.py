@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -25,6 +26,8 @@ from oracles.traffic import Traffic
 GRACE_SECONDS = 3.0
 """What is under way at an interrupt has so long to come back, since it is paid for."""
 
+_LONGEST = 200
+"""Characters that a model's name, version or digest may have in files and errors."""
 
 _SMALL = 2**16
 """Values in a request up to which its work is mostly the interpreter's; of larger ones several can be made at once."""
@@ -125,9 +128,16 @@ class RemoteOracle:
         """Hold what a reply says of the model against what earlier ones said."""
         with self._lock:
             for name, value in identity.items():
-                text = self.transport.secrets.strike(value)
+                text = _shortened(self.transport.secrets.strike(value))
                 known = self._identity.setdefault(name, text)
                 if known != text:
                     raise OracleChanged(
                         f"the model behind {self.spec.name} was changed: its {name} was {known!r} and is {text!r} now"
                     )
+
+
+def _shortened(text: str) -> str:
+    """What a model says of itself, in a length that files and errors bear; two texts stay two."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}... (SHA-256 {hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()})"

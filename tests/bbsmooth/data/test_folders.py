@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,12 @@ def test_images_beside_classes(animals: Path) -> None:
 def test_folders_below_classes(animals: Path) -> None:
     (animals / "dog" / "puppies").mkdir()
     with pytest.raises(DataError, match="puppies lies inside the folder of a class"):
+        open_folder(animals, Split.TEST)
+
+
+def test_a_class_whose_name_is_no_text_is_named(animals: Path) -> None:
+    os.mkdir(os.fsencode(animals) + b"/caf\xe9")
+    with pytest.raises(DataError, match=r"a folder whose name 'caf\\udce9' is not UTF-8; rename it"):
         open_folder(animals, Split.TEST)
 
 

@@ -124,6 +124,17 @@ def test_a_model_that_changes_is_noticed_by_the_first_reply_that_says_so(server:
     assert oracle.spec.identity == {"model": "1"}
 
 
+def test_a_long_version_is_shortened_and_still_compared_as_a_whole(server: MisbehavingServer) -> None:
+    oracle = plain_oracle(server)
+    server.model = "v" * 1_000_000
+    oracle.query(pictures(2, seed=1))
+    assert len(oracle.spec.identity["model"]) < 300
+    server.model = "v" * 999_999 + "w"
+    with pytest.raises(OracleChanged, match="its model was 'vvv") as stop:
+        oracle.query(pictures(2, seed=1))
+    assert len(str(stop.value)) < 1000
+
+
 def test_an_interrupt_leaves_what_is_under_way_a_little_time(
     server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
