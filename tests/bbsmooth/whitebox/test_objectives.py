@@ -55,6 +55,15 @@ def test_consistency_is_equation_7() -> None:
     torch.testing.assert_close(found, natural + 7 * divergence + 0.3 * entropy)
 
 
+@pytest.mark.parametrize(("sigma", "weight"), [(0.12, 20.0), (0.25, 20.0), (0.5, 10.0), (1.0, 10.0)])
+def test_consistency_weighs_as_the_paper_does(sigma: float, weight: float) -> None:
+    losses = [
+        objective.loss(linear, IMAGES, LABELS, noising(sigma=sigma), trained=0.0)
+        for objective in (Consistency(), Consistency(weight=weight))
+    ]
+    assert losses[0] == losses[1]
+
+
 def test_macer_is_cross_entropy_and_a_hinge_on_the_radius_of_right_images() -> None:
     macer = Macer(draws=3, weight=2.0, margin=1.5, sharpness=2.0)
     clean = IMAGES.repeat(3, 1, 1, 1)
