@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from bbsmooth.serving.batching import Batcher, BatchPlan
 from bbsmooth.serving.bodies import read_body
 from bbsmooth.serving.model import ServedModel
-from bbsmooth.serving.refusal import CLOSED, Refusal
+from bbsmooth.serving.refusal import CLOSED, Refusal, of_routing
 from bbsmooth.serving.replies import write_reply
 from bbsmooth.serving.requests import HEADER_LENGTH, read_question
 from bbsmooth.serving.routes import model_routes, server_routes
@@ -83,7 +83,7 @@ def _explained(error: Exception) -> Refusal:
         case Refusal():
             return error
         case HTTPException():
-            return Refusal(error.status_code, str(error.detail))
+            return of_routing(error)
         case InputError():
             return Refusal(400, str(error))
         case ImageRefused() | QuestionRejected():

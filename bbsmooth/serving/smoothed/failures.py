@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from bbsmooth.serving.refusal import CLOSED, Refusal
+from bbsmooth.serving.refusal import CLOSED, Refusal, of_routing
 from oracles import AnswerError, BudgetExhausted, OracleChanged, OracleUnavailable, Unanswered
 from oracles.errors import QuestionRejected
 
@@ -28,7 +28,7 @@ def explained(error: Exception) -> Refusal:
         case Refusal():
             return error
         case HTTPException():
-            return Refusal(error.status_code, str(error.detail))
+            return of_routing(error)
         case ClientDisconnect():
             return Refusal(CLOSED, "the client has left")
         case BudgetExhausted():

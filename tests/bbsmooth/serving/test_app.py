@@ -124,6 +124,7 @@ def test_refusals_are_in_the_form_of_the_protocol(
     assert reply.status_code == status
     assert reply.json().keys() == {"error"}
     assert message in reply.json()["error"]
+    assert reply.headers.get("allow") == ("POST" if status == 405 else None)
 
 
 def test_bodies_are_limited(client: httpx.Client) -> None:

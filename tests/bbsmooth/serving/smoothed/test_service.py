@@ -471,6 +471,7 @@ def test_what_is_no_http_is_refused(client: httpx.Client, sent: bytes) -> None:
 def test_other_routes_are_refused(client: httpx.Client, method: str, path: str, status: int) -> None:
     reply = client.request(method, path)
     assert (reply.status_code, list(reply.json())) == (status, ["error"])
+    assert ("allow" in reply.headers) == (status == 405)
 
 
 def test_pages_of_other_sites_spend_nothing() -> None:
