@@ -84,7 +84,9 @@ def _found(run: Run) -> list[str]:
     summary = run.summary
     if summary is None or not summary["certificates"]:
         return ["No certificate was finished."]
-    abstained = f"{count(summary['abstained'], 'image')} of {summary['certificates']:,} got no certificate."
+    abstained = "No image was left without a certificate."
+    if summary["abstained"]:
+        abstained = f"Of {count(summary['certificates'], 'image')} {summary['abstained']:,} got no certificate."
     missing = summary["images"] - summary["certificates"]
     rest = [f"{count(missing, 'image')} {'is' if missing == 1 else 'are'} not certified yet."] if missing else []
     curve = summary["certified_accuracy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,18 @@ def test_the_lead_says_what_was_done_and_found(run: Run) -> None:
         "gaussian noise of standard deviation 0.5",
         "100 answers chose a class, 1,000 fresh answers bounded its probability",
         f"{100 * first['value']:.1f} % got the right class",
-        f"{summary['abstained']} images of 40 got no certificate",
+        f"Of 40 images {summary['abstained']} got no certificate",
         "L2 norm is below its radius",
         "wrong with probability at most 0.001",
         "The run spent 44,000 queries, at the stated price 88.00.",
     ):
         assert said in lead
+
+
+def test_where_every_image_has_a_certificate_no_number_stands_behind_a_radius(run: Run) -> None:
+    summary = {**(run.summary or {}), "abstained": 0}
+    lead = single.document(replace(run, summary=summary), pictured=0).lead
+    assert "No image was left without a certificate." in lead
 
 
 def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
