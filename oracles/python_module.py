@@ -30,7 +30,7 @@ class FunctionOracle:
         function: from a float32 array (N, C, H, W) in [0, 1] to scores (N, K) or integer labels (N,).
         name: for people.
         fingerprint: hexadecimal digest that changes whenever the function could answer differently.
-        classes: the labels it can give; an open set grows with the numbers that the function returns.
+        classes: the labels it can give; an open set of numbers grows with those that the function returns.
         feedback: `LABELS` for a function that returns labels, `PROBABILITIES` or `LOGITS` for one that returns scores;
             None takes either, scores being probabilities.
         image_shape: (channels, height, width), None for any.
@@ -52,6 +52,7 @@ class FunctionOracle:
         self._function = function
         self._feedback = feedback
         self._lock = threading.Lock()  # nothing is known about the function, so it is called by one thread at a time
+        self._own: list[int] = []  # the classes that the function calls 0, 1, ..., where it has only numbers
         self.spec = OracleSpec(
             name=name,
             fingerprint=fingerprint,
@@ -90,33 +91,30 @@ class FunctionOracle:
             raise AnswerError(f"{self.spec.name} should return an array of numbers, got {returned.dtype}")
         whole = returned.dtype.kind != "f"
         numbers = torch.from_numpy(returned.astype(np.int64 if whole else np.float64))
-        open_set = self.spec.classes.open_set
+        grows = self.spec.classes.numbers_only
         if self._feedback is Feedback.LABELS or (self._feedback is None and numbers.ndim == 1):
-            if open_set and whole and numbers.shape == (images,) and numbers.min() >= 0:
-                numbers = self._classes(int(numbers.max()) + 1)[numbers]
+            if grows and whole and numbers.shape == (images,) and numbers.min() >= 0:
+                numbers = self._named(int(numbers.max()) + 1)[numbers]
             return Answers.from_labels(numbers, self.spec, images=images)
-        if open_set and numbers.ndim == 2 and len(numbers) == images:
-            classes = self._classes(numbers.shape[1])
+        if grows and numbers.ndim == 2 and len(numbers) == images:
+            classes = self._named(numbers.shape[1])
             if len(classes) == len(self.spec.classes):  # else the answer is refused
                 numbers = numbers[:, classes.argsort()]
         return Answers.from_scores(numbers, self.spec, images=images)
 
-    def _classes(self, count: int) -> Tensor:
+    def _named(self, count: int) -> Tensor:
         """(count,) what the function calls 0, 1, ...: others where somebody named classes before the first answer.
 
         Raises:
             AnswerError: so many cannot be meant.
         """
-        classes = self.spec.classes
         if count > MOST_CLASSES:
             raise AnswerError(
                 f"{self.spec.name} answered class {count - 1:,}, of which there are at most {MOST_CLASSES:,}"
             )
-        if classes.numbers_only:
-            return torch.tensor([classes.number(str(own)) for own in range(count)], dtype=torch.int64)
-        for number in range(len(classes), count):
-            classes.number(str(number))
-        return torch.arange(count)
+        with self._lock:
+            self._own += [self.spec.classes.number(str(own)) for own in range(len(self._own), count)]
+            return torch.tensor(self._own[:count], dtype=torch.int64)
 
 
 def open_module(location: str, options: dict[str, str]) -> FunctionOracle:

@@ -4,7 +4,7 @@ from bbsmooth.assemble.accounts import LEDGER, Account, account, charged, interr
 from bbsmooth.assemble.describing import describe, describe_classifier, describe_coordinator, describe_images
 from bbsmooth.assemble.fronts import COORDINATOR, Front, load_coordinator
 from bbsmooth.assemble.opening import bare_oracle, images_for, load_images, opened
-from bbsmooth.assemble.voting import FINE_BITS, answering, copies_for, grid_for, vote_source
+from bbsmooth.assemble.voting import FINE_BITS, answering, copies_for, copies_of, grid_for, vote_source
 
 __all__ = [
     "COORDINATOR",
@@ -17,6 +17,7 @@ __all__ = [
     "bare_oracle",
     "charged",
     "copies_for",
+    "copies_of",
     "describe",
     "describe_classifier",
     "describe_coordinator",

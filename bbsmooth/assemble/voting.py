@@ -17,7 +17,7 @@ from bbsmooth.engines.deferred import DeferredCopies
 from bbsmooth.engines.opening import engine
 from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import Grid, NoisyCopies, Splitting, SplitViews
+from bbsmooth.noise import Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
 from bbsmooth.noise.copies import Copies
 from oracles import Oracle, Purpose, VoteLog
 from oracles.identity import IdentifiedOracle
@@ -50,7 +50,7 @@ def grid_for(oracle: Oracle, smoothing: SmoothingConfig) -> Grid:
     Raises:
         UsageError: the noise is too strong for it.
     """
-    grid = Grid(0 if oracle.spec.eight_bit else FINE_BITS)
+    grid = _grid(oracle.spec.eight_bit)
     try:
         grid.check(smoothing.distribution)
     except ValueError as error:
@@ -64,14 +64,24 @@ def copies_for(oracle: Oracle, smoothing: SmoothingConfig) -> Copies:
     Raises:
         UsageError: the noise is too strong for its grid, or needs an oracle that answers the same image the same.
     """
-    noise = smoothing.mechanism
-    if not isinstance(noise, Splitting):
-        return NoisyCopies(noise=noise, grid=grid_for(oracle, smoothing), seed=smoothing.seed)
-    if not oracle.spec.deterministic:
+    if not isinstance(smoothing.mechanism, Splitting):
+        grid_for(oracle, smoothing)
+    elif not oracle.spec.deterministic:
         raise UsageError(
             f"--noise splitting proves nothing for {oracle.spec.name}, which may answer equal images otherwise"
         )
-    return SplitViews(noise=noise, seed=smoothing.seed, eight_bit=oracle.spec.eight_bit)
+    return copies_of(smoothing.mechanism, seed=smoothing.seed, eight_bit=oracle.spec.eight_bit)
+
+
+def copies_of(noise: NoiseDistribution | Splitting, *, seed: int, eight_bit: bool) -> Copies:
+    """What is drawn for a classifier that takes 8-bit images, or floats."""
+    if isinstance(noise, Splitting):
+        return SplitViews(noise=noise, seed=seed, eight_bit=eight_bit)
+    return NoisyCopies(noise=noise, grid=_grid(eight_bit), seed=seed)
+
+
+def _grid(eight_bit: bool) -> Grid:
+    return Grid(0 if eight_bit else FINE_BITS)
 
 
 def vote_source(

@@ -80,8 +80,9 @@ class AttackConfig:
         for name in ("steps", "num_search", "num_judge", "draws"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
-        if wrong := [radius for radius in self.radii if not 0 < radius < math.inf]:
-            raise UsageError(f"--radius must be above 0, got {wrong[0]}")
+        wrong = [radius for radius in self.radii if not 0 < radius < math.inf]
+        if wrong or not self.radii:
+            raise UsageError(f"--radius must be above 0, got {wrong[0] if wrong else 'none'}")
         if not 0 < self.alpha < 1:
             raise UsageError(f"--alpha must lie between 0 and 1, got {self.alpha}")
         if self.limit is not None and self.limit < 1:
@@ -234,21 +235,16 @@ class _Session:
     def _attacked(self, record: Record) -> Record:
         """One line of `attacks.jsonl`."""
         image, classes = self.dataset.image(record["index"]), self.target.classes
-        selected = record["selected"]
-        correct = None if record["label"] is None else selected == record["label"]
-        found = None
-        if selected is None:  # the oracle refused it, so there is no answer to turn, nor one that could be right
-            correct = False
-        else:
-            label = _number(selected, classes)
-            found = nearest(self.attack, self.target, image, label, seed=self.config.seed)
+        selected, found = record["selected"], None
+        if selected is not None:
+            found = nearest(self.attack, self.target, image, _number(selected, classes), seed=self.config.seed)
         if found is not None:
             self._keep(record["index"], found)
         return {
             "index": record["index"],
             "label": record["label"],
             "selected": selected,
-            "correct": correct,
+            "correct": _is_right(record),
             "radius": record["radius"],
             "found": None if found is None else found.norm,
             "turned_into": None
@@ -273,6 +269,13 @@ def _attack(config: AttackConfig, oracle: str, smoothing: SmoothingConfig) -> At
     return GradientAttack(
         model=model, noise=smoothing.distribution, radii=config.radii, steps=config.steps, draws=config.draws
     )
+
+
+def _is_right(record: Record) -> bool | None:
+    """Whether the smoothed answer is the label, None without one; what the oracle refused has none that could be."""
+    if record["selected"] is None:
+        return False
+    return None if record["label"] is None else record["selected"] == record["label"]
 
 
 def _number(label: int | str, classes: Classes) -> int:

@@ -13,7 +13,6 @@ from bbsmooth.config import OracleConfig
 from bbsmooth.errors import UsageError
 from bbsmooth.probing import Probe, Rates
 from oracles import Oracle, OracleError, OracleUnavailable
-from oracles.remote.pacing import TokenBucket
 from oracles.remote.remote import RemoteOracle
 
 ANY_SHAPE = (3, 224, 224)
@@ -54,10 +53,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
 
 def _turns(oracle: Oracle) -> Callable[[], None]:
     """Waits until the oracle's description allows the next request."""
-    if not isinstance(oracle, RemoteOracle) or not oracle.terms.seconds_between_requests:
-        return lambda: None
-    bucket, line = TokenBucket(oracle.terms.seconds_between_requests), oracle.line
-    return lambda: line.sleep(bucket.take(line.now()))
+    return oracle.pace.wait if isinstance(oracle, RemoteOracle) else lambda: None
 
 
 def _first(oracle: Oracle, probe: Probe) -> dict[str, Any]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from bbsmooth import data
-from bbsmooth.assemble import FINE_BITS
+from bbsmooth.assemble import copies_of
 from bbsmooth.certification import LabelledCase, VoteSource
 from bbsmooth.certification.case import ProvingCase
 from bbsmooth.certification.incremental import IncrementalPlan
@@ -21,18 +19,17 @@ from bbsmooth.changing import EARLIER_RESPONSES
 from bbsmooth.errors import UsageError
 from bbsmooth.labels import match_labels
 from bbsmooth.methods import DATA, ORACLE
-from bbsmooth.noise import ALGORITHM, Grid, NoisyCopies, Splitting, SplitViews, noise_called
-from bbsmooth.noise.copies import Copies
+from bbsmooth.noise import ALGORITHM, noise_called
 from bbsmooth.records import Label, Record, certificate_record, public_label, radii_by_norm
 from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.recall import images_of
 from bbsmooth.reusing import RESPONSES
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located
+from bbsmooth.verification.differing import differences
 from bbsmooth.verification.stored import StoredAnswers
 from oracles import Classes, Feedback, OracleError, OracleSpec, Purpose, StorageError, VoteLog
 
-_CLOSE = 1e-9
 _TAKEN = "seconds"  # nobody can tell again how long it took
 
 
@@ -76,14 +73,15 @@ class _Replay:
     def wrong(self, record: Record) -> Iterator[str]:
         """What a line says otherwise than the answers on record."""
         image = self.images.image(record["index"])
-        case = LabelledCase.without(self.begin(image))
-        if self.asked.config.labels == ORACLE:
-            case = LabelledCase.by_oracle(case.case, self.source)
+        by_oracle, begun = self.asked.config.labels == ORACLE, self.begin(image)
+        case = LabelledCase.by_oracle(begun, self.source) if by_oracle else LabelledCase.without(begun)
         if not case.finished:
             yield "not all answers that it needs are on record"
             return
-        again = self._line(record, case, image)
-        other = [key for key in again if key != _TAKEN and not (key in record and _same(record[key], again[key]))]
+        again = self._line(record, case, image) | {_TAKEN: record[_TAKEN]}
+        said = {key: record[key] for key in again if key in record}
+        different = {place.partition(".")[0] for place, _, _ in differences(said, again)}
+        other = [key for key in again if key in different]
         if other:
             yield f"{', '.join(other)}: not as the answers on record have it, which give {other[0]} {again[other[0]]}"
 
@@ -110,7 +108,12 @@ def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
         log = _log(run, RESPONSES, ("classifier", "fingerprint"), stack)
         classes = log.spec.classes
         clean = frozenset({Purpose.PREDICT} if asked.config.labels == ORACLE else ())
-        source = VoteSource(oracles={}, log=log, copies=_copies(run), clean=clean)
+        copies = copies_of(
+            noise_called(run.settings["noise"], run.settings["sigma"]),
+            seed=run.settings["seed"],
+            eight_bit=log.spec.eight_bit,
+        )
+        source = VoteSource(oracles={}, log=log, copies=copies, clean=clean)
         earlier = None
         if isinstance(asked.plan, IncrementalPlan):
             earlier = _log(run, EARLIER_RESPONSES, ("earlier", "classifier"), stack)
@@ -138,22 +141,3 @@ def _log(run: Run, folder: str, fingerprint: tuple[str, str], stack: ExitStack) 
         eight_bit=run.manifest["classifier"]["eight_bit"],
     )
     return VoteLog(store, spec)
-
-
-def _copies(run: Run) -> Copies:
-    settings, eight_bit = run.settings, run.manifest["classifier"]["eight_bit"]
-    seed, noise = settings["seed"], noise_called(settings["noise"], settings["sigma"])
-    if isinstance(noise, Splitting):
-        return SplitViews(noise=noise, seed=seed, eight_bit=eight_bit)
-    return NoisyCopies(noise=noise, grid=Grid(0 if eight_bit else FINE_BITS), seed=seed)
-
-
-def _same(said: Any, found: Any) -> bool:
-    """Whether two JSON values are equal, up to what another version of a mathematical library may round."""
-    if isinstance(said, Mapping) and isinstance(found, Mapping):
-        return said.keys() == found.keys() and all(_same(said[key], found[key]) for key in found)
-    if isinstance(said, list) and isinstance(found, list):
-        return len(said) == len(found) and all(map(_same, said, found))
-    if isinstance(said, float) and isinstance(found, float):
-        return math.isclose(said, found, rel_tol=_CLOSE, abs_tol=_CLOSE**2)
-    return type(said) is type(found) and bool(said == found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from bbsmooth.certification.incremental import IncrementalPlan
 from bbsmooth.changing import worth
@@ -18,6 +17,7 @@ from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.recall import images_of
 from bbsmooth.summaries import summarize
 from bbsmooth.verification.asked import Asked
+from bbsmooth.verification.differing import differences
 
 _CLOSE = 1e-9
 
@@ -29,7 +29,9 @@ def wrong_summary(run: Run) -> Iterator[str]:
         yield "summary.json is missing"
         return
     again = _again(run, records, summary["seconds"])
-    yield from _different("", {key: summary.get(key) for key in again}, json.loads(json.dumps(again)))
+    said = {key: summary.get(key) for key in again}
+    for place, one, other in differences(said, json.loads(json.dumps(again))):
+        yield f"summary.json: {place} is {one!r}, the certificates give {other!r}"
     for key in sorted(summary.keys() - again.keys() - {"labels"}):
         yield f"summary.json: {key} is no part of a summary"
     if not 0 <= summary["seconds"] < math.inf:
@@ -99,18 +101,3 @@ def _different_images(run: Run, records: Sequence[Record]) -> Sequence[Record]:
     except (DataError, UsageError, OSError):
         return records
     return list({image_digest(images.image(record["index"])): record for record in records}.values())
-
-
-def _different(place: str, said: Any, found: Any) -> Iterator[str]:
-    """Where two JSON values differ, beyond what rounding may do."""
-    if isinstance(said, Mapping) and isinstance(found, Mapping):
-        for key in sorted(said.keys() | found.keys()):
-            yield from _different(f"{place}.{key}" if place else key, said.get(key), found.get(key))
-    elif isinstance(said, list) and isinstance(found, list) and len(said) == len(found):
-        for number, (one, other) in enumerate(zip(said, found, strict=True)):
-            yield from _different(f"{place}.{number}", one, other)
-    elif isinstance(said, float) and isinstance(found, float):
-        if not math.isclose(said, found, rel_tol=_CLOSE):
-            yield f"summary.json: {place} is {said}, the certificates give {found}"
-    elif said != found:
-        yield f"summary.json: {place} is {said!r}, the certificates give {found!r}"

@@ -124,6 +124,14 @@ class Pace:
         """Nothing is under way."""
         self.limit, self._bucket = AdaptiveLimit(self.most), TokenBucket(self.seconds_between)
 
+    def wait(self) -> None:
+        """Wait until the rate allows the next request to begin.
+
+        Raises:
+            OracleUnavailable: the line has ended.
+        """
+        self.line.sleep(self._bucket.take(self.line.now()))
+
     @contextmanager
     def turn(self, images: int) -> Iterator[None]:
         """Wait for a turn; how the block ends tells how the server bears it.
@@ -137,7 +145,7 @@ class Pace:
         self._enter()
         begun = self.line.now()
         try:
-            self.line.sleep(self._bucket.take(begun))
+            self.wait()
             begun = self.line.now()
             yield
         except (Unanswered, AnswerLate):

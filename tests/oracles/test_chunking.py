@@ -70,7 +70,11 @@ def test_scores_of_an_open_set_that_grows_between_chunks_are_joined() -> None:
         return [[0.5] * widths.pop(0)]
 
     oracle = FunctionOracle(
-        one_more_class, name="grows", fingerprint="00", classes=Classes(open_set=True), feedback=Feedback.PROBABILITIES
+        one_more_class,
+        name="grows",
+        fingerprint="00",
+        classes=Classes(open_set=True, numbers_only=True),
+        feedback=Feedback.PROBABILITIES,
     )
     answers = ChunkingOracle(oracle, 1).query(pictures(2, seed=1))
     assert answers.scores is not None

@@ -75,7 +75,7 @@ def test_a_function_that_writes_to_its_images_does_not_change_the_callers(images
 @pytest.mark.parametrize("feedback", [None, Feedback.LABELS])
 @pytest.mark.parametrize("open_set", [False, True])
 def test_labels_of_every_integer_type_are_understood(labels: object, feedback: Feedback | None, open_set: bool) -> None:
-    classes = Classes(open_set=True) if open_set else Classes.numbered(2)
+    classes = Classes(open_set=True, numbers_only=True) if open_set else Classes.numbered(2)
     answers = returning(labels, feedback=feedback, classes=classes).query(IMAGES)
     assert answers.labels.tolist() == [0, 1, 1, 0, 1]
     assert answers.scores is None
@@ -136,7 +136,7 @@ def test_what_is_not_one_answer_an_image_is_refused(answer: object, feedback: Fe
 )
 @pytest.mark.parametrize("feedback", [None, Feedback.PROBABILITIES, Feedback.LABELS])
 def test_an_open_set_refuses_them_too(answer: object, feedback: Feedback | None) -> None:
-    classes = Classes(open_set=True)
+    classes = Classes(open_set=True, numbers_only=True)
     with pytest.raises(AnswerError, match="function"):
         returning(answer, feedback=feedback, classes=classes).query(IMAGES)
     assert len(classes) <= 2

@@ -73,16 +73,16 @@ class ResponseOptions:
 
     def _row(self, element: Any) -> Any:
         labels = self._look_up(self.labels, element)
-        scores = self._look_up(self.scores, element)
+        scores = self._look_up(self.scores, element) or []
         if self.labels is None:
-            return scores or []
+            return scores
         if labels is None:
             raise AnswerError(f"{self.labels} leads to nothing in the reply; an empty answer is not a class")
         if self.scores is None:
             return labels[0] if labels else NONE_OF_THESE
-        if len(labels) != len(scores or []):
-            raise AnswerError(f"the reply holds {len(labels)} labels and {len(scores or [])} scores for an image")
-        return [(label, score * self.score_scale) for label, score in zip(labels, numbers(scores or []), strict=True)]
+        if len(labels) != len(scores):
+            raise AnswerError(f"the reply holds {len(labels)} labels and {len(scores)} scores for an image")
+        return [(label, score * self.score_scale) for label, score in zip(labels, numbers(scores), strict=True)]
 
     def _look_up(self, path: str | None, element: Any) -> list[Any] | None:
         """What an expression finds in an element, or in each of its entries: a list, None where it leads nowhere."""
