@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.config import OracleConfig
 from bbsmooth.engines.pooled import ElsewhereOracle, PooledOracle
 from bbsmooth.errors import UsageError
-from bbsmooth.mirroring import active_mirror
-from bbsmooth.reusing import RESPONSES, Reused
-from bbsmooth.runs import RunDirectory
+from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.runs.remote import active_mirror
+from bbsmooth.runs.reuse import RESPONSES, Reused
+from bbsmooth.settings.common import OracleConfig
 from oracles import ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
 from oracles.remote.pacing import PacedOracle
 from oracles.remote.remote import RemoteOracle

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bbsmooth import data
-from bbsmooth.config import DataConfig, OracleConfig
 from bbsmooth.engines.opening import require_engine
 from bbsmooth.errors import UsageError
+from bbsmooth.settings.common import DataConfig, OracleConfig
 from oracles import Oracle, OracleSpec
 from oracles.registry import open_oracle
 from oracles.remote.remote import RemoteOracle

@@ -12,13 +12,13 @@ from bbsmooth.assemble.accounts import Account, charged, interruption
 from bbsmooth.assemble.fronts import Front
 from bbsmooth.assemble.opening import bare_oracle
 from bbsmooth.certification import VoteSource
-from bbsmooth.config import OracleConfig, SmoothingConfig
 from bbsmooth.engines.deferred import DeferredCopies
 from bbsmooth.engines.opening import engine
 from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
 from bbsmooth.noise.copies import Copies
+from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from oracles import Oracle, Purpose, VoteLog
 from oracles.identity import IdentifiedOracle
 from oracles.watch import NoWatch, Watch

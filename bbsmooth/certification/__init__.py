@@ -7,20 +7,21 @@ from bbsmooth.certification.accuracy import (
     certified_accuracy,
     share,
 )
-from bbsmooth.certification.allocating import Allocated
-from bbsmooth.certification.allocation import POLICIES
-from bbsmooth.certification.board import InTurn
-from bbsmooth.certification.bounds import ClopperPearson
-from bbsmooth.certification.certifying import CertifyingCase
-from bbsmooth.certification.cohen import CohenPlan, conclude
-from bbsmooth.certification.engine import work
-from bbsmooth.certification.growing import GrowingPlan
-from bbsmooth.certification.labelled import LabelledCase
-from bbsmooth.certification.multiplicity import bonferroni, holm
-from bbsmooth.certification.plan import Plan
-from bbsmooth.certification.predict import PredictCase, Prediction, PredictPlan, predict
-from bbsmooth.certification.selecting import select
-from bbsmooth.certification.sequential import SequentialPlan
+from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
+from bbsmooth.certification.bounds.multiplicity import bonferroni, holm
+from bbsmooth.certification.cases.certifying import CertifyingCase
+from bbsmooth.certification.cases.labelled import LabelledCase
+from bbsmooth.certification.cases.selecting import select
+from bbsmooth.certification.cases.votes import Draws, VoteSource
+from bbsmooth.certification.engine.budgeted import Allocated
+from bbsmooth.certification.engine.loop import work
+from bbsmooth.certification.engine.policies import POLICIES
+from bbsmooth.certification.engine.scheduler import InTurn
+from bbsmooth.certification.methods.cohen import CohenPlan, conclude
+from bbsmooth.certification.methods.growing import GrowingPlan
+from bbsmooth.certification.methods.predict import PredictCase, Prediction, PredictPlan, predict
+from bbsmooth.certification.methods.sequential import SequentialPlan
+from bbsmooth.certification.protocols import Plan
 from bbsmooth.certification.verdict import (
     Abstention,
     Certificate,
@@ -31,7 +32,6 @@ from bbsmooth.certification.verdict import (
     State,
     Verdict,
 )
-from bbsmooth.certification.votes import Draws, VoteSource
 
 __all__ = [
     "POLICIES",

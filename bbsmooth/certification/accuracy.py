@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bbsmooth.certification.bounds import ClopperPearson
-from bbsmooth.certification.means import MeanBetting
+from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
+from bbsmooth.certification.bounds.means import MeanBetting
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from bbsmooth.certification.pilot import Pilot
-from bbsmooth.certification.plan import Plan, Selection
+from bbsmooth.certification.methods.pilot import Pilot
+from bbsmooth.certification.protocols import Plan, Selection
 from bbsmooth.certification.verdict import Certificate
 
 Floats = NDArray[np.float64]

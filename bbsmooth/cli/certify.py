@@ -166,8 +166,8 @@ def certify(
     """
     with guarded(out, as_json=as_json, progress=progress), writing(out, resume=resume) as folder:
         from bbsmooth.commands.certify import certify as run
-        from bbsmooth.config import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
-        from bbsmooth.methods import CertifyConfig
+        from bbsmooth.settings.certify import CertifyConfig
+        from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 
         run(
             folder,

@@ -29,7 +29,7 @@ _GO_ON = "everything so far is saved in {out}, and the same command with {what} 
 def guarded(
     out: str | Path | None = None, *, as_json: bool = False, budget_grows: bool = True, progress: str = "auto"
 ) -> Iterator[None]:
-    """Turn errors into a line on stderr and an exit status: see `bbsmooth.commands.endings`.
+    """Turn errors into a line on stderr and an exit status: see `bbsmooth.runs.endings`.
 
     SIGTERM ends the block as Ctrl-C does. With BBSMOOTH_DEBUG in the environment the traceback is shown as well.
 
@@ -37,11 +37,11 @@ def guarded(
         out: the run directory or its URL, to say how to go on.
         as_json: whether stdout gets one JSON object also where something went wrong.
         budget_grows: whether a run that its budget has stopped can go on with a larger one.
-        progress: how progress is shown, see `bbsmooth.progress`.
+        progress: how progress is shown, see `bbsmooth.progress.meter`.
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        from bbsmooth.progress import showing
+        from bbsmooth.progress.meter import showing
 
         with showing(progress):
             yield
@@ -79,10 +79,10 @@ def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) 
     if isinstance(error, KeyboardInterrupt):  # perhaps in the middle of an import, so nothing is imported here
         return f"interrupted{_advice(out, '--resume')}", INTERRUPTED
     try:
-        from bbsmooth.commands.endings import ENDINGS, EXIT_STATUS
         from bbsmooth.data import DataError
         from bbsmooth.errors import UsageError
-        from bbsmooth.runs import Status
+        from bbsmooth.runs.directory import Status
+        from bbsmooth.runs.endings import ENDINGS, EXIT_STATUS
         from oracles import InputError, RecordDamaged
     except Exception:  # an installation that is broken: what `error` says is all that can be said
         return f"failed: {type(error).__name__}: {error}; is the installation complete?", _FAILED
@@ -110,10 +110,10 @@ def _advice(out: str | Path | None, what: str) -> str:
 
 def _holds_run(out: str | Path) -> bool:
     if "://" in str(out):
-        from bbsmooth.mirroring import holds_run
+        from bbsmooth.runs.remote import holds_run
 
         return holds_run(out)
-    from bbsmooth.hashes import MANIFEST
+    from bbsmooth.runs.hashes import MANIFEST
 
     return (Path(out) / MANIFEST).exists()
 

@@ -48,8 +48,8 @@ def check(
     """
     with guarded(as_json=as_json):
         from bbsmooth.commands.check import check as run
-        from bbsmooth.config import OracleConfig
-        from bbsmooth.progress import say
+        from bbsmooth.progress.meter import say
+        from bbsmooth.settings.common import OracleConfig
 
         found = run(
             OracleConfig(

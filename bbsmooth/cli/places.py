@@ -12,12 +12,12 @@ from bbsmooth.errors import UsageError
 
 @contextmanager
 def writing(out: str, *, resume: bool) -> Iterator[Path]:
-    """The directory in which to work on a run, see `bbsmooth.mirroring.staged`.
+    """The directory in which to work on a run, see `bbsmooth.runs.remote.staged`.
 
     Raises:
         UsageError: `out` names none, as an unset variable of a shell does; also as `staged`.
     """
-    from bbsmooth.mirroring import staged
+    from bbsmooth.runs.remote import staged
 
     if not out.strip():
         raise UsageError("--out is empty; name the run directory")
@@ -37,8 +37,8 @@ def perhaps_writing(out: str | None, *, resume: bool) -> Iterator[Path | None]:
 
 @contextmanager
 def reading(runs: Sequence[str]) -> Iterator[list[Path]]:
-    """The directories of runs, to read in, see `bbsmooth.mirroring.fetched`; of the same run the same one."""
-    from bbsmooth.mirroring import fetched
+    """The directories of runs, to read in, see `bbsmooth.runs.remote.fetched`; of the same run the same one."""
+    from bbsmooth.runs.remote import fetched
 
     with ExitStack() as stack:
         folders = {run: stack.enter_context(fetched(run)) for run in dict.fromkeys(runs)}
@@ -47,8 +47,8 @@ def reading(runs: Sequence[str]) -> Iterator[list[Path]]:
 
 def found_in(folder: Path, *, as_json: bool) -> str:
     """What a run found, as one JSON object or for people: to be printed once it is in its place."""
-    from bbsmooth.reporting.reading import run_json
     from bbsmooth.reporting.text import run_text
+    from bbsmooth.runs.reading import run_json
 
     return json.dumps(run_json(folder)) if as_json else run_text(folder)
 

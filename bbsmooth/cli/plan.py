@@ -108,8 +108,8 @@ def plan(
     with guarded(out, as_json=as_json), perhaps_writing(out, resume=resume) as folder:
         from bbsmooth.commands.plan import PlanConfig
         from bbsmooth.commands.plan import plan as run
-        from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
-        from bbsmooth.progress import say
+        from bbsmooth.progress.meter import say
+        from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 
         found = run(
             folder,

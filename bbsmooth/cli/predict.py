@@ -47,7 +47,7 @@ def predict(
     with guarded(out, as_json=as_json, progress=progress), perhaps_writing(out, resume=resume) as folder:
         from bbsmooth.commands.predict import PredictConfig
         from bbsmooth.commands.predict import predict as run
-        from bbsmooth.config import OracleConfig, SmoothingConfig
+        from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 
         found = run(
             folder,

@@ -194,8 +194,8 @@ def serve(
     """
     with guarded(as_json=as_json):
         from bbsmooth.commands.serve import ServeConfig
-        from bbsmooth.config import OracleConfig
-        from bbsmooth.progress import say
+        from bbsmooth.progress.meter import say
+        from bbsmooth.settings.common import OracleConfig
 
         def announce(served: dict[str, Any]) -> None:
             where = served.get("oracle") or f"{served['url']}, and on a page at {served.get('page')}"
@@ -233,8 +233,8 @@ def serve(
             finished = run(asked, config, announce)
         else:
             from bbsmooth.commands.serve_smoothed import ServiceConfig, serve_smoothed
-            from bbsmooth.config import SmoothingConfig
-            from bbsmooth.methods import CertifyConfig
+            from bbsmooth.settings.certify import CertifyConfig
+            from bbsmooth.settings.common import SmoothingConfig
 
             finished = serve_smoothed(
                 asked,

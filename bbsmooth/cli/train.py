@@ -120,7 +120,7 @@ def train(
     ):
         from bbsmooth.commands.train import TrainConfig
         from bbsmooth.commands.train import train as run
-        from bbsmooth.config import DataConfig, SmoothingConfig
+        from bbsmooth.settings.common import DataConfig, SmoothingConfig
 
         run(
             folder or Path(out),

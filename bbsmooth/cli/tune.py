@@ -99,8 +99,8 @@ def tune(
         writing(out, resume=resume) as folder,
     ):
         from bbsmooth.commands.tune import TuneConfig, tune_coordinator
-        from bbsmooth.config import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
-        from bbsmooth.tensorboard import logged
+        from bbsmooth.progress.tensorboard import logged
+        from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 
         with logged(tensorboard):
             tune_coordinator(

@@ -23,21 +23,22 @@ from bbsmooth.assemble import (
     opened,
     vote_source,
 )
-from bbsmooth.attacking.attack import Attack, Found, nearest
-from bbsmooth.attacking.empirical import Attacked, empirical_accuracy
-from bbsmooth.attacking.gradient import GradientAttack
-from bbsmooth.attacking.queries import HopSkipJump
-from bbsmooth.attacking.scores import ScoreAttack
-from bbsmooth.attacking.target import SmoothedTarget
+from bbsmooth.attacks.attack import Attack, Found, nearest
+from bbsmooth.attacks.empirical import Attacked, empirical_accuracy
+from bbsmooth.attacks.gradient import GradientAttack
+from bbsmooth.attacks.queries import HopSkipJump
+from bbsmooth.attacks.scores import ScoreAttack
+from bbsmooth.attacks.target import SmoothedTarget
 from bbsmooth.certification import certified_accuracy
-from bbsmooth.commands.endings import ENDINGS
-from bbsmooth.config import SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
 from bbsmooth.errors import UsageError
 from bbsmooth.noise.distribution import Norm
-from bbsmooth.progress import meter
-from bbsmooth.records import CONFIDENCE, Record, public_label, read_certificates, write_summary
-from bbsmooth.resuming import option
-from bbsmooth.runs import RunDirectory, ended, read_manifest, write_bytes
+from bbsmooth.progress.meter import meter
+from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, read_certificates, write_summary
+from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
+from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.files import write_bytes
+from bbsmooth.settings.common import SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.settings.flags import option
 from bbsmooth.whitebox.gradients import differentiable
 from oracles import Classes, Purpose
 

@@ -26,19 +26,16 @@ from bbsmooth.assemble import (
     refuse_small_budget,
     vote_source,
 )
+from bbsmooth.assemble.drift import LEAST, CanaryImages, Watching, watched
+from bbsmooth.assemble.incremental import earlier_run, earlier_votes, worth
+from bbsmooth.assemble.labels import match_labels
 from bbsmooth.certification import LabelledCase, VoteSource, work
-from bbsmooth.certification.case import ProvingCase
-from bbsmooth.certification.incremental import IncrementalPlan
-from bbsmooth.certification.opening import AnyPlan, opener
-from bbsmooth.changing import earlier_run, earlier_votes, worth
-from bbsmooth.commands.endings import ENDINGS
-from bbsmooth.config import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig, settings
-from bbsmooth.drift import LEAST, CanaryImages, Watching, watched
+from bbsmooth.certification.cases.case import ProvingCase
+from bbsmooth.certification.methods.cases import AnyPlan, opener
+from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
-from bbsmooth.labels import match_labels
-from bbsmooth.methods import DATA, ORACLE, CertifyConfig
-from bbsmooth.progress import Facts, Meter, meter
-from bbsmooth.records import (
+from bbsmooth.progress.meter import Facts, Meter, meter
+from bbsmooth.runs.certificates import (
     SUMMARY,
     CertificateFile,
     Label,
@@ -49,9 +46,12 @@ from bbsmooth.records import (
     read_summary,
     write_summary,
 )
-from bbsmooth.reusing import reused
-from bbsmooth.runs import RunDirectory, ended
-from bbsmooth.summaries import summarize
+from bbsmooth.runs.directory import RunDirectory, ended
+from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.reuse import reused
+from bbsmooth.runs.summary import summarize
+from bbsmooth.settings.certify import DATA, ORACLE, CertifyConfig
+from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig, settings
 from oracles import Purpose
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)

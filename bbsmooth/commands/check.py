@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from bbsmooth.assemble import opened
-from bbsmooth.config import OracleConfig
 from bbsmooth.errors import UsageError
-from bbsmooth.probing import Probe, Rates
+from bbsmooth.randomness import fork
+from bbsmooth.settings.common import OracleConfig
 from oracles import Oracle, OracleError, OracleUnavailable
+from oracles.probing import Probe, Rates
 from oracles.remote.remote import RemoteOracle
 
 ANY_SHAPE = (3, 224, 224)
@@ -37,7 +38,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
     limit = config.limits.limit
     if limit is None or limit < LEAST:
         raise UsageError(f"a check needs a budget of at least {LEAST} queries, got {limit}")
-    probe = Probe(oracle, oracle.spec.image_shape or ANY_SHAPE, config.limits, _turns(oracle))
+    probe = Probe(oracle, oracle.spec.image_shape or ANY_SHAPE, config.limits, fork(0, "probe"), _turns(oracle))
     announce(f"asks {oracle.spec.name} at most {limit:,} queries{_price(config, limit)}")
     first = _first(oracle, probe)
     repetition, seconds, rates = probe.repetition(), probe.latency(), probe.rates()

@@ -11,8 +11,8 @@ from bbsmooth.reporting import comparison, exports
 from bbsmooth.reporting.model import Document, Table
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.paper import picture
-from bbsmooth.reporting.reading import read_run
-from bbsmooth.runs import write_bytes
+from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.reading import read_run
 
 FORMATS = ("text", "html", "md", "tex", "tsv", "json", "png", "svg")
 

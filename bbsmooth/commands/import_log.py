@@ -7,13 +7,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from bbsmooth.classic import LogLine, read_log, sigma_in
-from bbsmooth.commands.endings import ENDINGS
-from bbsmooth.config import SmoothingConfig, settings
 from bbsmooth.errors import UsageError
-from bbsmooth.records import CERTIFICATES, Record, write_summary
-from bbsmooth.runs import RunDirectory, ended, write_bytes
-from bbsmooth.summaries import summarize
+from bbsmooth.runs.certificates import CERTIFICATES, Record, write_summary
+from bbsmooth.runs.directory import RunDirectory, ended
+from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.summary import summarize
+from bbsmooth.runs.tsv_log import LogLine, read_log, sigma_in
+from bbsmooth.settings.common import SmoothingConfig, settings
 
 METHOD = "imported"
 

@@ -27,15 +27,15 @@ from bbsmooth.assemble import (
 )
 from bbsmooth.certification import VoteSource, work
 from bbsmooth.certification.forecast import CONFIDENCE, Forecast, forecast
-from bbsmooth.certification.pilot import Pilot, PilotCase
-from bbsmooth.commands.endings import ENDINGS
-from bbsmooth.config import GROWING, SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.certification.methods.pilot import Pilot, PilotCase
 from bbsmooth.errors import UsageError
-from bbsmooth.methods import CertifyConfig
-from bbsmooth.progress import meter
+from bbsmooth.progress.meter import meter
 from bbsmooth.randomness import fork
-from bbsmooth.records import Record, write_summary
-from bbsmooth.runs import RunDirectory, ended
+from bbsmooth.runs.certificates import Record, write_summary
+from bbsmooth.runs.directory import RunDirectory, ended
+from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import GROWING, SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
 from oracles import Purpose
 
 CHANGEABLE = SPEED | GROWING | {"num_estimation", "alpha", "beta"}

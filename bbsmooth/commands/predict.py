@@ -20,12 +20,13 @@ from bbsmooth.assemble import (
     vote_source,
 )
 from bbsmooth.certification import PredictCase, PredictPlan, work
-from bbsmooth.commands.endings import ENDINGS
-from bbsmooth.config import GROWING, SPEED, OracleConfig, SmoothingConfig, settings
 from bbsmooth.errors import UsageError
-from bbsmooth.progress import meter
-from bbsmooth.records import PREDICTIONS, Record, public_label
-from bbsmooth.runs import RunDirectory, ended, write_json
+from bbsmooth.progress.meter import meter
+from bbsmooth.runs.certificates import PREDICTIONS, Record, public_label
+from bbsmooth.runs.directory import RunDirectory, ended
+from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.files import write_json
+from bbsmooth.settings.common import GROWING, SPEED, OracleConfig, SmoothingConfig, settings
 from oracles import Purpose
 
 

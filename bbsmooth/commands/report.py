@@ -11,9 +11,9 @@ from bbsmooth.reporting import exports, single
 from bbsmooth.reporting.model import Chart
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.paper import picture
-from bbsmooth.reporting.reading import Run, read_run, run_json
 from bbsmooth.reporting.text import run_log, text_of
-from bbsmooth.runs import write_bytes
+from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.reading import Run, read_run, run_json
 
 FILES = ("html", "png", "svg")
 """Forms that are written to a file; the others are printed where no file is named."""

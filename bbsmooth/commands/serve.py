@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bbsmooth.assemble import bare_oracle
-from bbsmooth.config import OracleConfig
 from bbsmooth.errors import UsageError
+from bbsmooth.settings.common import OracleConfig
 
 Announce = Callable[[dict[str, Any]], None]
 MEBIBYTE = 2**20

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from bbsmooth.assemble import Account, Front, opened, vote_source
 from bbsmooth.certification import Plan
 from bbsmooth.commands.serve import MEBIBYTE, Announce, ServeConfig, address, needed
-from bbsmooth.config import OracleConfig, SmoothingConfig
 from bbsmooth.errors import UsageError
-from bbsmooth.methods import CertifyConfig
 from bbsmooth.noise import NoisyCopies
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from oracles import Ledger, Oracle, ResponseStore
 from oracles.remote.remote import RemoteOracle
 from oracles.watch import NoWatch

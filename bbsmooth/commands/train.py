@@ -16,16 +16,17 @@ from torch import Tensor, nn
 
 from bbsmooth import data
 from bbsmooth.assemble import describe_images, load_images
-from bbsmooth.commands.endings import ENDINGS
-from bbsmooth.config import DataConfig, SmoothingConfig, settings
+from bbsmooth.assemble.labels import match_labels
 from bbsmooth.errors import UsageError
-from bbsmooth.hashes import MANIFEST
-from bbsmooth.labels import match_labels
 from bbsmooth.noise import NoiseDistribution
-from bbsmooth.progress import meter
-from bbsmooth.records import Record, read_summary, write_summary
-from bbsmooth.resuming import option
-from bbsmooth.runs import RunDirectory, Status, ended, read_manifest, write_bytes
+from bbsmooth.progress.meter import meter
+from bbsmooth.runs.certificates import Record, read_summary, write_summary
+from bbsmooth.runs.directory import RunDirectory, Status, ended, read_manifest
+from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.hashes import MANIFEST
+from bbsmooth.settings.common import DataConfig, SmoothingConfig, settings
+from bbsmooth.settings.flags import option
 from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches

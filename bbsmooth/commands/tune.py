@@ -28,17 +28,26 @@ from bbsmooth.assemble import (
     interruption,
     opened,
 )
-from bbsmooth.commands.endings import ENDINGS
+from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.commands.tuning_images import TuningImages, tuning_images
 from bbsmooth.commands.tuning_start import begin, start_from
-from bbsmooth.config import SPEED, USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig, settings
 from bbsmooth.coordinator import Autoencoder, save
-from bbsmooth.drift import CanaryImages, Held, watched
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid
-from bbsmooth.progress import Spending, meter, say
-from bbsmooth.records import Record, write_summary
-from bbsmooth.runs import RunDirectory, ended, write_bytes
+from bbsmooth.progress.meter import Spending, meter, say
+from bbsmooth.runs.certificates import Record, write_summary
+from bbsmooth.runs.directory import RunDirectory, ended
+from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.files import write_bytes
+from bbsmooth.settings.common import (
+    SPEED,
+    USUAL_DRIFT,
+    DataConfig,
+    DriftConfig,
+    OracleConfig,
+    SmoothingConfig,
+    settings,
+)
 from bbsmooth.tuning import AtOnce, Event, Schedule, Together, TuneResult, one_by_one, tune
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bbsmooth import data
+from bbsmooth.assemble.labels import match_labels
 from bbsmooth.errors import UsageError
-from bbsmooth.labels import match_labels
 from bbsmooth.randomness import fork
 from bbsmooth.tuning import Ask, Together, affordable, clean_labels
 from oracles import Classes

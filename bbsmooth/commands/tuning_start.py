@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import Tensor
 
 from bbsmooth.assemble import load_coordinator
-from bbsmooth.config import SmoothingConfig
 from bbsmooth.coordinator import Autoencoder, PretrainPlan, load, pretrain, save
 from bbsmooth.errors import UsageError
-from bbsmooth.progress import meter
-from bbsmooth.records import Record
-from bbsmooth.runs import write_json
+from bbsmooth.progress.meter import meter
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.files import write_json
+from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import Method
 
 PRETRAINED = "pretrained.safetensors"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
-from bbsmooth.mirroring import name_of
-from bbsmooth.reporting.reading import Run, read_run
-from bbsmooth.runs import read_manifest
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.reading import Run, read_run
+from bbsmooth.runs.remote import name_of
 from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
 from bbsmooth.verification.certificates import BROKEN, wrong_certificates, wrong_lines
 from bbsmooth.verification.files import wrong_files

@@ -13,9 +13,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from bbsmooth.coordinator.dct import cosines
 from bbsmooth.coordinator.network import Architecture, Weights
 from bbsmooth.coordinator.spaces import Space
-from bbsmooth.cosines import cosines
 
 EQUALISER = "output.equaliser"
 UNITS = "output.units"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bbsmooth.config import OracleConfig
 from bbsmooth.coordinator import Coordinator
 from bbsmooth.engines.answering import Setting
 from bbsmooth.engines.placement import place
@@ -19,6 +18,7 @@ from bbsmooth.engines.pool import WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.engines.ray_cluster import AUTO, connected, require_ray
 from bbsmooth.errors import UsageError
+from bbsmooth.settings.common import OracleConfig
 from oracles import Oracle
 from oracles.remote.remote import RemoteOracle
 

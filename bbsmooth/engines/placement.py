@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bbsmooth.config import OracleConfig
 from bbsmooth.errors import UsageError
+from bbsmooth.settings.common import OracleConfig
 
 _CUDA = "cuda"
 

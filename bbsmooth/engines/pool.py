@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bbsmooth.engines.told import Told
 from bbsmooth.errors import UsageError
-from bbsmooth.progress import say
+from bbsmooth.progress.meter import say
 from oracles import OracleUnavailable
 from oracles.errors import AnswerLost, Unanswered
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bbsmooth.certification import certified_accuracy
-from bbsmooth.records import CONFIDENCE, Record
 from bbsmooth.reporting.model import Axis, Bars, Histogram, Line, LineChart, Point
+from bbsmooth.runs.certificates import CONFIDENCE, Record
 
 _RADII_OF_A_LINE = 200
 _BINS = 20

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from bbsmooth.assemble import describe_coordinator
 from bbsmooth.certification import certified_accuracy
-from bbsmooth.records import CONFIDENCE
 from bbsmooth.reporting import charts
 from bbsmooth.reporting.model import EMPTY, Cell, Column, Table
 from bbsmooth.reporting.numbers import duration, money, percent
-from bbsmooth.reporting.reading import Run, read_run
 from bbsmooth.reporting.words import norm_word
+from bbsmooth.runs.certificates import CONFIDENCE
+from bbsmooth.runs.reading import Run, read_run
 
 _MOST_ANCESTORS = 20
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from bbsmooth.errors import UsageError
-from bbsmooth.records import CONFIDENCE, Record
 from bbsmooth.reporting import charts
 from bbsmooth.reporting.columns import own_labels, runs_table
 from bbsmooth.reporting.model import Cell, Column, Document, Line, LineChart, Section, Table
 from bbsmooth.reporting.numbers import count, points, probability
 from bbsmooth.reporting.paired import Paired, compare
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.words import norm_word
+from bbsmooth.runs.certificates import CONFIDENCE, Record
+from bbsmooth.runs.reading import Run
 
 
 def document(runs: Sequence[Run]) -> Document:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bbsmooth.records import Label, Record
 from bbsmooth.reporting.numbers import rounded_down, shortened
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.views import Views
+from bbsmooth.runs.certificates import Label, Record
+from bbsmooth.runs.reading import Run
 
 MOST_ROWS = 15_000
 """Rows of one page; a page with more would not stay below 3 MB."""

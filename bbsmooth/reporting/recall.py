@@ -8,7 +8,7 @@ from bbsmooth import data
 from bbsmooth.assemble import FINE_BITS
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid, NoiseDistribution
-from bbsmooth.reporting.reading import Run
+from bbsmooth.runs.reading import Run
 
 
 def images_of(run: Run) -> data.ImageSet:

@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from bbsmooth.errors import UsageError
-from bbsmooth.records import Record
 from bbsmooth.reporting import charts, tables
 from bbsmooth.reporting.gallery import MOST_ROWS, gallery, left_out
 from bbsmooth.reporting.model import Document, Line, LineChart, Section, marks_table
 from bbsmooth.reporting.numbers import count
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.views import Views, views
 from bbsmooth.reporting.words import norm_word, overview, proven_word
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.reading import Run
 
 PICTURED = 120
 """Images of a page that have pictures, where nobody asks for another number."""

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bbsmooth.records import Record
 from bbsmooth.reporting.model import Cell, Column, Fact, Table
 from bbsmooth.reporting.numbers import duration, mebibytes, money, percent, shortened
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.words import proven_word
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.reading import Run
 
 _LONGEST = 2000
 

@@ -9,12 +9,13 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from bbsmooth.records import Record, classic_log, read_certificates
 from bbsmooth.reporting.escaping import one_line
 from bbsmooth.reporting.numbers import count, duration, interval, money, percent
-from bbsmooth.reporting.reading import Run, read_run
 from bbsmooth.reporting.words import proven_word
-from bbsmooth.runs import read_manifest
+from bbsmooth.runs.certificates import Record, read_certificates
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.reading import Run, read_run
+from bbsmooth.runs.tsv_log import classic_log
 
 WIDTH = 100
 

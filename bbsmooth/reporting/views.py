@@ -19,9 +19,9 @@ from bbsmooth.coordinator import Coordinator, show
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import ALGORITHM, DISTRIBUTIONS, Grid, NoiseDistribution, stream_name
 from bbsmooth.randomness import Stream
-from bbsmooth.records import Record
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.recall import bits_of, images_of
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.reading import Run
 from oracles import Purpose
 
 MOST_BYTES = 1_000_000

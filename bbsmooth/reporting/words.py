@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bbsmooth.records import Record
 from bbsmooth.reporting.numbers import count, interval, money, percent
-from bbsmooth.reporting.reading import Run
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.reading import Run
 
 _NORMS = {"l1": "L1", "l2": "L2", "linf": "L-infinity"}
 

@@ -1,13 +1,26 @@
 """Zeroth-order optimisation of a coordinator's parameters on nothing but the oracle's answers."""
 
 from bbsmooth.tuning.agreement import affordable, clean_labels
-from bbsmooth.tuning.bases import Basis, Blocks, Cosines, Patterns
-from bbsmooth.tuning.beliefs import beliefs, true_class_probabilities
-from bbsmooth.tuning.control import Controlled, ControlVariate, Share
-from bbsmooth.tuning.descent import Descent
-from bbsmooth.tuning.directions import Directions, Leading, Normal, Probe, Rademacher, SegmentedUniform, Sphere
-from bbsmooth.tuning.gains import Gains
-from bbsmooth.tuning.gradients import (
+from bbsmooth.tuning.estimators.bases import Basis, Blocks, Cosines, Patterns
+from bbsmooth.tuning.estimators.control_variate import Controlled, ControlVariate, Share
+from bbsmooth.tuning.estimators.directions import (
+    Directions,
+    Leading,
+    Normal,
+    Probe,
+    Rademacher,
+    SegmentedUniform,
+    Sphere,
+)
+from bbsmooth.tuning.estimators.grouped import GroupedSpsa
+from bbsmooth.tuning.estimators.image_directions import (
+    CoordinateDirections,
+    ImageDirections,
+    OrthogonalDirections,
+    RandomDirections,
+)
+from bbsmooth.tuning.estimators.image_space import OutputDifferences
+from bbsmooth.tuning.estimators.parameter_space import (
     BatchLosses,
     ForwardDifference,
     GradientEstimate,
@@ -17,24 +30,12 @@ from bbsmooth.tuning.gradients import (
     Objective,
     Spsa,
 )
-from bbsmooth.tuning.grouped import GroupedSpsa
-from bbsmooth.tuning.image_directions import (
-    CoordinateDirections,
-    ImageDirections,
-    OrthogonalDirections,
-    RandomDirections,
-)
-from bbsmooth.tuning.importance import Importance
-from bbsmooth.tuning.learner import Learner, Lesson, Situation
-from bbsmooth.tuning.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
-from bbsmooth.tuning.noisy import NoisyImages, Sample
-from bbsmooth.tuning.objective import BatchObjective
-from bbsmooth.tuning.outputs import OutputDifferences
-from bbsmooth.tuning.overheard import Overheard
-from bbsmooth.tuning.plan import Schedule, TunePlan
-from bbsmooth.tuning.staged import Staged
-from bbsmooth.tuning.steps import Adam, Sgd, Sign, SpsaGc, State, StepRule, Update
-from bbsmooth.tuning.surrogate import (
+from bbsmooth.tuning.learners.descent import Descent
+from bbsmooth.tuning.learners.importance import Importance
+from bbsmooth.tuning.learners.protocol import Learner, Lesson, Situation
+from bbsmooth.tuning.learners.recorder import Overheard
+from bbsmooth.tuning.learners.staged import Staged
+from bbsmooth.tuning.learners.surrogate import (
     CorrectedDescent,
     Distillation,
     Pupil,
@@ -44,8 +45,15 @@ from bbsmooth.tuning.surrogate import (
     Walk,
     minimise,
 )
+from bbsmooth.tuning.learners.trust_region import TrustRegion
+from bbsmooth.tuning.losses.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
+from bbsmooth.tuning.losses.probabilities import beliefs, true_class_probabilities
+from bbsmooth.tuning.noisy import NoisyImages, Sample
+from bbsmooth.tuning.objective import BatchObjective
+from bbsmooth.tuning.plan import Schedule, TunePlan
+from bbsmooth.tuning.rules.gains import Gains
+from bbsmooth.tuning.rules.steps import Adam, Sgd, Sign, SpsaGc, State, StepRule, Update
 from bbsmooth.tuning.together import Ask, AtOnce, Together, one_by_one
-from bbsmooth.tuning.trust import TrustRegion
 from bbsmooth.tuning.tune import Event, TuneResult, tune
 
 __all__ = [

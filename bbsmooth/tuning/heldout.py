@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator, show
 from bbsmooth.randomness import name_digest
-from bbsmooth.tuning.beliefs import true_class_probabilities
+from bbsmooth.tuning.losses.probabilities import true_class_probabilities
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import QUESTION
 from bbsmooth.tuning.together import Ask, Question, Together, one_by_one

@@ -16,19 +16,19 @@ from bbsmooth.coordinator import (
     TriggerSpace,
 )
 from bbsmooth.coordinator.equaliser import SETTINGS
-from bbsmooth.tuning.bases import Blocks, Cosines
-from bbsmooth.tuning.descent import Descent
-from bbsmooth.tuning.directions import Directions, Leading, Normal, Rademacher, SegmentedUniform
-from bbsmooth.tuning.gains import Gains
-from bbsmooth.tuning.gradients import ForwardDifference, GradientEstimator, Spsa
-from bbsmooth.tuning.grouped import GroupedSpsa
-from bbsmooth.tuning.image_directions import RandomDirections
-from bbsmooth.tuning.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
-from bbsmooth.tuning.outputs import OutputDifferences
+from bbsmooth.tuning.estimators.bases import Blocks, Cosines
+from bbsmooth.tuning.estimators.directions import Directions, Leading, Normal, Rademacher, SegmentedUniform
+from bbsmooth.tuning.estimators.grouped import GroupedSpsa
+from bbsmooth.tuning.estimators.image_directions import RandomDirections
+from bbsmooth.tuning.estimators.image_space import OutputDifferences
+from bbsmooth.tuning.estimators.parameter_space import ForwardDifference, GradientEstimator, Spsa
+from bbsmooth.tuning.learners.descent import Descent
+from bbsmooth.tuning.learners.staged import Staged
+from bbsmooth.tuning.learners.surrogate import CorrectedDescent, Distillation, SurrogateLearner
+from bbsmooth.tuning.losses.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
 from bbsmooth.tuning.plan import TunePlan
-from bbsmooth.tuning.staged import Staged
-from bbsmooth.tuning.steps import Adam, Sgd, Sign, SpsaGc, StepRule
-from bbsmooth.tuning.surrogate import CorrectedDescent, Distillation, SurrogateLearner
+from bbsmooth.tuning.rules.gains import Gains
+from bbsmooth.tuning.rules.steps import Adam, Sgd, Sign, SpsaGc, StepRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator
-from bbsmooth.tuning.beliefs import beliefs
-from bbsmooth.tuning.losses import Loss, Mistakes
+from bbsmooth.tuning.losses.losses import Loss, Mistakes
+from bbsmooth.tuning.losses.probabilities import beliefs
 from bbsmooth.tuning.together import Ask, Question, Together, one_by_one
 from oracles import Answers, Feedback
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import count
 
-from bbsmooth.tuning.learner import Learner
-from bbsmooth.tuning.losses import CrossEntropy, Loss
+from bbsmooth.tuning.learners.protocol import Learner
+from bbsmooth.tuning.losses.losses import CrossEntropy, Loss
 
 _FEWEST_STEPS = 20
 

@@ -15,7 +15,7 @@ from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
 from bbsmooth.randomness import fork, name_digest
 from bbsmooth.tuning.checkpoint import TuneState
 from bbsmooth.tuning.heldout import Judge
-from bbsmooth.tuning.learner import Situation
+from bbsmooth.tuning.learners.protocol import Situation
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.plan import Schedule, TunePlan

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from scipy.stats import binomtest
 
 from bbsmooth.certification import Reason
-from bbsmooth.records import Record
-from bbsmooth.reporting.reading import Run
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.reading import Run
 
 _CLOSE = 1e-9
 

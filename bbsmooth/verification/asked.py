@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from bbsmooth.certification.opening import AnyPlan
+from bbsmooth.certification.methods.cases import AnyPlan
 from bbsmooth.errors import UsageError
-from bbsmooth.methods import CertifyConfig
 from bbsmooth.noise import noise_called
-from bbsmooth.reporting.reading import Run
+from bbsmooth.runs.reading import Run
+from bbsmooth.settings.certify import CertifyConfig
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bbsmooth.certification import ClopperPearson, CohenPlan, Reason
-from bbsmooth.certification.opening import AnyPlan
-from bbsmooth.certification.splitting import SplittingPlan
-from bbsmooth.certification.vote_bounds import OneClass
+from bbsmooth.certification.bounds.vote_bounds import OneClass
+from bbsmooth.certification.methods.cases import AnyPlan
+from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.noise import DISTRIBUTIONS, Norm, implied_radius
-from bbsmooth.records import Record
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.recall import bits_of
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.reading import Run
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.outcomes import outcome_of
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.hashes import KEY, run_hashes
+from bbsmooth.runs.hashes import KEY, run_hashes
 
 
 def wrong_files(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:

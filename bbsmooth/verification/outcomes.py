@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bbsmooth.certification import Abstention, Certificate, Decision, Evidence, Outcome, Reason, State, Verdict
 from bbsmooth.noise import Norm
-from bbsmooth.records import Record
+from bbsmooth.runs.certificates import Record
 
 
 def outcome_of(record: Record) -> Outcome:

@@ -11,19 +11,19 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.assemble import copies_of
+from bbsmooth.assemble.incremental import EARLIER_RESPONSES
+from bbsmooth.assemble.labels import match_labels
 from bbsmooth.certification import LabelledCase, VoteSource
-from bbsmooth.certification.case import ProvingCase
-from bbsmooth.certification.incremental import IncrementalPlan
-from bbsmooth.certification.opening import opener
-from bbsmooth.changing import EARLIER_RESPONSES
+from bbsmooth.certification.cases.case import ProvingCase
+from bbsmooth.certification.methods.cases import opener
+from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
-from bbsmooth.labels import match_labels
-from bbsmooth.methods import DATA, ORACLE
 from bbsmooth.noise import ALGORITHM, noise_called
-from bbsmooth.records import Label, Record, certificate_record, public_label, radii_by_norm
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.recall import images_of
-from bbsmooth.reusing import RESPONSES
+from bbsmooth.runs.certificates import Label, Record, certificate_record, public_label, radii_by_norm
+from bbsmooth.runs.reading import Run
+from bbsmooth.runs.reuse import RESPONSES
+from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located
 from bbsmooth.verification.differing import differences

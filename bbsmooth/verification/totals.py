@@ -6,16 +6,16 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from bbsmooth.certification.incremental import IncrementalPlan
-from bbsmooth.changing import worth
+from bbsmooth.assemble.incremental import worth
+from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.data import DataError
 from bbsmooth.errors import UsageError
-from bbsmooth.methods import ORACLE
 from bbsmooth.randomness import image_digest
-from bbsmooth.records import Record
-from bbsmooth.reporting.reading import Run
 from bbsmooth.reporting.recall import images_of
-from bbsmooth.summaries import summarize
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.reading import Run
+from bbsmooth.runs.summary import summarize
+from bbsmooth.settings.certify import ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.differing import differences
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from bbsmooth.errors import UsageError
-from bbsmooth.runs import write_bytes, write_json
+from bbsmooth.runs.files import write_bytes, write_json
 from bbsmooth.whitebox.adaptation import trained_state
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.lora import ADAPTER_NAME, Lora, import_peft

@@ -30,9 +30,9 @@ from bbsmooth.certification import (
     certified_accuracy,
     work,
 )
-from bbsmooth.certification.engine import Arrange
+from bbsmooth.certification.engine.loop import Arrange
 from bbsmooth.certification.sequences import DEFAULT_TEST, Calibrated
-from bbsmooth.progress import meter
+from bbsmooth.progress.meter import meter
 from experiments.certification.worlds import World, worlds
 from oracles import Budget, BudgetExhausted, Ledger, MeteredOracle, Purpose, ResponseStore, VoteLog
 

@@ -12,9 +12,9 @@ from bbsmooth import data
 from bbsmooth.assemble import FINE_BITS, Front, bare_oracle
 from bbsmooth.certification import VoteSource
 from bbsmooth.cli.main import app
-from bbsmooth.config import OracleConfig
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.noise.copies import NoisyCopies
+from bbsmooth.settings.common import OracleConfig
 from experiments.demo.run import PRETRAIN_EPOCHS
 from experiments.tuning import resnet20
 from oracles import Oracle, Purpose, ResponseStore, VoteLog

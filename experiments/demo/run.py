@@ -23,8 +23,8 @@ from rich.table import Table
 from bbsmooth.cli.main import app
 from bbsmooth.commands.compare import compare
 from bbsmooth.commands.report import report
-from bbsmooth.records import read_summary
-from bbsmooth.reporting.reading import run_json
+from bbsmooth.runs.certificates import read_summary
+from bbsmooth.runs.reading import run_json
 
 FOLDER = Path("runs/demo")
 PRETRAIN_EPOCHS = {0.5: 20, 1.0: 40}

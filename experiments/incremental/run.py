@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.records import read_certificates, read_summary
+from bbsmooth.runs.certificates import read_certificates, read_summary
 from experiments.demo.run import FOLDER as DEMO
 from experiments.demo.run import command
 

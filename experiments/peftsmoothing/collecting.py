@@ -12,8 +12,8 @@ from typing import Any
 from bbsmooth.certification import average_certified_radius
 from bbsmooth.certification.accuracy import share
 from bbsmooth.commands.train import HISTORY
-from bbsmooth.records import CONFIDENCE, read_certificates, read_summary
-from bbsmooth.runs import read_manifest
+from bbsmooth.runs.certificates import CONFIDENCE, read_certificates, read_summary
+from bbsmooth.runs.directory import read_manifest
 from experiments.peftsmoothing.judging import judged
 from experiments.peftsmoothing.running import MEASURED
 from experiments.peftsmoothing.study import Job, Study

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.assemble import Front, load_images
-from bbsmooth.config import DataConfig
-from bbsmooth.labels import match_labels
+from bbsmooth.assemble.labels import match_labels
 from bbsmooth.noise import DISTRIBUTIONS, NoiseDistribution
 from bbsmooth.randomness import fork
-from bbsmooth.runs import read_manifest, write_json
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.files import write_json
+from bbsmooth.settings.common import DataConfig
 from bbsmooth.whitebox.noising import Noising
 from experiments.peftsmoothing.study import Job
 from oracles import Oracle

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from bbsmooth.runs import write_json
+from bbsmooth.runs.files import write_json
 from experiments.peftsmoothing.collecting import collect
 from experiments.peftsmoothing.judging import JUDGED
 from experiments.peftsmoothing.running import carry_out

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bbsmooth.runs import write_json
+from bbsmooth.runs.files import write_json
 from experiments.peftsmoothing.judging import JUDGED, judge
 from experiments.peftsmoothing.study import Job, Study
 

@@ -33,14 +33,14 @@ from torch import Tensor
 from bbsmooth import data
 from bbsmooth.assemble import Account, Front, answering, opened, vote_source
 from bbsmooth.certification import work
-from bbsmooth.certification.opening import opener
-from bbsmooth.config import OracleConfig, SmoothingConfig
+from bbsmooth.certification.methods.cases import opener
 from bbsmooth.engines.pool import Introduction, WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.engines.ray_cluster import connected
 from bbsmooth.engines.told import Told
-from bbsmooth.methods import CertifyConfig
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from experiments.ray.paper import Measured, Task, table
 from oracles import Budget, Ledger, Oracle, Purpose, ResponseStore
 

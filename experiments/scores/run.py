@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from bbsmooth.assemble import Front
 from bbsmooth.certification import ClopperPearson
-from bbsmooth.certification.means import EmpiricalBernstein, MeanBetting, MeanBound
+from bbsmooth.certification.bounds.means import EmpiricalBernstein, MeanBetting, MeanBound
 from bbsmooth.data import load
 from bbsmooth.noise import Gaussian, Grid, stream_name
 from bbsmooth.randomness import Stream

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from bbsmooth.certification import ClopperPearson
-from bbsmooth.certification.growing import GrowingPlan
+from bbsmooth.certification.methods.growing import GrowingPlan
 from bbsmooth.certification.sequences import (
     BetaBinomial,
     Betting,

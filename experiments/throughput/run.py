@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from bbsmooth.commands.certify import certify
-from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
-from bbsmooth.methods import CertifyConfig
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 from oracles.checkpoint import Settings, read_header
 from oracles.timm_models import build
 from oracles.zoo import LOCAL_VIT

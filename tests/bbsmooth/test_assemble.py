@@ -21,13 +21,13 @@ from bbsmooth.assemble import (
     opened,
     refuse_small_budget,
 )
-from bbsmooth.config import DataConfig, OracleConfig, SmoothingConfig
 from bbsmooth.coordinator import CleanedImage, FilmSpace, PretrainPlan, pretrain, save
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Gaussian
-from bbsmooth.runs import RunDirectory
+from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 from oracles import Budget, Classes, Ledger, Purpose
-from tests.bbsmooth.test_config import ORACLE, SMOOTHING
+from tests.bbsmooth.settings.test_common import ORACLE, SMOOTHING
 from tests.builders import halfspace, pictures, spec
 
 DIGITS = DataConfig(data="digits", resize=False, data_root=None, download=False)

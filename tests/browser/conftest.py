@@ -12,7 +12,7 @@ import pytest
 
 from bbsmooth.reporting import comparison, single
 from bbsmooth.reporting.page import page
-from bbsmooth.reporting.reading import read_run
+from bbsmooth.runs.reading import read_run
 from tests.bbsmooth.reporting.worlds import certified, tuned
 from tests.waiting import LONG
 

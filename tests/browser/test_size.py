@@ -9,7 +9,7 @@ import pytest
 
 from bbsmooth.reporting import single
 from bbsmooth.reporting.page import page
-from bbsmooth.reporting.reading import read_run
+from bbsmooth.runs.reading import read_run
 from tests.bbsmooth.reporting.worlds import certified
 from tests.browser.conftest import Opened
 

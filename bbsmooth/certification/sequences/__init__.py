@@ -1,5 +1,6 @@
 """One-sided tests and bounds for a success rate that may be looked at after every draw."""
 
+from bbsmooth.certification.bounds.randomised import RandomisedClopperPearson
 from bbsmooth.certification.sequences.beta_binomial import BetaBinomial
 from bbsmooth.certification.sequences.betting import Betting
 from bbsmooth.certification.sequences.caching import certifying, refuting
@@ -8,7 +9,6 @@ from bbsmooth.certification.sequences.exact import Stopping, stopping
 from bbsmooth.certification.sequences.learned import FromSelection, LearnedPrior
 from bbsmooth.certification.sequences.named import DEFAULT_TEST, TESTS
 from bbsmooth.certification.sequences.protocol import Boundary, OneSidedTest, Wealth
-from bbsmooth.certification.sequences.randomised import RandomisedClopperPearson
 from bbsmooth.certification.sequences.solving import never
 from bbsmooth.certification.sequences.stitched import Stitched
 from bbsmooth.certification.sequences.truncated import TruncatedBetaBinomial

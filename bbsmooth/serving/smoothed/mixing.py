@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.certification import Draws, Outcome
-from bbsmooth.certification.case import ProvingCase
+from bbsmooth.certification.cases.case import ProvingCase
 from oracles import (
     AnswerError,
     BudgetExhausted,

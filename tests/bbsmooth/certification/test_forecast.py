@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bbsmooth.certification import CertifyingCase, CohenPlan, SequentialPlan, work
 from bbsmooth.certification.forecast import Floats, Forecast, Population, forecast, simulate
-from bbsmooth.certification.pilot import Pilot
+from bbsmooth.certification.methods.pilot import Pilot
 from bbsmooth.certification.sequences import DEFAULT_TEST, Calibrated, certifying, refuting, stopping
 from bbsmooth.noise import Gaussian
 from oracles import Feedback, FunctionOracle, ResponseStore

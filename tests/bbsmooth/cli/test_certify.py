@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bbsmooth.runs import RunDirectory
+from bbsmooth.runs.directory import RunDirectory
 from tests.bbsmooth.cli.world import SmallDisk, World, bbsmooth, picture
 from tests.waiting import LONG
 

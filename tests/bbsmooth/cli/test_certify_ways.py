@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bbsmooth.certification.two_class import two_class_bounds
+from bbsmooth.certification.bounds.two_class import two_class_bounds
 from bbsmooth.noise import Gaussian
 from tests.bbsmooth.cli.world import World, bbsmooth
 

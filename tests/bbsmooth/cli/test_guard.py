@@ -12,7 +12,7 @@ import typer
 from bbsmooth.cli.guard import guarded
 from bbsmooth.data import DataError
 from bbsmooth.errors import UsageError
-from bbsmooth.runs import RunDirectory
+from bbsmooth.runs.directory import RunDirectory
 from oracles import AnswerError, BudgetExhausted, OracleUnavailable, ShapeError, StorageError
 
 SPENT = BudgetExhausted(requested=5, remaining=2, purpose="estimate")

@@ -16,7 +16,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from bbsmooth.mirroring.staging import SECONDS, STAGING
+from bbsmooth.runs.remote.staging import SECONDS, STAGING
 from tests.bbsmooth.cli.test_certify import ALL
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, picture
 from tests.waiting import LONG, until

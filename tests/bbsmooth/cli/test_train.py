@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from bbsmooth.commands.train import CHECKPOINT
-from bbsmooth.runs import write_bytes
+from bbsmooth.runs.files import write_bytes
 from tests.bbsmooth.cli.world import Outcome, bbsmooth
 
 SMALL = ("--model", "local-vit", "--data", "mnist5k", "--sigma", 0.5, "--epochs", 2, "--train-images", 128)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bbsmooth.runs import in_use
+from bbsmooth.runs.files import in_use
 from bbsmooth.whitebox.storage import load_trained
 from tests.bbsmooth.cli.world import bbsmooth
 

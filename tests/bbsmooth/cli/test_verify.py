@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bbsmooth.hashes import run_hashes
-from bbsmooth.runs import read_manifest
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.hashes import run_hashes
 from tests.bbsmooth.cli.world import World, bbsmooth, picture
 from tests.bbsmooth.reporting.worlds import change
 

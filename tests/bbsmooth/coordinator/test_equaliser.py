@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Autoencoder, EqualiserSpace, FilmSpace, show
+from bbsmooth.coordinator.dct import cosines
 from bbsmooth.coordinator.equaliser import EQUALISER, NUM_BANDS, SETTINGS, UNITS, equalise, units_of
-from bbsmooth.cosines import cosines
 from bbsmooth.randomness import fork
 
 SHOWN = torch.rand(3, 2, 16, 16, generator=fork(0))

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from bbsmooth.config import OracleConfig
 from bbsmooth.engines.opening import require_engine
 from bbsmooth.engines.placement import Placement, Room, place
 from bbsmooth.engines.ray_cluster import AUTO, _join
 from bbsmooth.errors import UsageError
+from bbsmooth.settings.common import OracleConfig
 
 CONFIG: dict[str, Any] = {
     "oracle": "local-vit",

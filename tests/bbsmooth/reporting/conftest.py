@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bbsmooth.reporting.reading import Run, read_run
+from bbsmooth.runs.reading import Run, read_run
 from tests.bbsmooth.reporting.worlds import certified
 
 

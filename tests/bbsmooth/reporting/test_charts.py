@@ -11,7 +11,7 @@ from bbsmooth.reporting import charts, single
 from bbsmooth.reporting.model import marks_table
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.paper import picture
-from bbsmooth.reporting.reading import Run, read_run
+from bbsmooth.runs.reading import Run, read_run
 from tests.bbsmooth.reporting.worlds import trained, tuned
 
 

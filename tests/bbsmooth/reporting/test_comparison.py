@@ -10,7 +10,7 @@ import pytest
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import comparison
 from bbsmooth.reporting.model import Table
-from bbsmooth.reporting.reading import Run, read_run
+from bbsmooth.runs.reading import Run, read_run
 from tests.bbsmooth.reporting.worlds import certified, change, trained, tuned
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from bbsmooth.reporting import charts, single
 from bbsmooth.reporting.model import Axis, Line, LineChart, Point
 from bbsmooth.reporting.paper import picture
-from bbsmooth.reporting.reading import Run
+from bbsmooth.runs.reading import Run
 
 
 def test_png_and_svg_hold_the_charts(run: Run) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bbsmooth.errors import UsageError
-from bbsmooth.records import write_summary
 from bbsmooth.reporting import single, tables
 from bbsmooth.reporting.model import Document
 from bbsmooth.reporting.page import page
-from bbsmooth.reporting.reading import Run, read_run
-from bbsmooth.runs import RunDirectory, Status
+from bbsmooth.runs.certificates import write_summary
+from bbsmooth.runs.directory import RunDirectory, Status
+from bbsmooth.runs.reading import Run, read_run
 from tests.bbsmooth.reporting.worlds import certified, change, settings, trained, tuned
 
 ACCURACY = [

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from bbsmooth.errors import UsageError
-from bbsmooth.reporting.reading import run_json
 from bbsmooth.reporting.text import run_log, run_text
-from bbsmooth.runs import RunDirectory, Status, write_json
-from bbsmooth.summaries import summarize
+from bbsmooth.runs.directory import RunDirectory, Status
+from bbsmooth.runs.files import write_json
+from bbsmooth.runs.reading import run_json
+from bbsmooth.runs.summary import summarize
 from oracles import Budget, Ledger, Purpose
 
 

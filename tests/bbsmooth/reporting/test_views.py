@@ -15,8 +15,8 @@ from bbsmooth import data
 from bbsmooth.noise import Grid, stream_name
 from bbsmooth.randomness import Stream
 from bbsmooth.reporting import views as module
-from bbsmooth.reporting.reading import Run, read_run
 from bbsmooth.reporting.views import views
+from bbsmooth.runs.reading import Run, read_run
 from tests.bbsmooth.reporting.worlds import PLAN, certified, change
 
 

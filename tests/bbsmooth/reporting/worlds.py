@@ -14,9 +14,9 @@ from bbsmooth import data
 from bbsmooth.assemble import LEDGER, describe
 from bbsmooth.certification import CohenPlan, Outcome, conclude
 from bbsmooth.noise import Gaussian, Grid
-from bbsmooth.records import CERTIFICATES, certificate_record, public_label, write_summary
-from bbsmooth.runs import RunDirectory, Status
-from bbsmooth.summaries import summarize
+from bbsmooth.runs.certificates import CERTIFICATES, certificate_record, public_label, write_summary
+from bbsmooth.runs.directory import RunDirectory, Status
+from bbsmooth.runs.summary import summarize
 from oracles import Budget, Classes, Ledger, Purpose
 from tests.builders import spec
 

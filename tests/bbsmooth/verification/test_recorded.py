@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 from bbsmooth.certification import ClopperPearson, Outcome
-from bbsmooth.certification.incremental import Chosen, IncrementalPlan
-from bbsmooth.certification.pairs import Pairs
+from bbsmooth.certification.methods.incremental import Chosen, IncrementalPlan
+from bbsmooth.certification.methods.pairs import Pairs
 from bbsmooth.certification.sequences import RandomisedClopperPearson
 from bbsmooth.commands.verify import verify
-from bbsmooth.hashes import run_hashes
 from bbsmooth.noise import Gaussian, Grid, Norm, implied_radius
-from bbsmooth.records import CERTIFICATES, write_summary
-from bbsmooth.reporting.reading import read_run
-from bbsmooth.runs import read_manifest
-from bbsmooth.summaries import summarize
+from bbsmooth.runs.certificates import CERTIFICATES, write_summary
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.hashes import run_hashes
+from bbsmooth.runs.reading import read_run
+from bbsmooth.runs.summary import summarize
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.outcomes import outcome_of
 from bbsmooth.verification.stored import StoredAnswers

@@ -12,8 +12,8 @@ import pytest
 
 from bbsmooth import data
 from bbsmooth.commands.verify import verify
-from bbsmooth.hashes import run_hashes
-from bbsmooth.runs import read_manifest
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.hashes import run_hashes
 from tests.bbsmooth.reporting.worlds import certified, change, tuned
 
 Record = dict[str, Any]

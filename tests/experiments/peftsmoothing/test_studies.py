@@ -14,7 +14,7 @@ import typer
 
 from bbsmooth.certification.accuracy import share
 from bbsmooth.cli.main import app
-from bbsmooth.records import CONFIDENCE
+from bbsmooth.runs.certificates import CONFIDENCE
 from experiments.peftsmoothing import run
 from experiments.peftsmoothing.collecting import _certified, _paired
 from experiments.peftsmoothing.study import COLUMNS, SCALES, STUDIES, Row, Study

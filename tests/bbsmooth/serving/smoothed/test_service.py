@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from bbsmooth.certification import GrowingPlan, Plan, SequentialPlan
+from bbsmooth.certification.bounds.vote_bounds import TwoClass
 from bbsmooth.certification.sequences import DEFAULT_TEST
-from bbsmooth.certification.vote_bounds import TwoClass
 from bbsmooth.noise import Gaussian, Laplace, Uniform
 from bbsmooth.serving.app import create_app
 from bbsmooth.serving.server import bind, prepare, run

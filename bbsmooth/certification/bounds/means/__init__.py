@@ -1,0 +1,7 @@
+"""One-sided lower bounds on the mean of values in [0, 1], such as scores."""
+
+from bbsmooth.certification.bounds.means.bernstein import EmpiricalBernstein
+from bbsmooth.certification.bounds.means.betting import MeanBetting
+from bbsmooth.certification.bounds.means.protocol import MeanBound
+
+__all__ = ["EmpiricalBernstein", "MeanBetting", "MeanBound"]

@@ -1,0 +1,1 @@
+"""Many images: which draws are asked for next, within the budget."""

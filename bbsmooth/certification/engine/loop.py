@@ -1,0 +1,94 @@
+"""Many images at once: full batches across images, nothing asked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from bbsmooth.certification.cases.votes import VoteSource
+from bbsmooth.certification.engine.scheduler import Batch, Board, C, Images, InTurn, Purse
+from oracles import Purpose
+
+Progress = Callable[[Purpose, int], None]
+Arrange = Callable[[Images[C], Purse], Board[C]]
+
+
+def work(
+    images: Iterable[tuple[int, Tensor]],
+    open_case: Callable[[Tensor], C],
+    source: VoteSource,
+    *,
+    batch_size: int,
+    concurrency: int,
+    remaining: Callable[[], int | None],
+    arrange: Arrange[C] = InTurn,
+    progress: Progress = lambda purpose, queries: None,
+) -> Iterator[tuple[int, C, float]]:
+    """Bring images to their verdicts, with batches that mix images so that they are full.
+
+    Every vote is on record before it is counted, so whatever ends this (a budget, an error, an interrupt, a kill), a
+    later call over the same record pays only for what is missing. Verdicts do not depend on `batch_size`,
+    `concurrency` or on such interruptions.
+
+    Args:
+        images: (index, (C, H, W) uint8) pairs; an image is loaded only when its turn comes.
+        open_case: from an image to its case, with the votes on record.
+        source: gives the votes.
+        batch_size: draws in one call of the oracle.
+        concurrency: calls under way at once.
+        remaining: queries that the ledger has left, None for no limit; asked again and again, since a repeated call may
+            cost more than its draws.
+        arrange: which image comes next: `InTurn` finishes each before the next and begins none that it cannot pay for,
+            `Allocated` spends all where it decides most.
+        progress: told (purpose, queries) after each answered batch.
+
+    Yields:
+        (index, finished case, seconds), in the order of `images` if `InTurn`, else as each is finished.
+
+    Raises:
+        BudgetExhausted: nothing more can be paid for, and images are left.
+        OracleError: from the oracle or the record, after the batches under way were recorded.
+    """
+    purse = Purse(remaining)
+    board = arrange(Images(images, open_case), purse)
+    with _divided_threads(concurrency), ThreadPoolExecutor(concurrency, thread_name_prefix="oracle") as pool:
+        under_way: dict[Future[list[Tensor]], Batch[C]] = {}
+        try:
+            while True:
+                while len(under_way) < concurrency and (batch := board.next_batch(batch_size, waiting=bool(under_way))):
+                    purpose, parts = batch
+                    purse.under_way += sum(draws.count for _, draws in parts)
+                    under_way[pool.submit(source.votes, [draws for _, draws in parts], purpose)] = batch
+                known = list(board.finished())
+                yield from known
+                if not under_way and not known:
+                    break
+                for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    purpose, parts = under_way.pop(done)
+                    purse.under_way -= sum(draws.count for _, draws in parts)
+                    for (case, draws), labels in zip(parts, done.result(), strict=True):
+                        case.tell(purpose, draws, labels)
+                        board.told(case)
+                        progress(purpose, draws.count)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                source.interrupt()
+            pool.shutdown(cancel_futures=True)  # what is under way is still answered and recorded
+            raise
+    if board.refused is not None:
+        raise board.refused
+
+
+@contextmanager
+def _divided_threads(concurrency: int) -> Iterator[None]:
+    """Divide torch's threads among concurrent calls, so that these do not wait for each other's processors."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // concurrency))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Methods of certification and prediction, one a file."""

@@ -1,0 +1,96 @@
+"""A pilot: what the selection draws of a few images say, before any estimation draw is asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from bbsmooth.certification.cases.case import Tally
+from bbsmooth.certification.cases.selecting import select
+from bbsmooth.certification.cases.votes import Draws, VoteSource
+from oracles import Classes, Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pilot:
+    """Votes of some images, chosen by chance among those to be certified.
+
+    Attributes:
+        votes: for the class that each image's selection draws chose.
+        num_selection: draws of each image.
+
+    Raises:
+        ValueError: no image, or votes that cannot be.
+    """
+
+    votes: tuple[int, ...]
+    num_selection: int
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot have been counted."""
+        if not self.votes or not all(0 <= votes <= self.num_selection for votes in self.votes):
+            raise ValueError(f"a pilot needs images with 0 to {self.num_selection} votes each, got {self.votes}")
+
+
+@dataclass(slots=True, eq=False)
+class PilotCase:
+    """The selection draws of one image, the very ones that its certification begins with.
+
+    Since no certificate counts on them, whoever has seen them may still choose radii, alpha, n and the method.
+
+    Args:
+        image: (C, H, W) uint8.
+        num_selection: draws.
+        source: gives the votes, and knows those on record.
+        classes: of the oracle.
+    """
+
+    image: Tensor
+    num_selection: int
+    source: VoteSource
+    classes: Classes
+    _tally: Tally = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Go on from the votes on record."""
+        self._tally = Tally.open(self.source, self.image, Purpose.SELECT, self.num_selection)
+
+    @property
+    def cost(self) -> int:
+        """Queries until the end."""
+        return self._tally.backlog
+
+    @property
+    def expected(self) -> float:
+        """As `cost`."""
+        return self._tally.backlog
+
+    @property
+    def votes(self) -> int:
+        """Draws asked about so far, those on record included."""
+        return self.num_selection - self._tally.backlog
+
+    @property
+    def finished(self) -> bool:
+        """Whether every draw is answered."""
+        return self._tally.complete
+
+    def backlog(self, purpose: Purpose) -> int:
+        """Draws that can be asked about now."""
+        return self._tally.backlog if purpose is Purpose.SELECT else 0
+
+    def take(self, purpose: Purpose, most: int) -> Draws:
+        """The next draws to ask about, at most `most`."""
+        return self._tally.take(most)
+
+    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
+        """Count answers to draws that were taken."""
+        self._tally.tell(labels)
+
+    def chosen(self) -> int:
+        """Votes for the class that would be certified, once finished; 0 where there is none."""
+        counts = self._tally.counts
+        if self._tally.refused or not self.classes.is_answer(selected := select(counts, self.classes)):
+            return 0
+        return counts[selected]

@@ -1,0 +1,127 @@
+"""PREDICT of Cohen, Rosenfeld, Kolter (ICML 2019): the smoothed class of an image, or an abstention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+from torch import Tensor
+
+from bbsmooth.certification.cases.case import Tally
+from bbsmooth.certification.cases.selecting import select
+from bbsmooth.certification.cases.votes import Draws, VoteSource
+from bbsmooth.certification.verdict import Reason
+from oracles import Classes, Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictPlan:
+    """The settings that a prediction's meaning depends on.
+
+    Args:
+        num_draws: votes for one image (n).
+        alpha: probability, over the draws, that a prediction is not the smoothed class.
+
+    Raises:
+        ValueError: no draw, or alpha outside (0, 1).
+    """
+
+    num_draws: int
+    alpha: float
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which nothing can be predicted."""
+        if self.num_draws < 1:
+            raise ValueError(f"n must be at least 1, got {self.num_draws}")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What PREDICT says.
+
+    Attributes:
+        label: the smoothed class, None for an abstention.
+        counts: class to votes.
+        p_value: of the two-sided test that the two leading classes are equally likely.
+        alpha: probability, over the draws, that `label` is not the smoothed class.
+        reason: of an abstention.
+    """
+
+    label: int | None
+    counts: Mapping[int, int]
+    p_value: float
+    alpha: float
+    reason: Reason | None = None
+
+
+def predict(counts: Mapping[int, int], classes: Classes, *, alpha: float) -> Prediction:
+    """The leading class, if its votes against the runner-up's reject equality at level `alpha`.
+
+    Hung & Fithian (2019) show why the test of the two leading classes needs no correction for having picked them.
+    """
+    leader = select(counts, classes)
+    runner_up = max((votes for number, votes in counts.items() if number != leader), default=0)
+    p_value = float(binomtest(counts[leader], counts[leader] + runner_up, 0.5).pvalue)
+    reason = None if p_value <= alpha else Reason.UNPROVEN
+    if not classes.is_answer(leader):
+        reason = Reason.NO_ANSWER
+    label = leader if reason is None else None
+    return Prediction(label=label, counts=dict(sorted(counts.items())), p_value=p_value, alpha=alpha, reason=reason)
+
+
+class PredictCase:
+    """PREDICT for one image.
+
+    Args:
+        image: (C, H, W) uint8.
+        plan: the settings.
+        source: gives the votes, and knows those on record.
+        classes: of the oracle.
+    """
+
+    def __init__(self, image: Tensor, plan: PredictPlan, source: VoteSource, classes: Classes) -> None:
+        """Go on from the votes on record."""
+        self._plan = plan
+        self._classes = classes
+        self._tally = Tally.open(source, image, Purpose.PREDICT, plan.num_draws)
+
+    @property
+    def cost(self) -> int:
+        """Queries until the prediction."""
+        return self._tally.backlog
+
+    @property
+    def expected(self) -> float:
+        """As `cost`."""
+        return self._tally.backlog
+
+    @property
+    def votes(self) -> int:
+        """Draws asked about so far, those on record included."""
+        return self._plan.num_draws - self._tally.backlog
+
+    @property
+    def finished(self) -> bool:
+        """Whether every draw is answered."""
+        return self._tally.complete
+
+    def backlog(self, purpose: Purpose) -> int:
+        """Draws that can be asked about now."""
+        return self._tally.backlog if purpose is Purpose.PREDICT else 0
+
+    def take(self, purpose: Purpose, most: int) -> Draws:
+        """The next draws to ask about, at most `most`."""
+        return self._tally.take(most)
+
+    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
+        """Count answers to draws that were taken."""
+        self._tally.tell(labels)
+
+    def prediction(self) -> Prediction:
+        """The prediction, once finished; an abstention where a draw will never be answered."""
+        if self._tally.refused:
+            return Prediction(label=None, counts={}, p_value=1.0, alpha=self._plan.alpha, reason=Reason.REFUSED)
+        return predict(self._tally.counts, self._classes, alpha=self._plan.alpha)

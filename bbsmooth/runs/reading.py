@@ -1,0 +1,114 @@
+"""The files of a run, read once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.errors import UsageError
+from bbsmooth.runs.certificates import CERTIFICATES, PREDICTIONS, SUMMARY, Record, read_certificates, read_summary
+from bbsmooth.runs.directory import Status, read_manifest
+from bbsmooth.runs.files import in_use
+from bbsmooth.runs.remote.naming import name_of
+
+LEDGER = "ledger.json"
+HISTORY = "history.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the files of a run say; None where a file is not there.
+
+    Attributes:
+        path: the directory.
+        place: what people call it, a URL where it is somewhere else.
+        manifest: settings, seeds, fingerprints, versions.
+        status: how it stands; "killed" where the manifest says that it runs and no process does.
+        summary: of `summary.json`.
+        ledger: of `ledger.json`.
+        predictions: of `predictions.json`.
+        certificates: of `certificates.jsonl`.
+        history: of `history.jsonl`.
+    """
+
+    path: Path
+    place: str
+    manifest: dict[str, Any]
+    status: str
+    summary: Record | None
+    ledger: Record | None
+    predictions: list[Record] | None
+    certificates: list[Record] | None
+    history: list[Record] | None
+
+    @property
+    def command(self) -> str:
+        """What made it."""
+        return str(self.manifest["command"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was asked for."""
+        return dict(self.manifest["settings"])
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.path.name or str(self.path.resolve())
+
+
+def read_run(path: Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        UsageError: `path` is not a run directory, or a file in it cannot be read.
+    """
+    manifest = read_manifest(path)
+    dead = manifest["status"] == Status.RUNNING and not in_use(path)
+    return Run(
+        path=path,
+        place=name_of(path),
+        manifest=manifest,
+        status="killed" if dead else manifest["status"],
+        summary=read_summary(path) if (path / SUMMARY).exists() else None,
+        ledger=_json(path / LEDGER, dict) if (path / LEDGER).exists() else None,
+        predictions=_json(path / PREDICTIONS, list) if (path / PREDICTIONS).exists() else None,
+        certificates=read_certificates(path) if (path / CERTIFICATES).exists() else None,
+        history=_lines(path / HISTORY) if (path / HISTORY).exists() else None,
+    )
+
+
+def run_json(path: Path) -> Record:
+    """Command, status, settings, summary and ledger of a run as one JSON object.
+
+    Raises:
+        UsageError: as `read_run`.
+    """
+    run = read_run(path)
+    return {
+        "run": run.place,
+        "command": run.command,
+        "status": run.status,
+        "settings": run.settings,
+        "summary": run.summary,
+        "predictions": run.predictions,
+        "ledger": run.ledger,
+    }
+
+
+def _json(path: Path, kind: type) -> Any:
+    try:
+        return kind(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def _lines(path: Path) -> list[Record]:
+    """Whole lines of a file; half a line at its end, left by a crash, is not one."""
+    try:
+        raw = path.read_bytes()
+        return [dict(json.loads(line)) for line in raw[: raw.rfind(b"\n") + 1].splitlines()]
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error

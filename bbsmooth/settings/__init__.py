@@ -1,0 +1,1 @@
+"""What a user can ask for: frozen settings, checked before anything is opened."""

@@ -1,0 +1,1 @@
+"""Zeroth-order gradient estimators, one a file."""

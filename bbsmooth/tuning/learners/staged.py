@@ -1,0 +1,50 @@
+"""One way of learning after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from bbsmooth.tuning.learners.protocol import Learner, Lesson, Situation
+from bbsmooth.tuning.rules.steps import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """The first for some steps, then the second, which counts its own steps from 1 and remembers nothing of the first.
+
+    Args:
+        first: for steps 1 to `steps`.
+        second: from there on; as many evaluations as the first.
+        steps: of the first, at least 1.
+
+    Raises:
+        ValueError: no step of the first, or evaluations that differ.
+    """
+
+    first: Learner
+    second: Learner
+    steps: int
+
+    def __post_init__(self) -> None:
+        """Refuse stages that do not fit."""
+        if self.steps < 1 or self.first.evaluations != self.second.evaluations:
+            raise ValueError(f"stages need a step each and like evaluations, got {self}")
+
+    @property
+    def evaluations(self) -> int:
+        """Those of either."""
+        return self.first.evaluations
+
+    def initial_memory(self, parameters: Tensor) -> State:
+        """That of the first."""
+        return self.first.initial_memory(parameters)
+
+    def learn(self, now: Situation) -> Lesson:
+        """See `Learner.learn`."""
+        if now.step <= self.steps:
+            return self.first.learn(now)
+        own = now.step - self.steps
+        memory = self.second.initial_memory(now.parameters) if own == 1 else now.memory
+        return self.second.learn(replace(now, step=own, memory=memory))

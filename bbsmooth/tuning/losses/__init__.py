@@ -1,0 +1,1 @@
+"""Losses of answers that a tuning minimises."""

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from bbsmooth.errors import UsageError
+from bbsmooth.progress import meter as progress
+from bbsmooth.progress.meter import meter, showing
+from oracles import Budget, Ledger, Purpose
+
+
+def test_lines_come_now_and_then_and_only_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with meter("certify", 2000, "queries") as bar:
+        bar.advance(5)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with meter("certify", 2000, "queries") as bar:
+        bar.advance(1000, "3 of 4 certified right")
+        bar.advance(500)
+    assert capsys.readouterr() == (
+        "",
+        "certify: 1,000 of 2,000 queries, 3 of 4 certified right\n"
+        "certify: 1,500 of 2,000 queries, 3 of 4 certified right\n",
+    )
+
+
+def test_nobody_need_know_the_total(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with meter("predict", None, "queries") as bar:
+        bar.advance(7)
+    assert capsys.readouterr().err == "predict: 7 queries\n"
+
+
+@pytest.mark.parametrize("total", [1_010_000, None])
+def test_a_bar_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, width=80, force_terminal=True))
+    with meter("certify", total, "queries") as bar:
+        bar.advance(750_000, "12 of 30 certified right")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    last = [line for line in re.split(r"[\r\n]", plain) if "12 of 30 certified right" in line][-1]
+    assert f"750,000{' of 1,010,000' if total else ''} queries" in last
+
+
+def test_objects_tell_machines_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_OBJECTS", 0.0)
+    ledger = Ledger(Budget(queries=5000, price_per_1000=2.0))
+    with showing("json"), meter("certify", 2000, "queries", spending=ledger) as bar:
+        ledger.charge(500, purpose=Purpose.ESTIMATE)
+        bar.advance(500)
+        bar.advance(0, "3 of 4 certified right", {"images": 4, "certified_right": 3})
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, second, third, last = map(json.loads, err.splitlines())
+    assert (first["done"], first["total"], first["seconds_left"], first["ends"]) == (0, 2000, None, None)
+    assert (second["done"], second["queries_left"], second["price"]) == (500, 4500, 1.0)
+    assert second["seconds_left"] == pytest.approx(3 * second["seconds"], abs=0.01)  # a quarter is done
+    assert (third["note"], third["images"], third["certified_right"]) == ("3 of 4 certified right", 4, 3)
+    assert last["done"] == 500  # told at the end, whatever ends it
+
+
+def test_objects_also_tell_how_far_a_failed_task_came(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        with showing("json"), meter("tune", None, "queries") as bar:
+            bar.advance(7)
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        fail()
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["done"] == 7
+
+
+def test_nothing_is_shown_where_nothing_is_wanted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with showing("none"), meter("certify", 10, "queries") as bar:
+        bar.advance(5)
+    assert capsys.readouterr() == ("", "")
+    with meter("certify", 10, "queries") as bar:  # only inside the block
+        bar.advance(5)
+    assert capsys.readouterr().err
+
+
+def test_lines_say_what_is_left_and_what_was_paid(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    ledger = Ledger(Budget(queries=100, price_per_1000=50.0))
+    with meter("certify", 80, "queries", spending=ledger) as bar:
+        ledger.charge(40, purpose=Purpose.SELECT)
+        bar.advance(40)
+    assert capsys.readouterr().err == "certify: 40 of 80 queries, 60 queries left, price 2.00\n"
+
+
+def test_another_style_is_refused() -> None:
+    with pytest.raises(UsageError, match="--progress must be one of auto, json, none, got 'loud'"), showing("loud"):
+        pass
