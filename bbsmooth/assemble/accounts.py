@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.engines.pooled import ElsewhereOracle, PooledOracle
+from bbsmooth.engines.pooled import FailoverOracle, PooledOracle
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.remote import active_mirror
@@ -109,7 +109,7 @@ def _attempt(oracle: Oracle, ledger: Ledger, purpose: Purpose, server: RemoteOra
     attempt: Oracle = MeteredOracle(oracle, ledger, purpose, attempts=0 if server is None else 1)
     if server is not None:
         attempt = PacedOracle(attempt, server.pace)
-    return ElsewhereOracle(attempt) if isinstance(oracle, PooledOracle) else attempt
+    return FailoverOracle(attempt) if isinstance(oracle, PooledOracle) else attempt
 
 
 def refuse_small_budget(config: OracleConfig, queries: int, which: str) -> None:

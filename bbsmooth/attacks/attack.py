@@ -33,7 +33,7 @@ class Attack(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AdversarialExample:
     """A perturbed image that is answered differently.
 
     Attributes:
@@ -47,13 +47,15 @@ class Found:
     prediction: Prediction
 
 
-def nearest(attack: Attack, target: SmoothedTarget, image: Tensor, label: int, *, seed: int) -> Found | None:
+def nearest(
+    attack: Attack, target: SmoothedTarget, image: Tensor, label: int, *, seed: int
+) -> AdversarialExample | None:
     """The nearest candidate that the judge confirms, None where it does not even confirm the farthest.
 
     Next to the boundary the judge abstains, so the farthest is judged first and the nearest sought by bisection.
     """
     candidates = sorted(attack.candidates(target, image, label, seed=seed), key=lambda one: distance(one, image, ORDER))
-    best: Found | None = None
+    best: AdversarialExample | None = None
     first, last = 0, len(candidates)
     middle = last - 1
     while first < last:
@@ -66,8 +68,8 @@ def nearest(attack: Attack, target: SmoothedTarget, image: Tensor, label: int, *
     return best
 
 
-def _judged(target: SmoothedTarget, candidate: Tensor, image: Tensor, label: int) -> Found | None:
+def _judged(target: SmoothedTarget, candidate: Tensor, image: Tensor, label: int) -> AdversarialExample | None:
     prediction = target.judge(candidate)
     if prediction.label in (None, label):
         return None
-    return Found(candidate, distance(candidate, image, ORDER), prediction)
+    return AdversarialExample(candidate, distance(candidate, image, ORDER), prediction)

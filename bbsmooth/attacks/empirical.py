@@ -9,7 +9,7 @@ from bbsmooth.certification.accuracy import Share, share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attacked:
+class AttackResult:
     """One image after an attack.
 
     Attributes:
@@ -30,7 +30,7 @@ class Attacked:
         return self.radius is not None and self.found is not None and self.found < self.radius
 
 
-def empirical_accuracy(images: Sequence[Attacked], radius: float, *, confidence: float) -> Share:
+def empirical_accuracy(images: Sequence[AttackResult], radius: float, *, confidence: float) -> Share:
     """Share of images whose class is right and was not turned at a distance below `radius`.
 
     It bounds the true share from above, as certified accuracy does from below; both speak of the open ball. Images

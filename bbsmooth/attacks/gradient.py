@@ -47,6 +47,6 @@ class GradientAttack:
             with torch.enable_grad():
                 moved = ascent.attack(self.model, clean, torch.tensor([label]), noise, radius=radius)
             candidate = on_grid(image, moved[0].detach())
-            if bool(target.turned(candidate[None], label)):
+            if bool(target.misclassified(candidate[None], label)):
                 yield from beyond(image, candidate)
                 return

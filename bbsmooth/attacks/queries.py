@@ -63,22 +63,22 @@ def import_foolbox() -> Any:
 
 def _walk(foolbox: Any, attack: Any, target: SmoothedTarget, image: Tensor, label: int, seed: int) -> list[Tensor]:
     """Every image (C, H, W) uint8 on the attack's way that was answered differently."""
-    asked = _Asked(target, image, label)
+    shown = _FoolboxModel(target, image, label)
     start = image[None].float() / WHITE
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int.from_bytes(name_digest(seed, "attack", image_digest(image))[:7], "big"))
-        model = foolbox.models.PyTorchModel(asked.eval(), bounds=(0, 1), device="cpu")
+        model = foolbox.models.PyTorchModel(shown.eval(), bounds=(0, 1), device="cpu")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the library tells of failing to begin twice, see below
             try:
                 attack(model, start, torch.tensor([_KEPT]), epsilons=None)
             except ValueError:
-                if asked.crossed:
+                if shown.crossed:
                     raise  # else no blend with noise was answered differently, so that the walk cannot begin
-    return asked.crossed
+    return shown.crossed
 
 
-class _Asked(nn.Module):
+class _FoolboxModel(nn.Module):
     """The smoothed classifier as foolbox takes one: images to scores, here of two classes, `_KEPT` and any other.
 
     Attributes:
@@ -92,6 +92,6 @@ class _Asked(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         shown = on_grid(self._image.expand(len(images), -1, -1, -1), images)
-        turned = self._target.turned(shown, self._label)
+        turned = self._target.misclassified(shown, self._label)
         self.crossed.extend(shown[turned])
         return F.one_hot(turned.long(), num_classes=2).float()

@@ -62,7 +62,7 @@ class ScoreAttack:
                 moved = moved * (radius / moved.norm().clamp_min(1e-12)).clamp_max(1)
                 moved = (clean + moved).clamp(0, 1) - clean
             candidate = on_grid(image, clean + moved)
-            if bool(target.turned(candidate[None], label)):
+            if bool(target.misclassified(candidate[None], label)):
                 yield from beyond(image, candidate)
                 return
 

@@ -46,7 +46,7 @@ class SmoothedTarget:
         """What the oracle's answers hold."""
         return self.source.oracles[Purpose.ATTACK].spec.feedback
 
-    def turned(self, images: Tensor, label: int) -> Tensor:
+    def misclassified(self, images: Tensor, label: int) -> Tensor:
         """(B,) bool: which images (B, C, H, W) uint8 another class than `label` has most votes for.
 
         This is what the attacker sees. An image of which the oracle refuses a draw is not turned into anything.

@@ -23,8 +23,8 @@ from bbsmooth.assemble import (
     opened,
     vote_source,
 )
-from bbsmooth.attacks.attack import Attack, Found, nearest
-from bbsmooth.attacks.empirical import Attacked, empirical_accuracy
+from bbsmooth.attacks.attack import AdversarialExample, Attack, nearest
+from bbsmooth.attacks.empirical import AttackResult, empirical_accuracy
 from bbsmooth.attacks.gradient import GradientAttack
 from bbsmooth.attacks.queries import HopSkipJump
 from bbsmooth.attacks.scores import ScoreAttack
@@ -207,7 +207,7 @@ class _Session:
         """Write down what all attacks so far say together."""
         lines = _lines(self.folder)
         images = [
-            Attacked(index=line["index"], correct=line["correct"], radius=line["radius"], found=line["found"])
+            AttackResult(index=line["index"], correct=line["correct"], radius=line["radius"], found=line["found"])
             for line in lines
         ]
         proven = [image.radius if image.correct is not False else None for image in images]
@@ -255,7 +255,7 @@ class _Session:
             "seed": self.config.seed,
         }
 
-    def _keep(self, index: int, found: Found) -> None:
+    def _keep(self, index: int, found: AdversarialExample) -> None:
         (self.folder / EXAMPLES).mkdir(exist_ok=True)
         np.savez_compressed(self.folder / EXAMPLES / f"{index}.npz", x=found.image.permute(1, 2, 0).numpy()[None])
 

@@ -172,8 +172,8 @@ def _limits(oracle: OracleConfig, service: ServiceConfig, config: ServeConfig) -
 @contextmanager
 def _cases(base: Oracle, smoothing: SmoothingConfig, ledger: Ledger, plan: Plan) -> Iterator[FreshCases]:
     """What begins certifications of images that `base` takes, charged to `ledger`."""
-    from bbsmooth.serving.smoothed.fresh import Forgetful, FreshCases, secret_seed
-    from bbsmooth.serving.smoothed.mixing import PURPOSE
+    from bbsmooth.serving.smoothed.fair_batching import PURPOSE
+    from bbsmooth.serving.smoothed.fresh import FreshCases, NullStore, secret_seed
 
     if base.spec.image_shape is None:
         raise UsageError(
@@ -185,7 +185,7 @@ def _cases(base: Oracle, smoothing: SmoothingConfig, ledger: Ledger, plan: Plan)
         store = ResponseStore(Path(folder))  # of what replies say of the model
         try:
             front, kept = Front(smoothing.coordinator, smoothing.sigma), Account(ledger, store)
-            source = vote_source(base, front, smoothing, kept, (PURPOSE,), watch=NoWatch(Forgetful()))
+            source = vote_source(base, front, smoothing, kept, (PURPOSE,), watch=NoWatch(NullStore()))
             assert isinstance(source.copies, NoisyCopies), "additive noise is drawn as copies"
             yield FreshCases(source, source.copies, plan)
         finally:

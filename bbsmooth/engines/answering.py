@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bbsmooth.coordinator import CoordinatedOracle, Coordinator
 from bbsmooth.engines.deferred import DeferredImages
-from bbsmooth.engines.pool import Introduction
-from bbsmooth.engines.told import Told
+from bbsmooth.engines.pool import Handshake
+from bbsmooth.engines.replies import WorkerReply
 from oracles import Answers, Oracle, OracleError, OracleSpec
 from oracles.errors import OracleUnavailable, Unanswered
 from oracles.remote.remote import RemoteOracle
@@ -24,7 +24,7 @@ _VALUES_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class WorkerSpec:
     """What a worker needs to know.
 
     Attributes:
@@ -44,8 +44,8 @@ class Setting:
 class Answering:
     """The worker's side of `bbsmooth.engines.pool.Worker`."""
 
-    def __init__(self, setting: Setting) -> None:
-        """Open the oracle; where it cannot be opened, that is said at the introduction."""
+    def __init__(self, setting: WorkerSpec) -> None:
+        """Open the oracle; where it cannot be opened, that is said at the handshake."""
         with suppress(OSError):
             os.chdir(setting.folder)
         self._failure: OracleError | None = None
@@ -56,25 +56,27 @@ class Answering:
             return
         asked: Oracle = self._bare
         if isinstance(self._bare, RemoteOracle) and setting.turn is not None:
-            asked = _InTurn(self._bare, setting.turn)
+            asked = _RateLimited(self._bare, setting.turn)
         self._asked = asked
         self._classifier = asked if setting.front is None else CoordinatedOracle(*setting.front, asked)
 
-    def introduction(self) -> Introduction | OracleError:
+    def handshake(self) -> Handshake | OracleError:
         """Which oracle it has opened, or why it could not."""
         place = f"worker {os.getpid()} on {socket.gethostname()}"
-        return self._failure or Introduction(self._bare.spec.fingerprint, place)
+        return self._failure or Handshake(self._bare.spec.fingerprint, place)
 
-    def answer(self, images: Tensor, voting: bool) -> Told:
+    def answer(self, images: Tensor, voting: bool) -> WorkerReply:
         """See `bbsmooth.engines.pool.Worker.answer`."""
         asked = self._classifier if voting else self._asked
         try:
-            told = Told.answered(self._ask(asked, images), asked.spec, scores=not voting)
+            reply = WorkerReply.answered(self._ask(asked, images), asked.spec, scores=not voting)
         except OracleError as error:
-            told = Told(error=_alone(error))
+            reply = WorkerReply(error=_alone(error))
         if isinstance(self._bare, RemoteOracle):
-            told = replace(told, identity=dict(self._bare.spec.identity), traffic=self._bare.transport.traffic.taken())
-        return told
+            reply = replace(
+                reply, identity=dict(self._bare.spec.identity), traffic=self._bare.transport.traffic.taken()
+            )
+        return reply
 
     def interrupt(self) -> None:
         """Let what waits give up."""
@@ -92,7 +94,7 @@ class Answering:
 
 
 @dataclass(frozen=True, slots=True)
-class _InTurn:
+class _RateLimited:
     """Waits for its turn among all workers, just before the request leaves."""
 
     oracle: RemoteOracle

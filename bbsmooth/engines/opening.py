@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator
-from bbsmooth.engines.answering import Setting
+from bbsmooth.engines.answering import WorkerSpec
 from bbsmooth.engines.placement import place
 from bbsmooth.engines.pool import WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
@@ -71,16 +71,16 @@ def engine(
         return
     server = home if isinstance(home, RemoteOracle) else None
     with connected(_address(config.engine), cpus=config.workers or None) as cluster:
-        placement = place(config, cluster.room, remote=server is not None)
+        placement = place(config, cluster.resources, remote=server is not None)
         start = cluster.starter(
-            Setting(opening=partial(opened_on, placement.device), front=front, folder=Path.cwd()),
+            WorkerSpec(opening=partial(opened_on, placement.device), front=front, folder=Path.cwd()),
             placement,
             seconds_between=0.0 if server is None else server.terms.seconds_between_requests,
         )
-        pool = WorkerPool(start, workers=placement.workers, seats=placement.seats, fingerprint=home.spec.fingerprint)
+        pool = WorkerPool(start, workers=placement.workers, slots=placement.slots, fingerprint=home.spec.fingerprint)
         try:
             pool.open()
-            concurrency = config.concurrency or placement.workers * placement.seats
+            concurrency = config.concurrency or placement.workers * placement.slots
             yield PooledOracle(pool, home, home.spec), replace(config, concurrency=concurrency)
         finally:
             pool.close()

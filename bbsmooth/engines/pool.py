@@ -11,13 +11,13 @@ from typing import Protocol
 
 from torch import Tensor
 
-from bbsmooth.engines.told import Told
+from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import say
 from oracles import OracleUnavailable
 from oracles.errors import AnswerLost, Unanswered
 
-_STILLBORN = 3
+_MOST_FAILED_STARTS = 3
 """So many workers in a row that are lost before they can answer anything end a run."""
 
 _SECONDS_BEFORE_WORD = 60.0
@@ -32,7 +32,7 @@ class WorkerLost(AnswerLost):
 
 
 @dataclass(frozen=True, slots=True)
-class Introduction:
+class Handshake:
     """What a worker says of itself: which oracle it has opened, and where it is, for people."""
 
     fingerprint: str
@@ -42,7 +42,7 @@ class Introduction:
 class Worker(Protocol):
     """Somebody elsewhere who answers. Each method raises `WorkerDied` once it is gone."""
 
-    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
+    def handshake(self, unwanted: Callable[[], bool]) -> Handshake:
         """Wait until it is ready; raise `WorkerDied` soon after it is `unwanted`.
 
         Raises:
@@ -50,7 +50,7 @@ class Worker(Protocol):
         """
         ...
 
-    def answer(self, images: Tensor, voting: bool) -> Told:
+    def answer(self, images: Tensor, voting: bool) -> WorkerReply:
         """Ask about images (B, C, H, W): the smoothed classifier for its labels if `voting`, else the bare oracle."""
         ...
 
@@ -60,7 +60,7 @@ class Worker(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seat:
+class _Slot:
     """The right to ask a worker about one batch."""
 
     worker: Worker
@@ -73,17 +73,17 @@ class WorkerPool:
     Args:
         start: starts a worker and returns at once.
         workers: how many.
-        seats: questions that each is given at a time.
+        slots: questions that each is given at a time.
         fingerprint: of the oracle that all of them must have opened.
     """
 
-    def __init__(self, start: Callable[[], Worker], *, workers: int, seats: int, fingerprint: str) -> None:
+    def __init__(self, start: Callable[[], Worker], *, workers: int, slots: int, fingerprint: str) -> None:
         """Nothing is started yet."""
-        self._start, self._workers, self._seats, self._fingerprint = start, workers, seats, fingerprint
+        self._start, self._workers, self._slots, self._fingerprint = start, workers, slots, fingerprint
         self._changed = threading.Condition()  # for what follows
-        self._free: deque[_Seat] = deque()
+        self._free: deque[_Slot] = deque()
         self._alive: list[Worker] = []
-        self._stillborn = 0
+        self._failed_starts = 0
         self._end: Exception | None = None
         self._starting: list[threading.Thread] = []
 
@@ -95,7 +95,7 @@ class WorkerPool:
             OracleError: one cannot open the oracle.
         """
         for _ in range(self._workers):
-            self._bring()
+            self._start_worker()
         with self._changed:
             if not self._changed.wait_for(lambda: self._free or self._end, _SECONDS_BEFORE_WORD):
                 say(f"still waiting for the first of {self._workers} workers: there may be no room for it")
@@ -108,24 +108,24 @@ class WorkerPool:
         with self._changed:
             return len(self._alive)
 
-    def ask(self, images: Tensor, *, voting: bool) -> Told:
+    def ask(self, images: Tensor, *, voting: bool) -> WorkerReply:
         """What a worker says about images, see `Worker.answer`; waits until one is free.
 
         Raises:
             WorkerLost: it died.
             Unanswered: nobody was asked, since asking has ended.
         """
-        seat = self._take()
+        slot = self._take()
         try:
-            told = seat.worker.answer(images, voting)
+            reply = slot.worker.answer(images, voting)
         except WorkerDied as error:
-            self._lose(seat)
+            self._drop(slot)
             raise WorkerLost(f"{error}, with {len(images)} images under way; they stay charged") from error
         except BaseException:
-            self._give_back(seat)
+            self._give_back(slot)
             raise
-        self._give_back(seat)
-        return told
+        self._give_back(slot)
+        return reply
 
     def interrupt(self) -> None:
         """Let nobody ask any more, and what waits give up."""
@@ -147,70 +147,72 @@ class WorkerPool:
         if self._end is not None:
             raise copy(self._end)  # each thread needs one of its own
 
-    def _take(self) -> _Seat:
+    def _take(self) -> _Slot:
         with self._changed:
             self._changed.wait_for(lambda: self._free or self._end)
             self._check()
             return self._free.popleft()
 
-    def _give_back(self, seat: _Seat) -> None:
+    def _give_back(self, slot: _Slot) -> None:
         with self._changed:
-            if seat.worker in self._alive:
-                self._free.append(seat)
+            if slot.worker in self._alive:
+                self._free.append(slot)
                 self._changed.notify()
 
-    def _lose(self, seat: _Seat) -> None:
-        """Strike a worker off the list, and bring another; whoever holds another seat of it comes too late."""
+    def _drop(self, slot: _Slot) -> None:
+        """Strike a worker off the list, and bring another; whoever holds another slot of it comes too late."""
         with self._changed:
-            if seat.worker not in self._alive:
+            if slot.worker not in self._alive:
                 return
-            self._alive.remove(seat.worker)
-            self._free = deque(other for other in self._free if other.worker is not seat.worker)
-        say(f"{seat.place} was lost; another takes over")
-        self._bring()
+            self._alive.remove(slot.worker)
+            self._free = deque(other for other in self._free if other.worker is not slot.worker)
+        say(f"{slot.place} was lost; another takes over")
+        self._start_worker()
 
-    def _bring(self) -> None:
-        thread = threading.Thread(target=self._introduce, name="worker", daemon=True)
+    def _start_worker(self) -> None:
+        thread = threading.Thread(target=self._connect, name="worker", daemon=True)
         with self._changed:
             if self._end is not None:
                 return
             thread.start()
             self._starting.append(thread)
 
-    def _introduce(self) -> None:
+    def _connect(self) -> None:
         """Start a worker, and let it be asked once it is ready."""
         try:
             worker = self._start()
-            introduction = worker.introduction(lambda: self._end is not None)
+            handshake = worker.handshake(lambda: self._end is not None)
         except WorkerDied as error:
-            self._again(error)
+            self._retry_start(error)
         except Exception as error:
             self._stop(error)
         else:
-            self._welcome(worker, introduction)
+            self._register(worker, handshake)
 
-    def _again(self, error: WorkerDied) -> None:
+    def _retry_start(self, error: WorkerDied) -> None:
         with self._changed:
-            self._stillborn += 1
-            hopeless = self._stillborn >= _STILLBORN
+            self._failed_starts += 1
+            hopeless = self._failed_starts >= _MOST_FAILED_STARTS
         if hopeless:
-            self._stop(OracleUnavailable(f"{_STILLBORN} workers in a row were lost as they started; at last: {error}"))
+            self._stop(
+                OracleUnavailable(f"{_MOST_FAILED_STARTS} workers in a row were lost as they started; at last: {error}")
+            )
         elif self._end is None:
-            self._bring()
+            self._start_worker()
 
-    def _welcome(self, worker: Worker, introduction: Introduction) -> None:
-        if introduction.fingerprint != self._fingerprint:
+    def _register(self, worker: Worker, handshake: Handshake) -> None:
+        if handshake.fingerprint != self._fingerprint:
             self._stop(
                 UsageError(
-                    f"{introduction.place} has opened another oracle than this process; put the same files and versions"
+                    f"{handshake.place} has opened another oracle than this process; put the same files and versions"
                     " on every node"
                 )
             )
             return
         with self._changed:
-            self._stillborn = 0
+            self._failed_starts = 0
             self._alive.append(worker)
-            self._free.extend(_Seat(worker, introduction.place) for _ in range(self._seats))
+            self._free.extend(_Slot(worker, handshake.place) for _ in range(self._slots))
             self._changed.notify_all()
 
     def _stop(self, error: Exception) -> None:

@@ -46,10 +46,10 @@ class PooledOracle:
             OracleError: what the oracle raised.
         """
         self.spec.check(images)
-        told = self.pool.ask(images, voting=self.voting)
+        reply = self.pool.ask(images, voting=self.voting)
         if isinstance(self.home, RemoteOracle):
-            self.home.relay(told.identity, told.traffic)
-        return told.answers(self.spec)
+            self.home.relay(reply.identity, reply.traffic)
+        return reply.answers(self.spec)
 
     def interrupt(self) -> None:
         """Let nobody ask any more, and what waits give up."""
@@ -59,7 +59,7 @@ class PooledOracle:
 
 
 @dataclass(frozen=True, slots=True)
-class ElsewhereOracle:
+class FailoverOracle:
     """Puts a question to another worker where one was lost with it.
 
     It belongs outside whatever charges: nobody knows whether the lost worker had an answer and who has counted it, so

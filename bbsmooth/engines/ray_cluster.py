@@ -18,10 +18,10 @@ from typing import Any
 
 from torch import Tensor
 
-from bbsmooth.engines.answering import Answering, Setting
-from bbsmooth.engines.placement import Placement, Room
-from bbsmooth.engines.pool import Introduction, Worker, WorkerDied
-from bbsmooth.engines.told import Told
+from bbsmooth.engines.answering import Answering, WorkerSpec
+from bbsmooth.engines.placement import Placement, Resources
+from bbsmooth.engines.pool import Handshake, Worker, WorkerDied
+from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.errors import UsageError
 from oracles import OracleError
 from oracles.remote.pacing import TokenBucket
@@ -140,12 +140,12 @@ class Cluster:
     ray: Any
 
     @property
-    def room(self) -> Room:
+    def resources(self) -> Resources:
         """What it has."""
         resources = self.ray.cluster_resources()
-        return Room(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
+        return Resources(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
 
-    def starter(self, setting: Setting, placement: Placement, *, seconds_between: float) -> Callable[[], Worker]:
+    def starter(self, setting: WorkerSpec, placement: Placement, *, seconds_between: float) -> Callable[[], Worker]:
         """What starts one worker.
 
         Args:
@@ -155,9 +155,9 @@ class Cluster:
         """
         turns = None
         if seconds_between:
-            keeper = self.ray.remote(_Turns).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+            keeper = self.ray.remote(_SharedRateLimiter).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
             turns = keeper.remote(seconds_between)
-            setting = replace(setting, turn=partial(_turn, turns))
+            setting = replace(setting, turn=partial(_take_turn, turns))
         remote = self.ray.remote(
             num_cpus=1,
             num_gpus=placement.gpus,
@@ -184,25 +184,25 @@ class _RayWorker:
             errors.NodeDiedError,
         )
 
-    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
-        reference = self._actor.introduction.remote()
+    def handshake(self, unwanted: Callable[[], bool]) -> Handshake:
+        reference = self._actor.handshake.remote()
         while not self._ray.wait([reference], timeout=_LOOK_SECONDS)[0]:
             if unwanted():
                 self._ray.kill(self._actor)
                 raise WorkerDied("a worker was dismissed before it was ready")
-        told: Introduction | OracleError = self._told(reference)
-        if isinstance(told, OracleError):
-            raise told
-        return told
+        reply: Handshake | OracleError = self._result(reference)
+        if isinstance(reply, OracleError):
+            raise reply
+        return reply
 
-    def answer(self, images: Tensor, voting: bool) -> Told:
-        told: Told = self._told(self._actor.answer.remote(images, voting))
-        return told
+    def answer(self, images: Tensor, voting: bool) -> WorkerReply:
+        reply: WorkerReply = self._result(self._actor.answer.remote(images, voting))
+        return reply
 
     def interrupt(self) -> None:
         self._actor.interrupt.options(concurrency_group=_CONTROL).remote()
 
-    def _told(self, reference: Any) -> Any:
+    def _result(self, reference: Any) -> Any:
         try:
             return self._ray.get(reference)
         except self._lost as error:
@@ -210,7 +210,7 @@ class _RayWorker:
             raise WorkerDied(" ".join(str(error).split())) from error
 
 
-class _Turns:
+class _SharedRateLimiter:
     """Lets requests of all workers begin one after the other."""
 
     def __init__(self, seconds: float) -> None:
@@ -225,7 +225,7 @@ class _Turns:
         return self._bucket.take(time.monotonic())
 
 
-def _turn(turns: Any) -> float:
+def _take_turn(turns: Any) -> float:
     import ray
 
     waiting: float = ray.get(turns.take.remote())

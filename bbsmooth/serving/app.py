@@ -18,7 +18,7 @@ from bbsmooth.serving.bodies import read_body
 from bbsmooth.serving.model import ServedModel
 from bbsmooth.serving.refusal import CLOSED, Refusal, of_routing
 from bbsmooth.serving.replies import write_reply
-from bbsmooth.serving.requests import HEADER_LENGTH, read_question
+from bbsmooth.serving.requests import HEADER_LENGTH, read_request
 from bbsmooth.serving.routes import model_routes, server_routes
 from oracles import ImageRefused, InputError, Oracle, OracleError, OracleUnavailable, Unanswered
 from oracles.errors import QuestionRejected
@@ -55,8 +55,8 @@ def create_app(
         """Answers to images."""
         try:
             body = await read_body(request, most=max_body_bytes)
-            question = read_question(body, request.headers.get(HEADER_LENGTH), model)
-            answers = await batcher.ask(question.images)
+            question = read_request(body, request.headers.get(HEADER_LENGTH), model)
+            answers = await batcher.infer(question.images)
         except Exception as error:  # left to the server, it would cut the connection after its reply
             return _refused(request, error)
         binary = question.wanted[model.output]

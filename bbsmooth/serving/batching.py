@@ -45,13 +45,13 @@ class BatchPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _Request:
     """A request in the queue."""
 
     images: Tensor
     answers: asyncio.Future[Answers] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def joins(self, other: _Waiting) -> bool:
+    def joins(self, other: _Request) -> bool:
         """Whether both fit into one tensor without changing a bit."""
         return self.images.dtype == other.images.dtype and self.images.shape[1:] == other.images.shape[1:]
 
@@ -71,11 +71,11 @@ class Batcher:
         """Nothing is waiting yet."""
         self._oracle = oracle
         self._plan = plan
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Request] = deque()
         self._changed = asyncio.Condition()
         self._under_way = 0  # requests inside a call
-        self._company = 1  # requests expected to be here at once
-        self._seen = 0  # most requests here at once since the last call began
+        self._expected = 1  # requests expected to be here at once
+        self._peak = 0  # most requests here at once since the last call began
         self._calls: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ class Batcher:
                 work.cancel()
                 await asyncio.gather(work, *self._calls, return_exceptions=True)
 
-    async def ask(self, images: Tensor) -> Answers:
+    async def infer(self, images: Tensor) -> Answers:
         """Answers to images (B, C, H, W), B at most the plan's size.
 
         Raises:
@@ -98,12 +98,12 @@ class Batcher:
         """
         if len(self._queue) >= self._plan.max_waiting:
             raise Refusal(503, f"{len(self._queue)} requests are waiting already", retry_after=1)
-        waiting = _Waiting(images)
+        request = _Request(images)
         async with self._changed:
-            self._queue.append(waiting)
-            self._seen = max(self._seen, self._present)
+            self._queue.append(request)
+            self._peak = max(self._peak, self._present)
             self._changed.notify()
-        return await waiting.answers
+        return await request.answers
 
     @property
     def _present(self) -> int:
@@ -118,7 +118,7 @@ class Batcher:
             call.add_done_callback(self._calls.discard)
             call.add_done_callback(lambda done: free.release())
 
-    async def _next(self) -> list[_Waiting]:
+    async def _next(self) -> list[_Request]:
         """The requests of the next call."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._queue)
@@ -127,62 +127,62 @@ class Batcher:
                     await self._changed.wait_for(self._complete)
             batch = self._take()
             self._under_way += len(batch)
-            self._company, self._seen = max(self._seen, 1), self._present
+            self._expected, self._peak = max(self._peak, 1), self._present
             return batch
 
     def _complete(self) -> bool:
         """Whether waiting longer would bring nothing."""
-        full = sum(len(waiting.images) for waiting in self._queue) >= self._plan.size
-        return full or self._present >= self._company
+        full = sum(len(request.images) for request in self._queue) >= self._plan.size
+        return full or self._present >= self._expected
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_Request]:
         """The first request and those after it that fit into one call with it; the others keep their order."""
-        batch, left = list[_Waiting](), deque[_Waiting]()
+        batch, left = list[_Request](), deque[_Request]()
         room = self._plan.size
-        for waiting in self._queue:
-            if not batch or (len(waiting.images) <= room and waiting.joins(batch[0])):
-                batch.append(waiting)
-                room -= len(waiting.images)
+        for request in self._queue:
+            if not batch or (len(request.images) <= room and request.joins(batch[0])):
+                batch.append(request)
+                room -= len(request.images)
             else:
-                left.append(waiting)
+                left.append(request)
         self._queue = left
         return batch
 
-    async def _call(self, batch: list[_Waiting], pool: ThreadPoolExecutor) -> None:
+    async def _call(self, batch: list[_Request], pool: ThreadPoolExecutor) -> None:
         try:
             await self._answer(batch, pool)
         finally:
             self._under_way -= len(batch)
 
-    async def _answer(self, batch: list[_Waiting], pool: ThreadPoolExecutor) -> None:
-        images = torch.cat([waiting.images for waiting in batch])
+    async def _answer(self, batch: list[_Request], pool: ThreadPoolExecutor) -> None:
+        images = torch.cat([request.images for request in batch])
         try:
             answers = await asyncio.get_running_loop().run_in_executor(pool, self._oracle.query, images)
-            parts = _divided(answers, batch)
+            parts = _split(answers, batch)
         except (AnswerError, ImageRefused, QuestionRejected) as error:
             if len(batch) == 1:
-                _tell(batch[0], error)
+                _resolve(batch[0], error)
             else:  # it may be the fault of one
-                for waiting in batch:
-                    await self._answer([waiting], pool)
+                for request in batch:
+                    await self._answer([request], pool)
         except Exception as error:  # whatever it is, each request gets a reply that says so
-            for waiting in batch:
-                _tell(waiting, error)
+            for request in batch:
+                _resolve(request, error)
         else:
-            for waiting, part in zip(batch, parts, strict=True):
-                _tell(waiting, part)
+            for request, part in zip(batch, parts, strict=True):
+                _resolve(request, part)
 
 
-def _divided(answers: Answers, batch: list[_Waiting]) -> list[Answers]:
-    sizes = [len(waiting.images) for waiting in batch]
+def _split(answers: Answers, batch: list[_Request]) -> list[Answers]:
+    sizes = [len(request.images) for request in batch]
     scores = [None] * len(batch) if answers.scores is None else torch.split(answers.scores, sizes)
     return [Answers(*part) for part in zip(torch.split(answers.labels, sizes), scores, strict=True)]
 
 
-def _tell(waiting: _Waiting, outcome: Answers | Exception) -> None:
-    if waiting.answers.done():  # cancelled with its request
+def _resolve(request: _Request, outcome: Answers | Exception) -> None:
+    if request.answers.done():  # cancelled with its request
         return
     if isinstance(outcome, Exception):
-        waiting.answers.set_exception(outcome)
+        request.answers.set_exception(outcome)
     else:
-        waiting.answers.set_result(outcome)
+        request.answers.set_result(outcome)

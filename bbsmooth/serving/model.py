@@ -61,7 +61,7 @@ class ServedModel:
         return (self.output,)
 
     @property
-    def asked(self) -> OracleSpec:
+    def input_spec(self) -> OracleSpec:
         """What images in a request have to fit."""
         return self.spec
 

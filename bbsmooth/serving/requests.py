@@ -34,7 +34,7 @@ _REPR.maxstring, _REPR.maxlist = 80, 2 * _AXES
 _shown = _REPR.repr
 
 
-class Asked(Protocol):
+class ModelSchema(Protocol):
     """What a question is held against."""
 
     @property
@@ -43,7 +43,7 @@ class Asked(Protocol):
         ...
 
     @property
-    def asked(self) -> OracleSpec:
+    def input_spec(self) -> OracleSpec:
         """What images have to fit."""
         ...
 
@@ -59,7 +59,7 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class InferenceRequest:
     """What a client asks.
 
     Attributes:
@@ -73,7 +73,7 @@ class Question:
     wanted: Mapping[str, bool]
 
 
-def read_question(body: bytes, header_length: str | None, model: Asked) -> Question:
+def read_request(body: bytes, header_length: str | None, model: ModelSchema) -> InferenceRequest:
     """The question in a body.
 
     Args:
@@ -85,13 +85,13 @@ def read_question(body: bytes, header_length: str | None, model: Asked) -> Quest
         Refusal: it is not a question to this model (status 400).
     """
     head, rest = _divided(body, header_length)
-    _refuse_thicket(head, model)
+    _limit_nesting(head, model)
     envelope = _object(_parsed(head), "the request")
     images = _images(envelope, rest, model)
     request_id = envelope.get("id")
     if not isinstance(request_id, str | None) or len(request_id or "") > _LONGEST_ID:
         raise malformed(f"id should be a string of at most {_LONGEST_ID} characters, got {_shown(request_id)}")
-    return Question(images, request_id, _wanted(envelope, model))
+    return InferenceRequest(images, request_id, _wanted(envelope, model))
 
 
 def _divided(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
@@ -103,11 +103,11 @@ def _divided(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[: int(header_length)], body[int(header_length) :]
 
 
-def _refuse_thicket(head: bytes, model: Asked) -> None:
+def _limit_nesting(head: bytes, model: ModelSchema) -> None:
     """Millions of lists in a few megabytes would keep the whole process busy for many seconds."""
-    if model.asked.image_shape is None:
+    if model.input_spec.image_shape is None:
         return
-    channels, height, _ = model.asked.image_shape
+    channels, height, _ = model.input_spec.image_shape
     most = model.max_batch * (1 + channels * (1 + height)) + _OTHER_LISTS
     found = head.count(b"[") + head.count(b"{")
     if found > most:
@@ -128,7 +128,7 @@ def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number")
 
 
-def _images(envelope: dict[str, Any], rest: bytes, model: Asked) -> Tensor:
+def _images(envelope: dict[str, Any], rest: bytes, model: ModelSchema) -> Tensor:
     """(B, C, H, W) uint8 or float32: halves are exact as float32."""
     inputs = envelope.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1:
@@ -149,7 +149,7 @@ def _images(envelope: dict[str, Any], rest: bytes, model: Asked) -> Tensor:
     if len(images) > model.max_batch:
         raise malformed(f"{model.name} takes at most {model.max_batch} images a request, got {len(images)}")
     try:
-        model.asked.check(images)
+        model.input_spec.check(images)
     except ShapeError as error:
         raise malformed(str(error)) from None
     return images
@@ -207,7 +207,7 @@ def _flat(data: list[Any]) -> list[Any]:
     return data
 
 
-def _wanted(envelope: dict[str, Any], model: Asked) -> dict[str, bool]:
+def _wanted(envelope: dict[str, Any], model: ModelSchema) -> dict[str, bool]:
     """The output tensors that are asked for, all where none is named, and whether each is to follow as bytes."""
     names = " and ".join(map(repr, model.outputs))
     usual = _flag(_parameters(envelope).get("binary_data_output", False))

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from bbsmooth.serving.refusal import Refusal
 
 
-class Described(Protocol):
+class ModelInfo(Protocol):
     """A model under its public name."""
 
     @property
@@ -39,7 +39,7 @@ def always() -> bool:
 
 
 def server_routes(
-    model: Described, *, ready: Callable[[], bool] = always, live: Callable[[], bool] = always
+    model: ModelInfo, *, ready: Callable[[], bool] = always, live: Callable[[], bool] = always
 ) -> APIRouter:
     """What concerns the server.
 
@@ -58,12 +58,12 @@ def server_routes(
     @routes.get("/v2/health/live")
     async def liveness() -> JSONResponse:
         """Whether the server runs."""
-        return _yes_or_no({}, "live", live())
+        return _health({}, "live", live())
 
     @routes.get("/v2/health/ready")
     async def readiness() -> JSONResponse:
         """Whether its model can be asked."""
-        return _yes_or_no({}, "ready", ready())
+        return _health({}, "ready", ready())
 
     @routes.get("/v2/models")
     async def models() -> dict[str, list[str]]:
@@ -74,7 +74,7 @@ def server_routes(
 
 
 def model_routes(
-    model: Described,
+    model: ModelInfo,
     infer: Callable[[Request], Awaitable[Response]],
     *,
     ready: Callable[[], bool] = always,
@@ -107,12 +107,12 @@ def model_routes(
         @routes.get(f"{base}/ready")
         async def readiness() -> JSONResponse:
             """Whether the model can be asked."""
-            return _yes_or_no({"name": model.name}, "ready", ready())
+            return _health({"name": model.name}, "ready", ready())
 
         routes.post(f"{base}/infer", **(described or {}))(infer)
 
     return routes
 
 
-def _yes_or_no(around: dict[str, Any], what: str, answer: bool) -> JSONResponse:
+def _health(around: dict[str, Any], what: str, answer: bool) -> JSONResponse:
     return JSONResponse(around | {what: answer}, 200 if answer else 503)

@@ -34,10 +34,10 @@ from bbsmooth import data
 from bbsmooth.assemble import Account, Front, answering, opened, vote_source
 from bbsmooth.certification import work
 from bbsmooth.certification.methods.cases import opener
-from bbsmooth.engines.pool import Introduction, WorkerPool
+from bbsmooth.engines.pool import Handshake, WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.engines.ray_cluster import connected
-from bbsmooth.engines.told import Told
+from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
@@ -188,7 +188,7 @@ def _driver_seconds(batch: int) -> float:
 @contextmanager
 def _instant(home: Oracle) -> Iterator[PooledOracle]:
     """Workers that look at nothing."""
-    pool = WorkerPool(lambda: _Instant(home), workers=4, seats=2, fingerprint=home.spec.fingerprint)
+    pool = WorkerPool(lambda: _Instant(home), workers=4, slots=2, fingerprint=home.spec.fingerprint)
     try:
         pool.open()
         yield PooledOracle(pool, home, home.spec)
@@ -201,15 +201,15 @@ class _Instant:
 
     def __init__(self, home: Oracle) -> None:
         """Nothing is asked yet."""
-        self._introduction = Introduction(home.spec.fingerprint, "here")
+        self._handshake = Handshake(home.spec.fingerprint, "here")
 
-    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
+    def handshake(self, unwanted: Callable[[], bool]) -> Handshake:
         """Ready."""
-        return self._introduction
+        return self._handshake
 
-    def answer(self, images: Tensor, voting: bool) -> Told:
+    def answer(self, images: Tensor, voting: bool) -> WorkerReply:
         """Zeros."""
-        return Told(labels=np.zeros(len(images), np.int32))
+        return WorkerReply(labels=np.zeros(len(images), np.int32))
 
     def interrupt(self) -> None:
         """Nothing waits."""

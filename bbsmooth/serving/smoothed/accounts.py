@@ -1,4 +1,4 @@
-"""What each client may still spend, on disk, exact under concurrency and after a crash."""
+"""Accounts of clients: what each may still spend, on disk, exact under concurrency and after a crash."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from bbsmooth.errors import UsageError
 from bbsmooth.serving.refusal import Refusal
 from bbsmooth.serving.smoothed.clients import Clients
-from bbsmooth.serving.smoothed.mixing import PURPOSE
+from bbsmooth.serving.smoothed.fair_batching import PURPOSE
 from oracles import Budget, BudgetExhausted, Ledger, StorageError
 
-HOUSE = "ledger.json"
+SERVICE_LEDGER = "ledger.json"
 """What the service itself spent on the oracle, repeated attempts included, in the folder of ledgers."""
 
 CLIENTS = "clients"
 _log = logging.getLogger(__name__)
 
 
-class Account:
+class ClientAccount:
     """The budget of one client.
 
     A request is charged for all that it may take before its first query, and gets back what it did not take. So a
@@ -103,24 +103,27 @@ class Account:
 
 @contextmanager
 def opened_accounts(
-    clients: Clients, house: Budget, folder: Path | None
-) -> Iterator[tuple[Ledger, Mapping[str, Account]]]:
+    clients: Clients, service: Budget, folder: Path | None
+) -> Iterator[tuple[Ledger, Mapping[str, ClientAccount]]]:
     """The service's own ledger and an account for each client, with what earlier processes spent.
 
     Args:
         clients: with their budgets.
-        house: what the service may spend on the oracle in all.
+        service: what the service may spend on the oracle in all.
         folder: keeps the ledgers, and is ours until the block ends; None keeps them in memory.
 
     Raises:
         UsageError: the folder is in use, or holds something else.
     """
     if folder is None:
-        yield Ledger(house), {client.name: Account(Ledger(Budget(queries=client.budget))) for client in clients.all}
+        yield (
+            Ledger(service),
+            {client.name: ClientAccount(Ledger(Budget(queries=client.budget))) for client in clients.all},
+        )
         return
     with _owned(folder):
         try:
-            ledger = Ledger(house, folder / HOUSE)
+            ledger = Ledger(service, folder / SERVICE_LEDGER)
             ledgers = {
                 client.name: Ledger(Budget(queries=client.budget), folder / CLIENTS / f"{client.name}.json")
                 for client in clients.all
@@ -130,7 +133,7 @@ def opened_accounts(
         except StorageError as error:
             raise UsageError(f"{error}; restore it, or name another --ledger") from error
         try:
-            yield ledger, {name: Account(each) for name, each in ledgers.items()}
+            yield ledger, {name: ClientAccount(each) for name, each in ledgers.items()}
         finally:
             for each in (ledger, *ledgers.values()):
                 with suppress(StorageError):  # every charge is in its journal

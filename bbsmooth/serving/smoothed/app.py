@@ -15,14 +15,14 @@ from starlette.exceptions import HTTPException
 
 from bbsmooth.serving.refusal import Refusal
 from bbsmooth.serving.routes import model_routes, server_routes
-from bbsmooth.serving.smoothed.accounts import Account
+from bbsmooth.serving.smoothed.accounts import ClientAccount
+from bbsmooth.serving.smoothed.admission import AdmissionControl
 from bbsmooth.serving.smoothed.clients import Clients
 from bbsmooth.serving.smoothed.description import inference
 from bbsmooth.serving.smoothed.failures import refused
+from bbsmooth.serving.smoothed.fair_batching import PURPOSE, FairBatcher
 from bbsmooth.serving.smoothed.fresh import FreshCases
-from bbsmooth.serving.smoothed.gate import Gate
 from bbsmooth.serving.smoothed.metrics import MEDIA_TYPE, Metrics
-from bbsmooth.serving.smoothed.mixing import PURPOSE, Mixer
 from bbsmooth.serving.smoothed.model import SmoothedModel
 from bbsmooth.serving.smoothed.pages import reference_page, trial_page
 from bbsmooth.serving.smoothed.service import Service
@@ -68,7 +68,7 @@ def create_smoothed_app(
     *,
     name: str,
     clients: Clients,
-    accounts: Mapping[str, Account],
+    accounts: Mapping[str, ClientAccount],
     limits: Limits,
     recover: Callable[[], None] = lambda: None,
 ) -> FastAPI:
@@ -85,34 +85,34 @@ def create_smoothed_app(
     metrics = Metrics(
         batch_size=limits.batch_size,
         largest_radius=cases.plan.largest_radius,
-        at_work=lambda: gate.held,
+        at_work=lambda: admission.held,
         ready=lambda: ready(),
     )
-    mixer = Mixer(
+    batcher = FairBatcher(
         lambda draws: cases.source.votes(draws, PURPOSE),
         batch_size=limits.batch_size,
         concurrency=limits.concurrency,
-        meter=metrics,
+        observer=metrics,
         recover=recover,
         interrupt=cases.source.interrupt,
     )
-    gate = Gate(limits.max_waiting, len(clients.all), lambda: mixer.seconds_an_image)
+    admission = AdmissionControl(limits.max_waiting, len(clients.all), lambda: batcher.seconds_per_image)
     model = SmoothedModel(
         name=name,
         spec=cases.source.log.spec,
         plan=cases.plan,
         bits=cases.copies.grid.bits,
-        max_batch=min(limits.max_images, gate.largest),
+        max_batch=min(limits.max_images, admission.max_images),
         most_queries=cases.most_queries,
         keyed=clients.keyed,
     )
     service = Service(
         model=model,
         cases=cases,
-        mixer=mixer,
+        batcher=batcher,
         clients=clients,
         accounts=accounts,
-        gate=gate,
+        admission=admission,
         metrics=metrics,
         max_body_bytes=limits.max_body_bytes,
         body_seconds=limits.body_seconds,
@@ -120,14 +120,14 @@ def create_smoothed_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with mixer.running():
+        with batcher.running():
             yield
 
     def ready() -> bool:
-        return mixer.ended is None
+        return batcher.ended is None
 
     def live() -> bool:
-        return not isinstance(mixer.ended, OracleChanged)  # which a new process is the cure for
+        return not isinstance(batcher.ended, OracleChanged)  # which a new process is the cure for
 
     app = FastAPI(title="bbsmooth", version=version("bbsmooth"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(server_routes(model, ready=ready, live=live))

@@ -31,7 +31,7 @@ def secret_seed() -> int:
     return secrets.randbits(_SEED_BITS)
 
 
-class Forgetful:
+class NullStore:
     """A `Store` that keeps nothing: no vote of one request is ever counted in another."""
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:

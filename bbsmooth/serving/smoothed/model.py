@@ -64,7 +64,7 @@ class SmoothedModel:
         return hashlib.sha256("\n".join(map(str, what)).encode()).hexdigest()[:_VERSION_DIGITS]
 
     @property
-    def asked(self) -> OracleSpec:
+    def input_spec(self) -> OracleSpec:
         """What images in a request have to fit."""
         return replace(self.spec, name=self.name, max_batch=None)
 

@@ -17,16 +17,16 @@ from bbsmooth.certification import Outcome
 from bbsmooth.serving.bodies import read_body
 from bbsmooth.serving.refusal import Refusal, malformed
 from bbsmooth.serving.replies import envelope, write_tensors
-from bbsmooth.serving.requests import HEADER_LENGTH, Question, read_question
-from bbsmooth.serving.smoothed.accounts import Account
+from bbsmooth.serving.requests import HEADER_LENGTH, InferenceRequest, read_request
+from bbsmooth.serving.smoothed.accounts import ClientAccount
+from bbsmooth.serving.smoothed.admission import AdmissionControl
 from bbsmooth.serving.smoothed.clients import Client, Clients
 from bbsmooth.serving.smoothed.failures import explained
+from bbsmooth.serving.smoothed.fair_batching import FairBatcher, ImageRequest
 from bbsmooth.serving.smoothed.fresh import FreshCases
-from bbsmooth.serving.smoothed.gate import Gate
+from bbsmooth.serving.smoothed.jobs import Job
 from bbsmooth.serving.smoothed.metrics import Metrics
-from bbsmooth.serving.smoothed.mixing import Mixer, Ticket
 from bbsmooth.serving.smoothed.model import SmoothedModel
-from bbsmooth.serving.smoothed.orders import Order
 from bbsmooth.serving.smoothed.replies import Result, tensors
 
 _OFF_GRID = 0.1  # of a grey level: what half-precision floats and division by 255 leave
@@ -39,10 +39,10 @@ class Service:
     Args:
         model: what is served.
         cases: begins certifications.
-        mixer: brings them to their end.
+        batcher: brings them to their end.
         clients: who may ask.
         accounts: what each may spend, by name.
-        gate: how many may ask at once, and how often.
+        admission: how many may ask at once, and how often.
         metrics: told what happens.
         max_body_bytes: larger bodies are refused.
         body_seconds: slower bodies are refused.
@@ -50,10 +50,10 @@ class Service:
 
     model: SmoothedModel
     cases: FreshCases
-    mixer: Mixer
+    batcher: FairBatcher
     clients: Clients
-    accounts: Mapping[str, Account]
-    gate: Gate
+    accounts: Mapping[str, ClientAccount]
+    admission: AdmissionControl
     metrics: Metrics
     max_body_bytes: int
     body_seconds: float
@@ -83,10 +83,10 @@ class Service:
     async def _reply(self, request: Request) -> Response:
         _refuse_other_sites(request)
         client = self.clients.known(request.headers.get("authorization"))
-        if self.mixer.ended is not None:
-            raise self.mixer.ended
-        self.gate.pace(client)
-        with self.gate.entered(client) as hold:
+        if self.batcher.ended is not None:
+            raise self.batcher.ended
+        self.admission.check_rate(client)
+        with self.admission.admitted(client) as hold:
             question = await self._question(request)
             hold(len(question.images))
             results = await self._certify(request, question.images, client)
@@ -97,12 +97,12 @@ class Service:
         content, headers = write_tensors(tensors(results, self.model), question.wanted, around)
         return Response(content, headers=headers)
 
-    async def _question(self, request: Request) -> Question:
+    async def _question(self, request: Request) -> InferenceRequest:
         """The question in the body, its images as uint8; nothing else of the body stays in memory."""
         body = await self._body(request)
 
-        def read() -> Question:
-            question = read_question(body, request.headers.get(HEADER_LENGTH), self.model)
+        def read() -> InferenceRequest:
+            question = read_request(body, request.headers.get(HEADER_LENGTH), self.model)
             return replace(question, images=on_grid(question.images))
 
         async with self._reading:
@@ -116,16 +116,16 @@ class Service:
             raise Refusal(408, f"the body should arrive within {self.body_seconds:g} seconds") from None
 
     async def _certify(self, request: Request, images: Tensor, client: Client) -> list[Result]:
-        order = Order(client.name, self.accounts[client.name], images)
+        job = Job(client.name, self.accounts[client.name], images)
         try:
-            await asyncio.to_thread(order.begin, self.cases, self.mixer)
-            outcomes = await _answered(request, order.tickets)
+            await asyncio.to_thread(job.start, self.cases, self.batcher)
+            outcomes = await _answered(request, job.requests)
         finally:  # also where the client has left: no further query is sent
             try:
-                await asyncio.to_thread(order.end, self.mixer)
+                await asyncio.to_thread(job.finish, self.batcher)
             finally:  # at once, where the server is cut short
-                order.end(self.mixer)
-        return [Result(outcome, ticket.sent) for outcome, ticket in zip(outcomes, order.tickets, strict=True)]
+                job.finish(self.batcher)
+        return [Result(outcome, image.sent) for outcome, image in zip(outcomes, job.requests, strict=True)]
 
 
 def on_grid(images: Tensor) -> Tensor:
@@ -160,13 +160,13 @@ def _refuse_other_sites(request: Request) -> None:
         raise Refusal(403, "pages of other sites may not ask this service")
 
 
-async def _answered(request: Request, tickets: Sequence[Ticket]) -> list[Outcome]:
+async def _answered(request: Request, images: Sequence[ImageRequest]) -> list[Outcome]:
     """What is proven about each image.
 
     Raises:
         ClientDisconnect: nobody waits for it any more.
     """
-    answers = asyncio.create_task(_outcomes(tickets))
+    answers = asyncio.create_task(_outcomes(images))
     gone = asyncio.create_task(_departure(request))
     try:
         await asyncio.wait({answers, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,8 +178,8 @@ async def _answered(request: Request, tickets: Sequence[Ticket]) -> list[Outcome
         gone.cancel()
 
 
-async def _outcomes(tickets: Sequence[Ticket]) -> list[Outcome]:
-    return [await asyncio.wrap_future(ticket.result) for ticket in tickets]
+async def _outcomes(images: Sequence[ImageRequest]) -> list[Outcome]:
+    return [await asyncio.wrap_future(image.result) for image in images]
 
 
 async def _departure(request: Request) -> None:

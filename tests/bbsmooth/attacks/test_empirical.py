@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from bbsmooth.attacks.empirical import Attacked, empirical_accuracy
+from bbsmooth.attacks.empirical import AttackResult, empirical_accuracy
 from bbsmooth.certification.accuracy import share
 
 IMAGES = (
-    Attacked(index=0, correct=True, radius=0.5, found=0.8),
-    Attacked(index=1, correct=True, radius=None, found=None),
-    Attacked(index=2, correct=False, radius=0.9, found=None),
-    Attacked(index=3, correct=True, radius=0.2, found=0.3),
+    AttackResult(index=0, correct=True, radius=0.5, found=0.8),
+    AttackResult(index=1, correct=True, radius=None, found=None),
+    AttackResult(index=2, correct=False, radius=0.9, found=None),
+    AttackResult(index=3, correct=True, radius=0.2, found=0.3),
 )
 
 
@@ -20,8 +20,8 @@ def test_counts_right_images_that_were_not_turned_within_the_radius(radius: floa
 
 def test_without_labels_every_answer_counts_that_was_not_turned() -> None:
     images = [
-        Attacked(index=0, correct=None, radius=None, found=0.2),
-        Attacked(index=1, correct=None, radius=1, found=2),
+        AttackResult(index=0, correct=None, radius=None, found=0.2),
+        AttackResult(index=1, correct=None, radius=1, found=2),
     ]
 
     assert empirical_accuracy(images, 0.5, confidence=0.95).value == 0.5
@@ -34,4 +34,4 @@ def test_without_labels_every_answer_counts_that_was_not_turned() -> None:
 def test_an_image_inside_the_radius_is_a_contradiction(
     radius: float | None, found: float | None, contradiction: bool
 ) -> None:
-    assert Attacked(index=0, correct=True, radius=radius, found=found).contradiction is contradiction
+    assert AttackResult(index=0, correct=True, radius=radius, found=found).contradiction is contradiction

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from bbsmooth.certification import Draws
 from bbsmooth.engines import answering
-from bbsmooth.engines.answering import Answering, Setting
+from bbsmooth.engines.answering import Answering, WorkerSpec
 from bbsmooth.engines.deferred import DeferredImages
-from bbsmooth.engines.pool import Introduction, WorkerPool
+from bbsmooth.engines.pool import Handshake, WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
-from bbsmooth.engines.told import Told
+from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from oracles import Oracle, OracleChanged, SpecError, Unanswered
 from tests.builders import WatchedOracle, halfspace, pictures
@@ -23,8 +23,8 @@ from tests.waiting import LONG
 COPIES = NoisyCopies(noise=Gaussian(0.5), grid=Grid(8), seed=1)
 
 
-def setting(opening: Callable[[], Oracle], turn: Callable[[], float] | None = None) -> Setting:
-    return Setting(opening=opening, front=None, folder=Path.cwd(), turn=turn)
+def setting(opening: Callable[[], Oracle], turn: Callable[[], float] | None = None) -> WorkerSpec:
+    return WorkerSpec(opening=opening, front=None, folder=Path.cwd(), turn=turn)
 
 
 def deferred(count: int, *, shape: tuple[int, ...] = (1, 4, 4)) -> DeferredImages:
@@ -39,29 +39,29 @@ def server() -> Iterator[MisbehavingServer]:
 
 
 def test_it_says_which_oracle_it_has_opened_or_why_not() -> None:
-    introduction = Answering(setting(halfspace)).introduction()
-    assert isinstance(introduction, Introduction)
-    assert introduction.fingerprint == halfspace().spec.fingerprint
+    handshake = Answering(setting(halfspace)).handshake()
+    assert isinstance(handshake, Handshake)
+    assert handshake.fingerprint == halfspace().spec.fingerprint
 
     def missing() -> Oracle:
         raise SpecError("no such file")
 
-    assert isinstance(Answering(setting(missing)).introduction(), SpecError)
+    assert isinstance(Answering(setting(missing)).handshake(), SpecError)
 
 
 def test_a_large_batch_is_drawn_in_pieces_and_comes_back_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = WatchedOracle(halfspace())
     monkeypatch.setattr(answering, "_VALUES_AT_ONCE", 10 * 16)
     images = deferred(25)
-    told = Answering(setting(lambda: watched)).answer(images, voting=True)
+    reply = Answering(setting(lambda: watched)).answer(images, voting=True)
     assert watched.batches == [10, 10, 5]
-    assert told.labels.tolist() == halfspace().query(images.clone()).labels.tolist()
-    assert told.scores is None
+    assert reply.labels.tolist() == halfspace().query(images.clone()).labels.tolist()
+    assert reply.scores is None
 
 
 def test_an_error_of_the_oracle_is_an_answer() -> None:
-    told = Answering(setting(halfspace)).answer(pictures(2, seed=1)[:, :, :2], voting=False)
-    assert "needs images of shape" in str(told.error)
+    reply = Answering(setting(halfspace)).answer(pictures(2, seed=1)[:, :, :2], voting=False)
+    assert "needs images of shape" in str(reply.error)
 
 
 def test_a_remote_oracle_is_asked_once_in_its_turn(server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,12 +70,12 @@ def test_a_remote_oracle_is_asked_once_in_its_turn(server: MisbehavingServer, mo
     monkeypatch.setattr(remote.line, "sleep", waits.append)
     monkeypatch.setattr(answering, "_VALUES_AT_ONCE", 1)
     worker = Answering(setting(lambda: remote, turn=lambda: 2.5))
-    told = worker.answer(deferred(7, shape=SHAPE), voting=True)
-    assert told.error is None
-    assert len(told.labels) == 7
+    reply = worker.answer(deferred(7, shape=SHAPE), voting=True)
+    assert reply.error is None
+    assert len(reply.labels) == 7
     assert waits == [2.5]
-    assert told.traffic["bytes_sent"] > 0
-    assert worker.answer(deferred(1, shape=SHAPE), voting=True).traffic["bytes_sent"] < told.traffic["bytes_sent"]
+    assert reply.traffic["bytes_sent"] > 0
+    assert worker.answer(deferred(1, shape=SHAPE), voting=True).traffic["bytes_sent"] < reply.traffic["bytes_sent"]
 
 
 def test_what_waits_for_its_turn_at_an_interrupt_was_not_asked(server: MisbehavingServer) -> None:
@@ -93,10 +93,10 @@ def test_what_waits_for_its_turn_at_an_interrupt_was_not_asked(server: Misbehavi
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    told = worker.answer(deferred(3, shape=SHAPE), voting=True)
+    reply = worker.answer(deferred(3, shape=SHAPE), voting=True)
     thread.join()
-    assert isinstance(told.error, Unanswered)
-    assert told.traffic["bytes_sent"] == 0
+    assert isinstance(reply.error, Unanswered)
+    assert reply.traffic["bytes_sent"] == 0
 
 
 class Fresh:
@@ -105,12 +105,12 @@ class Fresh:
     def __init__(self, opening: Callable[[], Oracle]) -> None:
         self._setting = setting(opening)
 
-    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
-        found = Answering(self._setting).introduction()
-        assert isinstance(found, Introduction)
+    def handshake(self, unwanted: Callable[[], bool]) -> Handshake:
+        found = Answering(self._setting).handshake()
+        assert isinstance(found, Handshake)
         return found
 
-    def answer(self, images: Tensor, voting: bool) -> Told:
+    def answer(self, images: Tensor, voting: bool) -> WorkerReply:
         return Answering(self._setting).answer(images, voting)
 
     def interrupt(self) -> None:
@@ -120,7 +120,7 @@ class Fresh:
 def test_workers_that_meet_two_models_are_found_out(server: MisbehavingServer) -> None:
     home = plain_oracle(server)
     pool = WorkerPool(
-        lambda: Fresh(lambda: plain_oracle(server)), workers=1, seats=1, fingerprint=home.spec.fingerprint
+        lambda: Fresh(lambda: plain_oracle(server)), workers=1, slots=1, fingerprint=home.spec.fingerprint
     )
     pool.open()
     oracle, images = PooledOracle(pool, home, home.spec), pictures(2, seed=1)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from bbsmooth.engines.opening import require_engine
-from bbsmooth.engines.placement import Placement, Room, place
+from bbsmooth.engines.placement import Placement, Resources, place
 from bbsmooth.engines.ray_cluster import AUTO, _join
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import OracleConfig
@@ -20,27 +20,27 @@ CONFIG: dict[str, Any] = {
     "max_price": None,
     "engine": "ray",
 }
-GPUS, CPUS = Room(cpus=64, gpus=8), Room(cpus=4, gpus=0)
+GPUS, CPUS = Resources(cpus=64, gpus=8), Resources(cpus=4, gpus=0)
 
 
-def placed(room: Room, *, remote: bool = False, **config: Any) -> Placement:
-    return place(OracleConfig(**CONFIG | config), room, remote=remote)
+def placed(resources: Resources, *, remote: bool = False, **config: Any) -> Placement:
+    return place(OracleConfig(**CONFIG | config), resources, remote=remote)
 
 
 def test_one_worker_a_gpu_where_there_are_any() -> None:
-    assert placed(GPUS) == Placement(workers=8, gpus=1, seats=2, threads=2, device="cuda")
-    assert placed(CPUS) == Placement(workers=4, gpus=0, seats=2, threads=1, device="cpu")
+    assert placed(GPUS) == Placement(workers=8, gpus=1, slots=2, threads=2, device="cuda")
+    assert placed(CPUS) == Placement(workers=4, gpus=0, slots=2, threads=1, device="cpu")
     assert placed(GPUS, device="cpu").workers == 64
 
 
 def test_workers_and_calls_are_as_asked_for() -> None:
-    assert placed(GPUS, workers=3, concurrency=12).seats == 4
-    assert placed(CPUS, workers=2, concurrency=5).seats == 3
+    assert placed(GPUS, workers=3, concurrency=12).slots == 4
+    assert placed(CPUS, workers=2, concurrency=5).slots == 3
 
 
 def test_a_remote_oracle_needs_no_gpu_and_no_more_workers_than_calls() -> None:
-    assert placed(GPUS, remote=True, concurrency=8) == Placement(workers=8, gpus=0, seats=1, threads=1, device="cpu")
-    assert placed(CPUS, remote=True, concurrency=8) == Placement(workers=4, gpus=0, seats=2, threads=2, device="cpu")
+    assert placed(GPUS, remote=True, concurrency=8) == Placement(workers=8, gpus=0, slots=1, threads=1, device="cpu")
+    assert placed(CPUS, remote=True, concurrency=8) == Placement(workers=4, gpus=0, slots=2, threads=2, device="cpu")
 
 
 def test_a_gpu_that_is_not_there_is_refused() -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.engines.pool import Introduction, Worker, WorkerDied, WorkerLost, WorkerPool
-from bbsmooth.engines.pooled import MOST_LOST, ElsewhereOracle, PooledOracle
-from bbsmooth.engines.told import Told
+from bbsmooth.engines.pool import Handshake, Worker, WorkerDied, WorkerLost, WorkerPool
+from bbsmooth.engines.pooled import MOST_LOST, FailoverOracle, PooledOracle
+from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.errors import UsageError
 from oracles import Budget, Ledger, MeteredOracle, OracleError, OracleUnavailable, Purpose, SpecError, Unanswered
 from tests.builders import halfspace, pictures
@@ -40,7 +40,7 @@ class Fake:
     interrupted: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def introduction(self, unwanted: Callable[[], bool]) -> Introduction:
+    def handshake(self, unwanted: Callable[[], bool]) -> Handshake:
         if self.opens == "never":
             until(unwanted)
             self.given_up = True
@@ -49,9 +49,9 @@ class Fake:
             raise WorkerDied(f"worker {self.number} died")
         if isinstance(self.opens, OracleError):
             raise self.opens
-        return Introduction(self.opens or HOME.spec.fingerprint, f"worker {self.number}")
+        return Handshake(self.opens or HOME.spec.fingerprint, f"worker {self.number}")
 
-    def answer(self, images: Tensor, voting: bool) -> Told:
+    def answer(self, images: Tensor, voting: bool) -> WorkerReply:
         with self._lock:
             self.asked += 1
             self.together += 1
@@ -63,14 +63,14 @@ class Fake:
             self.together -= 1
         if dies:
             raise WorkerDied(f"worker {self.number} died")
-        return Told.answered(HOME.query(images), HOME.spec, scores=not voting)
+        return WorkerReply.answered(HOME.query(images), HOME.spec, scores=not voting)
 
     def interrupt(self) -> None:
         self.interrupted.set()
 
 
 @contextmanager
-def pool(make: Callable[[int], Fake], *, workers: int = 2, seats: int = 2) -> Iterator[tuple[WorkerPool, list[Fake]]]:
+def pool(make: Callable[[int], Fake], *, workers: int = 2, slots: int = 2) -> Iterator[tuple[WorkerPool, list[Fake]]]:
     made: list[Fake] = []
     lock = threading.Lock()
 
@@ -79,7 +79,7 @@ def pool(make: Callable[[int], Fake], *, workers: int = 2, seats: int = 2) -> It
             made.append(make(len(made)))
             return made[-1]
 
-    opened = WorkerPool(start, workers=workers, seats=seats, fingerprint=HOME.spec.fingerprint)
+    opened = WorkerPool(start, workers=workers, slots=slots, fingerprint=HOME.spec.fingerprint)
     try:
         opened.open()
         yield opened, made
@@ -88,7 +88,7 @@ def pool(make: Callable[[int], Fake], *, workers: int = 2, seats: int = 2) -> It
 
 
 def test_every_question_is_answered_and_no_worker_has_more_than_its_seats() -> None:
-    with pool(Fake, workers=3, seats=2) as (opened, made), ThreadPoolExecutor(12) as threads:
+    with pool(Fake, workers=3, slots=2) as (opened, made), ThreadPoolExecutor(12) as threads:
         oracle = PooledOracle(opened, HOME, HOME.spec)
         answers = list(threads.map(oracle.query, [IMAGES[:count] for count in (1, 2, 3, 4, 5, 6) * 10]))
     assert [len(each) for each in answers] == [1, 2, 3, 4, 5, 6] * 10
@@ -102,7 +102,7 @@ def test_a_lost_worker_is_replaced_and_its_question_stays_charged() -> None:
         made,
     ):
         ledger = Ledger(Budget())
-        asked = ElsewhereOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
+        asked = FailoverOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
         answers = asked.query(IMAGES)
     assert torch.equal(answers.labels, HOME.query(IMAGES).labels)
     assert [worker.asked for worker in made] == [1, 1]
@@ -112,7 +112,7 @@ def test_a_lost_worker_is_replaced_and_its_question_stays_charged() -> None:
 def test_a_question_that_loses_every_worker_is_given_up() -> None:
     with pool(lambda number: Fake(number, dies=lambda question: True), workers=2) as (opened, made):
         with pytest.raises(WorkerLost, match="6 images under way"):
-            ElsewhereOracle(PooledOracle(opened, HOME, HOME.spec)).query(IMAGES)
+            FailoverOracle(PooledOracle(opened, HOME, HOME.spec)).query(IMAGES)
         assert sum(worker.asked for worker in made) == MOST_LOST
 
 
@@ -122,12 +122,12 @@ def test_all_that_a_lost_worker_was_asked_is_lost_once() -> None:
         pool(
             lambda number: Fake(number, dies=lambda question: number == 0, gate=gate if number == 0 else None),
             workers=1,
-            seats=3,
+            slots=3,
         ) as (opened, made),
         ThreadPoolExecutor(3) as threads,
     ):
         ledger = Ledger(Budget())
-        asked = ElsewhereOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
+        asked = FailoverOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
         under_way = [threads.submit(asked.query, IMAGES[:2]) for _ in range(3)]
         until(lambda: made[0].asked == 3)
         gate.set()
@@ -169,9 +169,9 @@ def test_a_worker_with_another_oracle_is_refused() -> None:
 
 def test_what_waits_for_a_worker_gives_up_at_an_interrupt_and_is_not_charged() -> None:
     gate = threading.Event()
-    with pool(lambda number: Fake(number, gate=gate), workers=1, seats=1) as (opened, made):
+    with pool(lambda number: Fake(number, gate=gate), workers=1, slots=1) as (opened, made):
         ledger = Ledger(Budget())
-        asked = ElsewhereOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
+        asked = FailoverOracle(MeteredOracle(PooledOracle(opened, HOME, HOME.spec), ledger, Purpose.TUNE))
         with ThreadPoolExecutor(2) as threads:
             both = [threads.submit(asked.query, IMAGES) for _ in range(2)]
             until(lambda: ledger.total == 12 and made[0].asked)  # one is under way, and the other waits or will

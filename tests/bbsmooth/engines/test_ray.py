@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from bbsmooth.assemble import load_coordinator
-from bbsmooth.engines.ray_cluster import LOOPBACK, Cluster, _Turns, connected
+from bbsmooth.engines.ray_cluster import LOOPBACK, Cluster, _SharedRateLimiter, connected
 from tests.bbsmooth.cli.service import Service
 from tests.bbsmooth.cli.world import World, bbsmooth
 from tests.bbsmooth.engines import ray_world
@@ -151,7 +151,7 @@ def test_a_remote_oracle_is_asked_within_its_limits(cluster: Cluster, world: Wor
 
 def test_turns_go_on_where_whoever_keeps_them_was_killed(cluster: Cluster) -> None:
     ray = cluster.ray
-    keeper = ray.remote(_Turns).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote(1_000.0)
+    keeper = ray.remote(_SharedRateLimiter).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote(1_000.0)
     first, second = ray.get([keeper.take.remote() for _ in range(2)])
     assert first == 0
     assert 0 < second <= 1_000

@@ -31,7 +31,7 @@ def run(oracle: Oracle, plan: BatchPlan, ask: Callable[[Batcher], Awaitable[None
 
 
 async def together(batcher: Batcher, *parts: Tensor) -> list[Answers | BaseException]:
-    return await asyncio.gather(*(batcher.ask(part) for part in parts), return_exceptions=True)
+    return await asyncio.gather(*(batcher.infer(part) for part in parts), return_exceptions=True)
 
 
 def calls(oracle: Oracle, plan: BatchPlan, *rounds: list[Tensor]) -> list[list[int]]:

@@ -11,7 +11,7 @@ import torch
 
 from bbsmooth.serving.model import ServedModel
 from bbsmooth.serving.refusal import Refusal
-from bbsmooth.serving.requests import read_question
+from bbsmooth.serving.requests import read_request
 from tests.bbsmooth.serving.running import question
 from tests.builders import spec
 
@@ -22,7 +22,7 @@ BYTES = np.random.default_rng(0).integers(0, 256, (3, 1, 2, 2), dtype=np.uint8)
 
 def read(envelope: Any, rest: bytes = b"") -> Any:
     head = json.dumps(envelope).encode()
-    return read_question(head + rest, str(len(head)) if rest else None, MODEL)
+    return read_request(head + rest, str(len(head)) if rest else None, MODEL)
 
 
 def binary(array: np.ndarray[Any, Any], datatype: str, **more: Any) -> Any:
@@ -112,7 +112,7 @@ def test_a_malformed_request_is_refused_in_one_line(envelope: Any, message: str)
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"inputs": NaN}', b"[" * 10_000])
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(Refusal, match="the request is not JSON"):
-        read_question(body, None, MODEL)
+        read_request(body, None, MODEL)
 
 
 @pytest.mark.parametrize("unit", ["[],", "[[0]],", "{},"])
@@ -120,7 +120,7 @@ def test_a_thicket_is_refused_before_it_is_parsed(unit: str, monkeypatch: pytest
     body = f'{{"inputs": [{unit * 20_000}[]]}}'.encode()
     monkeypatch.setattr(json, "loads", lambda *values, **options: pytest.fail("it was parsed"))
     with pytest.raises(Refusal, match="at most 4 images a request, for which 10016 lists and objects are enough"):
-        read_question(body, None, MODEL)
+        read_request(body, None, MODEL)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ def test_the_length_of_the_json_is_checked() -> None:
     body = json.dumps(question(FLOATS)).encode()
     for length in ("-1", "many", str(len(body) + 1), "9" * 5000):
         with pytest.raises(Refusal, match="should be a number up to the body's"):
-            read_question(body, length, MODEL)
+            read_request(body, length, MODEL)
     with pytest.raises(Refusal, match="2 bytes follow the JSON"):
-        read_question(body + b"ab", str(len(body)), MODEL)
+        read_request(body + b"ab", str(len(body)), MODEL)

@@ -18,8 +18,8 @@ from bbsmooth.serving.server import bind, prepare, run
 from bbsmooth.serving.smoothed.accounts import opened_accounts
 from bbsmooth.serving.smoothed.app import Limits, create_smoothed_app
 from bbsmooth.serving.smoothed.clients import Clients, anybody
-from bbsmooth.serving.smoothed.fresh import Forgetful, FreshCases
-from bbsmooth.serving.smoothed.mixing import PURPOSE
+from bbsmooth.serving.smoothed.fair_batching import PURPOSE
+from bbsmooth.serving.smoothed.fresh import FreshCases, NullStore
 from oracles import Budget, Oracle, VoteLog
 from oracles.remote.remote import RemoteOracle
 from tests.bbsmooth.serving.running import INFER, KEPT, NAME, question
@@ -46,7 +46,7 @@ def smoothed(
     with ExitStack() as stack:
         ledger, accounts = stack.enter_context(opened_accounts(clients, house, folder))
         copies = NoisyCopies(noise=plan.noise, grid=Grid(bits), seed=0)
-        log = VoteLog(Forgetful(), oracle.spec)
+        log = VoteLog(NullStore(), oracle.spec)
         votes = {PURPOSE: charged(oracle, ledger, PURPOSE)}
         source = VoteSource(oracles=votes, log=log, copies=copies, interrupt=interruption(oracle))
         cases = FreshCases(source, copies, plan)

@@ -13,18 +13,18 @@ import pytest
 
 from bbsmooth.errors import UsageError
 from bbsmooth.serving.refusal import Refusal
-from bbsmooth.serving.smoothed.accounts import Account, opened_accounts
+from bbsmooth.serving.smoothed.accounts import ClientAccount, opened_accounts
 from bbsmooth.serving.smoothed.clients import EVERYBODY, anybody
 from oracles import Budget, Ledger
 
 
 @contextmanager
-def account(budget: int | None, folder: Path | None = None) -> Iterator[Account]:
+def account(budget: int | None, folder: Path | None = None) -> Iterator[ClientAccount]:
     with opened_accounts(anybody(budget=budget, rate=None), Budget(), folder) as (_, accounts):
         yield accounts[EVERYBODY]
 
 
-def refused(account: Account, queries: int) -> Refusal:
+def refused(account: ClientAccount, queries: int) -> Refusal:
     with pytest.raises(Refusal) as refusal:
         account.reserve(queries)
     return refusal.value

@@ -6,8 +6,8 @@ import torch
 
 from bbsmooth.certification import VoteSource
 from bbsmooth.noise import Grid, NoisyCopies
-from bbsmooth.serving.smoothed.fresh import Forgetful, FreshCases, secret_seed
-from bbsmooth.serving.smoothed.mixing import PURPOSE
+from bbsmooth.serving.smoothed.fair_batching import PURPOSE
+from bbsmooth.serving.smoothed.fresh import FreshCases, NullStore, secret_seed
 from oracles import Purpose, VoteLog
 from oracles.recording import UNANSWERED
 from tests.bbsmooth.serving.smoothed.running import PLAN
@@ -15,7 +15,7 @@ from tests.builders import halfspace, pictures
 
 IMAGE = pictures(1, seed=0)[0]
 COPIES = NoisyCopies(noise=PLAN.noise, grid=Grid(8), seed=0)
-SOURCE = VoteSource(oracles={PURPOSE: halfspace()}, log=VoteLog(Forgetful(), halfspace().spec), copies=COPIES)
+SOURCE = VoteSource(oracles={PURPOSE: halfspace()}, log=VoteLog(NullStore(), halfspace().spec), copies=COPIES)
 CASES = FreshCases(SOURCE, COPIES, PLAN)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bbsmooth.serving.requests import read_question
+from bbsmooth.serving.requests import read_request
 from bbsmooth.serving.smoothed import service
 from tests.bbsmooth.serving.running import INFER, question
 from tests.bbsmooth.serving.smoothed.running import COST, ask, smoothed
@@ -24,14 +24,14 @@ def test_bodies_are_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch) ->
     def slow(*values: Any) -> Any:
         if not alone.acquire(blocking=False):
             company.set()
-            return read_question(*values)
+            return read_request(*values)
         try:
             company.wait(0.2)  # time for another to come
-            return read_question(*values)
+            return read_request(*values)
         finally:
             alone.release()
 
-    monkeypatch.setattr(service, "read_question", slow)
+    monkeypatch.setattr(service, "read_request", slow)
     with smoothed(halfspace()) as client, ThreadPoolExecutor(4) as pool:
         replies = list(pool.map(lambda seed: ask(client, pictures(1, seed=seed)), range(4)))
     assert [reply.status_code for reply in replies] == [200] * 4

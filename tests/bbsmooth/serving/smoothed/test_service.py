@@ -308,10 +308,10 @@ class Waiting:
     def __init__(self) -> None:
         self.spec = ORACLE.spec
         self.go = threading.Event()
-        self.asked = 0
+        self.input_spec = 0
 
     def query(self, images: Tensor) -> Answers:
-        self.asked += len(images)
+        self.input_spec += len(images)
         assert self.go.wait(LONG)
         return ORACLE.query(images)
 
@@ -348,13 +348,13 @@ def test_a_client_that_leaves_ceases_to_spend(tmp_path: Path) -> None:
         body = json.dumps(question(pictures(2, seed=0).numpy(), datatype="UINT8")).encode()
         with connected(client) as raw:
             raw.sendall(f"POST {INFER} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-            until(lambda: slow.asked)
+            until(lambda: slow.input_spec)
         until(lambda: at_work(client) == 0)
-        until(lambda: client.get("/v2/budget").json()["spent"] == slow.asked)
-        assert 0 < slow.asked < 2 * COST
+        until(lambda: client.get("/v2/budget").json()["spent"] == slow.input_spec)
+        assert 0 < slow.input_spec < 2 * COST
         slow.go.set()
         assert ask(client, pictures(1, seed=1)).status_code == 200
-        assert client.get("/v2/budget").json()["spent"] == slow.asked
+        assert client.get("/v2/budget").json()["spent"] == slow.input_spec
 
 
 def test_requests_keep_the_pace_of_their_client(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who is let in now: a pace for each client, and a number of images that may be at work at once."""
+"""Admission control: a rate limit for each client, and a number of images that may be at work at once."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from bbsmooth.serving.smoothed.clients import Client
 
 
 @dataclass(slots=True)
-class _Bucket:
+class _TokenBucket:
     """Requests that a client may send at once; it fills with time."""
 
     tokens: float
     filled_at: float
 
 
-class Gate:
+class AdmissionControl:
     """Turns away what cannot be served soon, and says when to come again. For one event loop.
 
-    Each request holds a place from its first byte on, and one for each further image once these are known. Where there
-    are several clients, one may hold half of the places, so that others get in.
+    Each request holds a slot from its first byte on, and one for each further image once these are known. Where there
+    are several clients, one may hold half of the slots, so that others get in.
 
     Args:
-        places: images at work at once.
+        slots: images at work at once.
         clients: how many there are.
-        wait: seconds after which a place may be free, as far as one can tell; asked without waiting for anything.
+        wait: seconds after which a slot may be free, as far as one can tell; asked without waiting for anything.
         clock: seconds.
     """
 
     def __init__(
-        self, places: int, clients: int, wait: Callable[[], float], clock: Callable[[], float] = time.monotonic
+        self, slots: int, clients: int, wait: Callable[[], float], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Everything is free."""
-        self._places = places
-        self._each = places if clients == 1 else max(1, places // 2)
+        self._slots = slots
+        self._each = slots if clients == 1 else max(1, slots // 2)
         self._wait = wait
         self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, _TokenBucket] = {}
         self._held: Counter[str] = Counter()
 
     @property
     def held(self) -> int:
-        """Places that are taken."""
+        """Slots that are taken."""
         return self._held.total()
 
     @property
-    def largest(self) -> int:
+    def max_images(self) -> int:
         """Most images of one request."""
         return self._each
 
-    def pace(self, client: Client) -> None:
-        """Let a request pass at the client's pace; after a pause as many at once as come in a second.
+    def check_rate(self, client: Client) -> None:
+        """Let a request pass within the rate of its client (token bucket): at most a second's worth at once.
 
         Raises:
             Refusal: it comes too soon (429).
@@ -64,7 +64,7 @@ class Gate:
         if client.rate is None:
             return
         now, burst = self._clock(), max(1.0, client.rate)
-        bucket = self._buckets.setdefault(client.name, _Bucket(burst, now))
+        bucket = self._buckets.setdefault(client.name, _TokenBucket(burst, now))
         bucket.tokens = min(burst, bucket.tokens + (now - bucket.filled_at) * client.rate)
         bucket.filled_at = now
         if bucket.tokens < 1:
@@ -73,20 +73,20 @@ class Gate:
         bucket.tokens -= 1
 
     @contextmanager
-    def entered(self, client: Client) -> Iterator[Callable[[int], None]]:
-        """Hold a place while the block runs; call what it gives with the number of images to hold as many.
+    def admitted(self, client: Client) -> Iterator[Callable[[int], None]]:
+        """Hold a slot while the block runs; call what it gives with the number of images to hold as many.
 
         Raises:
-            Refusal: no place is free (429), there or in that call.
+            Refusal: no slot is free (429), there or in that call.
         """
         own = 0
 
         def hold(images: int) -> None:
             nonlocal own
             more = images - own
-            if self.held + more > self._places or self._held[client.name] + more > self._each:
+            if self.held + more > self._slots or self._held[client.name] + more > self._each:
                 raise Refusal(
-                    429, "as many images as this service takes at once are at work", retry_after=self._come_again()
+                    429, "as many images as this service takes at once are at work", retry_after=self._retry_after()
                 )
             self._held[client.name] += more
             own = images
@@ -97,5 +97,5 @@ class Gate:
         finally:
             self._held[client.name] -= own
 
-    def _come_again(self) -> int:
+    def _retry_after(self) -> int:
         return max(1, math.ceil(self._wait()))

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bbsmooth.certification import Draws, VoteSource
 from bbsmooth.noise import Grid, NoisyCopies
-from bbsmooth.serving.smoothed.fresh import Forgetful, FreshCases
-from bbsmooth.serving.smoothed.mixing import PURPOSE, Mixer, Ticket, Votes
+from bbsmooth.serving.smoothed.fair_batching import PURPOSE, FairBatcher, ImageRequest, Votes
+from bbsmooth.serving.smoothed.fresh import FreshCases, NullStore
 from oracles import (
     AnswerError,
     BudgetExhausted,
@@ -43,7 +43,7 @@ class Calls:
 
 def cases_of(oracle: Oracle) -> FreshCases:
     copies = NoisyCopies(noise=PLAN.noise, grid=Grid(8), seed=0)
-    source = VoteSource(oracles={PURPOSE: oracle}, log=VoteLog(Forgetful(), oracle.spec), copies=copies)
+    source = VoteSource(oracles={PURPOSE: oracle}, log=VoteLog(NullStore(), oracle.spec), copies=copies)
     return FreshCases(source, copies, PLAN)
 
 
@@ -55,14 +55,14 @@ def votes(draws: Sequence[Draws]) -> list[Tensor]:
 
 
 class World:
-    """A mixer at work, and images to give it."""
+    """A batcher at work, and images to give it."""
 
-    def __init__(self, mixer: Mixer, calls: Calls) -> None:
-        self.mixer = mixer
+    def __init__(self, batcher: FairBatcher, calls: Calls) -> None:
+        self.batcher = batcher
         self.calls = calls
 
-    def submit(self, count: int, *, owner: str = "one", seed: int = 0) -> list[Ticket]:
-        return [self.mixer.submit(CASES.open(image), owner=owner) for image in pictures(count, seed=seed)]
+    def submit(self, count: int, *, owner: str = "one", seed: int = 0) -> list[ImageRequest]:
+        return [self.batcher.submit(CASES.open(image), owner=owner) for image in pictures(count, seed=seed)]
 
 
 @contextmanager
@@ -74,9 +74,9 @@ def mixing(
     interrupt: Callable[[], None] = lambda: None,
 ) -> Iterator[World]:
     calls = Calls()
-    mixer = Mixer(ask, batch_size=batch_size, concurrency=concurrency, meter=calls, interrupt=interrupt)
-    with mixer.running():
-        yield World(mixer, calls)
+    batcher = FairBatcher(ask, batch_size=batch_size, concurrency=concurrency, observer=calls, interrupt=interrupt)
+    with batcher.running():
+        yield World(batcher, calls)
 
 
 class Held:
@@ -84,11 +84,11 @@ class Held:
 
     def __init__(self, then: Callable[[Sequence[Draws]], list[Tensor]] = votes) -> None:
         self.go = threading.Event()
-        self.asked: list[list[Draws]] = []
+        self.input_spec: list[list[Draws]] = []
         self._then = then
 
     def __call__(self, draws: Sequence[Draws]) -> list[Tensor]:
-        self.asked.append(list(draws))
+        self.input_spec.append(list(draws))
         assert self.go.wait(LONG)
         return self._then(draws)
 
@@ -96,20 +96,20 @@ class Held:
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_every_image_gets_its_verdict_and_pays_for_its_draws(concurrency: int) -> None:
     with mixing(concurrency=concurrency) as world:
-        tickets = world.submit(30)
-        for ticket in tickets:
-            verdict = ticket.result.result(LONG).verdict
+        requests = world.submit(30)
+        for request in requests:
+            verdict = request.result.result(LONG).verdict
             assert sum(verdict.evidence.counts.values()) == PLAN.num_estimation
-            assert world.mixer.drop(ticket) == COST
+            assert world.batcher.drop(request) == COST
     assert sum(world.calls.sizes) == 30 * COST
 
 
 def test_batches_are_full_while_there_are_draws() -> None:
     held = Held()
     with mixing(held) as world:
-        tickets = world.submit(40)
+        requests = world.submit(40)
         held.go.set()
-        wait([ticket.result for ticket in tickets], LONG)
+        wait([request.result for request in requests], LONG)
     sizes = world.calls.sizes
     assert sum(sizes) == 40 * COST
     assert len(sizes) <= 40 * COST / 16 + 6  # the first began before the others were there, the last have no company
@@ -119,24 +119,24 @@ def test_selection_and_estimation_share_a_call() -> None:
     held = Held()
     with mixing(held, batch_size=64) as world:
         world.submit(1)
-        until(lambda: held.asked)
+        until(lambda: held.input_spec)
         later = world.submit(1, seed=1)
         held.go.set()
         later[0].result.result(LONG)
-    assert len({draws.stream for draws in held.asked[1]}) == 2  # estimation of the first, selection of the second
+    assert len({draws.stream for draws in held.input_spec[1]}) == 2  # estimation of the first, selection of the second
 
 
 def test_owners_get_equal_shares() -> None:
     held = Held()
     with mixing(held, batch_size=20) as world:
-        tickets = world.submit(1, owner="first")  # keeps the only thread busy
-        until(lambda: held.asked)
-        tickets += [*world.submit(30, owner="greedy", seed=1), *world.submit(2, owner="modest", seed=2)]
+        requests = world.submit(1, owner="first")  # keeps the only thread busy
+        until(lambda: held.input_spec)
+        requests += [*world.submit(30, owner="greedy", seed=1), *world.submit(2, owner="modest", seed=2)]
         held.go.set()
-        wait([ticket.result for ticket in tickets], LONG)
-        modest = {ticket.case.image.numpy().tobytes() for ticket in tickets[-2:]}
+        wait([request.result for request in requests], LONG)
+        modest = {request.case.image.numpy().tobytes() for request in requests[-2:]}
     shared = Counter[bool]()
-    for draws in held.asked[1]:
+    for draws in held.input_spec[1]:
         shared[draws.image.numpy().tobytes() in modest] += draws.count
     assert shared[True] >= 20 // 3
 
@@ -149,10 +149,10 @@ def test_an_error_reaches_those_in_the_call(error: Exception) -> None:
         raise error
 
     with mixing(fails) as world:
-        (ticket,) = world.submit(1)
-        assert ticket.result.exception(LONG) is error
-        assert world.mixer.drop(ticket) == (0 if isinstance(error, Unanswered) else PLAN.num_selection)
-        assert world.mixer.ended is None
+        (request,) = world.submit(1)
+        assert request.result.exception(LONG) is error
+        assert world.batcher.drop(request) == (0 if isinstance(error, Unanswered) else PLAN.num_selection)
+        assert world.batcher.ended is None
 
 
 def test_one_bad_image_hurts_none_of_those_beside_it() -> None:
@@ -166,12 +166,12 @@ def test_one_bad_image_hurts_none_of_those_beside_it() -> None:
     held = Held(fails_on_it)
     with mixing(held, batch_size=64) as world:
         first = world.submit(4, seed=1)
-        ticket = world.mixer.submit(CASES.open(bad), owner="one")
+        request = world.batcher.submit(CASES.open(bad), owner="one")
         held.go.set()
         others = first + world.submit(4, seed=2)
         for other in others:
             assert other.result.result(LONG).verdict.evidence.num_estimation == PLAN.num_estimation
-        assert isinstance(ticket.result.exception(LONG), AnswerError)
+        assert isinstance(request.result.exception(LONG), AnswerError)
 
 
 @pytest.mark.parametrize(
@@ -183,27 +183,27 @@ def test_what_cannot_end_well_ends_for_all(error: OracleError) -> None:
 
     held = Held(fails)
     with mixing(held, batch_size=2) as world:
-        tickets = world.submit(3)
+        requests = world.submit(3)
         held.go.set()
-        assert [ticket.result.exception(LONG) for ticket in tickets] == [error] * 3
-        assert world.mixer.ended is error
+        assert [request.result.exception(LONG) for request in requests] == [error] * 3
+        assert world.batcher.ended is error
         (later,) = world.submit(1)
         assert later.result.exception(LONG) is error
-    assert len(held.asked) == 1
+    assert len(held.input_spec) == 1
 
 
 def test_what_is_dropped_is_not_asked_about() -> None:
     held = Held()
     with mixing(held, batch_size=3) as world:
-        (ticket,) = world.submit(1)
-        until(lambda: held.asked)
-        assert world.mixer.drop(ticket) == 3  # those under way
+        (request,) = world.submit(1)
+        until(lambda: held.input_spec)
+        assert world.batcher.drop(request) == 3  # those under way
         held.go.set()
         (other,) = world.submit(1, seed=1)
         other.result.result(LONG)
-        assert world.mixer.drop(ticket) == 3
-    asked = Counter(draws.stream for each in held.asked for draws in each)
-    assert sum(draws.count for each in held.asked for draws in each) == 3 + COST
+        assert world.batcher.drop(request) == 3
+    asked = Counter(draws.stream for each in held.input_spec for draws in each)
+    assert sum(draws.count for each in held.input_spec for draws in each) == 3 + COST
     assert len(asked) == 3
 
 
@@ -212,16 +212,18 @@ def test_the_end_waits_for_calls_under_way_and_fails_the_rest() -> None:
     own = cases_of(watched)
     held = Held(lambda draws: own.source.votes(draws, PURPOSE))
     with mixing(held, interrupt=held.go.set) as world:  # called at the end, before it is waited for
-        tickets = world.submit(3)
-        until(lambda: held.asked)
-    assert sum(watched.batches) == sum(draws.count for draws in held.asked[0])
-    assert all(isinstance(ticket.result.exception(0), OracleError) for ticket in tickets)
+        requests = world.submit(3)
+        until(lambda: held.input_spec)
+    assert sum(watched.batches) == sum(draws.count for draws in held.input_spec[0])
+    assert all(isinstance(request.result.exception(0), OracleError) for request in requests)
 
 
 def test_the_pace_tells_when_to_come_again() -> None:
     ticks = iter(range(1000))
-    mixer = Mixer(votes, batch_size=7, concurrency=1, meter=Calls(), clock=lambda: float(next(ticks)))  # 7 a second
-    with mixer.running():
-        tickets = [mixer.submit(CASES.open(image), owner="one") for image in pictures(20, seed=3)]
-        wait([ticket.result for ticket in tickets], LONG)
-    assert 0 < mixer.seconds_an_image <= COST / 7 * 1.2
+    batcher = FairBatcher(
+        votes, batch_size=7, concurrency=1, observer=Calls(), clock=lambda: float(next(ticks))
+    )  # 7 a second
+    with batcher.running():
+        requests = [batcher.submit(CASES.open(image), owner="one") for image in pictures(20, seed=3)]
+        wait([request.result for request in requests], LONG)
+    assert 0 < batcher.seconds_per_image <= COST / 7 * 1.2

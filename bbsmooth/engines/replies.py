@@ -15,7 +15,7 @@ from oracles import Answers, OracleError, OracleSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class WorkerReply:
     """Answers, or why there are none.
 
     Attributes:
@@ -35,11 +35,11 @@ class Told:
     error: OracleError | None = None
 
     @staticmethod
-    def answered(answers: Answers, spec: OracleSpec, *, scores: bool) -> Told:
+    def answered(answers: Answers, spec: OracleSpec, *, scores: bool) -> WorkerReply:
         """Answers of an oracle, with their scores if these are wanted."""
         kept = answers.scores.numpy() if scores and answers.scores is not None else None
         names = spec.classes.names if spec.classes.open_set else None
-        return Told(labels=answers.labels.numpy().astype(np.int32), scores=kept, names=names)
+        return WorkerReply(labels=answers.labels.numpy().astype(np.int32), scores=kept, names=names)
 
     def answers(self, spec: OracleSpec) -> Answers:
         """The answers, with classes numbered as in `spec`.

@@ -1,4 +1,4 @@
-"""Images of all requests at work together: their draws fill the oracle's batches, and none suffers from the others."""
+"""Fair dynamic batching: draws of all requests share the oracle's batches, and none suffers from the others."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ PURPOSE = Purpose.PREDICT
 """What all queries of the service are charged for: selection and estimation draws share calls."""
 
 _ORDER = (Purpose.ESTIMATE, Purpose.SELECT)
-_SMOOTHING = 0.1  # of the measured pace: about the last ten calls count
+_SMOOTHING = 0.1  # of the measured rate: about the last ten calls count
 _log = logging.getLogger(__name__)
 
 Votes = Callable[[Sequence[Draws]], list[Tensor]]
 """Labels (count,) of each of several draws, from one call of the oracle; called from several threads."""
 
 
-class Meter(Protocol):
-    """Told what goes on."""
+class CallObserver(Protocol):
+    """An observer of calls."""
 
     def call(self, draws: int, seconds: float) -> None:
         """One call of the oracle was answered."""
@@ -48,8 +48,8 @@ class Meter(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
-    """An image at work.
+class ImageRequest:
+    """A request for the certificate of one image.
 
     Attributes:
         case: of the image.
@@ -72,12 +72,12 @@ class Ticket:
 class _Part:
     """Draws of one image in a batch."""
 
-    ticket: Ticket
+    request: ImageRequest
     purpose: Purpose
     draws: Draws
 
 
-class Mixer:
+class FairBatcher:
     """Works on images with a fixed number of threads, each of which fills a batch, asks, and counts.
 
     A batch is shared equally among the owners that have draws to ask about; of one owner's images the first come first.
@@ -87,7 +87,7 @@ class Mixer:
         votes: asks the oracle.
         batch_size: most draws in one call.
         concurrency: calls under way at once.
-        meter: told about calls.
+        observer: told about calls.
         recover: lets calls be made again after the oracle could not be asked; called after each such failure.
         interrupt: makes calls that wait give up at once; called at the end, when nobody needs their answers.
         clock: seconds.
@@ -99,7 +99,7 @@ class Mixer:
         *,
         batch_size: int,
         concurrency: int,
-        meter: Meter,
+        observer: CallObserver,
         recover: Callable[[], None] = lambda: None,
         interrupt: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -108,14 +108,14 @@ class Mixer:
         self._votes = votes
         self._batch_size = batch_size
         self._concurrency = concurrency
-        self._meter = meter
+        self._observer = observer
         self._recover = recover
         self._interrupt = interrupt
         self._clock = clock
         self._changed = threading.Condition()  # guards all that follows
-        self._lanes: dict[str, deque[Ticket]] = {}  # by owner, who was served longest ago first
-        self._pace = 0.0  # draws a second that one thread gets answered, 0 while unknown
-        self._seconds_an_image = 0.0
+        self._queues: dict[str, deque[ImageRequest]] = {}  # by owner, who was served longest ago first
+        self._rate = 0.0  # draws a second that one thread gets answered, 0 while unknown
+        self._seconds_per_image = 0.0
         self._closing = False
         self._ended: OracleError | None = None
 
@@ -144,27 +144,27 @@ class Mixer:
                 worker.join()
             torch.set_num_threads(threads)
 
-    def submit(self, case: ProvingCase, *, owner: str) -> Ticket:
+    def submit(self, case: ProvingCase, *, owner: str) -> ImageRequest:
         """Put an image to work."""
-        ticket = Ticket(case, owner)
+        request = ImageRequest(case, owner)
         with self._changed:
             if self._ended is not None:
-                ticket.result.set_exception(self._ended)
+                request.result.set_exception(self._ended)
             else:
-                self._lanes.setdefault(owner, deque()).append(ticket)
+                self._queues.setdefault(owner, deque()).append(request)
                 self._changed.notify_all()
-        return ticket
+        return request
 
-    def drop(self, ticket: Ticket) -> int:
+    def drop(self, request: ImageRequest) -> int:
         """Ask about no further draw of an image; how many draws of it were sent in all."""
         with self._changed:
-            self._remove(ticket)
-            return ticket.sent
+            self._remove(request)
+            return request.sent
 
     @property
-    def seconds_an_image(self) -> float:
+    def seconds_per_image(self) -> float:
         """How often an image at work is expected to be finished, in seconds; 0 where nothing is known. Never waits."""
-        return self._seconds_an_image
+        return self._seconds_per_image
 
     def _work(self) -> None:
         while parts := self._next():
@@ -173,22 +173,22 @@ class Mixer:
     def _next(self) -> list[_Part]:
         """The next batch, as soon as there is one; none at the end."""
         with self._changed:
-            while not (parts := self._fill()):
+            while not (parts := self._form_batch()):
                 if self._closing:
                     return []
                 self._changed.wait()
             return parts
 
-    def _fill(self) -> list[_Part]:
+    def _form_batch(self) -> list[_Part]:
         parts: list[_Part] = []
         room = self._batch_size
-        while room and (owners := [owner for owner, lane in self._lanes.items() if any(map(_backlog, lane))]):
+        while room and (owners := [owner for owner, queue in self._queues.items() if any(map(_backlog, queue))]):
             share = max(1, room // len(owners))
             for owner in owners[:room]:
-                taken = list(_take(self._lanes[owner], share))
+                taken = list(_take(self._queues[owner], share))
                 room -= sum(part.draws.count for part in taken)
                 parts += taken
-                self._lanes[owner] = self._lanes.pop(owner)
+                self._queues[owner] = self._queues.pop(owner)
         return parts
 
     def _ask(self, parts: list[_Part]) -> None:
@@ -196,7 +196,7 @@ class Mixer:
         try:
             labels = self._votes([part.draws for part in parts])
         except (AnswerError, QuestionRejected) as error:
-            apart = _by_ticket(parts)
+            apart = _by_request(parts)
             if len(apart) == 1:
                 self._fail(parts, error)
             else:  # it may be the fault of one
@@ -208,78 +208,78 @@ class Mixer:
                 self._recover()
         else:
             seconds = self._clock() - began
-            self._meter.call(draws, seconds)
-            self._tell(parts, labels, draws / max(seconds, 1e-6))
+            self._observer.call(draws, seconds)
+            self._count(parts, labels, draws / max(seconds, 1e-6))
 
-    def _tell(self, parts: list[_Part], labels: list[Tensor], pace: float) -> None:
+    def _count(self, parts: list[_Part], labels: list[Tensor], rate: float) -> None:
         with self._changed:
-            self._pace += (pace - self._pace) * (_SMOOTHING if self._pace else 1.0)
+            self._rate += (rate - self._rate) * (_SMOOTHING if self._rate else 1.0)
             for part, answered in zip(parts, labels, strict=True):
-                ticket = part.ticket
-                if ticket.result.done():  # dropped, or failed with another batch
+                request = part.request
+                if request.result.done():  # dropped, or failed with another batch
                     continue
                 try:
-                    ticket.case.tell(part.purpose, part.draws, answered)
-                    if ticket.case.finished:
-                        ticket.result.set_result(ticket.case.outcome())
+                    request.case.tell(part.purpose, part.draws, answered)
+                    if request.case.finished:
+                        request.result.set_result(request.case.outcome())
                 except Exception as error:
                     _log.exception("a verdict could not be reached")
-                    ticket.result.set_exception(error)
-                if ticket.result.done():
-                    self._remove(ticket)
-            self._look_ahead()
+                    request.result.set_exception(error)
+                if request.result.done():
+                    self._remove(request)
+            self._estimate_wait()
             self._changed.notify_all()
 
-    def _look_ahead(self) -> None:
-        expected = [ticket.case.expected for lane in self._lanes.values() for ticket in lane]
+    def _estimate_wait(self) -> None:
+        expected = [request.case.expected for queue in self._queues.values() for request in queue]
         if expected:
-            self._seconds_an_image = sum(expected) / len(expected) / (self._pace * self._concurrency)
+            self._seconds_per_image = sum(expected) / len(expected) / (self._rate * self._concurrency)
 
     def _fail(self, parts: list[_Part], error: Exception) -> None:
         with self._changed:
             for part in parts:
                 if isinstance(error, Unanswered | BudgetExhausted):
-                    part.ticket.sent -= part.draws.count
-                if not part.ticket.result.done():
-                    part.ticket.result.set_exception(error)
-                self._remove(part.ticket)
+                    part.request.sent -= part.draws.count
+                if not part.request.result.done():
+                    part.request.result.set_exception(error)
+                self._remove(part.request)
             if isinstance(error, OracleChanged | BudgetExhausted):  # also for votes of the old model on others' images
                 self._ended = error
                 self._fail_all(error)
             self._changed.notify_all()
 
     def _fail_all(self, error: Exception) -> None:
-        for lane in self._lanes.values():
-            for ticket in lane:
-                if not ticket.result.done():
-                    ticket.result.set_exception(error)
-        self._lanes.clear()
+        for queue in self._queues.values():
+            for request in queue:
+                if not request.result.done():
+                    request.result.set_exception(error)
+        self._queues.clear()
 
-    def _remove(self, ticket: Ticket) -> None:
-        lane = self._lanes.get(ticket.owner)
-        if lane is not None and ticket in lane:
-            lane.remove(ticket)
-            if not lane:
-                del self._lanes[ticket.owner]
-
-
-def _backlog(ticket: Ticket) -> int:
-    return sum(ticket.case.backlog(purpose) for purpose in _ORDER)
+    def _remove(self, request: ImageRequest) -> None:
+        queue = self._queues.get(request.owner)
+        if queue is not None and request in queue:
+            queue.remove(request)
+            if not queue:
+                del self._queues[request.owner]
 
 
-def _take(lane: deque[Ticket], most: int) -> Iterator[_Part]:
+def _backlog(request: ImageRequest) -> int:
+    return sum(request.case.backlog(purpose) for purpose in _ORDER)
+
+
+def _take(queue: deque[ImageRequest], most: int) -> Iterator[_Part]:
     """Up to `most` draws of one owner's images, those that came first first."""
-    for ticket in lane:
+    for request in queue:
         for purpose in _ORDER:
-            while most and ticket.case.backlog(purpose):
-                draws = ticket.case.take(purpose, most)
-                ticket.sent += draws.count
+            while most and request.case.backlog(purpose):
+                draws = request.case.take(purpose, most)
+                request.sent += draws.count
                 most -= draws.count
-                yield _Part(ticket, purpose, draws)
+                yield _Part(request, purpose, draws)
 
 
-def _by_ticket(parts: list[_Part]) -> list[list[_Part]]:
+def _by_request(parts: list[_Part]) -> list[list[_Part]]:
     apart: dict[int, list[_Part]] = {}
     for part in parts:
-        apart.setdefault(id(part.ticket), []).append(part)
+        apart.setdefault(id(part.request), []).append(part)
     return list(apart.values())
