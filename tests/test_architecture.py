@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = (
     ("oracles",),
-    ("errors", "randomness", "data"),
-    ("noise", "progress"),
+    ("errors", "randomness"),
+    ("data", "noise", "progress"),
     ("certification", "coordinator"),
     ("tuning",),
     ("settings",),

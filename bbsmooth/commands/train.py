@@ -31,18 +31,18 @@ from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.coach import AutoLoraCoach, Coach, PlainCoach
 from bbsmooth.whitebox.denoising import Denoised, Denoiser, DenoisingLoss
 from bbsmooth.whitebox.distributed import Group, joined
-from bbsmooth.whitebox.fitting import Epoch, FitPlan, Images, Optimiser, fit
+from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, TrainingImages, fit
 from bbsmooth.whitebox.methods import METHODS, adaptation
 from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Model
-from bbsmooth.whitebox.storage import Description, base_digest, owned, save_trained
+from bbsmooth.whitebox.storage import Recipe, base_digest, owned, save_trained
+from bbsmooth.whitebox.trainer import AutoLoraTrainer, PlainTrainer, Trainer
 from oracles import Classes
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
-_COACH, _OPTIMISER, _EPOCHS = "coach ", "optimiser ", "epochs"
+_TRAINER, _OPTIMISER, _EPOCHS = "coach ", "optimiser ", "epochs"  # as 0.1 began its tensors
 _OWN_LOSS = (Denoiser.name, AutoLora.name)
 _HELD_OUT = 0.1  # of the training images, where a method looks at its own progress
 
@@ -128,9 +128,9 @@ class TrainConfig:
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    def description(self, new_classes: tuple[str, ...] | None, *, seed: int, base_digest: str) -> Description:
+    def description(self, new_classes: tuple[str, ...] | None, *, seed: int, base_digest: str) -> Recipe:
         """How the model is built again."""
-        return Description(
+        return Recipe(
             base=self.model,
             new_classes=new_classes,
             method=self.method,
@@ -208,27 +208,27 @@ class _Task:
 
     folder: Path
     classifier: Classifier
-    description: Description
+    description: Recipe
     config: TrainConfig
     smoothing: SmoothingConfig
     device: torch.device
     group: Group
 
-    def fit(self, images: Images) -> tuple[nn.Module, list[Record]]:
+    def fit(self, images: TrainingImages) -> tuple[nn.Module, list[Record]]:
         """Train, going on where a checkpoint stands: the trained module, and the history of all epochs."""
         adaptation_ = adaptation(self.config.method, self.description.settings)
         module = self.description.adapted(self.classifier).to(self.device)
         training, held_out = (images, None) if self.config.method != AutoLora.name else images.divided(_HELD_OUT)
-        coach = self._coach(module, adaptation_, training, held_out)
-        coach.module.train(adaptation_.moves_statistics)
-        trained = self.group.synchronised(coach.module)
-        state = Optimiser.new(trained, coach.pace)
-        self._restore(coach, state)
+        trainer = self._trainer(module, adaptation_, training, held_out)
+        trainer.module.train(adaptation_.moves_statistics)
+        trained = self.group.synchronised(trainer.module)
+        state = Optimiser.new(trained, trainer.schedule)
+        self._restore(trainer, state)
         self.group.align(trained)
         with meter("train", self.config.epochs - state.epochs, "epochs") as bar:
 
             def after(epoch: Epoch, state: Optimiser) -> None:
-                self._keep(epoch, coach, state)
+                self._keep(epoch, trainer, state)
                 bar.advance(1, f"loss {epoch.loss:.3f}")
 
             fit(
@@ -236,16 +236,16 @@ class _Task:
                 self._model(trained),
                 training,
                 noise=self.smoothing.distribution,
-                objective=coach.objective,
-                plan=coach.pace,
+                objective=trainer.objective,
+                plan=trainer.schedule,
                 seed=self.smoothing.seed,
                 state=state,
                 after=after,
                 group=self.group,
             )
-        return coach.trained().eval(), [json.loads(line) for line in _lines(self.folder / HISTORY)]
+        return trainer.trained().eval(), [json.loads(line) for line in _lines(self.folder / HISTORY)]
 
-    def summary(self, module: nn.Module, epochs: list[Record], judged: Images) -> Record:
+    def summary(self, module: nn.Module, epochs: list[Record], judged: TrainingImages) -> Record:
         """What `summary.json` says."""
         trained, every = (count_parameters(module, trained=only) for only in (True, False))
         clean, noisy = (self._accuracy(module, judged, noise) for noise in (None, self.smoothing.distribution))
@@ -262,12 +262,18 @@ class _Task:
             "noisy_accuracy": noisy,
         }
 
-    def _coach(self, module: nn.Module, adaptation_: Adaptation, training: Images, held_out: Images | None) -> Coach:
+    def _trainer(
+        self, module: nn.Module, adaptation_: Adaptation, training: TrainingImages, held_out: TrainingImages | None
+    ) -> Trainer:
         if isinstance(module, Denoised):
-            eased = self.config.stability if self.config.stability < 1 else 0.0  # at the full rate a denoiser forgets
-            return PlainCoach(module, adaptation_, self._denoising(module), replace(self.config.plan, eased=eased))
+            cool_down = (
+                self.config.stability if self.config.stability < 1 else 0.0
+            )  # at the full rate a denoiser forgets
+            return PlainTrainer(
+                module, adaptation_, self._denoising(module), replace(self.config.plan, cool_down=cool_down)
+            )
         if held_out is None:
-            return PlainCoach(module, adaptation_, OBJECTIVES[self.config.objective], self.config.plan)
+            return PlainTrainer(module, adaptation_, OBJECTIVES[self.config.objective], self.config.plan)
         branches = Branches.grow(module, self.classifier.head, seed=self.smoothing.seed)
 
         def robust_accuracy() -> float:
@@ -278,7 +284,7 @@ class _Task:
         objective = AutoLora(
             branches=branches, normalised=self.classifier.normalised, natural_accuracy=natural_accuracy
         )
-        return AutoLoraCoach(objective, AutoRate(self.config.plan), robust_accuracy, self.group)
+        return AutoLoraTrainer(objective, AutoRate(self.config.plan), robust_accuracy, self.group)
 
     def _denoising(self, module: Denoised) -> DenoisingLoss:
         surrogates = [Classifier.of(owned(name), None, seed=0) for name in self.config.surrogates]
@@ -296,31 +302,31 @@ class _Task:
         forward: Callable[..., Any] = torch.compile(module) if self.config.compiled else module
         return lambda images: forward(self.classifier.normalised(images))
 
-    def _accuracy(self, module: nn.Module, images: Images, noise: NoiseDistribution | None) -> float:
+    def _accuracy(self, module: nn.Module, images: TrainingImages, noise: NoiseDistribution | None) -> float:
         was_training = module.training
         module.eval()
         found = accuracy(self._model(module), images, noise=noise, seed=self.smoothing.seed, device=self.device)
         module.train(was_training)
         return found
 
-    def _keep(self, epoch: Epoch, coach: Coach, state: Optimiser) -> None:
+    def _keep(self, epoch: Epoch, trainer: Trainer, state: Optimiser) -> None:
         """A line of history, then a checkpoint; an epoch that is repeated after a crash writes its line again."""
-        line = {"epoch": epoch.number, "loss": epoch.loss, "seconds": round(epoch.seconds, 3), **coach.end_epoch()}
+        line = {"epoch": epoch.number, "loss": epoch.loss, "seconds": round(epoch.seconds, 3), **trainer.end_epoch()}
         if not self.group.leads:
             return
         lines = [*_lines(self.folder / HISTORY)[: epoch.number - 1], json.dumps(line)]
         write_bytes(self.folder / HISTORY, "".join(f"{one}\n" for one in lines).encode())
-        kept = {f"{_COACH}{name}": tensor for name, tensor in coach.memory().items()}
+        kept = {f"{_TRAINER}{name}": tensor for name, tensor in trainer.state_dict().items()}
         kept |= {f"{_OPTIMISER}{name}": tensor for name, tensor in state.tensors().items()}
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
         write_bytes(self.folder / CHECKPOINT, save(tensors | {_EPOCHS: torch.tensor(epoch.number)}))
 
-    def _restore(self, coach: Coach, state: Optimiser) -> None:
+    def _restore(self, trainer: Trainer, state: Optimiser) -> None:
         path = self.folder / CHECKPOINT
         raw = self.group.same(path.read_bytes() if self.group.leads and path.exists() else None)
         if raw is not None:
             tensors = load(raw)
-            coach.remember(_part(tensors, _COACH))
+            trainer.load_state_dict(_part(tensors, _TRAINER))
             state.restore(_part(tensors, _OPTIMISER), int(tensors[_EPOCHS]))
 
 
@@ -341,9 +347,9 @@ def _outputs(classes: tuple[str, ...], own: tuple[str, ...]) -> tuple[list[int],
         return list(range(len(classes))), classes
 
 
-def _tensors(dataset: data.ImageSet, limit: int, outputs: list[int]) -> Images:
+def _tensors(dataset: data.ImageSet, limit: int, outputs: list[int]) -> TrainingImages:
     indices = range(min(limit, len(dataset)))
-    return Images(dataset.images(indices), torch.tensor(outputs)[dataset.labels(indices)])
+    return TrainingImages(dataset.images(indices), torch.tensor(outputs)[dataset.labels(indices)])
 
 
 def _lines(path: Path) -> list[str]:

@@ -4,7 +4,6 @@ from bbsmooth.coordinator.autoencoder import Autoencoder, Coordinator, show
 from bbsmooth.coordinator.coordinated import CoordinatedOracle
 from bbsmooth.coordinator.equaliser import EqualiserSpace
 from bbsmooth.coordinator.forms import AddedPrompt, CleanedImage, Form, Scaling
-from bbsmooth.coordinator.latent import Bottleneck, LatentCoordinator, train_bottleneck
 from bbsmooth.coordinator.low_rank import LowRankSpace
 from bbsmooth.coordinator.network import Architecture
 from bbsmooth.coordinator.pretraining import PretrainPlan, pretrain
@@ -17,7 +16,6 @@ __all__ = [
     "AddedPrompt",
     "Architecture",
     "Autoencoder",
-    "Bottleneck",
     "CleanedImage",
     "CoordinatedOracle",
     "Coordinator",
@@ -25,7 +23,6 @@ __all__ = [
     "EqualiserSpace",
     "FilmSpace",
     "Form",
-    "LatentCoordinator",
     "LowRankSpace",
     "PretrainPlan",
     "Scaling",
@@ -36,5 +33,4 @@ __all__ = [
     "pretrain",
     "save",
     "show",
-    "train_bottleneck",
 ]

@@ -39,7 +39,7 @@ class Coordinator(Protocol):
         ...
 
     def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
-        """What leaves the part that is tuned; differentiable in the parameters.
+        """Output of the part that is tuned; differentiable in the parameters.
 
         Args:
             images: (B, C, H, W) float32, noisy, white at 1, not clipped.
@@ -56,7 +56,7 @@ class Coordinator(Protocol):
 
 
 def show(coordinator: Coordinator, images: Tensor, parameters: Tensor) -> Tensor:
-    """What the oracle is shown for noisy images (B, C, H, W): (B, C, H, W) float32 in [0, 1], see `Coordinator`."""
+    """Images (B, C, H, W) float32 in [0, 1] that the oracle is shown for noisy images (B, C, H, W)."""
     return coordinator.render(coordinator.propose(images, parameters))
 
 

@@ -65,7 +65,7 @@ class CoordinatedOracle:
         return self.oracle.query(self.show(images))
 
     def show(self, images: Tensor) -> Tensor:
-        """What the oracle would be shown for `images` (B, C, H, W): float32 in [0, 1], the same for any batch size."""
+        """Images that the oracle is shown for `images` (B, C, H, W): float32 in [0, 1], the same for any batch size."""
         values = images.to(torch.float32) / _WHITE if images.dtype == torch.uint8 else images.to(torch.float32)
         with torch.inference_mode():
             shown = [self._show(part) for part in torch.split(values, _MICRO_BATCH)]

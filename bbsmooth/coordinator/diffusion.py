@@ -108,7 +108,7 @@ def matching_timestep(products: Tensor, sigma: float) -> int:
 
 
 def is_diffusion(folder: Path) -> bool:
-    """Whether a folder looks like a model of the diffusers library."""
+    """True if a folder looks like a model of the diffusers library."""
     return any((folder / name).is_file() for name in ("model_index.json", f"unet/{_CONFIG}", _CONFIG))
 
 
@@ -161,7 +161,7 @@ def load_diffusion(folder: Path, sigma: float, *, device: str = "auto") -> Diffu
 
 
 def _places(folder: Path) -> tuple[Path, Path]:
-    """Where the network lies and where its schedule.
+    """Folders of the network and of its schedule.
 
     Raises:
         UsageError: a file is missing.

@@ -100,7 +100,7 @@ class EqualiserSpace:
         return SETTINGS + (self.inner.size(architecture) if self.inner else 0)
 
     def weights(self, architecture: Architecture, weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
-        """See `Space.weights`; adds to the equaliser that `weights` may hold already.
+        """Tuned weights; the parameters add to the equaliser that `weights` may hold already.
 
         Raises:
             ValueError: the coordinator was pre-trained before there was an equaliser, so that nobody knows its units.

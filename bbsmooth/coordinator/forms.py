@@ -1,4 +1,4 @@
-"""From what the network says to the image that the oracle sees."""
+"""Forms: from the network's output to the image that the oracle sees."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Scaling:
 
 
 class Form(Protocol):
-    """How the network's output becomes an image."""
+    """Turns the network's output into an image."""
 
     def apply(self, network: Network, images: Tensor, scaling: Scaling) -> Tensor:
         """(B, C, H, W) noisy images -> images for the oracle, before they are clipped to [0, 1]."""

@@ -39,7 +39,7 @@ class LowRankSpace:
         return sum(self._sides(architecture.layers[name])[2] for name in architecture.decoder_layers)
 
     def weights(self, architecture: Architecture, weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
-        """See `Space.weights`; layer by layer, B before a. Biases stay."""
+        """Weights with a low-rank change; layer by layer, B before a. Biases stay."""
         sides = {name: self._sides(architecture.layers[name]) for name in architecture.decoder_layers}
         parts = torch.split(parameters, [total for *_, total in sides.values()])
         tuned = dict(weights)

@@ -38,7 +38,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """What the network is, apart from its weights.
+    """The network's shape, apart from its weights.
 
     Args:
         image_shape: (channels, height, width) of the images.
@@ -68,7 +68,7 @@ class Architecture:
 
         Args:
             image_shape: (channels, height, width).
-            widths: channels of up to so many levels; a small image uses the first of them.
+            widths: channels of each level; a small image uses the first of them.
         """
         side = max(image_shape[1:])
         unshuffle = min(_LARGEST_UNSHUFFLE, 2 ** max(0, round(math.log2(max(side, 1) / _SIDE_OF_FINEST_GRID))))
@@ -121,7 +121,7 @@ def _layout(shape: tuple[int, ...]) -> torch.memory_format:
 def forward(
     architecture: Architecture, weights: Weights, images: Tensor, *, taps: dict[str, Tensor] | None = None
 ) -> Tensor:
-    """What the network makes of images.
+    """The network's output for images.
 
     Args:
         architecture: of the network.

@@ -27,7 +27,7 @@ _RISING_SHARE = 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainPlan:
-    """How long and how fast.
+    """Epochs, batch size and learning rate.
 
     Args:
         epochs: times that every image is seen, each time under fresh noise.
@@ -68,7 +68,7 @@ def pretrain(
         noise: what will be added to them.
         form: how the network's output becomes an image.
         space: what will be tuned later.
-        plan: how long and how fast.
+        plan: epochs, batch size and learning rate.
         seed: of weights, order and noise.
         architecture: of the network; by default what fits the images.
         progress: called after every epoch with its number, from 1, and its mean squared error.

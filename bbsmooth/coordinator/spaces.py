@@ -1,5 +1,6 @@
-"""What of the decoder is tuned: a flat vector, relative to the pre-trained weights, zero where tuning starts.
+"""Search spaces: the part of the decoder that is tuned, as a flat vector.
 
+It is relative to the pre-trained weights, and zero where tuning starts.
 Zeroth-order tuning probes all coordinates with one radius, so a coordinate must mean a like change everywhere.
 Hence 0.05 is five per cent of a channel's gain, five per cent of the spread of its output, or five per cent of a
 layer's typical weight, whatever the layer.
@@ -43,7 +44,7 @@ class FilmSpace:
         return 2 * sum(architecture.layers[name].outputs for name in architecture.decoder_layers)
 
     def weights(self, architecture: Architecture, weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
-        """See `Space.weights`; first all scales, then all shifts, in the order of the layers."""
+        """Weights with scaled and shifted channels; first all scales, then all shifts, in the order of the layers."""
         sizes = [architecture.layers[name].outputs for name in architecture.decoder_layers]
         scales, shifts = (torch.split(half, sizes) for half in parameters.chunk(2))
         tuned = dict(weights)
@@ -63,7 +64,7 @@ class DecoderSpace:
         return sum(layer.outputs * (layer.inputs * layer.size**2 + 1) for layer in layers)
 
     def weights(self, architecture: Architecture, weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
-        """See `Space.weights`; layer by layer, weight before bias."""
+        """Weights with a changed decoder; layer by layer, weight before bias."""
         names = [f"{layer}.{part}" for layer in architecture.decoder_layers for part in ("weight", "bias")]
         parts = torch.split(parameters, [weights[name].numel() for name in names])
         tuned = dict(weights)

@@ -38,7 +38,7 @@ class SubspaceSpace:
         return self.dimensions
 
     def weights(self, architecture: Architecture, weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
-        """See `Space.weights`."""
+        """Weights of the network whose decoder is moved within the subspace."""
         size = DecoderSpace().size(architecture)
         generator = fork(0, "subspace", size)
         owner = torch.randint(self.dimensions, (size,), generator=generator)

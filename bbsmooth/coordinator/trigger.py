@@ -24,7 +24,7 @@ class TriggerSpace:
         return DecoderSpace().size(architecture) + math.prod(architecture.coarsest)
 
     def weights(self, architecture: Architecture, weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
-        """See `Space.weights`; the trigger stands last."""
+        """Weights with a changed decoder and trigger; the trigger stands last in the parameters."""
         trigger = parameters[DecoderSpace().size(architecture) :].view(architecture.coarsest)
         tuned = DecoderSpace().weights(architecture, weights, parameters[: -trigger.numel()])
         return tuned | {TRIGGER: weights[TRIGGER] + trigger if TRIGGER in weights else trigger}

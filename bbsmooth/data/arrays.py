@@ -15,10 +15,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bbsmooth.data.errors import DataError, one_line
 from bbsmooth.data.image_set import Split, pick_split
 from bbsmooth.data.labels import check_labels, numbered_classes
 from bbsmooth.data.source import ArraySource
+from bbsmooth.errors import DataError, one_line
 
 
 def open_arrays(path: Path, split: Split) -> ArraySource:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbsmooth.data.errors import DataError, one_line
+from bbsmooth.errors import DataError, one_line
 
 MOST_BYTES = 256 * 2**20
 

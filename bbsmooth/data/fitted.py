@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from bbsmooth.data.digests import digest_values
-from bbsmooth.data.errors import DataError
 from bbsmooth.data.image_set import Split
 from bbsmooth.data.resize import fit, to_tensor
 from bbsmooth.data.source import Source
+from bbsmooth.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from bbsmooth.data.digests import digest_files
-from bbsmooth.data.errors import DataError
 from bbsmooth.data.image_set import SPLIT_WORDS, Split, pick_split
 from bbsmooth.data.labels import round_robin
 from bbsmooth.data.source import FileSource
+from bbsmooth.errors import DataError
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}

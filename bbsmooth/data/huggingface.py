@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bbsmooth.data.digests import digest_files
-from bbsmooth.data.errors import DataError, one_line
 from bbsmooth.data.image_set import SPLIT_WORDS, Split, pick_split
 from bbsmooth.data.labels import check_labels, numbered_classes
 from bbsmooth.data.pictures import open_picture
 from bbsmooth.data.source import Source
+from bbsmooth.errors import DataError, one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

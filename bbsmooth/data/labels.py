@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbsmooth.data.errors import DataError
+from bbsmooth.errors import DataError
 
 MOST_CLASSES = 2**16  # a larger label without a name is a mistake, not one of so many classes
 

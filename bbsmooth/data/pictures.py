@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from bbsmooth.data.errors import DataError, one_line
+from bbsmooth.errors import DataError, one_line
 
 # What Pillow's decoders raise on files that are broken, or so large that decoding them would fill the memory. Fuzzing
 # found all but struct.error, EOFError and LookupError, which Pillow's own code expects of them.

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from bbsmooth.data.arrays import open_arrays
 from bbsmooth.data.embedded import open_digits, open_mnist5k
-from bbsmooth.data.errors import DataError
 from bbsmooth.data.fitted import FittedImages
 from bbsmooth.data.folders import open_files, open_folder
 from bbsmooth.data.huggingface import open_huggingface
@@ -19,6 +18,7 @@ from bbsmooth.data.image_set import ImageSet, Split
 from bbsmooth.data.resize import IMAGENET_MARGIN, to_tensor
 from bbsmooth.data.source import Source
 from bbsmooth.data.vision import open_imagenet, open_vision
+from bbsmooth.errors import DataError
 
 IMAGENET_SHAPE = (3, 224, 224)
 

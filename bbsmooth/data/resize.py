@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bbsmooth.data.errors import DataError
+from bbsmooth.errors import DataError
 
 IMAGENET_MARGIN = Fraction(256, 224)
 

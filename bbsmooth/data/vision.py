@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from bbsmooth.data.digests import digest_files
-from bbsmooth.data.errors import DataError, one_line
 from bbsmooth.data.image_set import Split
 from bbsmooth.data.labels import check_labels, numbered_classes
 from bbsmooth.data.source import ArraySource, FileSource
+from bbsmooth.errors import DataError, one_line
 
 # What torchvision raises on files that are missing, incomplete or broken (it asserts what MNIST's files must hold).
 LOADING_ERRORS = (RuntimeError, OSError, ValueError, TypeError, KeyError, IndexError, AssertionError, EOFError)

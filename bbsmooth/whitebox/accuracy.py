@@ -1,4 +1,4 @@
-"""How often a classifier is right, clean and under noise."""
+"""Accuracy of a classifier, clean and under noise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import fork
-from bbsmooth.whitebox.fitting import Images
+from bbsmooth.whitebox.fitting import TrainingImages
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.objectives import Model
 
@@ -15,7 +15,7 @@ _BATCH = 500
 
 
 def accuracy(
-    model: Model, images: Images, *, noise: NoiseDistribution | None, seed: int, device: torch.device
+    model: Model, images: TrainingImages, *, noise: NoiseDistribution | None, seed: int, device: torch.device
 ) -> float:
     """Share of images classified right, each seen once; NaN without images.
 

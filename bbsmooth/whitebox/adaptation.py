@@ -1,4 +1,4 @@
-"""Which weights of a classifier are trained: the head, biases, everything, or small modules added to a frozen body."""
+"""Adaptations: the weights of a classifier that are trained, or small modules added to a frozen body."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Head:
     moves_statistics: ClassVar[bool] = False
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`."""
+        """The classifier with its head trainable."""
         return only_head(module, head)
 
 
@@ -50,7 +50,7 @@ class Bias:
     moves_statistics: ClassVar[bool] = False
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`."""
+        """The classifier with its biases and head trainable."""
         only_head(module, head)
         for name, parameter in module.named_parameters():
             if name.endswith("bias"):
@@ -66,7 +66,7 @@ class Full:
     moves_statistics: ClassVar[bool] = True
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`."""
+        """The classifier with all weights trainable."""
         return module.requires_grad_(True)
 
 
@@ -79,7 +79,7 @@ def only_head(module: nn.Module, head: tuple[str, ...]) -> nn.Module:
 
 
 def trained_state(module: nn.Module, adaptation: Adaptation) -> dict[str, Tensor]:
-    """What training changes, by name in the module's state: what a run has to keep."""
+    """Tensors that training changes, by name in the module's state: those that a run has to keep."""
     state: dict[str, Tensor] = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
     if not adaptation.moves_statistics:
         return state

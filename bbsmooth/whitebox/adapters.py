@@ -30,7 +30,7 @@ class Adapter:
     moves_statistics: ClassVar[bool] = False
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`."""
+        """The frozen classifier with trainable adapters and head."""
         if self.width < 1:
             raise UsageError(f"an adapter's bottleneck needs at least 1 value, got {self.width}")
         sites = dict(_sites(module))
@@ -90,7 +90,7 @@ def _sites(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _output_shapes(module: nn.Module, sites: dict[str, nn.Module], example: Tensor) -> dict[str, torch.Size]:
-    """What comes out of each site."""
+    """Shape of the output of each site."""
     shapes: dict[str, torch.Size] = {}
     hooks = [
         site.register_forward_hook(lambda _, __, output, name=name: shapes.update({name: output.shape}))

@@ -76,7 +76,7 @@ class Branches:
 
     @contextmanager
     def extractor_at_rest(self) -> Iterator[None]:
-        """What is computed meanwhile trains the branch and the classifying layers alone."""
+        """Train the branch and the classifying layers alone, by what is computed meanwhile."""
         weights = self.extractor_weights
         for weight in weights:
             weight.requires_grad_(False)
@@ -128,12 +128,12 @@ class AutoLora:
     name: ClassVar[str] = "autolora"
 
     def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
-        """See `Objective`; `model` is not asked, the two branches are."""
+        """Mean over the batch; `model` is not asked, the two branches are."""
         with self.branches.extractor_at_rest() if self.apart else nullcontext():
             natural = self.branches.natural(self.normalised(images))
         perturbed = self.perturbed(images, natural.detach(), noising)
         robust = self.branches.robust(self.normalised(perturbed))
-        each = 1.0 if noising.share is None else noising.share.each
+        each = 1.0 if noising.shard is None else noising.shard.each
         self._right += each * int((natural.detach().argmax(1) == labels).sum())
         self._seen += each * len(labels)
         weight, divergence = self.weights
@@ -204,29 +204,29 @@ class AutoRate:
 
     @property
     def epochs(self) -> int:
-        """See `Pace`."""
+        """Times that every image is seen."""
         return self.plan.epochs
 
     @property
     def batch_size(self) -> int:
-        """See `Pace`."""
+        """Images a step."""
         return self.plan.batch_size
 
     @property
     def weight_decay(self) -> float:
-        """See `Pace`."""
+        """Of AdamW."""
         return self.plan.weight_decay
 
     @property
     def bfloat16(self) -> bool:
-        """See `Pace`."""
+        """True if the forward pass computes in it."""
         return self.plan.bfloat16
 
     def rate(self, done: float) -> float:
-        """See `Pace`."""
+        """The current rate, whatever the share `done` of the training."""
         return self.current
 
-    def judge(self, accuracy: float) -> tuple[bool, bool]:
+    def after_epoch(self, accuracy: float) -> tuple[bool, bool]:
         """Take note of the robust accuracy after an epoch: (is it the best, go on from the best weights)."""
         best_before = max(self.accuracies, default=-1.0)
         self.accuracies.append(accuracy)

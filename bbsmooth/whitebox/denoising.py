@@ -40,7 +40,7 @@ class DnCnn(nn.Module):
 
 
 class SmallUnet(nn.Module):
-    """What a U-Net (Ronneberger et al., MICCAI 2015) sees in x, scaled to one size, plus a share of x that it learns.
+    """A U-Net (Ronneberger et al., MICCAI 2015) applied to x scaled to one size, plus a learnt share of x.
 
     So it need not tell the noise, which is several times as large as the image at a large sigma.
 
@@ -112,7 +112,7 @@ class Denoiser:
     moves_statistics: ClassVar[bool] = True
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`."""
+        """The classifier, frozen, behind a new denoiser."""
         if self.kind not in _NETWORKS:
             raise UsageError(f"--denoiser must be one of {', '.join(_NETWORKS)}, got {self.kind!r}")
         with torch.random.fork_rng(devices=[]):
@@ -143,7 +143,7 @@ class DenoisingLoss:
     name: ClassVar[str] = "denoising"
 
     def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
-        """See `Objective`; neither `model` nor `labels` are used."""
+        """Mean over the batch; neither `model` nor `labels` are used."""
         clean = self.normalised(images)
         denoised: Tensor = self.denoiser(self.normalised(images + noising.like(images)))
         if trained < 1 - self.stability:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Shard:
     """One process's part of a batch.
 
     Attributes:
@@ -62,19 +62,19 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that reads, writes and speaks for all."""
+        """True for the process that reads, writes and speaks for all."""
         return self.rank == 0
 
-    def share(self, whole: int) -> Share:
+    def shard(self, whole: int) -> Shard:
         """This process's part of a batch of `whole` images.
 
         Parts differ by one image at most. A batch with fewer images than processes is taken whole by each.
         """
         if whole < self.size:
-            return Share(slice(0, whole), whole, each=1 / self.size)
+            return Shard(slice(0, whole), whole, each=1 / self.size)
         small, larger = divmod(whole, self.size)
         first = self.rank * small + min(self.rank, larger)
-        return Share(slice(first, first + small + (self.rank < larger)), whole)
+        return Shard(slice(first, first + small + (self.rank < larger)), whole)
 
     def add(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes."""
@@ -84,7 +84,7 @@ class Group:
                     work.wait()
 
     def same(self, value: T) -> T:
-        """What the first process has."""
+        """The value of the first process."""
         if self.size == 1:
             return value
         values: list[Any] = [value if self.leads else None]

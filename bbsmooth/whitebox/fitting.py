@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import fork
-from bbsmooth.whitebox.distributed import ALONE, Group, Share
+from bbsmooth.whitebox.distributed import ALONE, Group, Shard
 from bbsmooth.whitebox.noising import Noising
-from bbsmooth.whitebox.objectives import Model, Objective
+from bbsmooth.whitebox.objectives import Model, TrainingObjective
 
 _RISING_SHARE = 0.1
 _FIRST_SHARE = 0.04  # of the peak rate, at the first step
-_EASED = 0.01
+_COOL_RATE = 0.01  # of the peak rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitPlan:
-    """How long and how fast.
+    """Epochs, batch size and a one-cycle learning rate.
 
     Args:
         epochs: times that every image is seen, each time under fresh noise.
@@ -33,7 +33,7 @@ class FitPlan:
         learning_rate: peak of the one-cycle schedule (Smith & Topin 2019).
         weight_decay: of AdamW.
         bfloat16: whether the forward pass computes in it, where that is safe (autocast).
-        eased: share of the training, its last part, at a hundredth of the rate.
+        cool_down: share of the training, its last part, at a hundredth of the rate.
 
     Raises:
         ValueError: a number that is not positive.
@@ -44,7 +44,7 @@ class FitPlan:
     learning_rate: float
     weight_decay: float = 1e-4
     bfloat16: bool = False
-    eased: float = 0.0
+    cool_down: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse plans that would not train."""
@@ -53,14 +53,14 @@ class FitPlan:
 
     def rate(self, done: float) -> float:
         """The learning rate when a share `done` of the training is over: up and down again, by cosines."""
-        peak = self.learning_rate * (_EASED if done >= 1 - self.eased else 1.0)
+        peak = self.learning_rate * (_COOL_RATE if done >= 1 - self.cool_down else 1.0)
         if done < _RISING_SHARE:
             return peak * _between(_FIRST_SHARE, 1.0, done / _RISING_SHARE)
         return peak * _between(1.0, 0.0, (done - _RISING_SHARE) / (1 - _RISING_SHARE))
 
 
-class Pace(Protocol):
-    """How long and how fast, as training sees it: `FitPlan`, or one that changes its mind after an epoch."""
+class Schedule(Protocol):
+    """Epochs, batch size and learning rate, as training sees them: `FitPlan`, or a rate that adapts after an epoch."""
 
     @property
     def epochs(self) -> int:
@@ -79,7 +79,7 @@ class Pace(Protocol):
 
     @property
     def bfloat16(self) -> bool:
-        """Whether the forward pass computes in it."""
+        """True if the forward pass computes in it."""
         ...
 
     def rate(self, done: float) -> float:
@@ -89,7 +89,7 @@ class Pace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What an epoch brought.
+    """Figures of an epoch.
 
     Attributes:
         number: from 1.
@@ -103,7 +103,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
+class TrainingImages:
     """Training images.
 
     Attributes:
@@ -116,22 +116,24 @@ class Images:
 
     def batches(
         self, size: int, generator: torch.Generator, device: torch.device, group: Group = ALONE
-    ) -> Iterator[tuple[Share, Tensor, Tensor]]:
+    ) -> Iterator[tuple[Shard, Tensor, Tensor]]:
         """All images once, in random order, in batches of `size`: of each the part of this process.
 
         Yields:
             The part, and its images (B, C, H, W) float in [0, 1] and labels (B,) on `device`.
         """
         for batch in torch.split(torch.randperm(len(self.pixels), generator=generator), size):
-            share = group.share(len(batch))
-            chosen = batch[share.rows]
-            yield share, self.pixels[chosen].to(device).float() / 255, self.labels[chosen].to(device)
+            shard = group.shard(len(batch))
+            chosen = batch[shard.rows]
+            yield shard, self.pixels[chosen].to(device).float() / 255, self.labels[chosen].to(device)
 
-    def divided(self, share: float) -> tuple[Images, Images]:
+    def divided(self, share: float) -> tuple[TrainingImages, TrainingImages]:
         """All but the last `share` of the images, and these; of two or more images at least one on each side."""
         number = len(self.pixels)
         kept = min(max(number - round(share * number), 1), max(number - 1, 1))
-        return Images(self.pixels[:kept], self.labels[:kept]), Images(self.pixels[kept:], self.labels[kept:])
+        return TrainingImages(self.pixels[:kept], self.labels[:kept]), TrainingImages(
+            self.pixels[kept:], self.labels[kept:]
+        )
 
     def steps(self, size: int) -> int:
         """Batches in an epoch."""
@@ -141,11 +143,11 @@ class Images:
 def fit(
     module: nn.Module,
     model: Model,
-    images: Images,
+    images: TrainingImages,
     *,
     noise: NoiseDistribution,
-    objective: Objective,
-    plan: Pace,
+    objective: TrainingObjective,
+    plan: Schedule,
     seed: int,
     state: Optimiser | None = None,
     after: Callable[[Epoch, Optimiser], None] = lambda epoch, state: None,
@@ -162,7 +164,7 @@ def fit(
         images: with labels.
         noise: what is added.
         objective: the loss.
-        plan: how long and how fast.
+        plan: epochs, batch size and learning rate.
         seed: of order and noise.
         state: of an earlier call, to go on from.
         after: told after every epoch.
@@ -175,11 +177,11 @@ def fit(
         began, total = time.monotonic(), 0.0
         noising = Noising(noise, fork(seed, "whitebox", "noise", number, device=device.type))
         order = fork(seed, "whitebox", "order", number)
-        for step, (share, clean, labels) in enumerate(images.batches(plan.batch_size, order, device, group)):
+        for step, (shard, clean, labels) in enumerate(images.batches(plan.batch_size, order, device, group)):
             done = ((number - 1) * steps + step) / (plan.epochs * steps)
             with _precision(plan, device):
-                loss = objective.loss(model, clean, labels, replace(noising, share=share), trained=done)
-            total += state.step(loss * share.weight, plan.rate(done), group) * share.whole
+                loss = objective.loss(model, clean, labels, replace(noising, shard=shard), trained=done)
+            total += state.step(loss * shard.weight, plan.rate(done), group) * shard.whole
         state.epochs = number
         after(Epoch(number, total / len(images.pixels), time.monotonic() - began), state)
 
@@ -199,7 +201,7 @@ class Optimiser:
     epochs: int = 0
 
     @classmethod
-    def new(cls, module: nn.Module, plan: Pace) -> Optimiser:
+    def new(cls, module: nn.Module, plan: Schedule) -> Optimiser:
         """At the first step."""
         trained = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
         return cls(trained, torch.optim.AdamW(trained.values(), weight_decay=plan.weight_decay))
@@ -225,7 +227,7 @@ class Optimiser:
         }
 
     def restore(self, tensors: dict[str, Tensor], epochs: int) -> None:
-        """Remember what `tensors` said after so many epochs."""
+        """Go on from `tensors`, after `epochs` epochs."""
         content: dict[str, Any] = self.adam.state_dict()
         for key, tensor in tensors.items():
             number, _, name = key.partition(".")
@@ -234,7 +236,7 @@ class Optimiser:
         self.epochs = epochs
 
 
-def _precision(plan: Pace, device: torch.device) -> AbstractContextManager[Any]:
+def _precision(plan: Schedule, device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, torch.bfloat16) if plan.bfloat16 else nullcontext()
 
 

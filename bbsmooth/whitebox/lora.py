@@ -34,7 +34,7 @@ class Lora:
     moves_statistics: ClassVar[bool] = False
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`. The result is a `peft.PeftModel`, which saves itself in peft's own format."""
+        """The adapted classifier. It is a `peft.PeftModel`, which saves itself in peft's own format."""
         peft = import_peft()
         if self.rank < 1:
             raise UsageError(f"--rank must be at least 1, got {self.rank}")

@@ -14,7 +14,7 @@ from bbsmooth.whitebox.prompts import DeepPrompt, Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class TrainingMethod:
     """An adaptation and how fast it learns.
 
     Attributes:
@@ -28,16 +28,16 @@ class Method:
     settings: tuple[str, ...] = ()
 
 
-METHODS: dict[str, Method] = {
-    "lora": Method(Lora, 3e-2, ("rank", "alpha", "targets", "variant")),
-    "prompt": Method(Prompt, 3e-2, ("length",)),
-    "prompt-deep": Method(DeepPrompt, 3e-2, ("length",)),
-    "adapter": Method(Adapter, 1e-2, ("width",)),
-    "bias": Method(Bias, 3e-2),
-    "head": Method(Head, 1e-2),
-    "full": Method(Full, 3e-3),
-    "autolora": Method(Full, 1e-3),
-    "denoiser": Method(Denoiser, 2e-3, ("kind",)),
+METHODS: dict[str, TrainingMethod] = {
+    "lora": TrainingMethod(Lora, 3e-2, ("rank", "alpha", "targets", "variant")),
+    "prompt": TrainingMethod(Prompt, 3e-2, ("length",)),
+    "prompt-deep": TrainingMethod(DeepPrompt, 3e-2, ("length",)),
+    "adapter": TrainingMethod(Adapter, 1e-2, ("width",)),
+    "bias": TrainingMethod(Bias, 3e-2),
+    "head": TrainingMethod(Head, 1e-2),
+    "full": TrainingMethod(Full, 3e-3),
+    "autolora": TrainingMethod(Full, 1e-3),
+    "denoiser": TrainingMethod(Denoiser, 2e-3, ("kind",)),
 }
 
 

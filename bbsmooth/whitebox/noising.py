@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.noise import NoiseDistribution
-from bbsmooth.whitebox.distributed import Share
+from bbsmooth.whitebox.distributed import Shard
 
 _UNIT: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "gaussian": lambda like, generator: like.normal_(generator=generator),
@@ -27,22 +27,22 @@ class Noising:
     Args:
         noise: which.
         generator: source of the draws, on the device of the images.
-        share: part of a batch that the images are, None for all of it. Noise is drawn for the whole batch, so that an
+        shard: part of a batch that the images are, None for all of it. Noise is drawn for the whole batch, so that an
             image gets the same whoever trains on it.
     """
 
     noise: NoiseDistribution
     generator: torch.Generator
-    share: Share | None = None
+    shard: Shard | None = None
 
     def like(self, images: Tensor) -> Tensor:
         """Fresh noise in the shape of `images` (the part of the batch, or some copies of it), white being 1."""
-        if self.share is None:
+        if self.shard is None:
             return _UNIT[self.noise.name](torch.empty_like(images), self.generator) * self.noise.sigma
-        copies = len(images) // self.share.count
-        whole = images.new_empty(copies * self.share.whole, *images.shape[1:])
+        copies = len(images) // self.shard.count
+        whole = images.new_empty(copies * self.shard.whole, *images.shape[1:])
         drawn = _UNIT[self.noise.name](whole, self.generator).view(copies, -1, *images.shape[1:])
-        return drawn[:, self.share.rows].reshape(images.shape) * self.noise.sigma
+        return drawn[:, self.shard.rows].reshape(images.shape) * self.noise.sigma
 
 
 def _laplace(like: Tensor, generator: torch.Generator) -> Tensor:

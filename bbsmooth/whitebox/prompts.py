@@ -27,7 +27,7 @@ class Prompt:
     moves_statistics: ClassVar[bool] = False
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`."""
+        """The frozen transformer with trainable prompts and head."""
         return _prompted(module, head, self.length, layers=1, seed=seed)
 
 
@@ -44,7 +44,7 @@ class DeepPrompt:
     moves_statistics: ClassVar[bool] = False
 
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
-        """See `Adaptation`."""
+        """The frozen transformer with trainable prompts and head."""
         layers = len(module.blocks) if isinstance(module, VisionTransformer) else 0
         return _prompted(module, head, self.length, layers=layers, seed=seed)
 

@@ -31,7 +31,7 @@ TRAINED = "trained"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Recipe:
     """From what, and how, a model was trained: enough to build it again.
 
     Attributes:
@@ -60,7 +60,7 @@ class Description:
         return chosen.adapt(classifier.module, head=classifier.head, example=classifier.example, seed=self.seed)
 
 
-def save_trained(folder: Path, module: nn.Module, description: Description) -> None:
+def save_trained(folder: Path, module: nn.Module, description: Recipe) -> None:
     """Write what was trained; LoRA and its relatives in peft's own format."""
     write_json(folder / DESCRIPTION, asdict(description))
     if description.method == Lora.name:
@@ -129,13 +129,13 @@ def base_digest(base: str, classifier: Classifier) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
 
 
-def _read(folder: Path) -> Description:
+def _read(folder: Path) -> Recipe:
     path = folder / DESCRIPTION
     try:
         content = json.loads(path.read_text())
         classes, targets = content["new_classes"], content["settings"].get("targets")
         content["new_classes"] = tuple(classes) if classes else None
         content["settings"] |= {"targets": tuple(targets)} if targets else {}
-        return Description(**content)
+        return Recipe(**content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{folder} holds no trained model; name the directory of a `bbsmooth train` run") from error

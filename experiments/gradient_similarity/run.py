@@ -31,9 +31,9 @@ from bbsmooth.randomness import fork
 from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.autolora import AutoLora, Branches
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.fitting import Epoch, FitPlan, Images, Optimiser, fit
+from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, TrainingImages, fit
 from bbsmooth.whitebox.noising import Noising
-from bbsmooth.whitebox.similarity import gradient_similarity
+from experiments.gradient_similarity.similarity import gradient_similarity
 from oracles.zoo import owned_model
 
 RESULT = Path(__file__).with_name("result.json")
@@ -97,7 +97,7 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
     objective = AutoLora(branches=branches, normalised=classifier.normalised, apart=way == "branch")
     digits = load("mnist5k", split="train")
     pixels, labels = (part(range(scale.images + scale.judged)) for part in (digits.images, digits.labels))
-    judged = Images(pixels[: scale.judged], labels[: scale.judged])
+    judged = TrainingImages(pixels[: scale.judged], labels[: scale.judged])
     plan = FitPlan(epochs=scale.epochs, batch_size=scale.batch_size, learning_rate=scale.learning_rate)
     state = Optimiser.new(branches.module, plan)
     noise = Gaussian(scale.sigma)
@@ -121,7 +121,7 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
     fit(
         branches.module,
         branches.natural,
-        Images(pixels[scale.judged :], labels[scale.judged :]),
+        TrainingImages(pixels[scale.judged :], labels[scale.judged :]),
         noise=noise,
         objective=objective,
         plan=plan,
@@ -132,7 +132,7 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
     return found
 
 
-def mean_similarity(objective: AutoLora, judged: Images, scale: Scale, seed: int) -> float:
+def mean_similarity(objective: AutoLora, judged: TrainingImages, scale: Scale, seed: int) -> float:
     """The cosine between the natural and the adversarial objective's gradient, averaged over the batches of `judged`.
 
     With respect to the extractor, which is everything but the branch and the classifying layers. The same images, noise

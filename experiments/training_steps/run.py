@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from bbsmooth.data import load
 from bbsmooth.noise import Gaussian
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.fitting import FitPlan, Images, fit
+from bbsmooth.whitebox.fitting import FitPlan, TrainingImages, fit
 from bbsmooth.whitebox.methods import METHODS, adaptation
 from bbsmooth.whitebox.objectives import Augmentation
 from oracles.zoo import owned_model
@@ -72,13 +72,15 @@ def compared(method: str, *, steps: int, pairs: int) -> dict[str, Any]:
     return found
 
 
-def digits(count: int) -> Images:
+def digits(count: int) -> TrainingImages:
     """The first training digits."""
     data = load("mnist5k", split="train")
-    return Images(data.images(range(count)), data.labels(range(count)))
+    return TrainingImages(data.images(range(count)), data.labels(range(count)))
 
 
-def our_run(method: str, images: Images, *, bfloat16: bool = False, compiled: bool = False) -> Callable[[], float]:
+def our_run(
+    method: str, images: TrainingImages, *, bfloat16: bool = False, compiled: bool = False
+) -> Callable[[], float]:
     """An epoch by `bbsmooth.whitebox.fitting.fit`, as `bbsmooth train` calls it: wall time of each call."""
     classifier, module = adapted(method)
     forward: Callable[[Tensor], Tensor] = torch.compile(module) if compiled else module
@@ -100,7 +102,7 @@ def our_run(method: str, images: Images, *, bfloat16: bool = False, compiled: bo
     return run
 
 
-def bare_run(method: str, images: Images) -> Callable[[], float]:
+def bare_run(method: str, images: TrainingImages) -> Callable[[], float]:
     """The same epoch, written out."""
     classifier, module = adapted(method)
     trained = [weight for weight in module.parameters() if weight.requires_grad]

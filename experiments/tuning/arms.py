@@ -10,16 +10,13 @@ from torch import Tensor
 
 from bbsmooth.coordinator import (
     Autoencoder,
-    Bottleneck,
     Coordinator,
     DecoderSpace,
     EqualiserSpace,
     FilmSpace,
     Form,
-    LatentCoordinator,
     Space,
     show,
-    train_bottleneck,
 )
 from bbsmooth.randomness import fork
 from bbsmooth.tuning import (
@@ -43,6 +40,7 @@ from bbsmooth.tuning import (
 )
 from bbsmooth.tuning.methods import METHODS, OBJECTIVES
 from experiments.tuning.fine_tuning import fine_tuned, fine_tuned_oracle
+from experiments.tuning.latent import Bottleneck, LatentCoordinator, train_bottleneck
 from experiments.tuning.paired import GRID
 from experiments.tuning.trials import Arm, Setting, made
 from experiments.tuning.worlds import World

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.fitting import FitPlan, Images, fit
+from bbsmooth.whitebox.fitting import FitPlan, TrainingImages, fit
 from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.objectives import Augmentation
 from experiments.tuning.worlds import World
@@ -20,7 +20,7 @@ _BATCH = 128
 
 def fine_tuned(world: World, start: Coordinator, seed: int) -> Tensor:
     """(P,) the classifier's whole state after it was shown 200,000 noisy images; `start` plays no part."""
-    owned, images = world.owned(), Images(world.train.images, world.train.labels)
+    owned, images = world.owned(), TrainingImages(world.train.images, world.train.labels)
     module = owned.module.train().requires_grad_(True)
     fit(
         module,

@@ -1,13 +1,12 @@
-"""What training minimises: one file an idea, all over the same noise."""
+"""Losses that training minimises: one file an idea, all over the same noise."""
 
-from bbsmooth.whitebox.objectives.clean import Clean
 from bbsmooth.whitebox.objectives.consistency import Consistency
-from bbsmooth.whitebox.objectives.gaussian import Augmentation
+from bbsmooth.whitebox.objectives.cross_entropy import Augmentation, Clean
 from bbsmooth.whitebox.objectives.macer import Macer
-from bbsmooth.whitebox.objectives.objective import Model, Objective
+from bbsmooth.whitebox.objectives.objective import Model, TrainingObjective
 from bbsmooth.whitebox.objectives.smooth_adversarial import SmoothAdversarial
 
-OBJECTIVES: dict[str, Objective] = {
+OBJECTIVES: dict[str, TrainingObjective] = {
     objective.name: objective for objective in (Augmentation(), Consistency(), SmoothAdversarial(), Macer(), Clean())
 }
 """By the name that users give, with their papers' defaults."""
@@ -19,6 +18,6 @@ __all__ = [
     "Consistency",
     "Macer",
     "Model",
-    "Objective",
     "SmoothAdversarial",
+    "TrainingObjective",
 ]

@@ -28,7 +28,7 @@ class Consistency:
     name: ClassVar[str] = "consistency"
 
     def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
-        """See `Objective`."""
+        """Mean over the batch."""
         clean = copies(images, self.draws)
         logits = model(clean + noising.like(clean))
         logs = by_draw(logits.log_softmax(1), self.draws)

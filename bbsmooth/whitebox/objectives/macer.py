@@ -34,7 +34,7 @@ class Macer:
     name: ClassVar[str] = "macer"
 
     def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
-        """See `Objective`."""
+        """Mean over the batch."""
         clean = copies(images, self.draws)
         logits = by_draw(model(clean + noising.like(clean)), self.draws)
         mean = logits.softmax(2).mean(0)

@@ -1,4 +1,4 @@
-"""What an objective is."""
+"""The protocol of training objectives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Model = Callable[[Tensor], Tensor]
 """From images (B, C, H, W), white at 1 and not clipped, to logits (B, K)."""
 
 
-class Objective(Protocol):
+class TrainingObjective(Protocol):
     """A loss of a classifier under noise. Frozen settings."""
 
     name: ClassVar[str]

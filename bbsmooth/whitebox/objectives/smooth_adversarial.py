@@ -34,7 +34,7 @@ class SmoothAdversarial:
     name: ClassVar[str] = "smoothadv"
 
     def loss(self, model: Model, images: Tensor, labels: Tensor, noising: Noising, *, trained: float) -> Tensor:
-        """See `Objective`."""
+        """Mean over the batch, at the attacked images."""
         noise = noising.like(copies(images, self.draws))
         radius = self.radius * min(1.0, trained / self.warm_up)
         attacked = self.attack(model, images, labels, noise, radius=radius) if radius > 0 else images

@@ -14,7 +14,7 @@ from bbsmooth.randomness import fork
 from bbsmooth.whitebox.adaptation import Adaptation, Bias, Full, Head, count_parameters, trained_state
 from bbsmooth.whitebox.adapters import Adapter, Residual
 from bbsmooth.whitebox.classifier import classifying_layers
-from bbsmooth.whitebox.fitting import FitPlan, Images, fit
+from bbsmooth.whitebox.fitting import FitPlan, TrainingImages, fit
 from bbsmooth.whitebox.lora import Lora, default_targets
 from bbsmooth.whitebox.objectives import Augmentation
 from bbsmooth.whitebox.prompts import DeepPrompt, Prompt, PromptedVit
@@ -105,7 +105,7 @@ def test_training_lora_is_training_pefts_own() -> None:
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     plan = FitPlan(epochs=1, batch_size=2, learning_rate=0.01)
     noise = Gaussian(0.25)
-    fit(module, module, Images(pixels, labels), noise=noise, objective=Augmentation(), plan=plan, seed=5)
+    fit(module, module, TrainingImages(pixels, labels), noise=noise, objective=Augmentation(), plan=plan, seed=5)
 
     draws, order = fork(5, "whitebox", "noise", 1), fork(5, "whitebox", "order", 1)
     optimiser = torch.optim.AdamW([one for one in theirs.parameters() if one.requires_grad], weight_decay=1e-4)

@@ -7,9 +7,9 @@ from torch import Tensor
 from bbsmooth.noise import Gaussian
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches, checkpoints, kullback_leibler
 from bbsmooth.whitebox.classifier import classifying_layers
-from bbsmooth.whitebox.coach import AutoLoraCoach
-from bbsmooth.whitebox.fitting import FitPlan, Images, Optimiser, fit
+from bbsmooth.whitebox.fitting import FitPlan, Optimiser, TrainingImages, fit
 from bbsmooth.whitebox.noising import Noising
+from bbsmooth.whitebox.trainer import AutoLoraTrainer
 from tests.bbsmooth.whitebox.models import build
 
 IMAGES = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -142,22 +142,24 @@ def test_the_rate_halves_by_the_two_conditions() -> None:
         (0.50, True, False, 0.025),
     ]
     for accuracy, best, restart, current in steps:
-        assert rate.judge(accuracy) == (best, restart)
+        assert rate.after_epoch(accuracy) == (best, restart)
         assert rate.current == current
         assert rate.rate(0.5) == current
 
 
-def coached(stop: int | None = None, memory: dict[str, Tensor] | None = None) -> tuple[dict[str, Tensor], list[float]]:
+def trained_until(
+    stop: int | None = None, memory: dict[str, Tensor] | None = None
+) -> tuple[dict[str, Tensor], list[float]]:
     """Train a few epochs with made-up accuracies; what is remembered after `stop`, or at the end."""
     made_up = iter([0.5, 0.4, 0.3, 0.2, 0.1])
-    coach = AutoLoraCoach(
+    trainer = AutoLoraTrainer(
         AutoLora(branches=branches(), normalised=lambda images: images, steps=1),
         AutoRate(plan(5)),
         lambda: next(made_up),
     )
-    optimiser = Optimiser.new(coach.module, coach.pace)
+    optimiser = Optimiser.new(trainer.module, trainer.schedule)
     if memory is not None:
-        coach.remember({name[6:]: tensor for name, tensor in memory.items() if name.startswith("coach ")})
+        trainer.load_state_dict(memory)
         moments = {name[4:]: tensor for name, tensor in memory.items() if name.startswith("opt ")}
         optimiser.restore(moments, int(memory["epochs"]))
         for _ in range(optimiser.epochs):
@@ -166,19 +168,19 @@ def coached(stop: int | None = None, memory: dict[str, Tensor] | None = None) ->
     rates = []
 
     def after(epoch: object, state: Optimiser) -> None:
-        rates.append(coach.end_epoch()["learning_rate"])
+        rates.append(trainer.end_epoch()["learning_rate"])
         if state.epochs in (stop, 5) and not kept:
-            kept.update({f"coach {name}": tensor.detach().clone() for name, tensor in coach.memory().items()})
+            kept.update({name: tensor.detach().clone() for name, tensor in trainer.state_dict().items()})
             kept.update({f"opt {name}": tensor.detach().clone() for name, tensor in state.tensors().items()})
             kept["epochs"] = torch.tensor(state.epochs)
 
     fit(
-        coach.module,
-        coach.module,
-        Images((IMAGES * 255).to(torch.uint8), LABELS),
+        trainer.module,
+        trainer.module,
+        TrainingImages((IMAGES * 255).to(torch.uint8), LABELS),
         noise=Gaussian(0.3),
-        objective=coach.objective,
-        plan=coach.pace,
+        objective=trainer.objective,
+        plan=trainer.schedule,
         seed=0,
         state=optimiser,
         after=after,
@@ -186,10 +188,10 @@ def coached(stop: int | None = None, memory: dict[str, Tensor] | None = None) ->
     return kept, rates
 
 
-def test_a_coach_goes_on_from_its_memory_as_if_it_had_never_stopped() -> None:
-    whole, rates = coached()
-    half, _ = coached(stop=3)
-    resumed, rest = coached(memory=half)
+def test_a_trainer_goes_on_from_its_memory_as_if_it_had_never_stopped() -> None:
+    whole, rates = trained_until()
+    half, _ = trained_until(stop=3)
+    resumed, rest = trained_until(memory=half)
 
     assert rates[-2:] == rest
     assert len(set(rates)) > 1
@@ -198,9 +200,9 @@ def test_a_coach_goes_on_from_its_memory_as_if_it_had_never_stopped() -> None:
 
 
 def test_the_best_weights_are_what_is_kept() -> None:
-    kept, _ = coached()
-    best = {name.removeprefix("coach best "): tensor for name, tensor in kept.items() if name.startswith("coach best ")}
-    first, _ = coached(stop=1)  # the first of the made-up accuracies is the highest
+    kept, _ = trained_until()
+    best = {name.removeprefix("best "): tensor for name, tensor in kept.items() if name.startswith("best ")}
+    first, _ = trained_until(stop=1)  # the first of the made-up accuracies is the highest
 
     assert best
-    assert all(torch.equal(first[f"coach {name}"], tensor) for name, tensor in best.items())
+    assert all(torch.equal(first[name], tensor) for name, tensor in best.items())

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Gaussian, noise_called
-from bbsmooth.whitebox.distributed import ALONE, Group, Share, announced, joined
+from bbsmooth.whitebox.distributed import ALONE, Group, Shard, announced, joined
 from bbsmooth.whitebox.fitting import Epoch, FitPlan, fit
 from bbsmooth.whitebox.noising import Noising
-from bbsmooth.whitebox.objectives import OBJECTIVES, Objective
+from bbsmooth.whitebox.objectives import OBJECTIVES, TrainingObjective
 from tests.bbsmooth.whitebox.test_fitting import network, stripes, weights
 from tests.waiting import LONG
 
@@ -57,7 +57,7 @@ def member(rank: int, meeting: Meeting) -> Group:
     return group
 
 
-def trained(module: nn.Module, objective: Objective, group: Group) -> tuple[Tensor, list[float]]:
+def trained(module: nn.Module, objective: TrainingObjective, group: Group) -> tuple[Tensor, list[float]]:
     """Weights and losses in float64, where a sum in another order changes next to nothing."""
     epochs: list[Epoch] = []
     fit(
@@ -75,7 +75,7 @@ def trained(module: nn.Module, objective: Objective, group: Group) -> tuple[Tens
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_the_result_is_that_of_one_process(objective: Objective) -> None:
+def test_the_result_is_that_of_one_process(objective: TrainingObjective) -> None:
     modules = [network().double() for _ in range(4)]  # here, since threads have one global generator
     alone, losses = trained(modules[3], objective, ALONE)
     meeting = Meeting(3)
@@ -88,27 +88,27 @@ def test_the_result_is_that_of_one_process(objective: Objective) -> None:
 
 
 @pytest.mark.parametrize("whole", [1, 2, 3, 4, 7, 16])
-def test_shares_cover_a_batch_and_weigh_as_one(whole: int) -> None:
-    shares = [Group(rank, 3).share(whole) for rank in range(3)]
-    assert sum(share.weight for share in shares) == pytest.approx(1)
-    covered = [row for share in shares for row in range(whole)[share.rows]]
+def test_shards_cover_a_batch_and_weigh_as_one(whole: int) -> None:
+    shards = [Group(rank, 3).shard(whole) for rank in range(3)]
+    assert sum(shard.weight for shard in shards) == pytest.approx(1)
+    covered = [row for shard in shards for row in range(whole)[shard.rows]]
     assert sorted(covered) == sorted(list(range(whole)) * (1 if whole >= 3 else 3))
-    assert max(share.count for share in shares) - min(share.count for share in shares) <= 1
+    assert max(shard.count for shard in shards) - min(shard.count for shard in shards) <= 1
 
 
 def test_one_process_has_everything() -> None:
-    share = ALONE.share(5)
-    assert (share.rows, share.weight, ALONE.leads) == (slice(0, 5), 1.0, True)
+    shard = ALONE.shard(5)
+    assert (shard.rows, shard.weight, ALONE.leads) == (slice(0, 5), 1.0, True)
     assert ALONE.same("word") == "word"
 
 
 @pytest.mark.parametrize("name", ["gaussian", "uniform", "laplace"])
 def test_an_image_gets_the_same_noise_whoever_trains_on_it(name: str) -> None:
-    def noise(share: Share | None, count: int) -> Tensor:
-        draws = Noising(noise_called(name, 0.5), torch.Generator().manual_seed(1), share)  # type: ignore[arg-type]
+    def noise(shard: Shard | None, count: int) -> Tensor:
+        draws = Noising(noise_called(name, 0.5), torch.Generator().manual_seed(1), shard)  # type: ignore[arg-type]
         return draws.like(torch.zeros(2 * count, 1, 4, 4)).view(2, count, 1, 4, 4)  # two copies of each image
 
-    parts = [noise(share, share.count) for share in (Group(rank, 3).share(7) for rank in range(3))]
+    parts = [noise(shard, shard.count) for shard in (Group(rank, 3).shard(7) for rank in range(3))]
     assert torch.equal(torch.cat(parts, 1), noise(None, 7))
 
 

@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from bbsmooth.noise import Gaussian
 from bbsmooth.whitebox.accuracy import accuracy
-from bbsmooth.whitebox.fitting import Epoch, FitPlan, Images, Optimiser, fit
+from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, TrainingImages, fit
 from bbsmooth.whitebox.objectives import Augmentation
 
 CPU = torch.device("cpu")
 
 
-def stripes(count: int) -> Images:
+def stripes(count: int) -> TrainingImages:
     """Two classes that differ in the direction of their stripes."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 2, (count,), generator=generator)
     rows = torch.tensor([30, 220], dtype=torch.uint8).repeat(4)[:, None].expand(8, 8)
     pixels = torch.stack([rows if label else rows.T for label in labels])[:, None]
-    return Images(pixels, labels)
+    return TrainingImages(pixels, labels)
 
 
 def network() -> nn.Module:
@@ -130,17 +130,17 @@ def test_refuses_plans_that_would_not_train(numbers: tuple[int, int, float]) -> 
 
 
 def test_the_last_part_is_eased() -> None:
-    whole, eased = (FitPlan(epochs=1, batch_size=1, learning_rate=0.2, eased=share) for share in (0.0, 0.25))
+    whole, cool_down = (FitPlan(epochs=1, batch_size=1, learning_rate=0.2, cool_down=share) for share in (0.0, 0.25))
 
     for done in (0.0, 0.05, 0.1, 0.5, 0.74):
-        assert eased.rate(done) == whole.rate(done)
+        assert cool_down.rate(done) == whole.rate(done)
     for done in (0.75, 0.99):
-        assert eased.rate(done) == pytest.approx(whole.rate(done) / 100)
+        assert cool_down.rate(done) == pytest.approx(whole.rate(done) / 100)
 
 
 @pytest.mark.parametrize(("number", "kept"), [(1, 1), (2, 1), (4, 3), (10, 9), (128, 115)])
 def test_held_out_images_are_never_none_and_never_all(number: int, kept: int) -> None:
-    images = Images(torch.zeros(number, 1, 2, 2, dtype=torch.uint8), torch.arange(number))
+    images = TrainingImages(torch.zeros(number, 1, 2, 2, dtype=torch.uint8), torch.arange(number))
     first, last = images.divided(0.1)
 
     assert first.labels.tolist() == list(range(kept))

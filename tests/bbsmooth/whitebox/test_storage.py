@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.opening import open_trained
-from bbsmooth.whitebox.storage import DESCRIPTION, Description, base_digest, load_trained, save_trained
+from bbsmooth.whitebox.storage import DESCRIPTION, Recipe, base_digest, load_trained, save_trained
 from oracles import SpecError
 from tests.bbsmooth.whitebox.models import ARCHITECTURES, build
 
@@ -36,7 +36,7 @@ def train_at_random(
 ) -> torch.Tensor:
     """Save a model whose trained weights are random; what it answers."""
     folder.mkdir()
-    description = Description(base=model or base(folder), new_classes=new_classes, method=method, seed=1)
+    description = Recipe(base=model or base(folder), new_classes=new_classes, method=method, seed=1)
     classifier = description.classifier()
     digest = base_digest(description.base, classifier)
     module = description.adapted(classifier)
@@ -48,7 +48,7 @@ def train_at_random(
     save_trained(
         folder,
         module,
-        Description(base=description.base, new_classes=new_classes, method=method, seed=1, base_digest=digest),
+        Recipe(base=description.base, new_classes=new_classes, method=method, seed=1, base_digest=digest),
     )
     with torch.inference_mode():
         answers: torch.Tensor = module.eval()(classifier.normalised(images))
@@ -92,7 +92,7 @@ def test_a_training_goes_on_from_what_an_earlier_one_left(
     train_at_random(tmp_path / "first", method)
     first = open_trained(str(tmp_path / "first"), {"device": "cpu"}).query(IMAGES).scores
     model = f"trained:{tmp_path / 'first'}"
-    classifier = Description(base=model, new_classes=new_classes, method="lora", seed=1).classifier()
+    classifier = Recipe(base=model, new_classes=new_classes, method="lora", seed=1).classifier()
     assert first is not None
     if new_classes is None:
         torch.testing.assert_close(classifier.logits(IMAGES), first, rtol=1e-4, atol=1e-4)

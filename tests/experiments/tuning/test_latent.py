@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator import Autoencoder, Bottleneck, LatentCoordinator, show, train_bottleneck
+from bbsmooth.coordinator import Autoencoder, CleanedImage, FilmSpace, PretrainPlan, pretrain, show
+from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import fork
+from experiments.tuning.latent import Bottleneck, LatentCoordinator, train_bottleneck
 
 BOTTLENECK = Bottleneck(image_shape=(1, 8, 8), channels=3, hidden=8)
 
@@ -18,6 +20,19 @@ def gradients(generator: torch.Generator) -> Tensor:
         0, 1
     )
     return found
+
+
+@pytest.fixture(scope="module")
+def trained() -> Autoencoder:
+    """Any denoiser will do: one epoch on smooth pictures."""
+    return pretrain(
+        (gradients(fork(0)) * 255).to(torch.uint8),
+        noise=Gaussian(0.5),
+        form=CleanedImage(),
+        space=FilmSpace(),
+        plan=PretrainPlan(epochs=1),
+        seed=0,
+    )
 
 
 @pytest.fixture(scope="module")

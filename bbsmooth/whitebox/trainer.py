@@ -1,4 +1,4 @@
-"""How one model is trained: what is optimised, against which loss, at which pace, and what comes out."""
+"""Trainers: the module that is optimised, its loss, its schedule, and the model that comes out."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from torch import Tensor, nn
 from bbsmooth.whitebox.adaptation import Adaptation, Full, trained_state
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate
 from bbsmooth.whitebox.distributed import ALONE, Group
-from bbsmooth.whitebox.fitting import Pace
-from bbsmooth.whitebox.objectives import Objective
+from bbsmooth.whitebox.fitting import Schedule
+from bbsmooth.whitebox.objectives import TrainingObjective
 
 
-class Coach(Protocol):
-    """Trains one model; its memory goes into a checkpoint with the optimiser's."""
+class Trainer(Protocol):
+    """Trains one model; its state goes into a checkpoint with the optimiser's."""
 
     @property
     def module(self) -> nn.Module:
-        """What is optimised."""
+        """The module that is optimised."""
         ...
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> TrainingObjective:
         """The loss."""
         ...
 
     @property
-    def pace(self) -> Pace:
-        """How long and how fast."""
+    def schedule(self) -> Schedule:
+        """Epochs, batch size and learning rate."""
         ...
 
     def end_epoch(self) -> Mapping[str, float]:
-        """Look back on an epoch; what is to be noted of it besides its loss."""
+        """Look back on an epoch: figures for the history, besides its loss."""
         ...
 
-    def memory(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The weights and everything else that going on needs, by name."""
         ...
 
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """Go on from there."""
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` gave."""
         ...
 
     def trained(self) -> nn.Module:
@@ -52,85 +52,85 @@ class Coach(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PlainCoach:
+class PlainTrainer:
     """One loss, one schedule, the last weights."""
 
     module: nn.Module
     adaptation: Adaptation
-    objective: Objective
-    pace: Pace
+    objective: TrainingObjective
+    schedule: Schedule
 
     def end_epoch(self) -> Mapping[str, float]:
-        """See `Coach`."""
+        """No figures besides the loss."""
         return {}
 
-    def memory(self) -> dict[str, Tensor]:
-        """See `Coach`."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """The trained tensors, by name."""
         return trained_state(self.module, self.adaptation)
 
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """See `Coach`."""
-        self.module.load_state_dict(memory, strict=False)
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from the trained tensors."""
+        self.module.load_state_dict(state, strict=False)
 
     def trained(self) -> nn.Module:
-        """See `Coach`."""
+        """The module itself."""
         return self.module
 
 
 @dataclass(slots=True)
-class AutoLoraCoach:
+class AutoLoraTrainer:
     """AutoLoRa's: two branches, weights of the loss and learning rate by what was reached, the best weights.
 
     Args:
         objective: with the branches.
-        pace: the learning rate that halves itself.
+        schedule: the learning rate that halves itself.
         robust_accuracy: of the extractor on held-out images.
         group: processes that train together.
     """
 
     objective: AutoLora
-    pace: AutoRate
+    schedule: AutoRate
     robust_accuracy: Callable[[], float]
     group: Group = ALONE
     _best: dict[str, Tensor] = field(init=False, default_factory=dict)
 
     @property
     def module(self) -> nn.Module:
-        """See `Coach`."""
+        """The classifier with its branches."""
         module: nn.Module = self.objective.branches.module
         return module
 
     def end_epoch(self) -> Mapping[str, float]:
-        """See `Coach`."""
+        """Halve the rate where accuracy stalls: accuracies and rate of the epoch."""
         self.objective.end_epoch(self.group)
         accuracy = self.group.same(self.robust_accuracy())
-        best, restart = self.pace.judge(accuracy)
+        best, restart = self.schedule.after_epoch(accuracy)
         if best or not self._best:  # without held-out images no epoch is better than another
             self._best = _copies(self._state())
         if restart:
             self.module.load_state_dict(self._best)
         natural = self.objective.natural_accuracy
-        return {"robust_accuracy": accuracy, "natural_accuracy": natural, "learning_rate": self.pace.current}
+        return {"robust_accuracy": accuracy, "natural_accuracy": natural, "learning_rate": self.schedule.current}
 
-    def memory(self) -> dict[str, Tensor]:
-        """See `Coach`."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Both branches, the best ones so far, and the accuracies, by name."""
         best = {f"best {name}": tensor for name, tensor in self._best.items()}
         scalars = {
             "natural accuracy": torch.tensor(self.objective.natural_accuracy, dtype=torch.float64),
-            "accuracies": torch.tensor(self.pace.accuracies, dtype=torch.float64),
+            "accuracies": torch.tensor(self.schedule.accuracies, dtype=torch.float64),
         }
         return self._state() | best | scalars
 
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """See `Coach`. The learning rate follows from the accuracies."""
-        self.objective.natural_accuracy = float(memory["natural accuracy"])
-        for accuracy in memory["accuracies"].tolist():
-            self.pace.judge(accuracy)
-        self._best = {name[5:]: tensor for name, tensor in memory.items() if name.startswith("best ")}
-        self.module.load_state_dict({name: memory[name] for name in self._state()})
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` gave. The learning rate follows from the accuracies."""
+        self.objective.natural_accuracy = float(state["natural accuracy"])
+        for accuracy in state["accuracies"].tolist():
+            self.schedule.after_epoch(accuracy)
+        self._best = {name[5:]: tensor for name, tensor in state.items() if name.startswith("best ")}
+        self.module.load_state_dict({name: state[name] for name in self._state()})
 
     def trained(self) -> nn.Module:
-        """See `Coach`."""
+        """The best extractor, without the branch."""
         self.module.load_state_dict(self._best)
         return self.objective.branches.extractor()
 

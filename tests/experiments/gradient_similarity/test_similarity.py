@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bbsmooth.whitebox.similarity import gradient_similarity
+from experiments.gradient_similarity.similarity import gradient_similarity
 
 FIRST, SECOND = torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])
 

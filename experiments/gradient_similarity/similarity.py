@@ -1,4 +1,4 @@
-"""Whether two objectives pull the same weights in the same direction: AutoLoRa's diagnosis of robust fine-tuning.
+"""The angle between the gradients of two objectives: AutoLoRa's diagnosis of robust fine-tuning.
 
 Xu, Zhang, Kankanhalli, ICLR 2024, section 3.1: where natural and adversarial images are both fitted through the feature
 extractor, the gradients of the two objectives diverge, which makes training unstable.
