@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
-from bbsmooth.certification.bounds.means import MeanBetting
+from bbsmooth.certification.bounds.means import ConstantBets
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,11 @@ def average_radius_interval(
 ) -> tuple[float, float]:
     """A two-sided interval for the mean radius over the population that the images were drawn from.
 
-    Bounds by betting (`MeanBetting`), each at half of the level. They hold for every distribution on [0, `largest`] and
-    any number of images, where a bootstrap's or Student's interval covers too rarely: radii pile up at both ends.
+    Bounds by constant bets (`ConstantBets`), each at half of the level. They hold for every distribution on
+    [0, `largest`] and any number of images, where a bootstrap's or Student's interval covers too rarely: radii pile up
+    at both ends. They do not depend on the order of the images: what counts is that the images as a set were drawn
+    independently, or without replacement, however they were sorted afterwards. Of images that were chosen otherwise
+    (the first of a file that is sorted by class) no interval says anything about the rest.
 
     Args:
         correct_radii: for each image its radius, None where the class is wrong or the certifier abstained.
@@ -67,6 +70,6 @@ def average_radius_interval(
         confidence: for instance 0.95.
     """
     shares = np.array([own or 0.0 for own in correct_radii]) / largest
-    bound, alpha = MeanBetting(len(shares)), (1 - confidence) / 2
+    bound, alpha = ConstantBets(), (1 - confidence) / 2
     shares = shares.clip(max=1.0)  # of rounding
     return largest * bound.lower(shares, alpha=alpha), largest * (1 - bound.lower(1 - shares, alpha=alpha))

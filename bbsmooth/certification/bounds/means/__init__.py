@@ -2,6 +2,7 @@
 
 from bbsmooth.certification.bounds.means.bernstein import EmpiricalBernstein
 from bbsmooth.certification.bounds.means.betting import MeanBetting
+from bbsmooth.certification.bounds.means.constant import ConstantBets
 from bbsmooth.certification.bounds.means.protocol import MeanBound
 
-__all__ = ["EmpiricalBernstein", "MeanBetting", "MeanBound"]
+__all__ = ["ConstantBets", "EmpiricalBernstein", "MeanBetting", "MeanBound"]

@@ -1,19 +1,21 @@
 """Bounds on means: exact on short sequences of 0 and 1, by simulation on scores."""
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
 from bbsmooth.certification import ClopperPearson
-from bbsmooth.certification.bounds.means import EmpiricalBernstein, MeanBetting, MeanBound
+from bbsmooth.certification.bounds.means import ConstantBets, EmpiricalBernstein, MeanBetting, MeanBound
 
 ALPHA = 0.2
-BOTH = pytest.mark.parametrize("bound", [EmpiricalBernstein(), MeanBetting(10)], ids=lambda bound: str(bound.name))
+BOUNDS = pytest.mark.parametrize(
+    "bound", [ConstantBets(), EmpiricalBernstein(), MeanBetting(10)], ids=lambda bound: str(bound.name)
+)
 
 
-@BOTH
+@BOUNDS
 def test_on_short_sequences_it_is_too_high_with_probability_at_most_alpha(bound: MeanBound) -> None:
     sequences = np.array(list(product([0.0, 1.0], repeat=10)))
     lowers = np.array([bound.lower(sequence, alpha=ALPHA) for sequence in sequences])
@@ -33,7 +35,16 @@ def test_betting_holds_at_all_times_at_once() -> None:
         assert chances[highest > p].sum() <= ALPHA
 
 
-@BOTH
+def test_constant_bets_hold_without_replacement_and_in_any_order() -> None:
+    """All samples of 6 from 9 values, exactly: each set is as likely as every other."""
+    values = np.array([0.0, 0.0, 0.1, 0.3, 0.5, 0.9, 1.0, 1.0, 1.0])
+    sets = [values[list(chosen)] for chosen in combinations(range(9), 6)]
+    lowers = np.array([ConstantBets().lower(chosen, alpha=ALPHA) for chosen in sets])
+    assert (lowers > values.mean()).mean() <= ALPHA
+    assert ConstantBets().lower(sets[40][::-1], alpha=ALPHA) == lowers[40]
+
+
+@BOUNDS
 @pytest.mark.parametrize("shape", [(8, 2), (0.5, 0.2), (0.1, 0.02), (30, 1)])
 def test_on_scores_it_is_too_high_with_probability_at_most_alpha(bound: MeanBound, shape: tuple[float, float]) -> None:
     repeats, generator = 1_000, np.random.default_rng(0)
@@ -57,14 +68,14 @@ def test_on_scores_of_little_variance_betting_is_tighter_than_bernstein() -> Non
     assert bernstein < betting < values.mean()
 
 
-@BOTH
+@BOUNDS
 def test_constant_scores_and_zeros(bound: MeanBound) -> None:
     assert bound.lower(np.zeros(50), alpha=0.01) == 0
     assert 0 < bound.lower(np.full(5_000, 0.7), alpha=0.01) < 0.7
     assert bound.lower(np.array([1.0]), alpha=0.01) < 0.05
 
 
-@BOTH
+@BOUNDS
 @pytest.mark.parametrize("values", [[], [0.5, 1.1], [-0.1, 0.5], [0.5, np.nan]])
 def test_what_no_bound_holds_for_is_refused(bound: MeanBound, values: list[float]) -> None:
     with pytest.raises(ValueError, match="needs values in"):
