@@ -68,13 +68,13 @@ def _ledger(folder: Path, config: OracleConfig, told: Callable[[Mapping[str, Any
     """
     path = folder / LEDGER
     if not path.exists() and (folder / RESPONSES).exists():
-        raise UsageError(f"{path} is gone, so nobody knows what was spent; restore it, or name another --out")
+        raise UsageError(f"{path} is gone, so nobody knows what was spent; restore it, or name another `run`")
     try:
         return Ledger(config.limits, path, told=told)
     except StorageError as error:
-        raise UsageError(f"{error}; restore it, or name another --out") from error
+        raise UsageError(f"{error}; restore it, or name another `run`") from error
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is not a ledger ({error}); restore it, or name another --out") from error
+        raise UsageError(f"{path} is not a ledger ({error}); restore it, or name another `run`") from error
 
 
 def charged(oracle: Oracle, ledger: Ledger, purpose: Purpose) -> Oracle:
@@ -126,5 +126,6 @@ def refuse_small_budget(config: OracleConfig, queries: int, which: str) -> None:
     limit = config.limits.limit
     if limit is not None and limit < queries:
         raise UsageError(
-            f"a budget of {limit} queries cannot pay for one image: {which} = {queries}; raise it, or lower --n"
+            f"a budget of {limit} queries cannot pay for one image: {which} = {queries}; "
+            "raise it, or lower `num_estimation`"
         )

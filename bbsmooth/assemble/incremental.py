@@ -58,9 +58,9 @@ class EarlierRun:
             UsageError: they do not go with it.
         """
         if config.method != "cohen":
-            raise UsageError(f"--incremental-from is a method of its own, got --method {config.method}; leave that out")
+            raise UsageError(f"`incremental_from` is a method of its own, got `method` {config.method}; leave that out")
         if (config.limit or 0) > self.images:
-            raise UsageError(f"{self.path} certified {self.images} images, so --limit must not be {config.limit}")
+            raise UsageError(f"{self.path} certified {self.images} images, so `limit` must not be {config.limit}")
         return replace(
             config,
             method="incremental",
@@ -86,7 +86,7 @@ def earlier_run(path: Path, smoothing: SmoothingConfig, context: Mapping[str, An
     settings = manifest["settings"]
     if manifest["command"] != "certify" or settings.get("method") != "cohen" or not (path / RESPONSES).is_dir():
         raise UsageError(
-            f"{path} holds no answers of a `bbsmooth certify --method cohen`, and --incremental-from needs them"
+            f"{path} holds no answers of a `bbsmooth certify` with `method` cohen, and `incremental_from` needs them"
         )
     if in_use(path):
         raise UsageError(f"{path} is in use by another process; wait for it")

@@ -27,7 +27,7 @@ def bare_oracle(config: OracleConfig) -> Oracle:
     local = config.oracle.partition("?")[0].partition(":")[0] in _LOCAL
     devices = several_devices(config.device) if config.on_several else ()
     if devices and not local:
-        raise UsageError(f"--devices is for oracles that run here ({', '.join(sorted(_LOCAL))}), not {config.oracle!r}")
+        raise UsageError(f"`devices` is for oracles that run here ({', '.join(sorted(_LOCAL))}), not {config.oracle!r}")
     if devices:
         return replicated(lambda device: open_oracle(config.oracle, {"device": device, "dtype": config.dtype}), devices)
     return open_oracle(config.oracle, {"device": config.device, "dtype": config.dtype} if local else {})
@@ -47,7 +47,7 @@ def opened(config: OracleConfig) -> tuple[Oracle, OracleConfig]:
         price = oracle.terms.price_per_1000 if price is None else price
         calls = config.concurrency or oracle.terms.concurrency
     if config.max_price is not None and not price:
-        raise UsageError("--max-price needs --price, the price of 1,000 queries, above 0")
+        raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0")
     batch = min(config.batch_size, oracle.spec.max_batch or config.batch_size)
     return oracle, replace(config, price=price, concurrency=calls, batch_size=batch)
 
@@ -56,7 +56,7 @@ def images_for(config: DataConfig, spec: OracleSpec, split: data.Split) -> data.
     """The images that the user named, in the shape that the oracle takes."""
     if config.resize and spec.image_shape is None:
         raise UsageError(
-            f"--resize needs to know which images {spec.name} takes; say it in the oracle's name, as in "
+            f"`resize=True` needs to know which images {spec.name} takes; say it in the oracle's name, as in "
             "module:PATH.py:FUNCTION?image_shape=1x28x28"
         )
     return load_images(config, split, spec.image_shape)

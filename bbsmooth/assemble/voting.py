@@ -54,7 +54,7 @@ def grid_for(oracle: Oracle, smoothing: SmoothingConfig) -> Grid:
     try:
         grid.check(smoothing.distribution)
     except ValueError as error:
-        raise UsageError(f"--{error}") from None
+        raise UsageError(str(error)) from None
     return grid
 
 
@@ -68,7 +68,7 @@ def copies_for(oracle: Oracle, smoothing: SmoothingConfig) -> Copies:
         grid_for(oracle, smoothing)
     elif not oracle.spec.deterministic:
         raise UsageError(
-            f"--noise splitting proves nothing for {oracle.spec.name}, which may answer equal images otherwise"
+            f"`noise` splitting proves nothing for {oracle.spec.name}, which may answer equal images otherwise"
         )
     return copies_of(smoothing.mechanism, seed=smoothing.seed, eight_bit=oracle.spec.eight_bit)
 

@@ -57,7 +57,7 @@ def import_foolbox() -> Any:
             warnings.simplefilter("ignore")
             import foolbox
     except ImportError:
-        raise UsageError("query attacks need the extra `attack`: install bbsmooth[attack]") from None
+        raise UsageError("query attacks need `pip install 'bbsmooth[attack]'`") from None
     return foolbox
 
 

@@ -1,4 +1,4 @@
-"""Every failure as one clear line and the exit status that the contract names."""
+"""Every failure as one clear line, in the command line's own names, and the exit status that the contract names."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from types import FrameType
 from typing import NoReturn
 
 import typer
+
+from bbsmooth.settings.flags import in_flags
 
 USAGE = 2
 """Exit status of wrong usage or input."""
@@ -59,7 +61,7 @@ def guarded(
 
 def stop(line: str, exit_status: int, *, as_json: bool) -> NoReturn:
     """Say what went wrong in one line on stderr, with `as_json` in an object on stdout too, and leave."""
-    line = _one_line(line)
+    line = _one_line(in_flags(line))
     print(line, file=sys.stderr, flush=True)
     if as_json:
         print(json.dumps({"error": line, "exit_status": exit_status}), flush=True)

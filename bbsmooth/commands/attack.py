@@ -38,7 +38,6 @@ from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.settings.common import SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
-from bbsmooth.settings.flags import option
 from bbsmooth.whitebox.gradients import differentiable
 from oracles import Classes, Purpose
 
@@ -77,17 +76,17 @@ class AttackConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         if self.method not in METHODS:
-            raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {self.method!r}")
+            raise UsageError(f"`method` must be one of {', '.join(METHODS)}, got {self.method!r}")
         for name in ("steps", "num_search", "num_judge", "draws"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
+                raise UsageError(f"`{name}` must be at least 1, got {getattr(self, name)}")
         wrong = [radius for radius in self.radii if not 0 < radius < math.inf]
         if wrong or not self.radii:
-            raise UsageError(f"--radius must be above 0, got {wrong[0] if wrong else 'none'}")
+            raise UsageError(f"`radii` must be above 0, got {wrong[0] if wrong else 'none'}")
         if not 0 < self.alpha < 1:
-            raise UsageError(f"--alpha must lie between 0 and 1, got {self.alpha}")
+            raise UsageError(f"`alpha` must lie between 0 and 1, got {self.alpha}")
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit must be at least 1 image, got {self.limit}")
+            raise UsageError(f"`limit` must be at least 1 image, got {self.limit}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def certify(
         describe(base.spec, dataset) | describe_coordinator(smoothing.coordinator) | describe_classifier(seen.spec)
     )
     if incremental_from is not None and reuse is not None:
-        raise UsageError("--incremental-from asks about draws anew, --reuse does not: give one of them")
+        raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
     changed = None if incremental_from is None else earlier_run(incremental_from, smoothing, context)
     if changed is not None:
         config = changed.settled(config)
@@ -152,7 +152,11 @@ def certify(
 
 def _least(config: CertifyConfig, oracle: OracleConfig, plan: AnyPlan, canaries: int) -> tuple[int, str]:
     """The smallest budget that makes sense, and the settings that add up to it."""
-    votes = (plan.max_estimation, "n0 + n") if config.in_turn(oracle) else (1, "n0 + 1")
+    votes = (
+        (plan.max_estimation, "`num_selection` + `num_estimation`")
+        if config.in_turn(oracle)
+        else (1, "`num_selection` + 1")
+    )
     parts = [(plan.num_selection + votes[0], votes[1])]
     if config.labels == ORACLE:
         parts.append((1, "1 for the label"))

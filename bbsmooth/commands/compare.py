@@ -33,7 +33,7 @@ def compare(paths: Sequence[Path], *, format: str | None, out: Path | None) -> s
     document = comparison.document([read_run(path) for path in paths])
     if out is None:
         if form in ("html", "png", "svg"):
-            raise UsageError(f"--format {form} needs a file; name one with --out")
+            raise UsageError(f"`format` {form} needs a file; name one with `out`")
         return _text(document, form)
     raw = _bytes(document, form) if form in ("html", "png", "svg") else _text(document, form).encode(errors="replace")
     write_bytes(out, raw)

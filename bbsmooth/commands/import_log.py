@@ -44,18 +44,18 @@ class ImportConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         if self.alpha is not None and not 0 < self.alpha < 1:
-            raise UsageError(f"--alpha must lie between 0 and 1, got {self.alpha}")
+            raise UsageError(f"`alpha` must lie between 0 and 1, got {self.alpha}")
         if any(draws is not None and draws < 1 for draws in (self.num_selection, self.num_estimation)):
-            raise UsageError("--n0 and --n must be at least 1")
+            raise UsageError("`num_selection` and `num_estimation` must be at least 1")
         if not all(radius >= 0 for radius in self.radii):
-            raise UsageError(f"--radius must not be negative, got {min(self.radii)}")
+            raise UsageError(f"`radii` must not be negative, got {min(self.radii)}")
 
     @property
     def smoothing(self) -> SmoothingConfig:
         """The noise."""
         sigma = sigma_in(self.log.name) if self.sigma is None else self.sigma
         if sigma is None:
-            raise UsageError(f"the name {self.log.name} does not say which sigma it is of; give --sigma")
+            raise UsageError(f"the name {self.log.name} does not say which sigma it is of; give `sigma`")
         return SmoothingConfig(sigma=sigma, noise=self.noise, coordinator=None, seed=0)
 
 

@@ -69,9 +69,9 @@ class PlanConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be planned."""
         if self.pilot < 1:
-            raise UsageError(f"--pilot must be at least 1 image, got {self.pilot}")
+            raise UsageError(f"`pilot` must be at least 1 image, got {self.pilot}")
         if self.images is not None and self.images < 1:
-            raise UsageError(f"--images must be at least 1, got {self.images}")
+            raise UsageError(f"`num_images` must be at least 1, got {self.images}")
 
     def ways(self) -> list[CertifyConfig]:
         """The certifications to choose from: by fixed numbers of draws, each radius in sequence, all in sequence."""
@@ -232,6 +232,6 @@ def _refuse_small_budget(oracle: OracleConfig, images: int, draws: int) -> None:
     limit = oracle.limits.limit
     if limit is not None and limit < images * draws:
         raise UsageError(
-            f"a budget of {limit} queries cannot pay for the pilot: {images} images times n0 {draws} = "
-            f"{images * draws}; raise it, or lower --pilot or --n0"
+            f"a budget of {limit} queries cannot pay for the pilot: {images} images times `num_selection` {draws} = "
+            f"{images * draws}; raise it, or lower `pilot` or `num_selection`"
         )

@@ -52,7 +52,7 @@ class PredictConfig:
         try:
             return PredictPlan(num_draws=self.num_draws, alpha=self.alpha)
         except ValueError as error:
-            raise UsageError(f"--{error}") from None
+            raise UsageError(str(error)) from None
 
 
 def predict(
@@ -86,7 +86,7 @@ def predict(
     grid_for(seen, smoothing)
     images = data.load_files(config.files, image_shape=seen.spec.image_shape, resize=config.resize)
     data.check(images)
-    refuse_small_budget(oracle, plan.num_draws, "n")
+    refuse_small_budget(oracle, plan.num_draws, "`num_draws`")
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-")))
         run = RunDirectory.open(

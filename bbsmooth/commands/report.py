@@ -58,8 +58,8 @@ def format_of(
     form = format or (out.suffix.removeprefix(".") if out is not None else default)
     form = {"txt": "text", "htm": "html"}.get(form, form)
     if form not in formats:
-        asked = f"--format must be one of {', '.join(formats)}, got {form!r}"
-        raise UsageError(asked if format or out is None else f"{asked} from --out {out.name}; give --format")
+        asked = f"`format` must be one of {', '.join(formats)}, got {form!r}"
+        raise UsageError(asked if format or out is None else f"{asked} from `out` {out.name}; give `format`")
     return form
 
 

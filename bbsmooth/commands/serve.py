@@ -40,13 +40,13 @@ class ServeConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         if not 0 <= self.port < 2**16:
-            raise UsageError(f"--port must lie between 0 and {2**16 - 1}, got {self.port}")
+            raise UsageError(f"`port` must lie between 0 and {2**16 - 1}, got {self.port}")
         if self.max_body < 1:
-            raise UsageError(f"--max-body must be at least 1 MiB, got {self.max_body}")
+            raise UsageError(f"`max_body` must be at least 1 MiB, got {self.max_body}")
         if self.grace < 0:
-            raise UsageError(f"--grace must not be negative, got {self.grace}")
+            raise UsageError(f"`grace` must not be negative, got {self.grace}")
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", self.name):
-            raise UsageError(f"--name may hold letters, digits, '.', '_' and '-', got {self.name!r}")
+            raise UsageError(f"`name` may hold letters, digits, '.', '_' and '-', got {self.name!r}")
 
 
 def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce) -> bool:

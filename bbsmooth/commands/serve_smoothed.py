@@ -49,7 +49,7 @@ class ServiceConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         if self.rate is not None and not self.rate > 0:
-            raise UsageError(f"--rate must be above 0 requests a second, got {self.rate}")
+            raise UsageError(f"`rate` must be above 0 requests a second, got {self.rate}")
 
     def capped(self, certify: CertifyConfig) -> CertifyConfig:
         """The same with so few estimation draws that an image takes at most `max_queries_per_image`.
@@ -62,7 +62,7 @@ class ServiceConfig:
             return certify
         if most <= chosen:
             raise UsageError(
-                f"--max-queries-per-image must be above --n0 = {chosen}, which choose the class, got {most}"
+                f"`max_queries_per_image` must be above `num_selection` = {chosen}, which choose the class, got {most}"
             )
         return replace(certify, num_estimation=min(certify.num_estimation, most - chosen))
 
@@ -138,19 +138,19 @@ def _clients(service: ServiceConfig, oracle: OracleConfig) -> Clients:
         limit is not None or oracle.max_attempts is not None or any(each.budget is not None for each in clients.all)
     )
     if limited and service.ledger is None:
-        raise UsageError("a budget needs --ledger FOLDER to keep what was spent: a restart would give it back")
+        raise UsageError("a budget needs `ledger` FOLDER to keep what was spent: a restart would give it back")
     return clients
 
 
 def _refuse_small_budgets(clients: Clients, oracle: OracleConfig, most: int) -> None:
     """A budget from which not even one image is ever answered is a mistake; 0 shuts a client out on purpose."""
-    budgets = {"--budget (or --max-price)": oracle.limits.limit}
+    budgets = {"`budget` (or `max_price`)": oracle.limits.limit}
     budgets |= {f"the budget of client {each.name!r}": each.budget or None for each in clients.all if clients.keyed}
     for name, budget in budgets.items():
         if budget is not None and budget < most:
             raise UsageError(
-                f"{name} allows {budget} queries, and one image may take {most}; raise it, or lower --n or "
-                "--max-queries-per-image"
+                f"{name} allows {budget} queries, and one image may take {most}; raise it, or lower "
+                "`num_estimation` or `max_queries_per_image`"
             )
 
 

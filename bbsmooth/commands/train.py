@@ -26,7 +26,6 @@ from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.hashes import MANIFEST
 from bbsmooth.settings.common import DataConfig, SmoothingConfig, settings
-from bbsmooth.settings.flags import option
 from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
@@ -97,22 +96,22 @@ class TrainConfig:
         """Refuse what is not there."""
         for name, known in (("method", METHODS), ("objective", OBJECTIVES)):
             if getattr(self, name) not in known:
-                raise UsageError(f"--{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+                raise UsageError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name in ("epochs", "batch_size", "train_images"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
+                raise UsageError(f"`{name}` must be at least 1, got {getattr(self, name)}")
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise UsageError(f"--learning-rate must be above 0, got {self.learning_rate}")
+            raise UsageError(f"`learning_rate` must be above 0, got {self.learning_rate}")
         if self.method in _OWN_LOSS and self.objective != Augmentation.name:
-            raise UsageError(f"--method {self.method} has a loss of its own; leave --objective out")
+            raise UsageError(f"`method` {self.method} has a loss of its own; leave `objective` out")
         strange = [key for key in self._given() if key not in METHODS[self.method].settings]
         if strange:
-            given = "--lora-alpha" if strange[0] == "alpha" else option(strange[0])
-            raise UsageError(f"{given} is no setting of --method {self.method}; leave it out")
+            given = "`lora_alpha`" if strange[0] == "alpha" else f"`{strange[0]}`"
+            raise UsageError(f"{given} is no setting of `method` {self.method}; leave it out")
         if self.method != Denoiser.name and (self.stability or self.surrogates):
-            raise UsageError(f"--stability and --surrogate belong to --method {Denoiser.name}, not {self.method}")
+            raise UsageError(f"`stability` and `surrogates` belong to `method` {Denoiser.name}, not {self.method}")
         if not 0 <= self.stability <= 1 or (self.surrogates and not self.stability):
-            raise UsageError(f"--stability must lie between 0 and 1, above 0 with --surrogate, got {self.stability}")
+            raise UsageError(f"`stability` must lie between 0 and 1, above 0 with `surrogates`, got {self.stability}")
         _ = self.plan
 
     @property

@@ -84,11 +84,11 @@ class TuneConfig:
             ("objective", self.objective, [None, *OBJECTIVES, AGREEMENT]),
         ):
             if value not in known:
-                raise UsageError(f"--{name} must be one of {', '.join(filter(None, known))}, got {value!r}")
+                raise UsageError(f"`{name}` must be one of {', '.join(filter(None, known))}, got {value!r}")
         if self.shots is not None and self.shots < 1:
-            raise UsageError(f"--shots must be at least 1, got {self.shots}")
+            raise UsageError(f"`shots` must be at least 1, got {self.shots}")
         if self.pretrain_epochs < 1 or self.train_images < 1:
-            raise UsageError("--pretrain-epochs and --train-images must be at least 1")
+            raise UsageError("`pretrain_epochs` and `train_images` must be at least 1")
 
 
 def tune_coordinator(
@@ -117,7 +117,7 @@ def tune_coordinator(
     dataset = images_for(images, base.spec, data.Split.TRAIN)
     queries = oracle.limits.limit
     if queries is None:
-        raise UsageError("tuning needs a budget: give --budget, the queries that may be spent; 0 only pre-trains")
+        raise UsageError("tuning needs a budget: give `budget`, the queries that may be spent; 0 only pre-trains")
     found = tuning_images(
         dataset,
         base.spec.classes,
@@ -199,7 +199,7 @@ def _refuse_unfit(method: Method, images: TuningImages, queries: int) -> None:
         try:
             Schedule.within(max(0, queries - images.cost(queries)), method.plan, num_images=num_steps_from)
         except ValueError as error:
-            raise UsageError(f"--budget: {str(error).partition(';')[0]}; raise it") from None
+            raise UsageError(f"`budget`: {str(error).partition(';')[0]}; raise it") from None
 
 
 def _tune(

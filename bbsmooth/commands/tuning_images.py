@@ -61,7 +61,7 @@ def tuning_images(
         return TuningImages(dataset.images(indices), None)
     if dataset.classes is None:
         raise UsageError(
-            f"{dataset.name} has no labels, and tuning needs them; use one folder per class, or --objective agreement"
+            f"{dataset.name} has no labels, and tuning needs them; use one folder per class, or `objective` agreement"
         )
     found = dataset.labels(indices)
     if shots is not None:
@@ -84,6 +84,6 @@ def few(labels: Tensor, shots: int, num_classes: int, seed: int) -> list[int]:
     for number in range(num_classes):
         own = (labels == number).nonzero().flatten()
         if len(own) < shots:
-            raise UsageError(f"--shots {shots} needs as many images of each class, one has {len(own)}; lower it")
+            raise UsageError(f"`shots` {shots} needs as many images of each class, one has {len(own)}; lower it")
         chosen += own[torch.randperm(len(own), generator=fork(seed, "shots", number))[:shots]].tolist()
     return sorted(chosen)

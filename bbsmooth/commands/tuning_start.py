@@ -67,17 +67,17 @@ def start_from(smoothing: SmoothingConfig, method: Method, image_shape: tuple[in
     assert smoothing.coordinator is not None
     coordinator, parameters = load_coordinator(smoothing.coordinator, smoothing.sigma)
     if not isinstance(coordinator, Autoencoder):
-        raise UsageError(f"{smoothing.coordinator} is a diffusion model, in which nothing is tuned; leave --start out")
+        raise UsageError(f"{smoothing.coordinator} is a diffusion model, in which nothing is tuned; leave `start` out")
     if coordinator.image_shape != image_shape:
-        raise UsageError(f"--start has a coordinator for images {coordinator.image_shape}, these are {image_shape}")
+        raise UsageError(f"`start` has a coordinator for images {coordinator.image_shape}, these are {image_shape}")
     if coordinator.form != method.form:
         raise UsageError(
-            "--start has a coordinator of another form than --method tunes; start from one of the same form"
+            "`start` has a coordinator of another form than `method` tunes; start from one of the same form"
         )
     weights = coordinator.space.weights(coordinator.architecture, coordinator.weights, parameters)
     started = replace(coordinator, space=method.space, weights=weights)
     try:
         started.space.weights(started.architecture, started.weights, started.initial_parameters())
     except ValueError as error:
-        raise UsageError(f"--start: {error}") from None
+        raise UsageError(f"`start`: {error}") from None
     return started

@@ -193,5 +193,5 @@ def _import_diffusers() -> Any:
             diffusers = importlib.import_module("diffusers")
             diffusers.utils.logging.set_verbosity_error()
     except ImportError:
-        raise UsageError("a diffusion model needs the extra `diffusion`: install bbsmooth[diffusion]") from None
+        raise UsageError("a diffusion model needs `pip install 'bbsmooth[diffusion]'`") from None
     return diffusers

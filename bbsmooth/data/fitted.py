@@ -66,7 +66,7 @@ class FittedImages:
         if image.shape != self.image_shape:
             raise DataError(
                 f"{self.source.place(index)} has shape {tuple(image.shape)} among images of shape {self.image_shape}; "
-                "add --resize and an oracle that states its shape, or bring the images to one shape"
+                "add `resize=True` and an oracle that states its shape, or bring the images to one shape"
             )
         return image
 

@@ -108,7 +108,7 @@ def _library() -> Any:
     try:
         import datasets  # here, because it is an optional extra
     except ImportError as error:
-        raise DataError("hf: needs the library `datasets`; install it with pip install 'bbsmooth[hf]'") from error
+        raise DataError("hf: needs the library datasets: `pip install 'bbsmooth[hf]'`") from error
     datasets.disable_progress_bars()  # they would be drawn without a terminal too
     return datasets
 
@@ -156,7 +156,9 @@ def _hub_rows(where: str, split: Split, cache: Path | None, *, download: bool) -
             parts = datasets.load_dataset(where, cache_dir=cache)
     except (datasets.exceptions.DatasetsError, OSError, ValueError) as error:
         advice = (
-            "check the name and the network" if download else "add --download to fetch it from the Hugging Face hub"
+            "check the name and the network"
+            if download
+            else "add `download=True` to fetch it from the Hugging Face hub"
         )
         raise DataError(f"hf:{where} is neither a path nor cached ({one_line(error)}); {advice}") from error
     return parts[pick_split(parts, split, f"hf:{where}")]

@@ -164,6 +164,6 @@ def _own_shape(source: Source, wanted: tuple[int, int, int] | None) -> tuple[int
     shape = (channels, height, width)
     if wanted not in (None, shape):
         raise DataError(
-            f"{source.name} has images of shape {shape}, the oracle wants {wanted}; add --resize to convert them"
+            f"{source.name} has images of shape {shape}, the oracle wants {wanted}; add `resize=True` to convert them"
         )
     return shape

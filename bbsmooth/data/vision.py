@@ -32,7 +32,7 @@ def open_vision(name: str, split: Split, root: Path, *, download: bool) -> Array
         data = _load(name, split, root, download=download)
     except (*LOADING_ERRORS, pickle.UnpicklingError) as error:
         raise DataError(
-            f"{name} cannot be read under {root} ({one_line(error)}); add --download, or put the files there that "
+            f"{name} cannot be read under {root} ({one_line(error)}); add `download=True`, or put the files there that "
             "torchvision downloads"
         ) from error
     pixels = np.asarray(data.data).transpose(0, 2, 3, 1) if name == "svhn" else np.asarray(data.data)

@@ -38,12 +38,12 @@ def require_engine(config: OracleConfig) -> None:
     address = config.engine.removeprefix(_SCHEME)
     if address != config.engine and not _ADDRESS.fullmatch(address):  # Ray would look for it for half a minute
         raise UsageError(
-            f"--engine ray:// needs auto, or HOST:PORT of a cluster's Ray Client server (port 10001 unless you changed "
+            f"`engine` ray:// needs auto, or HOST:PORT of a cluster's Ray Client server (port 10001 unless you changed "
             f"it), got {address!r}"
         )
     if config.device.startswith("cuda:"):
         raise UsageError(
-            f"with --engine ray each worker has a GPU of its own; use --device cuda, not {config.device!r}"
+            f"with `engine` ray each worker has a GPU of its own; use `device` cuda, not {config.device!r}"
         )
 
 

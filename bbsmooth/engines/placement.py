@@ -54,7 +54,7 @@ def place(config: OracleConfig, resources: Resources, *, remote: bool) -> Placem
     """
     on_gpus = not remote and config.device in ("auto", _CUDA) and resources.gpus > 0
     if config.device == _CUDA and not on_gpus and not remote:
-        raise UsageError("Ray knows of no GPU; use --device cpu, or a cluster that has some")
+        raise UsageError("Ray knows of no GPU; use `device` cpu, or a cluster that has some")
     most = resources.gpus if on_gpus else resources.cpus
     if remote:
         most = min(most, config.concurrency)

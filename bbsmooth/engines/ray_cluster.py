@@ -52,7 +52,7 @@ def require_ray() -> None:
         UsageError: it is not.
     """
     if importlib.util.find_spec("ray") is None:
-        raise UsageError("--engine ray needs Ray; install it by pip install 'bbsmooth[ray]'")
+        raise UsageError("`engine` ray needs Ray; install it by `pip install 'bbsmooth[ray]'`")
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def _join(ray: Any, address: str) -> None:
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         if address == AUTO and isinstance(error, ConnectionError):  # Ray's own advice is about options of its own
             raise UsageError(
-                "this machine belongs to no Ray cluster; start or join one by `ray start`, or take --engine ray for a "
+                "this machine belongs to no Ray cluster; start or join one by `ray start`, or take `engine` ray for a "
                 "private one"
             ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

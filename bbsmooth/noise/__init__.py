@@ -31,7 +31,7 @@ def noise_called(name: str, sigma: float) -> NoiseDistribution | Splitting:
     if name == Splitting.name:
         return Splitting(sigma)
     if name not in DISTRIBUTIONS:
-        raise ValueError(f"noise must be one of {', '.join((*DISTRIBUTIONS, Splitting.name))}, got {name!r}")
+        raise ValueError(f"`noise` must be one of {', '.join((*DISTRIBUTIONS, Splitting.name))}, got {name!r}")
     return DISTRIBUTIONS[name](sigma)
 
 

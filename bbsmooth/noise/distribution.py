@@ -74,4 +74,4 @@ def check_sigma(sigma: float) -> None:
         ValueError: `sigma` is not a positive number.
     """
     if not (sigma > 0 and math.isfinite(sigma)):
-        raise ValueError(f"sigma must be a positive number, got {sigma}")
+        raise ValueError(f"`sigma` must be a positive number, got {sigma}")

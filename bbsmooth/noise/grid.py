@@ -41,7 +41,7 @@ class Grid:
         if self.white * (1 + noise.largest) >= _EXACT_FLOAT32:
             largest = (_EXACT_FLOAT32 / self.white - 1) / (noise.largest / noise.sigma)
             raise ValueError(
-                f"sigma must be below {largest:.1f} on a grid of {self.bits} extra bits, got {noise.sigma}"
+                f"`sigma` must be below {largest:.1f} on a grid of {self.bits} extra bits, got {noise.sigma}"
             )
 
     def noisy(self, image: Tensor, noise: NoiseDistribution, stream: Stream, *, first: int, count: int) -> Tensor:

@@ -45,7 +45,7 @@ class Splitting:
         """Refuse a sigma that gives no view."""
         check_sigma(self.sigma)
         if self.views < 1:
-            raise ValueError(f"sigma must be at least {0.5 / (2 * math.sqrt(3) * self.white):.2g}, got {self.sigma}")
+            raise ValueError(f"`sigma` must be at least {0.5 / (2 * math.sqrt(3) * self.white):.2g}, got {self.sigma}")
 
     @property
     def views(self) -> int:

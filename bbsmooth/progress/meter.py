@@ -72,7 +72,7 @@ def showing(style: str) -> Iterator[None]:
         UsageError: another one.
     """
     if style not in list(Style):
-        raise UsageError(f"--progress must be one of {', '.join(Style)}, got {style!r}")
+        raise UsageError(f"`progress` must be one of {', '.join(Style)}, got {style!r}")
     token = _style.set(Style(style))
     try:
         yield

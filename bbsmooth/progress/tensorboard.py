@@ -23,11 +23,11 @@ def logged(folder: Path | None) -> Iterator[None]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UsageError("--tensorboard needs TensorBoard; install bbsmooth[tensorboard]") from error
+        raise UsageError("`tensorboard` needs `pip install 'bbsmooth[tensorboard]'`") from error
     try:
         writer = SummaryWriter(folder)
     except OSError as error:
-        raise UsageError(f"--tensorboard cannot write to {folder} ({error.strerror}); name another folder") from error
+        raise UsageError(f"`tensorboard` cannot write to {folder} ({error.strerror}); name another folder") from error
 
     def write(task: str, done: int, facts: Facts) -> None:
         for name, value in facts.items():

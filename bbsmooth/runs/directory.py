@@ -96,12 +96,12 @@ class RunDirectory:
         if manifest_path.exists():
             manifest = read_manifest(path)
             if not resume and manifest["command"] == command:
-                raise UsageError(f"{path} holds a run already; go on with it by --resume, or name another --out")
+                raise UsageError(f"{path} holds a run already; go on with it by `resume=True`, or name another `run`")
             compare(path, manifest, command=command, settings=settings, context=context, changeable=changeable)
             manifest["settings"] = settings
             manifest["resumed"].append(now())
         elif any(entry.name != aside(manifest_path).name for entry in path.iterdir()):
-            raise UsageError(f"{path} is not empty and holds no run; name another directory with --out")
+            raise UsageError(f"{path} is not empty and holds no run; name another directory with `run`")
         else:
             manifest = {
                 "format": FORMAT,

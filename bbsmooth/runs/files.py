@@ -77,7 +77,7 @@ def lock_directory(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise InUse(f"{path} is in use by another process; wait for it, or name another --out") from None
+        raise InUse(f"{path} is in use by another process; wait for it, or name another `run`") from None
     return lock
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
-from bbsmooth.settings.flags import option
 
 BY_CONTENT = frozenset({"oracle", "data", "data_root", "download", "coordinator"})
 """Settings that name things whose fingerprints are compared, so that a name or a place may change."""
@@ -40,20 +39,20 @@ def compare(
     """
     if manifest["command"] != command:
         raise UsageError(
-            f"{path} holds a run of `bbsmooth {manifest['command']}`, not of `bbsmooth {command}`; name another --out"
+            f"{path} holds a run of `bbsmooth {manifest['command']}`, not of `bbsmooth {command}`; name another `run`"
         )
     then, now = manifest["settings"], json.loads(json.dumps(settings))
     for key in sorted((then.keys() | now.keys()) - changeable - BY_CONTENT):
         if then.get(key) != now.get(key):
             raise UsageError(
-                f"{path} was begun with {option(key)} {shown(then.get(key))}, not {shown(now.get(key))}; "
-                "resume with the same settings, or name another --out"
+                f"{path} was begun with `{key}` {shown(then.get(key))}, not {shown(now.get(key))}; "
+                "resume with the same settings, or name another `run`"
             )
     for key, value in json.loads(json.dumps(context)).items():
         if manifest.get(key) != value:
             raise UsageError(
                 f"the {key.replace('_', ' ')} is not the one that {path} was begun with"
-                f"{_difference(manifest.get(key), value)}; resume with the same one, or name another --out"
+                f"{_difference(manifest.get(key), value)}; resume with the same one, or name another `run`"
             )
 
 

@@ -13,7 +13,6 @@ from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import in_use
 from bbsmooth.runs.resuming import shown
-from bbsmooth.settings.flags import option
 
 RESPONSES = "responses"
 
@@ -26,7 +25,7 @@ FIXED: Mapping[str, Mapping[str, str]] = {
     "cohen": {
         "num_selection": _CLASS,
         "num_estimation": "its bound holds for a number of draws fixed before the first of them, and to add some after "
-        "looking is a second chance to be wrong; --method sequential may go on from any number",
+        "looking is a second chance to be wrong; `method` sequential may go on from any number",
         "bound": "another bound after looking is a second chance to be wrong",
     },
     "splitting": {},
@@ -77,9 +76,9 @@ def reused(path: Path, *, settings: Mapping[str, Any], context: Mapping[str, Any
     """
     manifest = read_manifest(path)
     if manifest["command"] not in ("certify", "plan") or not (path / RESPONSES).is_dir():
-        raise UsageError(f"{path} holds no answers of a `bbsmooth certify` or `plan`; name another run with --reuse")
+        raise UsageError(f"{path} holds no answers of a `bbsmooth certify` or `plan`; name another run with `reuse`")
     if in_use(path):
-        raise UsageError(f"{path} is in use by another process; wait for it, or go without --reuse")
+        raise UsageError(f"{path} is in use by another process; wait for it, or go without `reuse`")
     then, now = manifest["settings"], json.loads(json.dumps(settings))
     for key in _SAME_THINGS:
         if manifest.get(key) != json.loads(json.dumps(context[key])):
@@ -118,12 +117,12 @@ def _refuse_other_share(path: Path, then: int | None, now: int | None) -> None:
     """Refuse another number of images where the level of one says after how many votes it is looked at."""
     if then != now:
         raise UsageError(
-            f"{path} shared alpha among {then} images, not {now}: {_LOOKS}; give the same --limit, or leave out --reuse"
+            f"{path} shared alpha among {then} images, not {now}: {_LOOKS}; give the same `limit`, or leave out `reuse`"
         )
 
 
 def _refusal(path: Path, key: str, then: Mapping[str, Any], now: Mapping[str, Any], reason: str) -> str:
     return (
-        f"{path} was made with {option(key)} {shown(then.get(key))}, not {shown(now[key])}: {reason}; "
-        f"give the same {option(key)}, or go without --reuse"
+        f"{path} was made with `{key}` {shown(then.get(key))}, not {shown(now[key])}: {reason}; "
+        f"give the same `{key}`, or go without `reuse`"
     )

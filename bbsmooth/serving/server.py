@@ -40,7 +40,7 @@ def bind(host: str, port: int) -> socket.socket:
             bound.close()
             raise
     except (OSError, OverflowError) as error:
-        raise UsageError(f"cannot listen on {host}, port {port}: {error}; name another --host or --port") from error
+        raise UsageError(f"cannot listen on {host}, port {port}: {error}; name another `host` or `port`") from error
     return bound
 
 

@@ -75,29 +75,29 @@ class CertifyConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be counted."""
         if self.method not in (*METHODS, SplittingPlan.name):
-            raise UsageError(f"--method must be one of {', '.join(METHODS)}, got {self.method!r}")
+            raise UsageError(f"`method` must be one of {', '.join(METHODS)}, got {self.method!r}")
         if not all(radius >= 0 for radius in self.radii):
-            raise UsageError(f"--radius must not be negative, got {min(self.radii)}")
+            raise UsageError(f"`radii` must not be negative, got {min(self.radii)}")
         if math.inf in self.radii:
-            raise UsageError("--radius must be finite, got inf")
+            raise UsageError("`radii` must be finite, got inf")
         if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit must be at least 1 image, got {self.limit}")
+            raise UsageError(f"`limit` must be at least 1 image, got {self.limit}")
         if self.allocation not in (*POLICIES, IN_TURN):
-            raise UsageError(f"--allocation must be one of {', '.join((*POLICIES, IN_TURN))}, got {self.allocation!r}")
+            raise UsageError(f"`allocation` must be one of {', '.join((*POLICIES, IN_TURN))}, got {self.allocation!r}")
         if self.labels not in LABELS:
-            raise UsageError(f"--labels must be one of {', '.join(LABELS)}, got {self.labels!r}")
+            raise UsageError(f"`labels` must be one of {', '.join(LABELS)}, got {self.labels!r}")
         if self.family_wise not in (None, *FAMILY_WISE):
-            raise UsageError(f"--family-wise must be one of {', '.join(FAMILY_WISE)}, got {self.family_wise!r}")
+            raise UsageError(f"`family_wise` must be one of {', '.join(FAMILY_WISE)}, got {self.family_wise!r}")
         if self.bound not in VOTE_BOUNDS:
-            raise UsageError(f"--bound must be one of {', '.join(VOTE_BOUNDS)}, got {self.bound!r}")
+            raise UsageError(f"`bound` must be one of {', '.join(VOTE_BOUNDS)}, got {self.bound!r}")
         if self.bound != OneClass.name and (self.method != "cohen" or self.family_wise == "holm"):
-            raise UsageError(f"--bound {self.bound} goes with --method cohen and not with --family-wise holm")
+            raise UsageError(f"`bound` {self.bound} goes with `method` cohen and not with `family_wise` holm")
         if self.family_wise == "holm" and self.method != "cohen":
             raise UsageError(
-                "--family-wise holm compares p-values at the end, but --method sequential stops before: use bonferroni"
+                "`family_wise` holm compares p-values at the end, but `method` sequential stops before: use bonferroni"
             )
         if self.method == "incremental" and not self.earlier_estimation:
-            raise UsageError("--method incremental needs the earlier run: name it with --incremental-from")
+            raise UsageError("`method` incremental needs the earlier run: name it with `incremental_from`")
 
     def settled(self, noise: NoiseDistribution | Splitting) -> CertifyConfig:
         """The same with what the noise settles: splitting noise is a method of its own, and leaves nothing to chance.
@@ -109,7 +109,7 @@ class CertifyConfig:
             views = noise.views
             return replace(self, method=SplittingPlan.name, num_selection=0, num_estimation=views, alpha=0.0)
         if isinstance(noise, Splitting) or self.method == SplittingPlan.name:
-            raise UsageError("--noise splitting is a method of its own: give it without --method")
+            raise UsageError("`noise` splitting is a method of its own: give it without `method`")
         return self
 
     def plan(self, noise: NoiseDistribution | Splitting, images: int) -> AnyPlan:
@@ -124,7 +124,7 @@ class CertifyConfig:
         try:
             return METHODS[self.method](self, noise, alpha)
         except ValueError as error:
-            raise UsageError(f"--{error}") from None
+            raise UsageError(str(error)) from None
 
     def judged_plan(self, noise: NoiseDistribution, images: int) -> Plan:
         """The same, for methods in which a judge looks at the votes.
@@ -134,7 +134,7 @@ class CertifyConfig:
         """
         plan = self.plan(noise, images)
         if isinstance(plan, SplittingPlan | IncrementalPlan):
-            raise UsageError(f"there is nothing to forecast with --method {self.method}: it always costs the same")
+            raise UsageError(f"there is nothing to forecast with `method` {self.method}: it always costs the same")
         return plan
 
     @property

@@ -10,7 +10,6 @@ from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting, Uniform, noise_called
-from bbsmooth.settings.flags import option
 from oracles import Budget
 from oracles.local import DTYPES
 from oracles.replicas import ALL
@@ -62,20 +61,20 @@ class OracleConfig:
         """Refuse what cannot work."""
         scheme, _, address = self.engine.partition("://")
         if self.engine not in (THREADS, RAY) and (scheme != RAY or not address):
-            raise UsageError(f"--engine must be {THREADS}, {RAY} or {RAY}://ADDRESS, got {self.engine!r}")
+            raise UsageError(f"`engine` must be {THREADS}, {RAY} or {RAY}://ADDRESS, got {self.engine!r}")
         if self.on_several and self.on_ray:
-            raise UsageError("--devices is for one machine without Ray, whose workers have a device each; leave it out")
+            raise UsageError("`devices` is for one machine without Ray, whose workers have a device each; leave it out")
         if self.workers and not self.on_ray:
-            raise UsageError("--workers is for --engine ray; --concurrency says how many calls are under way at once")
+            raise UsageError("`workers` is for `engine` ray; `concurrency` says how many calls are under way at once")
         if self.dtype not in DTYPES:
-            raise UsageError(f"--dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+            raise UsageError(f"`dtype` must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         for name, least in (("batch_size", 1), ("concurrency", 0), ("workers", 0)):
             if getattr(self, name) < least:
-                raise UsageError(f"{option(name)} must be at least 1, got {getattr(self, name)}")
+                raise UsageError(f"`{name}` must be at least 1, got {getattr(self, name)}")
         for name in ("budget", "price", "max_price", "max_attempts"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
-                raise UsageError(f"{option(name)} must be a number of at least 0, got {value}")
+                raise UsageError(f"`{name}` must be a number of at least 0, got {value}")
 
     @property
     def on_ray(self) -> bool:
@@ -120,7 +119,7 @@ class SmoothingConfig:
         try:
             return noise_called(self.noise, self.sigma)
         except ValueError as error:
-            raise UsageError(f"--{error}") from None
+            raise UsageError(str(error)) from None
 
     @property
     def distribution(self) -> NoiseDistribution:
@@ -130,7 +129,7 @@ class SmoothingConfig:
             UsageError: it is not.
         """
         if isinstance(mechanism := self.mechanism, Splitting):
-            raise UsageError("--noise splitting is for `bbsmooth certify` alone; uniform noise is the nearest to it")
+            raise UsageError("`noise` splitting is for `bbsmooth certify` alone; uniform noise is the nearest to it")
         return mechanism
 
     @property
@@ -171,9 +170,9 @@ class DriftConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         if self.canaries is not None and self.canaries < 0:
-            raise UsageError(f"--canaries must not be negative, got {self.canaries}")
+            raise UsageError(f"`canaries` must not be negative, got {self.canaries}")
         if self.canary_every < 1:
-            raise UsageError(f"--canary-every must be at least 1 query, got {self.canary_every}")
+            raise UsageError(f"`canary_every` must be at least 1 query, got {self.canary_every}")
 
     def number(self, remote: bool) -> int:
         """How many canaries: as asked for, else `USUAL_CANARIES` where the model is in other hands."""

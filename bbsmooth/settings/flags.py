@@ -1,24 +1,131 @@
-"""What the command line calls a setting: the one place where fields meet its flags."""
+"""The one mapping from fields to the command line's flags.
+
+Errors and notes name fields, in backticks, as Python's callers know them: "`batch_size` must be at least 1, got 0". The
+command line translates every field that it knows here into its flag before a line is shown.
+"""
 
 from __future__ import annotations
 
-_OPTIONS = {
+import re
+
+_REGULAR = frozenset(
+    {
+        "adapter_width",
+        "allocation",
+        "alpha",
+        "batch_size",
+        "beta",
+        "bfloat16",
+        "bound",
+        "budget",
+        "canaries",
+        "canary_every",
+        "clients",
+        "concurrency",
+        "coordinator",
+        "data",
+        "data_root",
+        "denoiser",
+        "device",
+        "devices",
+        "download",
+        "draws",
+        "dtype",
+        "engine",
+        "epochs",
+        "family_wise",
+        "format",
+        "grace",
+        "host",
+        "incremental_from",
+        "labels",
+        "learning_rate",
+        "ledger",
+        "limit",
+        "lora_alpha",
+        "lora_targets",
+        "lora_variant",
+        "max_attempts",
+        "max_body",
+        "max_images",
+        "max_price",
+        "max_queries_per_image",
+        "max_waiting",
+        "method",
+        "model",
+        "name",
+        "noise",
+        "objective",
+        "oracle",
+        "out",
+        "pilot",
+        "port",
+        "pretrain_epochs",
+        "price",
+        "progress",
+        "prompt_length",
+        "rank",
+        "rate",
+        "resize",
+        "resume",
+        "reuse",
+        "seed",
+        "shots",
+        "sigma",
+        "stability",
+        "start",
+        "steps",
+        "tensorboard",
+        "tolerance",
+        "train_images",
+        "workers",
+    }
+)
+_IRREGULAR = {
     "num_selection": "--n0",
     "num_estimation": "--n",
+    "max_estimation": "--n",
+    "num_draws": "--n",
+    "num_images": "--images",
     "radii": "--radius",
+    "run": "--out",
     "files": "the image files",
     "num_search": "--search",
     "num_judge": "--judge",
+    "delay_milliseconds": "--max-delay",
+    "surrogates": "--surrogate",
+    "attacks": "--attack",
+    "compiled": "--compile",
     "length": "--prompt-length",
     "width": "--adapter-width",
     "kind": "--denoiser",
     "targets": "--lora-targets",
     "variant": "--lora-variant",
-    "surrogates": "--surrogate",
-    "compiled": "--compile",
 }
+FIELDS = _REGULAR | _IRREGULAR.keys()
+"""Every field that the command line has a name for."""
+
+_FIELD = re.compile(r"`(?P<field>[a-z][a-z0-9_]*)(?:=(?P<value>[^`]*))?`")
 
 
-def option(setting: str) -> str:
-    """What the command line calls a setting."""
-    return _OPTIONS.get(setting, f"--{setting.replace('_', '-')}")
+def flag(field: str) -> str | None:
+    """The command line's name of a field, None where it has none."""
+    if field in _REGULAR:
+        return f"--{field.replace('_', '-')}"
+    return _IRREGULAR.get(field)
+
+
+def in_flags(text: str) -> str:
+    """The same text with the command line's flags in place of the fields between backticks.
+
+    >>> in_flags("`num_selection` must be at least 1, got 0; `resume=True` goes on, `unheard` stays")
+    '--n0 must be at least 1, got 0; --resume goes on, `unheard` stays'
+    """
+    return _FIELD.sub(_translated, text)
+
+
+def _translated(found: re.Match[str]) -> str:
+    name, value = flag(found["field"]), found["value"]
+    if name is None:
+        return found[0]
+    return name if value in (None, "True") else f"{name} {value.strip(chr(34))}"

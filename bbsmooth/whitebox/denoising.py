@@ -114,7 +114,7 @@ class Denoiser:
     def adapt(self, module: nn.Module, *, head: tuple[str, ...], example: Tensor, seed: int) -> nn.Module:
         """The classifier, frozen, behind a new denoiser."""
         if self.kind not in _NETWORKS:
-            raise UsageError(f"--denoiser must be one of {', '.join(_NETWORKS)}, got {self.kind!r}")
+            raise UsageError(f"`denoiser` must be one of {', '.join(_NETWORKS)}, got {self.kind!r}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = _NETWORKS[self.kind](example.shape[1])

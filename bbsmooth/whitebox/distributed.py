@@ -146,7 +146,7 @@ def joined(device: str) -> Iterator[tuple[Group, torch.device]]:
         yield ALONE, pick_device(device)
         return
     if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"each of {group.size} processes needs a device of its own, got --device {device}; use auto")
+        raise UsageError(f"each of {group.size} processes needs a device of its own, got `device` {device}; use auto")
     on_cpu = pick_device(device).type == "cpu"
     try:
         accelerate = import_module("accelerate")

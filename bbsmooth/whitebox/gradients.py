@@ -39,7 +39,7 @@ def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) 
     else:
         raise UsageError(
             f"gradients need a model whose weights are here (local-vit, timm:..., trained:RUN), not {oracle!r}; "
-            "use --method nes or hopskipjump"
+            "use `method` nes or hopskipjump"
         )
     if coordinator is None:
         return own

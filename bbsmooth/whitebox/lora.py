@@ -37,7 +37,7 @@ class Lora:
         """The adapted classifier. It is a `peft.PeftModel`, which saves itself in peft's own format."""
         peft = import_peft()
         if self.rank < 1:
-            raise UsageError(f"--rank must be at least 1, got {self.rank}")
+            raise UsageError(f"`rank` must be at least 1, got {self.rank}")
         targets = list(self.targets) or default_targets(module, head)
         try:
             with torch.random.fork_rng(devices=[]):
@@ -57,7 +57,7 @@ class Lora:
                 return peft.LoHaConfig(r=self.rank, alpha=alpha, **common)
             case "vera":
                 return peft.VeraConfig(r=self.rank, **common)
-        raise UsageError(f"--lora-variant must be one of {', '.join(VARIANTS)}, got {self.variant!r}")
+        raise UsageError(f"`lora_variant` must be one of {', '.join(VARIANTS)}, got {self.variant!r}")
 
 
 def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
@@ -76,7 +76,7 @@ def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
     grouped = {name for name, part in module.named_modules() if getattr(part, "groups", 1) != 1}
     convolutions = [name for name in layers if "." in name and name not in head and name not in grouped]
     if not convolutions:
-        raise UsageError(f"name the layers of this {type(module).__name__} that shall be adapted, with --lora-targets")
+        raise UsageError(f"name the layers of this {type(module).__name__} that shall be adapted, with `lora_targets`")
     return convolutions
 
 
@@ -89,5 +89,5 @@ def import_peft() -> Any:
     try:
         import peft
     except ImportError:
-        raise UsageError("--method lora needs the extra `train`: install bbsmooth[train]") from None
+        raise UsageError("`method` lora needs `pip install 'bbsmooth[train]'`") from None
     return peft

@@ -86,7 +86,7 @@ def _prompted(module: nn.Module, head: tuple[str, ...], length: int, *, layers: 
     if not isinstance(module, VisionTransformer):
         raise UsageError(
             f"prompts need a plain vision transformer, whose number of tokens is free, not a {type(module).__name__}; "
-            "use --method lora or adapter"
+            "use `method` lora or adapter"
         )
     if length < 1:
         raise UsageError(f"a prompt needs at least 1 token, got {length}")

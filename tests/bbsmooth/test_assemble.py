@@ -48,7 +48,7 @@ def test_options_reach_local_oracles() -> None:
 
 @pytest.mark.parametrize("price", [None, 0.0])
 def test_a_limit_on_money_needs_a_price(price: float | None) -> None:
-    with pytest.raises(UsageError, match="--max-price needs --price"):
+    with pytest.raises(UsageError, match="`max_price` needs `price`"):
         opened(OracleConfig(**ORACLE | {"max_price": 1.0, "price": price}))
 
 
@@ -71,11 +71,13 @@ def test_where_the_user_is_silent_the_file_of_the_oracle_speaks(tmp_path: Path) 
 def test_images_come_in_the_shape_that_the_oracle_takes() -> None:
     taking = spec(10, image_shape=(1, 28, 28))
     assert images_for(DIGITS, spec(10), data.Split.TEST).image_shape == (1, 8, 8)
-    with pytest.raises(ValueError, match="add --resize"):
+    with pytest.raises(ValueError, match="add `resize=True`"):
         images_for(DIGITS, taking, data.Split.TEST)
     resized = DataConfig(data="digits", resize=True, data_root=None, download=False)
     assert images_for(resized, taking, data.Split.TEST).image_shape == (1, 28, 28)
-    with pytest.raises(UsageError, match=r"--resize needs to know which images test takes; .*\?image_shape=1x28x28"):
+    with pytest.raises(
+        UsageError, match=r"`resize=True` needs to know which images test takes; .*\?image_shape=1x28x28"
+    ):
         images_for(resized, spec(10), data.Split.TEST)
 
 
@@ -140,7 +142,7 @@ def test_an_account_that_is_gone_or_broken_is_refused(run: RunDirectory, content
 
 def test_noise_too_strong_for_exact_sums_is_refused() -> None:
     assert grid_for(halfspace(), SmoothingConfig(**SMOOTHING)).bits == 8
-    with pytest.raises(UsageError, match="--sigma must be below"):
+    with pytest.raises(UsageError, match="`sigma` must be below"):
         grid_for(halfspace(), SmoothingConfig(**SMOOTHING | {"sigma": 100.0}))
 
 

@@ -41,9 +41,12 @@ class CohenPlan:
     def __post_init__(self) -> None:
         """Refuse settings under which nothing can be certified."""
         if self.num_selection < 1 or self.num_estimation < 1:
-            raise ValueError(f"n0 and n must be at least 1, got {self.num_selection} and {self.num_estimation}")
+            raise ValueError(
+                "`num_selection` and `num_estimation` must be at least 1, "
+                f"got {self.num_selection} and {self.num_estimation}"
+            )
         if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}")
+            raise ValueError(f"`alpha` must lie between 0 and 1, got {self.alpha}")
 
     @property
     def queries(self) -> int:

@@ -60,10 +60,14 @@ class GrowingPlan:
     def __post_init__(self) -> None:
         """Refuse settings under which nothing can be certified."""
         if self.num_selection < 1 or self.max_estimation < 1:
-            raise ValueError(f"n0 and n must be at least 1, got {self.num_selection} and {self.max_estimation}")
+            raise ValueError(
+                "`num_selection` and `num_estimation` must be at least 1, "
+                f"got {self.num_selection} and {self.max_estimation}"
+            )
         if not (0 < self.alpha < 1 and 0 < self.beta < 1 and 0 < self.tolerance < 1):
             raise ValueError(
-                f"alpha, beta and tolerance must lie between 0 and 1, got {self.alpha}, {self.beta}, {self.tolerance}"
+                "`alpha`, `beta` and `tolerance` must lie between 0 and 1, "
+                f"got {self.alpha}, {self.beta}, {self.tolerance}"
             )
 
     @property

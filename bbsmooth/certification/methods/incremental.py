@@ -69,9 +69,11 @@ class IncrementalPlan:
     def __post_init__(self) -> None:
         """Refuse settings under which nothing can be certified."""
         if not 1 <= self.num_estimation < self.earlier_estimation:
-            raise ValueError(f"n must be below the earlier {self.earlier_estimation}, got {self.num_estimation}")
+            raise ValueError(
+                f"`num_estimation` must be below the earlier {self.earlier_estimation}, got {self.num_estimation}"
+            )
         if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}")
+            raise ValueError(f"`alpha` must lie between 0 and 1, got {self.alpha}")
 
     @property
     def max_estimation(self) -> int:
@@ -175,7 +177,7 @@ class Earlier:
         if not log.spec.classes.is_answer(selected):
             return Reason.NO_ANSWER
         if (labels == UNANSWERED).any():
-            raise ValueError("the earlier run did not certify one of the images; let it end first, or set --limit")
+            raise ValueError("the earlier run did not certify one of the images; let it end first, or set `limit`")
         return cls(Chosen(selected, counts[selected]), labels)
 
     def pairs(self, labels: NDArray[np.int32]) -> Pairs:

@@ -33,9 +33,9 @@ class PredictPlan:
     def __post_init__(self) -> None:
         """Refuse settings under which nothing can be predicted."""
         if self.num_draws < 1:
-            raise ValueError(f"n must be at least 1, got {self.num_draws}")
+            raise ValueError(f"`num_draws` must be at least 1, got {self.num_draws}")
         if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}")
+            raise ValueError(f"`alpha` must lie between 0 and 1, got {self.alpha}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

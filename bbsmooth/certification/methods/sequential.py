@@ -48,11 +48,14 @@ class SequentialPlan:
     def __post_init__(self) -> None:
         """Refuse settings under which nothing can be decided."""
         if self.num_selection < 1 or self.max_estimation < 1:
-            raise ValueError(f"n0 and n must be at least 1, got {self.num_selection} and {self.max_estimation}")
+            raise ValueError(
+                "`num_selection` and `num_estimation` must be at least 1, "
+                f"got {self.num_selection} and {self.max_estimation}"
+            )
         if not (0 < self.alpha < 1 and 0 < self.beta < 1):
-            raise ValueError(f"alpha and beta must lie between 0 and 1, got {self.alpha} and {self.beta}")
+            raise ValueError(f"`alpha` and `beta` must lie between 0 and 1, got {self.alpha} and {self.beta}")
         if not (self.radii and self.radii[0] >= 0 and list(self.radii) == sorted(set(self.radii))):
-            raise ValueError(f"radii must be ascending and not negative, got {self.radii}")
+            raise ValueError(f"`radii` must be ascending and not negative, got {self.radii}")
 
     @property
     def largest_radius(self) -> float:

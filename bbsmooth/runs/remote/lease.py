@@ -92,7 +92,7 @@ class Holding:
         rivals = [name for name in _names(place) if _number(name) >= number and name != holding._name]
         if rivals:
             holding.withdraw()
-            raise UsageError(f"another process has just taken {place.url}; wait for it, or name another --out")
+            raise UsageError(f"another process has just taken {place.url}; wait for it, or name another `run`")
         holding.renew(_inherited(place, below=number))
         for name in _names(place):
             if _number(name) < number:

@@ -169,9 +169,9 @@ def _opened(place: Place, home: Path, resume: bool) -> Mirror:
 def _refuse_strange(place: Place, resume: bool) -> None:
     names = {name for name in place.names() if not name.startswith(f"{FOLDER}/")}
     if MANIFEST in names and not resume:
-        raise UsageError(f"{place.url} holds a run already; go on with it by --resume, or name another --out")
+        raise UsageError(f"{place.url} holds a run already; go on with it by `resume=True`, or name another `run`")
     if names and MANIFEST not in names:
-        raise UsageError(f"{place.url} is not empty and holds no run; name another directory with --out")
+        raise UsageError(f"{place.url} is not empty and holds no run; name another directory with `run`")
 
 
 def _download(place: Place, names: set[str], folder: Path, home: Path, last: Note | None) -> dict[str, Stamp]:
@@ -219,7 +219,7 @@ def _own_folder(place: Place) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UsageError(f"{place.url} is in use by another process; wait for it, or name another --out") from None
+            raise UsageError(f"{place.url} is in use by another process; wait for it, or name another `run`") from None
         home.mkdir(exist_ok=True)  # its last owner may have removed it before letting go
         yield home
     finally:
@@ -264,4 +264,4 @@ def _seconds() -> float:
 
 
 def _kept(folder: Path) -> str:
-    return f"everything is kept in {folder}, and the same command with --resume on this machine brings it there"
+    return f"everything is kept in {folder}, and the same command with `resume=True` on this machine brings it there"

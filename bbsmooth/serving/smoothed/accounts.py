@@ -131,7 +131,7 @@ def opened_accounts(
             for each in (ledger, *ledgers.values()):
                 each.save()
         except StorageError as error:
-            raise UsageError(f"{error}; restore it, or name another --ledger") from error
+            raise UsageError(f"{error}; restore it, or name another `ledger`") from error
         try:
             yield ledger, {name: ClientAccount(each) for name, each in ledgers.items()}
         finally:
@@ -152,7 +152,7 @@ def _owned(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UsageError(f"{folder} is in use by another process; end it, or name another --ledger") from None
+            raise UsageError(f"{folder} is in use by another process; end it, or name another `ledger`") from None
         yield
     finally:
         os.close(lock)

@@ -63,7 +63,7 @@ def test_json_is_one_object_and_nothing_else(world: World) -> None:
         (["--method", "guess"], "--method must be"),
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--concurrency", "0"], "'--concurrency'"),
-        (["--budget", "49"], "a budget of 49 queries cannot pay for one image: n0 + n = 50"),
+        (["--budget", "49"], "a budget of 49 queries cannot pay for one image: --n0 + --n = 50"),
         (["--budget", "-1"], "--budget must be a number of at least 0, got -1"),
         (["--price", "-1"], "--price must be a number of at least 0, got -1.0"),
         (["--price", "nan"], "--price must be a number of at least 0, got nan"),

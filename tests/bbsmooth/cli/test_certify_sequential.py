@@ -116,13 +116,13 @@ def test_an_interrupted_run_goes_on(many: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--beta", "0"], "--alpha and beta must lie between 0 and 1, got 0.001 and 0.0"),
+        (["--beta", "0"], "--alpha and --beta must lie between 0 and 1, got 0.001 and 0.0"),
         (["--radius", "inf"], "--radius must be finite, got inf"),
-        (["--tolerance", "0"], "--alpha, beta and tolerance must lie between 0 and 1"),
+        (["--tolerance", "0"], "--alpha, --beta and --tolerance must lie between 0 and 1"),
         (["--allocation", "fair"], "--allocation must be one of cheapest, uniform, round-robin, in-turn, got 'fair'"),
         (["--family-wise", "sidak"], "--family-wise must be one of bonferroni, holm, got 'sidak'"),
         (["--family-wise", "holm"], "--family-wise holm compares p-values at the end"),
-        (["--budget", "20", "--radius", "0.2"], "n0 + 1 = 21"),
+        (["--budget", "20", "--radius", "0.2"], "--n0 + 1 = 21"),
         (["--reuse", "nowhere"], "nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

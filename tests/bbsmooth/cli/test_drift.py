@@ -159,7 +159,7 @@ def test_a_budget_pays_for_the_last_check_so_that_nothing_stays_undecided(changi
 def test_a_budget_for_votes_alone_is_refused(changing: Changing) -> None:
     done = changing.certify("--budget", QUERIES)
     assert done.status == 2
-    assert "n0 + n + 3 times 4 for canaries = 62" in done.line
+    assert "--n0 + --n + 3 times 4 for canaries = 62" in done.line
     assert changing.world.asked.total() == 0
 
 

@@ -113,7 +113,7 @@ def test_another_question_about_the_same_pilot_costs_nothing(world: World, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--budget", "29"], "a budget of 29 queries cannot pay for the pilot: 3 images times n0 10 = 30"),
+        (["--budget", "29"], "a budget of 29 queries cannot pay for the pilot: 3 images times --n0 10 = 30"),
         (["--pilot", "0"], "--pilot must be at least 1 image, got 0"),
         (["--images", "0"], "--images must be at least 1, got 0"),
         (["--radius", "-1"], "--radius must not be negative"),

@@ -25,7 +25,7 @@ def test_few_shots_are_as_many_of_each_class_whatever_the_order(shots: int) -> N
 
 
 def test_a_class_with_too_few_images_is_named_in_one_line() -> None:
-    with pytest.raises(UsageError, match="--shots 4 needs as many images of each class, one has 3"):
+    with pytest.raises(UsageError, match="`shots` 4 needs as many images of each class, one has 3"):
         few(torch.tensor([0] * 9 + [1] * 3), 4, 2, seed=0)
 
 

@@ -50,7 +50,7 @@ def test_images_are_the_callers_own(labelled: str) -> None:
 
 def test_another_shape_is_refused_without_resize(labelled: str) -> None:
     with pytest.raises(
-        DataError, match=r"npz:set.npz has images of shape \(3, 6, 5\), the oracle wants \(1, 8, 8\); add --resize"
+        DataError, match=r"npz:set.npz has images of shape \(3, 6, 5\), the oracle wants \(1, 8, 8\); add `resize=True`"
     ):
         load(labelled, image_shape=(1, 8, 8))
 

@@ -145,7 +145,7 @@ def test_an_unreadable_image_is_found_by_check(animals: Path, content: bytes) ->
 
 def test_an_image_of_another_shape_is_found_by_check(animals: Path) -> None:
     Image.new("L", (4, 3)).save(animals / "dog" / "b.png")
-    with pytest.raises(DataError, match="b.png has shape .1, 3, 4. among images of shape .3, 3, 4.; add --resize"):
+    with pytest.raises(DataError, match="b.png has shape .1, 3, 4. among images of shape .3, 3, 4.; add `resize=True`"):
         check(load(f"folder:{animals}"))
     check(load(f"folder:{animals}", image_shape=(3, 3, 4), resize=True))
 

@@ -192,7 +192,7 @@ def test_images_may_lie_beside_the_table(tmp_path: Path, cache: Path) -> None:
 
 
 def test_the_hub_is_not_asked_without_download(cache: Path) -> None:
-    with pytest.raises(DataError, match="hf:nobody/nothing is neither a path nor cached .*add --download"):
+    with pytest.raises(DataError, match="hf:nobody/nothing is neither a path nor cached .*add `download=True`"):
         load("hf:nobody/nothing", root=cache)
 
 

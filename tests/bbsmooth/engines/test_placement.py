@@ -62,7 +62,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("engine", ["dask", "ray://", "rays", "http://127.0.0.1:1", ""])
 def test_an_engine_that_does_not_exist_is_refused(engine: str) -> None:
-    with pytest.raises(UsageError, match="--engine must be"):
+    with pytest.raises(UsageError, match="`engine` must be"):
         OracleConfig(**CONFIG | {"engine": engine})
 
 
@@ -88,5 +88,5 @@ def test_a_machine_without_a_cluster_is_told_what_to_do() -> None:
 
 
 def test_workers_go_with_ray_only() -> None:
-    with pytest.raises(UsageError, match="--workers is for --engine ray"):
+    with pytest.raises(UsageError, match="`workers` is for `engine` ray"):
         OracleConfig(**CONFIG | {"engine": "threads", "workers": 2})

@@ -9,7 +9,7 @@ from bbsmooth.noise import Gaussian
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
 def test_a_sigma_that_gives_no_noise_is_refused(sigma: float) -> None:
-    with pytest.raises(ValueError, match="sigma must be a positive number"):
+    with pytest.raises(ValueError, match="`sigma` must be a positive number"):
         Gaussian(sigma)
 
 

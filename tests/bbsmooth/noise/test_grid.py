@@ -115,7 +115,7 @@ def test_images_on_the_fine_grid_are_not_clipped() -> None:
 
 def test_noise_too_strong_for_exact_sums_is_refused() -> None:
     Grid(8).check(Gaussian(18.0))
-    with pytest.raises(ValueError, match="sigma must be below 18.6 on a grid of 8 extra bits, got 19.0"):
+    with pytest.raises(ValueError, match="`sigma` must be below 18.6 on a grid of 8 extra bits, got 19.0"):
         Grid(8).check(Gaussian(19.0))
     Grid(0).check(Gaussian(1_000.0))
 

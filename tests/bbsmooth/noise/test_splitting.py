@@ -108,7 +108,7 @@ def test_the_radius_is_that_of_the_theorem() -> None:
 
 
 def test_a_sigma_without_a_view_is_refused() -> None:
-    with pytest.raises(ValueError, match="sigma must be at least"):
+    with pytest.raises(ValueError, match="`sigma` must be at least"):
         Splitting(0.0004)
     with pytest.raises(ValueError, match="positive"):
         Splitting(math.nan)

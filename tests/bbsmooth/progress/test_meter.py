@@ -100,5 +100,5 @@ def test_lines_say_what_is_left_and_what_was_paid(
 
 
 def test_another_style_is_refused() -> None:
-    with pytest.raises(UsageError, match="--progress must be one of auto, json, none, got 'loud'"), showing("loud"):
+    with pytest.raises(UsageError, match="`progress` must be one of auto, json, none, got 'loud'"), showing("loud"):
         pass

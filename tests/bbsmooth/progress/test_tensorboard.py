@@ -30,7 +30,7 @@ def test_nothing_is_written_where_no_folder_is_named(tmp_path: Path) -> None:
 
 def test_without_tensorboard_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match=r"install bbsmooth\[tensorboard\]"), logged(tmp_path):
+    with pytest.raises(UsageError, match=r"pip install .bbsmooth\[tensorboard\]"), logged(tmp_path):
         pass
 
 
@@ -38,7 +38,7 @@ def test_a_file_in_the_place_of_the_folder_is_wrong_input(tmp_path: Path) -> Non
     pytest.importorskip("tensorboard", reason="needs tensorboard")
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(UsageError, match=r"--tensorboard cannot write to .*file \(File exists\)"),
+        pytest.raises(UsageError, match=r"`tensorboard` cannot write to .*file \(File exists\)"),
         logged(tmp_path / "file"),
     ):
         pass

@@ -49,7 +49,7 @@ def test_a_refusal_leaves_the_directory_free_and_as_it_was(tmp_path: Path) -> No
     for changes in others:
         with pytest.raises(UsageError):
             begin(tmp_path, resume=True, **changes)
-    with pytest.raises(UsageError, match="holds a run already; go on with it by --resume"):
+    with pytest.raises(UsageError, match="holds a run already; go on with it by `resume=True`"):
         begin(tmp_path)
     assert (tmp_path / "manifest.json").read_bytes() == before
     assert not in_use(tmp_path)

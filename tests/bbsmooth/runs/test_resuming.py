@@ -7,7 +7,6 @@ import pytest
 
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.resuming import compare
-from bbsmooth.settings.flags import option
 
 MANIFEST: dict[str, Any] = {
     "command": "certify",
@@ -38,9 +37,9 @@ def test_what_may_change() -> None:
     ("changes", "message"),
     [
         ({"command": "tune"}, "run holds a run of `bbsmooth certify`, not of `bbsmooth tune`"),
-        ({"settings": MANIFEST["settings"] | {"sigma": 1.0}}, "begun with --sigma 0.5, not 1.0"),
-        ({"settings": MANIFEST["settings"] | {"num_selection": 7}}, "begun with --n0 100, not 7"),
-        ({"settings": MANIFEST["settings"] | {"new": 1}}, "begun with --new unset, not 1"),
+        ({"settings": MANIFEST["settings"] | {"sigma": 1.0}}, "begun with `sigma` 0.5, not 1.0"),
+        ({"settings": MANIFEST["settings"] | {"num_selection": 7}}, "begun with `num_selection` 100, not 7"),
+        ({"settings": MANIFEST["settings"] | {"new": 1}}, "begun with `new` unset, not 1"),
         (
             {"context": {"oracle": {"name": "f", "fingerprint": "b" * 64}}},
             r"the oracle is not the one .* \(fingerprint a{40}... then, b{40}... now\)",
@@ -52,7 +51,3 @@ def test_what_may_change() -> None:
 def test_the_first_difference_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         again(**changes)
-
-
-def test_options_are_called_as_on_the_command_line() -> None:
-    assert [option(name) for name in ("num_estimation", "max_price", "sigma")] == ["--n", "--max-price", "--sigma"]

@@ -25,13 +25,13 @@ SMOOTHING: dict[str, Any] = {"sigma": 0.5, "noise": "gaussian", "coordinator": N
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 0}, "--batch-size must be at least 1, got 0"),
-        ({"dtype": "float64"}, "--dtype must be one of float32, bfloat16, float16, got 'float64'"),
-        ({"concurrency": -1}, "--concurrency must be at least 1, got -1"),
-        ({"budget": -1}, "--budget must be a number of at least 0, got -1"),
-        ({"price": math.nan}, "--price must be a number of at least 0, got nan"),
-        ({"price": math.inf}, "--price must be a number of at least 0, got inf"),
-        ({"max_price": -1.0}, "--max-price must be a number of at least 0, got -1.0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"dtype": "float64"}, "`dtype` must be one of float32, bfloat16, float16, got 'float64'"),
+        ({"concurrency": -1}, "`concurrency` must be at least 1, got -1"),
+        ({"budget": -1}, "`budget` must be a number of at least 0, got -1"),
+        ({"price": math.nan}, "`price` must be a number of at least 0, got nan"),
+        ({"price": math.inf}, "`price` must be a number of at least 0, got inf"),
+        ({"max_price": -1.0}, "`max_price` must be a number of at least 0, got -1.0"),
     ],
 )
 def test_an_oracle_cannot_be_asked_like_this(changes: dict[str, Any], message: str) -> None:
@@ -41,12 +41,12 @@ def test_an_oracle_cannot_be_asked_like_this(changes: dict[str, Any], message: s
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
 def test_a_sigma_that_gives_no_noise(sigma: float) -> None:
-    with pytest.raises(UsageError, match="--sigma must be a positive number"):
+    with pytest.raises(UsageError, match="`sigma` must be a positive number"):
         SmoothingConfig(**SMOOTHING | {"sigma": sigma})
 
 
 def test_a_noise_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match=r"--noise must be one of gaussian, .*, got 'salt'"):
+    with pytest.raises(UsageError, match=r"`noise` must be one of gaussian, .*, got 'salt'"):
         SmoothingConfig(**SMOOTHING | {"noise": "salt"})
 
 

@@ -127,5 +127,5 @@ def test_the_environment_says_who_is_there(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert (announced().leads, announced().size) == (False, 2)
-    with pytest.raises(UsageError, match="each of 2 processes needs a device of its own, got --device cuda:1"):
+    with pytest.raises(UsageError, match="each of 2 processes needs a device of its own, got `device` cuda:1"):
         joined("cuda:1").__enter__()

@@ -19,5 +19,5 @@ def test_options_of_computing_change_no_gradient(name: str) -> None:
 
 
 def test_a_model_whose_weights_are_elsewhere_has_none() -> None:
-    with pytest.raises(UsageError, match="use --method nes or hopskipjump"):
+    with pytest.raises(UsageError, match="use `method` nes or hopskipjump"):
         differentiable("kserve+http://127.0.0.1:1/v2/models/m?timeout=1", None)

@@ -125,7 +125,10 @@ def test_images_that_the_earlier_run_refused_or_did_not_finish(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"num_estimation": 400}, "n must be below the earlier 400, got 400"), ({"alpha": 0.0}, "alpha must lie")],
+    [
+        ({"num_estimation": 400}, "`num_estimation` must be below the earlier 400, got 400"),
+        ({"alpha": 0.0}, "`alpha` must lie"),
+    ],
 )
 def test_settings_under_which_nothing_is_proven_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -228,10 +228,10 @@ def test_a_budget_is_shared_by_what_images_need_and_never_exceeded(tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_selection": 0}, "n0 and n"),
-        ({"max_estimation": 0}, "n0 and n"),
-        ({"alpha": 0.0}, "alpha and beta"),
-        ({"beta": 1.0}, "alpha and beta"),
+        ({"num_selection": 0}, "`num_selection` and `num_estimation`"),
+        ({"max_estimation": 0}, "`num_selection` and `num_estimation`"),
+        ({"alpha": 0.0}, "`alpha` and `beta`"),
+        ({"beta": 1.0}, "`alpha` and `beta`"),
         ({"radii": ()}, "radii"),
         ({"radii": (-0.1, 0.5)}, "radii"),
         ({"radii": (0.5, 0.25)}, "radii"),
@@ -288,7 +288,7 @@ def test_the_looks_of_a_growing_radius_share_alpha() -> None:
 def test_growing_is_refused_without_a_tolerance() -> None:
     with pytest.raises(ValueError, match="tolerance"):
         replace(GROWING, tolerance=0.0)
-    with pytest.raises(ValueError, match="n0 and n"):
+    with pytest.raises(ValueError, match="`num_selection` and `num_estimation`"):
         replace(GROWING, num_selection=0)
 
 

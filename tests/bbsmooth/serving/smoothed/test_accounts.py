@@ -101,7 +101,7 @@ def test_a_restart_gives_nothing_back(tmp_path: Path) -> None:
 def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
     with (
         account(100, tmp_path),
-        pytest.raises(UsageError, match="is in use by another process; end it, or name another --ledger"),
+        pytest.raises(UsageError, match="is in use by another process; end it, or name another `ledger`"),
         account(100, tmp_path),
     ):
         pass
@@ -112,7 +112,7 @@ def test_what_is_no_ledger_is_not_overwritten(tmp_path: Path, place: str) -> Non
     (tmp_path / "clients").mkdir()
     (tmp_path / place).write_text("lost")
     with (
-        pytest.raises(UsageError, match="is not a readable ledger .* restore it, or name another --ledger"),
+        pytest.raises(UsageError, match="is not a readable ledger .* restore it, or name another `ledger`"),
         account(1, tmp_path),
     ):
         pass
