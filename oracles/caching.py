@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oracles.encoding import decode_answers, encode_answers
+from oracles.answer_encoding import decode_answers, encode_answers
 from oracles.errors import SpecError
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import ResponseStore

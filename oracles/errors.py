@@ -56,7 +56,7 @@ class Unanswered(OracleUnavailable):
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        """Keep the wish."""
+        """Keep the time."""
         super().__init__(message)
         self.retry_after = retry_after
 

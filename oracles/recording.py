@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oracles.encoding import decode_answers, decode_labels, encode_answers, encode_labels
+from oracles.answer_encoding import decode_answers, decode_labels, encode_answers, encode_labels
 from oracles.errors import RecordDamaged
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import Store

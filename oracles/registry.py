@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from oracles.errors import SpecError
+from oracles.options import split_options
 from oracles.oracle import Oracle
 from oracles.python_module import open_module
-from oracles.query_string import split_options
-from oracles.remote.kinds import Kind
-from oracles.remote.opening import KINDS, open_address, open_file
+from oracles.remote.descriptor import ProtocolDescriptor
+from oracles.remote.opening import PROTOCOLS, open_address, open_file
 from oracles.zoo import open_local_vit, open_timm
 
 GROUP = "bbsmooth.oracles"
@@ -46,12 +46,15 @@ class Scheme:
     open: Opener
 
 
-def _remote(kind: Kind[Any]) -> dict[str, Scheme]:
+def _remote(descriptor: ProtocolDescriptor[Any]) -> dict[str, Scheme]:
     """The schemes of a protocol: its name where its address is known, else one for http and one for https."""
-    if kind.name == "template":
-        return {FILE: Scheme(FILE, lambda: kind.summary, lambda rest, options: open_file(Path(rest), options))}
-    names = [kind.name] if kind.locate else [f"{kind.name}+http", f"{kind.name}+https"]
-    return {name: Scheme(kind.usage, lambda: kind.summary, partial(open_address, kind, name)) for name in names}
+    if descriptor.name == "template":
+        return {FILE: Scheme(FILE, lambda: descriptor.summary, lambda rest, options: open_file(Path(rest), options))}
+    names = [descriptor.name] if descriptor.locate else [f"{descriptor.name}+http", f"{descriptor.name}+https"]
+    return {
+        name: Scheme(descriptor.usage, lambda: descriptor.summary, partial(open_address, descriptor, name))
+        for name in names
+    }
 
 
 _BUILT_IN = {
@@ -68,7 +71,7 @@ _BUILT_IN = {
         lambda: "your function from float32 images N x C x H x W in [0, 1] to scores or labels",
         open_module,
     ),
-    **{name: scheme for kind in KINDS.values() for name, scheme in _remote(kind).items()},
+    **{name: scheme for descriptor in PROTOCOLS.values() for name, scheme in _remote(descriptor).items()},
 }
 
 

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from oracles.canaries import Canaries
 from oracles.errors import OracleChanged
-from oracles.journal import JournalledStore
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import Store
+from oracles.undo_log import UndoLogStore
 
 _CANARIES = b"canaries"
 _NEVER = sys.maxsize
 
 
-class Watch(Protocol):
+class DriftWatch(Protocol):
     """Watches whether an oracle stays the same, and knows which recorded answers that is established for."""
 
     @property
@@ -35,7 +35,7 @@ class Watch(Protocol):
         ...
 
     @property
-    def settled(self) -> int:
+    def committed(self) -> int:
         """The same of what stays; less than `written` where something is on probation."""
         ...
 
@@ -68,7 +68,7 @@ class NoWatch:
 
     store: Store
     written: int = 0
-    settled: int = 0
+    committed: int = 0
     begun_with: int = 0
 
     def guard(self, oracle: Oracle) -> Oracle:
@@ -86,7 +86,7 @@ class NoWatch:
 class CanaryWatch:
     """Asks canaries before the first query, from time to time, and at the end.
 
-    A check runs in the thread that finds it due; others go on asking. It settles what was recorded before it began, so
+    A check runs in the thread that finds it due; others go on asking. It commits what was recorded before it began, so
     whatever stays was answered between two passed checks. A failed one takes back all the rest, and from then on no
     query is let through.
 
@@ -109,7 +109,7 @@ class CanaryWatch:
         self,
         oracle: Oracle,
         images: Tensor,
-        store: JournalledStore,
+        store: UndoLogStore,
         *,
         every_queries: int,
         every_seconds: float,
@@ -129,7 +129,7 @@ class CanaryWatch:
         (raw,) = store.read([_CANARIES])
         self._vouched = raw is None  # somebody in this process has seen that the model is the same
         self.canaries = self._observe(images) if raw is None else Canaries.from_bytes(raw)
-        if self.written > self.settled:
+        if self.written > self.committed:
             self._check()
 
     @property
@@ -139,9 +139,9 @@ class CanaryWatch:
         return written if self._changed is None else _NEVER
 
     @property
-    def settled(self) -> int:
+    def committed(self) -> int:
         """Those of them that stay."""
-        return self.store.settled
+        return self.store.committed
 
     @property
     def begun_with(self) -> int:
@@ -166,7 +166,7 @@ class CanaryWatch:
 
     def finish(self) -> None:
         """Check where anything is on probation."""
-        if self.written > self.settled:
+        if self.written > self.committed:
             self._check()
 
     def before(self, queries: int) -> None:
@@ -222,9 +222,9 @@ class CanaryWatch:
                 f"the model behind {self._oracle.spec.name} was changed: {changed} of {int(canaries.steady.sum())} "
                 "canary images are not answered as when the run began"
             )
-            self.store.take_back(self._changed)
+            self.store.roll_back(self._changed)
             raise OracleChanged(self._changed)
-        self.store.settle(until)
+        self.store.commit(until)
         self._vouched = True
         self._tell(canaries)
 

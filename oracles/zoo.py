@@ -15,8 +15,8 @@ from torch import nn
 from oracles.checkpoint import Settings, first_line, read_header, settings_from
 from oracles.errors import AnswerError, SpecError
 from oracles.local import LocalOracle, Normalisation
+from oracles.options import split_options
 from oracles.oracle import Classes
-from oracles.query_string import split_options
 from oracles.timm_models import build
 
 LOCAL_VIT = Path(__file__).parent / "weights" / "local_vit.safetensors"

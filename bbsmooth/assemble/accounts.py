@@ -15,7 +15,7 @@ from bbsmooth.runs.remote import active_mirror
 from bbsmooth.runs.reuse import RESPONSES, Reused
 from bbsmooth.settings.common import OracleConfig
 from oracles import ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
-from oracles.remote.pacing import PacedOracle
+from oracles.remote.rate_limiter import RateLimitedOracle
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.retrying import RetryingOracle
 
@@ -88,9 +88,9 @@ def charged(oracle: Oracle, ledger: Ledger, purpose: Purpose) -> Oracle:
         server.begin(ledger.traffic)
         asked: Oracle = RetryingOracle(
             _attempt(oracle, ledger, purpose, server),
-            canary=_attempt(oracle, ledger, Purpose.DRIFT, server),
-            line=server.line,
-            attempts=server.terms.attempts,
+            health_check=_attempt(oracle, ledger, Purpose.DRIFT, server),
+            breaker=server.breaker,
+            attempts=server.limits.attempts,
             retried=ledger.traffic.retried,
         )
     else:
@@ -108,7 +108,7 @@ def _attempt(oracle: Oracle, ledger: Ledger, purpose: Purpose, server: RemoteOra
     """One try: in its turn where it goes to a server, charged, and again elsewhere where a worker is lost with it."""
     attempt: Oracle = MeteredOracle(oracle, ledger, purpose, attempts=0 if server is None else 1)
     if server is not None:
-        attempt = PacedOracle(attempt, server.pace)
+        attempt = RateLimitedOracle(attempt, server.limiter)
     return FailoverOracle(attempt) if isinstance(oracle, PooledOracle) else attempt
 
 

@@ -20,8 +20,8 @@ from bbsmooth.settings.common import DriftConfig, SmoothingConfig
 from oracles import BudgetExhausted, Oracle, OracleChanged, Purpose
 from oracles.canaries import Canaries
 from oracles.identity import IdentifiedOracle
-from oracles.journal import JournalledStore
-from oracles.watch import CanaryWatch, NoWatch, Watch
+from oracles.undo_log import UndoLogStore
+from oracles.watch import CanaryWatch, DriftWatch, NoWatch
 
 DRIFT = "drift"
 LEAST = 3
@@ -78,7 +78,7 @@ class CanaryImages:
 def watched(
     run: RunDirectory, oracle: Oracle, kept: Account, config: DriftConfig, canaries: CanaryImages
 ) -> Iterator[Watching]:
-    """Watch over an oracle while the block runs, with a last check at its end.
+    """DriftWatch over an oracle while the block runs, with a last check at its end.
 
     The last check is also made where the budget has ended the block. Whatever ends it otherwise leaves what is on
     probation as it is, and the process that resumes the run decides about it. However it ends, results that are
@@ -123,7 +123,7 @@ class Watching:
         watch: over the oracle.
     """
 
-    watch: Watch
+    watch: DriftWatch
     _held: list[Held[Any]] = field(default_factory=list)
 
     def hold(self, release: Callable[[T], None]) -> Held[T]:
@@ -146,7 +146,7 @@ class Held(Generic[T]):
         release: called with each result when its time has come.
     """
 
-    watch: Watch
+    watch: DriftWatch
     release: Callable[[T], None]
     _waiting: deque[tuple[int, T]] = field(default_factory=deque)
 
@@ -157,8 +157,8 @@ class Held(Generic[T]):
 
     def flush(self) -> None:
         """Release what can be."""
-        settled = self.watch.settled
-        while self._waiting and self._waiting[0][0] <= settled:
+        committed = self.watch.committed
+        while self._waiting and self._waiting[0][0] <= committed:
             self.release(self._waiting.popleft()[1])
 
 
@@ -171,13 +171,13 @@ class _Notes:
     kept: Account
     config: DriftConfig
 
-    def open(self, images: Tensor) -> Watch:
+    def open(self, images: Tensor) -> DriftWatch:
         """Begin, or go on."""
         begun = "canaries" in self._entry
         watch = CanaryWatch(
             IdentifiedOracle(charged(self.oracle, self.kept.ledger, Purpose.DRIFT), self.kept.store),
             images,
-            JournalledStore(self.kept.store),
+            UndoLogStore(self.kept.store),
             every_queries=self.config.canary_every,
             every_seconds=EVERY_SECONDS,
             remaining=lambda: self.kept.ledger.remaining,
@@ -188,11 +188,11 @@ class _Notes:
             self._warn(watch.canaries)
         return watch
 
-    def none(self) -> Watch:
+    def none(self) -> DriftWatch:
         """Go without canaries."""
-        journal = JournalledStore(self.kept.store)
-        if journal.written > journal.settled:  # nobody can vouch for what an earlier process left on probation
-            journal.take_back("without canaries")
+        journal = UndoLogStore(self.kept.store)
+        if journal.written > journal.committed:  # nobody can vouch for what an earlier process left on probation
+            journal.roll_back("without canaries")
         if self.oracle.spec.remote:
             self._write(canaries=0, warning="no canaries: a model that changes without saying so is not noticed")
         return NoWatch(self.kept.store)

@@ -44,8 +44,8 @@ def opened(config: OracleConfig) -> tuple[Oracle, OracleConfig]:
     price, replicas = config.price, len(oracle.replicas) if isinstance(oracle, ReplicatedOracle) else 1
     calls = config.concurrency or (0 if config.on_ray else _LOCAL_CALLS * replicas)  # 0: as many as workers can take
     if isinstance(oracle, RemoteOracle):
-        price = oracle.terms.price_per_1000 if price is None else price
-        calls = config.concurrency or oracle.terms.concurrency
+        price = oracle.limits.price_per_1000 if price is None else price
+        calls = config.concurrency or oracle.limits.concurrency
     if config.max_price is not None and not price:
         raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0")
     batch = min(config.batch_size, oracle.spec.max_batch or config.batch_size)

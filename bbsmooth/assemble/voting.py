@@ -21,7 +21,7 @@ from bbsmooth.noise.copies import Copies
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from oracles import Oracle, Purpose, VoteLog
 from oracles.identity import IdentifiedOracle
-from oracles.watch import NoWatch, Watch
+from oracles.watch import DriftWatch, NoWatch
 
 FINE_BITS = 8
 """Binary digits of the noise grid beyond 8-bit pixels, for classifiers that take floats."""
@@ -91,7 +91,7 @@ def vote_source(
     kept: Account,
     purposes: tuple[Purpose, ...],
     *,
-    watch: Watch | None = None,
+    watch: DriftWatch | None = None,
     clean: frozenset[Purpose] = frozenset(),
 ) -> VoteSource:
     """Votes of the smoothed classifier, charged and recorded.

@@ -54,7 +54,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
 
 def _turns(oracle: Oracle) -> Callable[[], None]:
     """Waits until the oracle's description allows the next request."""
-    return oracle.pace.wait if isinstance(oracle, RemoteOracle) else lambda: None
+    return oracle.limiter.wait if isinstance(oracle, RemoteOracle) else lambda: None
 
 
 def _first(oracle: Oracle, probe: Probe) -> dict[str, Any]:

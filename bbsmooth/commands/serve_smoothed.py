@@ -105,7 +105,7 @@ def serve_smoothed(
         ledger, own = stack.enter_context(accounts.opened_accounts(clients, oracle.limits, service.ledger))
         cases = stack.enter_context(_cases(base, smoothing, ledger, plan))
         name = config.name or model.public_name(base.spec)
-        recover = base.line.reopen if isinstance(base, RemoteOracle) else lambda: None
+        recover = base.breaker.reset if isinstance(base, RemoteOracle) else lambda: None
         served = app.create_smoothed_app(
             cases, name=name, clients=clients, accounts=own, limits=limits, recover=recover
         )

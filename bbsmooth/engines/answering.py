@@ -31,34 +31,34 @@ class WorkerSpec:
         opening: opens the oracle.
         front: the coordinator in front of it and its parameters (P,), None for nothing.
         folder: which relative paths mean, if it is there.
-        turn: takes the next turn of a rate limit that all workers share, and gives the seconds to wait for it; None
-            where there is no limit.
+        next_slot: takes the next slot of a rate limit that all workers share, and gives the seconds to wait for it;
+            None where there is no limit.
     """
 
     opening: Callable[[], Oracle]
     front: tuple[Coordinator, Tensor] | None
     folder: Path
-    turn: Callable[[], float] | None = None
+    next_slot: Callable[[], float] | None = None
 
 
 class Answering:
     """The worker's side of `bbsmooth.engines.pool.Worker`."""
 
-    def __init__(self, setting: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
         """Open the oracle; where it cannot be opened, that is said at the handshake."""
         with suppress(OSError):
-            os.chdir(setting.folder)
+            os.chdir(spec.folder)
         self._failure: OracleError | None = None
         try:
-            self._bare = setting.opening()
+            self._bare = spec.opening()
         except OracleError as error:
             self._failure = error
             return
         asked: Oracle = self._bare
-        if isinstance(self._bare, RemoteOracle) and setting.turn is not None:
-            asked = _RateLimited(self._bare, setting.turn)
+        if isinstance(self._bare, RemoteOracle) and spec.next_slot is not None:
+            asked = _RateLimited(self._bare, spec.next_slot)
         self._asked = asked
-        self._classifier = asked if setting.front is None else CoordinatedOracle(*setting.front, asked)
+        self._classifier = asked if spec.front is None else CoordinatedOracle(*spec.front, asked)
 
     def handshake(self) -> Handshake | OracleError:
         """Which oracle it has opened, or why it could not."""
@@ -95,10 +95,10 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class _RateLimited:
-    """Waits for its turn among all workers, just before the request leaves."""
+    """Waits for the rate limit of all workers, just before the request leaves."""
 
     oracle: RemoteOracle
-    turn: Callable[[], float]
+    next_slot: Callable[[], float]
 
     @property
     def spec(self) -> OracleSpec:
@@ -107,7 +107,7 @@ class _RateLimited:
     def query(self, images: Tensor) -> Answers:
         self.oracle.spec.check(images)
         try:
-            self.oracle.line.sleep(self.turn())
+            self.oracle.breaker.sleep(self.next_slot())
         except OracleUnavailable as error:  # interrupted
             raise Unanswered(str(error)) from None
         return self.oracle.query(images)

@@ -75,7 +75,7 @@ def engine(
         start = cluster.starter(
             WorkerSpec(opening=partial(opened_on, placement.device), front=front, folder=Path.cwd()),
             placement,
-            seconds_between=0.0 if server is None else server.terms.seconds_between_requests,
+            seconds_between=0.0 if server is None else server.limits.seconds_between_requests,
         )
         pool = WorkerPool(start, workers=placement.workers, slots=placement.slots, fingerprint=home.spec.fingerprint)
         try:

@@ -24,7 +24,7 @@ from bbsmooth.engines.pool import Handshake, Worker, WorkerDied
 from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.errors import UsageError
 from oracles import OracleError
-from oracles.remote.pacing import TokenBucket
+from oracles.remote.rate_limiter import TokenBucket
 
 LOOPBACK = "127.0.0.1"
 AUTO = "auto"
@@ -145,11 +145,11 @@ class Cluster:
         resources = self.ray.cluster_resources()
         return Resources(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
 
-    def starter(self, setting: WorkerSpec, placement: Placement, *, seconds_between: float) -> Callable[[], Worker]:
+    def starter(self, spec: WorkerSpec, placement: Placement, *, seconds_between: float) -> Callable[[], Worker]:
         """What starts one worker.
 
         Args:
-            setting: what it needs to know.
+            spec: what it needs to know.
             placement: what it is given.
             seconds_between: the beginnings of two requests of a remote oracle, over all workers; 0 for no limit.
         """
@@ -157,7 +157,7 @@ class Cluster:
         if seconds_between:
             keeper = self.ray.remote(_SharedRateLimiter).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
             turns = keeper.remote(seconds_between)
-            setting = replace(setting, turn=partial(_take_turn, turns))
+            spec = replace(spec, next_slot=partial(_take_turn, turns))
         remote = self.ray.remote(
             num_cpus=1,
             num_gpus=placement.gpus,
@@ -166,7 +166,7 @@ class Cluster:
             enable_task_events=False,  # a quarter of what a call costs this process
         )
         actor = remote(Answering)
-        kept = self.ray.put(setting)
+        kept = self.ray.put(spec)
         return lambda: _RayWorker(self.ray, actor.remote(kept), turns)
 
 

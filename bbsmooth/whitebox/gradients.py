@@ -12,7 +12,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.objectives import Model
 from bbsmooth.whitebox.storage import load_trained
-from oracles.query_string import split_options
+from oracles.options import split_options
 from oracles.zoo import owned_model
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpcore
 
-from oracles.remote.turn import TURN
+from oracles.remote.hand_off_lock import HAND_OFF
 
 _PIECE = 2**18
 """Bytes handed to the operating system at once: between two pieces the clock is looked at."""
@@ -86,7 +86,7 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        with TURN.given_up():
+        with HAND_OFF.released():
             stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
         return _Stream(stream, self)
 
@@ -120,7 +120,7 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         exchange = self._connections.current
         left = exchange.left(timeout, httpcore.ReadTimeout)
-        with TURN.given_up():
+        with HAND_OFF.released():
             raw = self._stream.read(max_bytes, left)
         exchange.received += len(raw)
         return raw
@@ -139,7 +139,7 @@ class _Stream(httpcore.NetworkStream):
         for start in range(0, len(buffer), _PIECE):
             piece = buffer[start : start + _PIECE]
             left = exchange.left(timeout, httpcore.WriteTimeout)
-            with TURN.given_up():
+            with HAND_OFF.released():
                 self._stream.write(piece, left)
             exchange.sent += len(piece)
 
@@ -152,7 +152,7 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = self._connections.current.left(timeout, httpcore.ConnectTimeout)
         try:
-            with TURN.given_up():
+            with HAND_OFF.released():
                 stream = self._stream.start_tls(ssl_context, server_hostname, left)
             return _Stream(stream, self._connections)
         finally:

@@ -26,7 +26,7 @@ from oracles.errors import (
 )
 from oracles.remote.messages import Reply
 
-LONGEST_WISH = 120.0
+LONGEST_RETRY_AFTER = 120.0
 """Seconds for which a server is left alone at most, whatever it asks for; a run's patience decides about the rest."""
 
 _SHOWN = 200
@@ -106,7 +106,7 @@ def of_exception(error: Exception, url: str) -> OracleError:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds after which the server asks to be asked again, 0 to `LONGEST_WISH`; None where it does not say.
+    """Seconds after which the server asks to be asked again, 0 to `LONGEST_RETRY_AFTER`; None where it does not say.
 
     Understands `retry-after-ms`, and `retry-after` in seconds or as a date, which is held against the server's own
     clock where the reply tells it; else the time `t` after which a spent quota in `ratelimit` is renewed, as of Hugging
@@ -120,7 +120,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = _date(headers.get("retry-after")) - (time.time() if math.isnan(now) else now)
     if math.isnan(seconds):
         seconds = _renewal(headers.get("ratelimit", ""))
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WISH)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
 def presentable(text: str) -> str:

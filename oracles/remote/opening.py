@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from oracles.errors import OracleError, SpecError
-from oracles.remote.kinds import Common, Key, Kind, Target
+from oracles.options import looks_secret, read, refuse_unknown
+from oracles.remote.descriptor import CommonOptions, Endpoint, Key, ProtocolDescriptor
+from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
-from oracles.remote.options import looks_secret, read, refuse_unknown
-from oracles.remote.protocol import Send
 from oracles.remote.protocols import (
     azurevision,
     clarifai,
@@ -29,11 +29,11 @@ from oracles.remote.protocols import (
 )
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.secrets import refuse_credentials
-from oracles.remote.terms import Terms
 from oracles.remote.toml import read_toml
 from oracles.remote.transport import Transport
+from oracles.remote.wire_protocol import Send
 
-_PROTOCOLS = (
+_MODULES = (
     kserve,
     torchserve,
     tfserving,
@@ -47,21 +47,23 @@ _PROTOCOLS = (
     template,
 )
 
-KINDS: dict[str, Kind[Any]] = {protocol.KIND.name: protocol.KIND for protocol in _PROTOCOLS}
+PROTOCOLS: dict[str, ProtocolDescriptor[Any]] = {module.DESCRIPTOR.name: module.DESCRIPTOR for module in _MODULES}
 """All protocols by name."""
 
 _BEARER = Key("", "Authorization", "Bearer ", required=False)
 """For servers that ask for no key: one may stand before them that does."""
 
 
-def open_address(kind: Kind[Any], scheme: str, rest: str, options: Mapping[str, str]) -> RemoteOracle:
+def open_address(
+    descriptor: ProtocolDescriptor[Any], scheme: str, rest: str, options: Mapping[str, str]
+) -> RemoteOracle:
     """The oracle behind `SCHEME:REST?OPTIONS`.
 
     Args:
-        kind: its protocol.
+        descriptor: of its protocol.
         scheme: what stands before the first colon, as in `kserve+http`.
         rest: what stands behind it.
-        options: of the protocol, of `Common`, and those of `Terms` that are numbers.
+        options: of the protocol, of `CommonOptions`, and those of `ClientLimits` that are numbers.
 
     Raises:
         SpecError: an address or option that makes no sense, or a secret in it.
@@ -69,8 +71,8 @@ def open_address(kind: Kind[Any], scheme: str, rest: str, options: Mapping[str, 
     """
     if "headers" in options:
         raise SpecError(f"{scheme}: headers stand in an oracle.toml, as [headers], not in a name")
-    url = kind.locate(rest) if kind.locate else f"{scheme.removeprefix(f'{kind.name}+')}:{rest}"
-    return _open(kind, url, options, place=scheme)
+    url = descriptor.locate(rest) if descriptor.locate else f"{scheme.removeprefix(f'{descriptor.name}+')}:{rest}"
+    return _open(descriptor, url, options, place=scheme)
 
 
 def open_file(path: Path, options: Mapping[str, str]) -> RemoteOracle:
@@ -85,31 +87,33 @@ def open_file(path: Path, options: Mapping[str, str]) -> RemoteOracle:
         OracleUnavailable: the server cannot be reached or has no such model.
     """
     described = read_toml(path)
-    if described.protocol not in KINDS:
-        raise SpecError(f"{path}: protocol should be one of {', '.join(sorted(KINDS))}, got {described.protocol!r}")
-    kind = KINDS[described.protocol]
-    url = described.url or (kind.locate("") if kind.locate else "")
-    return _open(kind, url, described.options | dict(options), place=str(path))
+    if described.protocol not in PROTOCOLS:
+        raise SpecError(f"{path}: protocol should be one of {', '.join(sorted(PROTOCOLS))}, got {described.protocol!r}")
+    descriptor = PROTOCOLS[described.protocol]
+    url = described.url or (descriptor.locate("") if descriptor.locate else "")
+    return _open(descriptor, url, described.options | dict(options), place=str(path))
 
 
-def _open(kind: Kind[Any], url: str, given: Mapping[str, object], *, place: str) -> RemoteOracle:
-    refuse_unknown(given, [kind.options, Common, Terms], place=place)
-    common, own, terms = (read(part, given, place=place) for part in (Common, kind.options, Terms))
+def _open(descriptor: ProtocolDescriptor[Any], url: str, given: Mapping[str, object], *, place: str) -> RemoteOracle:
+    refuse_unknown(given, [descriptor.options, CommonOptions, ClientLimits], place=place)
+    common, own, limits = (read(part, given, place=place) for part in (CommonOptions, descriptor.options, ClientLimits))
     try:
         _check_url(url)
-        _check_headers(terms.headers)
-        terms = replace(terms, headers={**_key_header(kind, common, terms), **terms.headers})
-        return _connect(kind, Target(kind.name, url.rstrip("/"), common), own, terms)
+        _check_headers(limits.headers)
+        limits = replace(limits, headers={**_key_header(descriptor, common, limits), **limits.headers})
+        return _connect(descriptor, Endpoint(descriptor.name, url.rstrip("/"), common), own, limits)
     except SpecError as error:
         raise SpecError(f"{place}: {error}") from error
 
 
-def _connect(kind: Kind[Any], target: Target, own: object, terms: Terms) -> RemoteOracle:
-    transport = Transport(target.url, terms, kind.sign(target, own) if kind.sign else None)
-    for variable in kind.signed_with:
+def _connect(
+    descriptor: ProtocolDescriptor[Any], endpoint: Endpoint, own: object, limits: ClientLimits
+) -> RemoteOracle:
+    transport = Transport(endpoint.url, limits, descriptor.sign(endpoint, own) if descriptor.sign else None)
+    for variable in descriptor.signed_with:
         transport.secrets.add(os.environ.get(variable, ""))
     try:
-        return RemoteOracle(kind.connect(target, own, _cleaned(transport)), transport, terms)
+        return RemoteOracle(descriptor.connect(endpoint, own, _cleaned(transport)), transport, limits)
     except OracleError:
         transport.close()
         raise
@@ -152,18 +156,18 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise SpecError(f"headers.{name} holds a secret; write ${{NAME}} for the environment variable NAME instead")
 
 
-def _key_header(kind: Kind[Any], common: Common, terms: Terms) -> dict[str, str]:
+def _key_header(descriptor: ProtocolDescriptor[Any], common: CommonOptions, limits: ClientLimits) -> dict[str, str]:
     """The header that carries the key, unless the user gives that header or needs none.
 
     Raises:
         SpecError: the user names a variable, but requests are signed.
     """
-    if kind.sign is not None and common.key_env is not None:
+    if descriptor.sign is not None and common.key_env is not None:
         raise SpecError(
-            f"key_env: requests are signed, with the keys that `bbsmooth oracle list` names for {kind.name}"
+            f"key_env: requests are signed, with the keys that `bbsmooth oracle list` names for {descriptor.name}"
         )
-    key = kind.key or _BEARER
-    if key.header.lower() in {name.lower() for name in terms.headers}:
+    key = descriptor.key or _BEARER
+    if key.header.lower() in {name.lower() for name in limits.headers}:
         return {}
     variable = common.key_env or key.variable
     needed = common.key_env is not None or key.required or variable in os.environ

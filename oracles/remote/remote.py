@@ -13,14 +13,14 @@ from torch import Tensor
 
 from oracles.errors import AnswerError, OracleChanged, OracleError, OracleUnavailable
 from oracles.oracle import Answers, OracleSpec
+from oracles.remote.circuit_breaker import CircuitBreaker
 from oracles.remote.failures import of_status
-from oracles.remote.line import Line
+from oracles.remote.hand_off_lock import HAND_OFF
+from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
-from oracles.remote.pacing import Pace
-from oracles.remote.protocol import Parsed, WireProtocol
-from oracles.remote.terms import Terms
+from oracles.remote.rate_limiter import RateLimiter
 from oracles.remote.transport import Transport
-from oracles.remote.turn import TURN
+from oracles.remote.wire_protocol import Parsed, WireProtocol
 from oracles.traffic import Traffic
 
 GRACE_SECONDS = 3.0
@@ -39,28 +39,28 @@ class RemoteOracle:
     Args:
         protocol: how images become a request, and a reply answers.
         transport: how it gets there.
-        terms: limits.
+        limits: limits.
 
     Attributes:
         protocol: as given.
         spec: of the protocol's oracle; its identity grows with what replies say.
         transport: as given.
-        terms: as given.
-        line: how the server stands, for all who ask it.
-        pace: how fast it may be asked, for all who ask it.
+        limits: as given.
+        breaker: of all who ask it.
+        limiter: of all who ask it.
     """
 
-    def __init__(self, protocol: WireProtocol, transport: Transport, terms: Terms) -> None:
+    def __init__(self, protocol: WireProtocol, transport: Transport, limits: ClientLimits) -> None:
         """Nothing is asked yet."""
         self.protocol = protocol
         self._identity: dict[str, str] = {}
         self._lock = threading.Lock()
         self._grace: threading.Timer | None = None
         self.spec: OracleSpec = replace(protocol.spec, remote=True, identity=self._identity)
-        self.transport, self.terms = transport, terms
+        self.transport, self.limits = transport, limits
         self.spec.classes.clean = transport.secrets.strike  # a server may give back a key as a label
-        self.line = Line(terms.patience_seconds)
-        self.pace = Pace(self.line, terms.concurrency, terms.seconds_between_requests)
+        self.breaker = CircuitBreaker(limits.patience_seconds)
+        self.limiter = RateLimiter(self.breaker, limits.concurrency, limits.seconds_between_requests)
 
     def query(self, images: Tensor) -> Answers:
         """Answer a batch. Floats outside [0, 1] are clipped.
@@ -74,7 +74,7 @@ class RemoteOracle:
             OracleUnavailable: no request can succeed.
         """
         self.spec.check(images)
-        with TURN.taken() if images.numel() <= _SMALL else nullcontext():
+        with HAND_OFF.held() if images.numel() <= _SMALL else nullcontext():
             request = self.protocol.request(images.clamp(0, 1) if images.is_floating_point() else images)
             reply = self.transport.send(request)
             parsed = self._parse(request, reply, len(images))
@@ -85,7 +85,7 @@ class RemoteOracle:
 
     def interrupt(self) -> None:
         """Ask no more: who waits to ask gives up at once, and what is under way has `GRACE_SECONDS` to come back."""
-        self.line.end(OracleUnavailable(f"nothing more is asked of {self.spec.name}: interrupted"))
+        self.breaker.trip(OracleUnavailable(f"nothing more is asked of {self.spec.name}: interrupted"))
         self._grace = threading.Timer(GRACE_SECONDS, self.transport.cut)
         self._grace.daemon = True
         self._grace.start()
@@ -94,7 +94,7 @@ class RemoteOracle:
         """Let a run ask, also after one that was ended; what goes over the wire is counted in `traffic`."""
         if self._grace is not None:
             self._grace.cancel()
-        self.line.reopen()
+        self.breaker.reset()
         self.transport.traffic = traffic
 
     def relay(self, identity: Mapping[str, str], traffic: Mapping[str, Any]) -> None:

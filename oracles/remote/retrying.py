@@ -22,12 +22,12 @@ from oracles.errors import (
     Unanswered,
 )
 from oracles.oracle import Answers, Oracle, OracleSpec
-from oracles.remote.line import Line
+from oracles.remote.circuit_breaker import CircuitBreaker
 
 _BACK_OFF = wait_exponential(multiplier=0.25, max=10) + wait_random_exponential(multiplier=0.25, max=10)
 """Half of it is certain, so that no retry comes at once; half is chance, so that threads do not move in step."""
 
-_CANARY_TRIES = 2
+_HEALTH_CHECKS = 2
 _MAY_PASS = (Unanswered, AnswerLost, AnswerError)
 _MAY_BE_THE_IMAGES = (NotReady, AnswerLost, AnswerError, QuestionRejected)
 
@@ -37,22 +37,22 @@ class RetryingOracle:
     """Asks again after failures that may pass, and refuses images that the server cannot answer.
 
     Servers answer a permanent fault of a question with 500 or 503 as well, so a status does not tell. A question that
-    has failed again and again is therefore held against another one that was answered before, the canary. If the canary
+    has failed again and again is therefore held against another one that was answered before, the health check. If that
     is answered, and the question once more is not, the images are at fault. What the server turns away without an
-    answer because it is busy or gone is asked again for as long as the line's patience lasts; all other failures are
-    paid for, so their number is limited.
+    answer because it is busy or gone is asked again for as long as the circuit breaker's patience lasts; all other
+    failures are paid for, so their number is limited.
 
     Args:
         oracle: one try; paced and charged.
-        canary: the same, on the account of drift.
-        line: how the server stands.
+        health_check: the same, on the account of drift.
+        breaker: shared by all who ask the server.
         attempts: most tries of one question that are not turned away.
         retried: told of each repetition.
     """
 
     oracle: Oracle
-    canary: Oracle
-    line: Line
+    health_check: Oracle
+    breaker: CircuitBreaker
     attempts: int
     retried: Callable[[], None] = lambda: None
 
@@ -76,7 +76,7 @@ class RetryingOracle:
                 return self._persist(self.oracle, images, self.attempts - 1)
             except _MAY_BE_THE_IMAGES as error:
                 failure: OracleError = error
-            if not self._canary_is_answered():
+            if not self._is_healthy():
                 self._give_up(images, failure)
             elif isinstance(failure, QuestionRejected):
                 raise self._refused(images, failure)
@@ -84,7 +84,7 @@ class RetryingOracle:
                 try:
                     return self._last_try(images)
                 except Unanswered as error:  # too busy for this one just now
-                    self.line.sleep(error.retry_after or 0.0)
+                    self.breaker.sleep(error.retry_after or 0.0)
 
     def _persist(self, oracle: Oracle, images: Tensor, most: int) -> Answers:
         """The answer, after up to `most` tries and however many were turned away."""
@@ -97,43 +97,43 @@ class RetryingOracle:
             retry=retry_if_exception_type(_MAY_PASS),
             stop=_Doubts(most),
             wait=_wait,
-            sleep=self.line.sleep,
+            sleep=self.breaker.sleep,
             before_sleep=lambda state: self.retried(),
             reraise=True,
         )
         return retrying(lambda: next(tries)())
 
     def _try(self, oracle: Oracle, images: Tensor) -> Answers:
-        """One try, of which the line is told."""
+        """One try, of which the circuit breaker is told."""
         try:
             answers = oracle.query(images)
         except _MAY_PASS as error:
-            self.line.failed(error)
+            self.breaker.failed(error)
             raise
         except QuestionRejected:
             raise
         except OracleUnavailable as error:
-            self.line.end(error)  # whoever else asks would pay for the same
+            self.breaker.trip(error)  # whoever else asks would pay for the same
             raise
-        self.line.answered(images)
+        self.breaker.answered(images)
         return answers
 
-    def _canary_is_answered(self) -> bool:
+    def _is_healthy(self) -> bool:
         """Whether the server answers another question, as it did before."""
-        if self.line.canary is None:
+        if self.breaker.known_good is None:
             return False
         try:
-            self._persist(self.canary, self.line.canary, _CANARY_TRIES)
+            self._persist(self.health_check, self.breaker.known_good, _HEALTH_CHECKS)
         except _MAY_BE_THE_IMAGES:
             return False
         return True
 
     def _give_up(self, images: Tensor, failure: OracleError) -> None:
         """Raise what says best why nothing is answered; return where patience may still help."""
-        if isinstance(failure, QuestionRejected) and self.line.canary is None and len(images) > 1:
+        if isinstance(failure, QuestionRejected) and self.breaker.known_good is None and len(images) > 1:
             raise self._refused(images, failure)  # fewer of them may tell more
         if not isinstance(failure, NotReady):
-            self.line.end(OracleUnavailable(str(failure)))
+            self.breaker.trip(OracleUnavailable(str(failure)))
             raise failure
 
     def _last_try(self, images: Tensor) -> Answers:
@@ -165,10 +165,10 @@ def _fail(error: OracleError) -> Answers:
 
 
 def _wait(retry_state: RetryCallState) -> float:
-    """Seconds until the next try: back-off, or longer where the server wishes so."""
+    """Seconds until the next try: back-off, or longer where the server asks for it."""
     error = _error(retry_state)
-    wish = error.retry_after if isinstance(error, Unanswered) else None
-    return max(_BACK_OFF(retry_state), wish or 0.0)
+    retry_after = error.retry_after if isinstance(error, Unanswered) else None
+    return max(_BACK_OFF(retry_state), retry_after or 0.0)
 
 
 def _error(retry_state: RetryCallState) -> BaseException | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from oracles.errors import OracleError, SpecError
-from oracles.remote.options import looks_secret
+from oracles.options import looks_secret
 
 STRUCK = "[secret]"
 """Stands where a secret stood."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oracles.errors import SpecError
-from oracles.remote.encodings import Channels, eight_bits, prepared, unit_floats
+from oracles.remote.image_encoding import Channels, eight_bits, prepared, unit_floats
 
 _REMEMBERED = 2**17
 """Numbers whose text is kept. Noisy pixels lie on a grid, so the same few come again and again."""

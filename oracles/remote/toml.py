@@ -1,6 +1,6 @@
 """Remote oracles in a file of their own.
 
-    protocol = "kserve"                              # one of `oracles.remote.opening.KINDS`; "template" if left out
+    protocol = "kserve"                              # one of `oracles.remote.opening.PROTOCOLS`; "template" if left out
     url = "https://models.example.org/v2/models/digits"
     labels = ["zero", "one"]                         # or labels_file = "labels.txt", or num_classes = 10
     batch_size = 64
@@ -14,8 +14,8 @@
     [headers]                                        # ${NAME} is an environment variable
     Authorization = "Bearer ${MODELS_KEY}"
 
-Every option of the protocol, of `Common` and of `Terms` may stand there; `[request]` and `[response]` are those of the
-template protocol (`oracles.remote.protocols.template`).
+Every option of the protocol, of `CommonOptions` and of `ClientLimits` may stand there; `[request]` and `[response]` are
+those of the template protocol (`oracles.remote.protocols.template`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TEMPLATE = "template"
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class OracleFile:
     """What a file says.
 
     Attributes:
@@ -45,7 +45,7 @@ class Description:
     options: dict[str, Any]
 
 
-def read_toml(path: Path) -> Description:
+def read_toml(path: Path) -> OracleFile:
     """The description of an oracle in a file.
 
     Raises:
@@ -65,4 +65,4 @@ def read_toml(path: Path) -> Description:
             raise SpecError(f"{path}: {name} should be text, got {value!r}")
     if isinstance(labels := options.get("labels_file"), str):
         options["labels_file"] = str(path.parent / labels)
-    return Description(protocol, url, options)
+    return OracleFile(protocol, url, options)

@@ -17,11 +17,11 @@ from oracles.remote.bodies import beginning, whole
 from oracles.remote.connections import Connections
 from oracles.remote.credentials import Credentials
 from oracles.remote.failures import of_exception, presentable
+from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.pools import Pools
 from oracles.remote.secrets import STRUCK, Secrets, placeholders, refuse_credentials
 from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
-from oracles.remote.terms import Terms
 from oracles.traffic import Traffic
 
 Signer = Callable[[Request], Request]
@@ -45,7 +45,7 @@ class Transport:
 
     Args:
         url: of the server, by which the proxy is chosen; may hold placeholders for secrets.
-        terms: time-outs, limits, headers.
+        limits: time-outs, limits, headers.
         sign: signs each request, None for no signature.
 
     Attributes:
@@ -57,20 +57,20 @@ class Transport:
         SpecError: settings that cannot work, a secret that is not there, or HTTP/2 without its extra.
     """
 
-    def __init__(self, url: str, terms: Terms, sign: Signer | None = None) -> None:
+    def __init__(self, url: str, limits: ClientLimits, sign: Signer | None = None) -> None:
         """Look up secrets and prepare; connections are opened when something is sent."""
         keep_headers_out_of_logs()
         self.secrets, self.traffic = Secrets(), Traffic()
-        self._credentials = Credentials(terms.headers, self.secrets)
+        self._credentials = Credentials(limits.headers, self.secrets)
         self._credentials.address(url)  # a secret that is not there is said now
-        self._terms, self._sign = terms, sign
-        http2 = terms.http2 and http2_is_there()
+        self._terms, self._sign = limits, sign
+        http2 = limits.http2 and http2_is_there()
         self._connections = Connections(join=not http2)
         self._timeouts = {
-            "connect": terms.connect_seconds,
-            "read": terms.read_seconds,
-            "write": terms.write_seconds,
-            "pool": terms.connect_seconds,
+            "connect": limits.connect_seconds,
+            "read": limits.read_seconds,
+            "write": limits.write_seconds,
+            "pool": limits.connect_seconds,
         }
         open_pool = partial(
             httpcore.ConnectionPool,

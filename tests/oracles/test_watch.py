@@ -22,8 +22,8 @@ from oracles import (
     ResponseStore,
     VoteLog,
 )
-from oracles.journal import JournalledStore
 from oracles.recording import UNANSWERED
+from oracles.undo_log import UndoLogStore
 from oracles.watch import CanaryWatch, NoWatch
 from tests.waiting import LONG
 
@@ -80,7 +80,7 @@ class World:
 
         given: dict[str, Any] = {"every_queries": 10, "every_seconds": 60.0, "clock": self.clock, "tell": tell}
         self.store = ResponseStore(self.folder)
-        return CanaryWatch(self.canaries, CANARIES, JournalledStore(self.store), **given | settings)
+        return CanaryWatch(self.canaries, CANARIES, UndoLogStore(self.store), **given | settings)
 
     def change(self, label: int) -> None:
         self.canaries.label = self.votes.label = label
@@ -147,7 +147,7 @@ def test_votes_between_two_passed_checks_stay_and_later_ones_are_taken_back(worl
     watch = world.open()
     for first in range(11):  # a check before the eleventh
         vote(watch, world.votes, first)
-    assert watch.settled == 10
+    assert watch.committed == 10
     world.change(1)
     for first in range(11, 20):
         vote(watch, world.votes, first)
@@ -164,7 +164,7 @@ def test_the_last_check_settles_or_takes_back(world: World) -> None:
     watch = world.open()
     vote(watch, world.votes, 0)
     watch.finish()
-    assert watch.settled == watch.written == 1
+    assert watch.committed == watch.written == 1
     asked = world.canaries.asked
     watch.finish()
     assert world.canaries.asked == asked  # nothing is on probation
@@ -182,7 +182,7 @@ def test_after_a_crash_the_next_process_decides(world: World, back: bool) -> Non
     world.change(0 if back else 1)
     if back:
         watch = world.open()
-        assert watch.settled == watch.written == 1
+        assert watch.committed == watch.written == 1
         assert recorded(world, 1) == [0]
     else:
         with pytest.raises(OracleChanged):
@@ -201,9 +201,9 @@ def test_an_oracle_that_cannot_be_asked_leaves_everything_undecided(world: World
     world.canaries.before = away
     with pytest.raises(OracleUnavailable, match="no route"):
         watch.finish()
-    assert (watch.settled, watch.written) == (0, 1)
+    assert (watch.committed, watch.written) == (0, 1)
     world.canaries.before = lambda: None
-    assert world.open().settled == 1
+    assert world.open().committed == 1
 
 
 def test_an_answer_that_arrives_during_a_check_is_not_settled_by_it(world: World) -> None:
@@ -211,7 +211,7 @@ def test_an_answer_that_arrives_during_a_check_is_not_settled_by_it(world: World
     vote(watch, world.votes, 0)
     world.canaries.before = lambda: vote(watch, world.votes, 1)
     watch.finish()
-    assert (watch.settled, watch.written) == (1, 2)
+    assert (watch.committed, watch.written) == (1, 2)
 
 
 def test_others_go_on_while_a_check_is_under_way(world: World) -> None:
@@ -231,7 +231,7 @@ def test_others_go_on_while_a_check_is_under_way(world: World) -> None:
         leave.set()
         checking.result()
     assert recorded(world, 12) == [0] * 12
-    assert watch.settled == 1  # rows: the first batch
+    assert watch.committed == 1  # rows: the first batch
 
 
 def test_in_a_resumed_process_all_wait_for_the_first_check(world: World) -> None:
@@ -284,8 +284,8 @@ def test_what_is_counted_after_a_failed_check_is_never_settled(world: World) -> 
     world.change(1)
     with pytest.raises(OracleChanged):
         watch.finish()
-    assert held > watch.settled
-    assert watch.written > watch.settled  # a verdict that is reached now rests on votes that were taken back
+    assert held > watch.committed
+    assert watch.written > watch.committed  # a verdict that is reached now rests on votes that were taken back
 
 
 def vote_unguarded(watch: CanaryWatch, oracle: Oracle, first: int) -> None:
@@ -308,7 +308,7 @@ def test_a_budget_suffices_for_the_last_check_however_slow_the_oracle(world: Wor
         world.clock.now += 1000
         vote(watch, world.votes, world.votes.asked)
     watch.finish()
-    assert watch.settled == watch.written
+    assert watch.committed == watch.written
     assert 0 <= remaining() <= max(12, budget // 20)
 
 
@@ -318,7 +318,7 @@ def test_without_a_limit_nothing_is_set_aside(world: World) -> None:
 
 def test_without_canaries_everything_stays(world: World) -> None:
     watch = NoWatch(ResponseStore(world.folder))
-    assert (watch.written, watch.settled) == (0, 0)
+    assert (watch.written, watch.committed) == (0, 0)
     assert watch.guard(world.votes) is world.votes
     assert watch.spare(7) == 7
     watch.finish()

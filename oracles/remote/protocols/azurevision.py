@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from oracles.remote.encodings import Picture
+from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
+from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import load_object, member, optional_text
-from oracles.remote.kinds import Key, Kind, Target
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Send
-from oracles.remote.protocols.pictures import Found, PictureProtocol, picture_protocol, ranked
+from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.wire_protocol import Send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,27 +31,27 @@ class AzurevisionOptions:
     picture: Picture = field(default_factory=Picture)
 
 
-def connect(target: Target, options: AzurevisionOptions, send: Send) -> PictureProtocol:
+def connect(endpoint: Endpoint, options: AzurevisionOptions, send: Send) -> PictureProtocol:
     """The protocol for a resource; nothing is asked."""
     asked = {"api-version": options.api_version, "features": "tags"}
     if options.model_version is not None:
         asked["model-version"] = options.model_version
-    url = f"{target.url}/computervision/imageanalysis:analyze?{urlencode(asked)}"
+    url = f"{endpoint.url}/computervision/imageanalysis:analyze?{urlencode(asked)}"
 
     def compose(files: list[bytes]) -> Request:
         (file,) = files
         return Request("POST", url, {"Content-Type": "application/octet-stream"}, file)
 
-    return picture_protocol(target, options.picture, compose, _understand, details=asked)
+    return picture_protocol(endpoint, options.picture, compose, _understand, details=asked)
 
 
-def _understand(reply: Reply, images: int) -> Found:
+def _understand(reply: Reply, images: int) -> RankedReply:
     tree = load_object(reply.body)
     tags = member(member(tree, "tagsResult", dict), "values", list)
-    return Found([ranked(tags, "name", "confidence")], optional_text(tree, {"modelVersion": "version"}))
+    return RankedReply([ranked(tags, "name", "confidence")], optional_text(tree, {"modelVersion": "version"}))
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="azurevision",
     usage="azurevision+https://RESOURCE.cognitiveservices.azure.com",
     summary="Azure AI Vision, tags (key: AZURE_VISION_KEY)",

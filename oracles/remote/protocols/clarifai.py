@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oracles.errors import AnswerError, OracleUnavailable, SpecError, Unanswered
-from oracles.remote.encodings import Picture, base64_text
+from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
+from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, kind, load_object, member, optional_text, per_image
-from oracles.remote.kinds import Key, Kind, Target
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Send
-from oracles.remote.protocols.pictures import Found, PictureProtocol, picture_protocol, ranked
+from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.wire_protocol import Send
 
 _MOST_IMAGES = 128
 _SUCCESS, _MIXED, _THROTTLED = 10000, 10010, 11005
@@ -35,24 +35,24 @@ class ClarifaiOptions:
     picture: Picture = field(default_factory=Picture)
 
 
-def connect(target: Target, options: ClarifaiOptions, send: Send) -> PictureProtocol:
+def connect(endpoint: Endpoint, options: ClarifaiOptions, send: Send) -> PictureProtocol:
     """The protocol for a model; nothing is asked.
 
     Raises:
         SpecError: the URL names no model.
     """
-    if "/models/" not in target.url:
-        raise SpecError(f"the URL should end in /models/MODEL or /models/MODEL/versions/V, got {target.url}")
+    if "/models/" not in endpoint.url:
+        raise SpecError(f"the URL should end in /models/MODEL or /models/MODEL/versions/V, got {endpoint.url}")
 
     def compose(files: list[bytes]) -> Request:
         inputs = [{"data": {"image": {"base64": base64_text(file)}}} for file in files]
         headers = {"Content-Type": "application/json"}
-        return Request("POST", f"{target.url}/outputs", headers, dump({"inputs": inputs}))
+        return Request("POST", f"{endpoint.url}/outputs", headers, dump({"inputs": inputs}))
 
-    return picture_protocol(target, options.picture, compose, _understand, max_batch=_MOST_IMAGES)
+    return picture_protocol(endpoint, options.picture, compose, _understand, max_batch=_MOST_IMAGES)
 
 
-def _understand(reply: Reply, images: int) -> Found:
+def _understand(reply: Reply, images: int) -> RankedReply:
     tree = load_object(reply.body)
     code, said = _status(tree)
     if code == _THROTTLED:
@@ -66,7 +66,7 @@ def _understand(reply: Reply, images: int) -> Found:
     if refused:
         raise AnswerError(f"{refused[0]} for {len(refused)} of {images} images")
     found = [ranked(member(output, "data", dict).get("concepts"), "name", "value") for output in outputs]
-    return Found(found, _identity(outputs))
+    return RankedReply(found, _identity(outputs))
 
 
 def _status(tree: Any) -> tuple[int, str]:
@@ -95,7 +95,7 @@ def _named(model: dict[str, Any]) -> dict[str, str]:
     return identity | (optional_text(version, {"id": "version"}) if isinstance(version, dict) else {})
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="clarifai",
     usage="clarifai+https://api.clarifai.com/v2/users/USER/apps/APP/models/MODEL[/versions/V]",
     summary="Clarifai v2, concepts (key: CLARIFAI_PAT)",

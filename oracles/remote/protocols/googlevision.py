@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oracles.errors import AnswerError, Unanswered
-from oracles.remote.encodings import Picture, base64_text
+from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
+from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, kind, load_object, per_image
-from oracles.remote.kinds import Key, Kind, Target
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Send
-from oracles.remote.protocols.pictures import Found, PictureProtocol, picture_protocol, ranked
+from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.wire_protocol import Send
 
 _MOST_IMAGES = 16
 _LATER = (8, 14)
@@ -37,21 +37,21 @@ class GooglevisionOptions:
     picture: Picture = field(default_factory=Picture)
 
 
-def connect(target: Target, options: GooglevisionOptions, send: Send) -> PictureProtocol:
+def connect(endpoint: Endpoint, options: GooglevisionOptions, send: Send) -> PictureProtocol:
     """The protocol for the service; nothing is asked."""
     feature = {"type": "LABEL_DETECTION", "maxResults": options.max_results, "model": options.model}
 
     def compose(files: list[bytes]) -> Request:
         asked = [{"image": {"content": base64_text(file)}, "features": [feature]} for file in files]
-        url = f"{target.url}/v1/images:annotate"
+        url = f"{endpoint.url}/v1/images:annotate"
         return Request("POST", url, {"Content-Type": "application/json"}, dump({"requests": asked}))
 
     return picture_protocol(
-        target, options.picture, compose, _understand, max_batch=_MOST_IMAGES, details={"feature": feature}
+        endpoint, options.picture, compose, _understand, max_batch=_MOST_IMAGES, details={"feature": feature}
     )
 
 
-def _understand(reply: Reply, images: int) -> Found:
+def _understand(reply: Reply, images: int) -> RankedReply:
     responses = per_image(load_object(reply.body).get("responses"), images, "responses")
     errors = [_error(response) for response in responses]
     refused = [error for error in errors if error is not None]
@@ -59,7 +59,7 @@ def _understand(reply: Reply, images: int) -> Found:
         raise Unanswered(f"Google Cloud Vision answered no image: {_said(refused[0])}")
     if refused:
         raise AnswerError(f"Google Cloud Vision refused {len(refused)} of {images} images: {_said(refused[0])}")
-    return Found([ranked(response.get("labelAnnotations"), "description", "score") for response in responses])
+    return RankedReply([ranked(response.get("labelAnnotations"), "description", "score") for response in responses])
 
 
 def _error(response: Any) -> dict[str, Any] | None:
@@ -74,7 +74,7 @@ def _said(error: dict[str, Any]) -> str:
     return f"{kind(error.get('code'))}, {kind(error.get('message'))}"
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="googlevision",
     usage="googlevision:[https://HOST]",
     summary="Google Cloud Vision, label detection (key: GOOGLE_API_KEY)",

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from oracles.errors import AnswerError
-from oracles.remote.encodings import Picture, base64_text
+from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
+from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, kind, load
-from oracles.remote.kinds import Key, Kind, Target
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Send
-from oracles.remote.protocols.pictures import Found, PictureProtocol, picture_protocol, ranked
+from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.wire_protocol import Send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,27 +30,27 @@ class HuggingfaceOptions:
     picture: Picture = field(default_factory=Picture)
 
 
-def connect(target: Target, options: HuggingfaceOptions, send: Send) -> PictureProtocol:
+def connect(endpoint: Endpoint, options: HuggingfaceOptions, send: Send) -> PictureProtocol:
     """The protocol for an endpoint; nothing is asked."""
 
     def compose(files: list[bytes]) -> Request:
         (file,) = files
         if options.top_k is None:
-            return Request("POST", target.url, {"Content-Type": options.picture.media_type}, file)
+            return Request("POST", endpoint.url, {"Content-Type": options.picture.media_type}, file)
         tree = {"inputs": base64_text(file), "parameters": {"top_k": options.top_k}}
-        return Request("POST", target.url, {"Content-Type": "application/json"}, dump(tree))
+        return Request("POST", endpoint.url, {"Content-Type": "application/json"}, dump(tree))
 
-    return picture_protocol(target, options.picture, compose, _understand, details={"top_k": options.top_k})
+    return picture_protocol(endpoint, options.picture, compose, _understand, details={"top_k": options.top_k})
 
 
-def _understand(reply: Reply, images: int) -> Found:
+def _understand(reply: Reply, images: int) -> RankedReply:
     tree = load(reply.body)
     if not isinstance(tree, list):
         raise AnswerError(f"the reply should be a list of labels with scores, got {kind(tree)}")
-    return Found([ranked(tree, "label", "score")])
+    return RankedReply([ranked(tree, "label", "score")])
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="huggingface",
     usage="huggingface+https://ENDPOINT",
     summary="Hugging Face Inference Endpoints, image classification (key: HF_TOKEN)",

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from oracles.errors import AnswerError, OracleChanged, OracleUnavailable, SpecError
 from oracles.oracle import MOST_CLASSES, Answers, Feedback, OracleSpec
+from oracles.remote.descriptor import Endpoint, ProtocolDescriptor, accepted
 from oracles.remote.json_text import brief, dump, load_object, optional_text
-from oracles.remote.kinds import Kind, Target, accepted
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Parsed, Send
 from oracles.remote.protocols.kserve_metadata import ANY, Described, chosen, geometry, read_metadata
 from oracles.remote.protocols.kserve_outputs import FLOATS, HEADER_LENGTH, INTEGERS, TEXT, Output, read_output, split
 from oracles.remote.tensors import Datatype, TensorForm, TensorOptions, flat_json
+from oracles.remote.wire_protocol import Parsed, Send
 
 BINARY_EXTENSIONS = ("binary_tensor_data", "binary_data")
 """Names under which servers say that they take tensors as bytes."""
@@ -153,7 +153,7 @@ class KserveProtocol:
         return shape
 
 
-def connect(target: Target, options: KserveOptions, send: Send) -> KserveProtocol:
+def connect(endpoint: Endpoint, options: KserveOptions, send: Send) -> KserveProtocol:
     """The protocol for a model, after a look at the server's metadata and at whether the model is ready.
 
     Raises:
@@ -161,21 +161,21 @@ def connect(target: Target, options: KserveOptions, send: Send) -> KserveProtoco
         OracleUnavailable: there is no such model, or it is not ready.
         AnswerError: the server answers, but not in this protocol.
     """
-    address = _ADDRESS.fullmatch(target.url)
+    address = _ADDRESS.fullmatch(endpoint.url)
     if address is None:
-        raise SpecError(f"the URL should end in /v2/models/NAME or /v2/models/NAME/versions/V, got {target.url}")
-    metadata = read_metadata(accepted(send(Request("GET", target.url)), f"metadata of {target.url}"))
-    _check_ready(target.url, send)
+        raise SpecError(f"the URL should end in /v2/models/NAME or /v2/models/NAME/versions/V, got {endpoint.url}")
+    metadata = read_metadata(accepted(send(Request("GET", endpoint.url)), f"metadata of {endpoint.url}"))
+    _check_ready(endpoint.url, send)
     source = chosen(metadata.inputs, options.input, "input")
     output = chosen(metadata.outputs, options.output, "output")
-    common = target.common
+    common = endpoint.common
     lie = geometry(source.shape if source else (), options.tensor.layout, common.image_shape, options.tensor.channels)
     form = options.tensor.form(_datatype(source), lie.layout)
     feedback = options.feedback or _feedback(output)
-    labels = _labels(target, output, feedback, batched=lie.batched)
+    labels = _labels(endpoint, output, feedback, batched=lie.batched)
     name = options.output or (output.name if output else None)
     return KserveProtocol(
-        spec=target.spec(
+        spec=endpoint.spec(
             labels,
             feedback=feedback,
             encoding=form.identity,
@@ -184,7 +184,7 @@ def connect(target: Target, options: KserveOptions, send: Send) -> KserveProtoco
             image_shape=lie.image_shape,
             details={"output": name},
         ),
-        url=target.url,
+        url=endpoint.url,
         labels=labels,
         form=form,
         input=options.input or (source.name if source else "input"),
@@ -232,7 +232,7 @@ def _feedback(output: Described | None) -> Feedback:
     return Feedback.LABELS if holds_labels else Feedback.PROBABILITIES
 
 
-def _labels(target: Target, output: Described | None, feedback: Feedback, *, batched: bool) -> Labels:
+def _labels(endpoint: Endpoint, output: Described | None, feedback: Feedback, *, batched: bool) -> Labels:
     """The labels that the user named, or numbers for the outputs that the metadata counts.
 
     Raises:
@@ -240,12 +240,12 @@ def _labels(target: Target, output: Described | None, feedback: Feedback, *, bat
     """
     if feedback is Feedback.TOP_K:
         raise SpecError("this protocol answers with scores for all classes or with labels, not with feedback=top-k")
-    known = target.labels()
+    known = endpoint.labels()
     if not known.given and output is not None:
-        known = Labels(output.labels, target.common.label_map)
+        known = Labels(output.labels, endpoint.common.label_map)
     if feedback is Feedback.LABELS:
         if not known.given and output is not None and output.datatype != TEXT:
-            raise SpecError(f"the model answers with numbers of labels: say num_classes or labels, for {target.name}")
+            raise SpecError(f"the model answers with numbers of labels: say num_classes or labels, for {endpoint.name}")
         return known
     shape = (output.shape[1:] if batched or len(output.shape) > 1 else output.shape) if output is not None else ()
     count = shape[0] if shape else ANY
@@ -254,13 +254,15 @@ def _labels(target: Target, output: Described | None, feedback: Feedback, *, bat
             raise SpecError(f"the model has {count} outputs, but {len(known.given)} labels are named")
         return known
     if count == ANY:
-        raise SpecError(f"the server does not say how many classes there are: say num_classes or labels, {target.name}")
+        raise SpecError(
+            f"the server does not say how many classes there are: say num_classes or labels, {endpoint.name}"
+        )
     if count > MOST_CLASSES:
         raise SpecError(f"the model has {count:,} outputs, more than {MOST_CLASSES:,}; choose another with output=NAME")
-    return Labels(tuple(map(str, range(count))), target.common.label_map)
+    return Labels(tuple(map(str, range(count))), endpoint.common.label_map)
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="kserve",
     usage="kserve+http(s)://HOST:PORT/v2/models/NAME[/versions/V]",
     summary="Open Inference Protocol v2 (KServe, Triton, MLServer, bbsmooth serve): tensors as JSON or bytes",

@@ -8,12 +8,12 @@ from math import prod
 from typing import Any
 
 from oracles.errors import AnswerError, SpecError
+from oracles.options import LARGEST
 from oracles.oracle import Feedback
-from oracles.remote.encodings import Channels
+from oracles.remote.descriptor import ImageShape
+from oracles.remote.image_encoding import Channels
 from oracles.remote.json_text import brief, kind, load_object, member
-from oracles.remote.kinds import ImageShape
 from oracles.remote.messages import Reply
-from oracles.remote.options import LARGEST
 from oracles.remote.tensors import Layout
 
 ANY = -1

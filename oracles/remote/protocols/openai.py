@@ -15,12 +15,12 @@ from torch import Tensor
 
 from oracles.errors import AnswerError, SpecError
 from oracles.oracle import NONE_OF_THESE, REFUSAL, Feedback, OracleSpec
-from oracles.remote.encodings import Picture
+from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
+from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import dump, kind, load_object, member, optional_text, per_image
-from oracles.remote.kinds import Key, Kind, Target
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Parsed, Send
+from oracles.remote.wire_protocol import Parsed, Send
 
 _LABELS = "{labels}"
 
@@ -108,19 +108,19 @@ class OpenaiProtocol:
         return next((label for label in _listed(self.labels) if _plain(label) == said), NONE_OF_THESE)
 
 
-def connect(target: Target, options: OpenaiOptions, send: Send) -> OpenaiProtocol:
+def connect(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> OpenaiProtocol:
     """The protocol for a model; nothing is asked.
 
     Raises:
         SpecError: the labels are missing, or two of them cannot be told apart.
     """
-    known = target.labels()
+    known = endpoint.labels()
     if not known.given:
         raise SpecError("say which labels the model may answer with: labels=cat,dog or labels_file=PATH")
     if len({_plain(label) for label in known.given}) != len(known.given) or "" in map(_plain, known.given):
         raise SpecError("labels should differ in more than case, quotes and full stops")
     labels = Labels((*known.given, REFUSAL, NONE_OF_THESE), known.synonyms)
-    spec = target.spec(
+    spec = endpoint.spec(
         labels,
         feedback=Feedback.LABELS,
         encoding=options.picture.identity,
@@ -132,7 +132,7 @@ def connect(target: Target, options: OpenaiOptions, send: Send) -> OpenaiProtoco
             "detail": options.detail,
         },
     )
-    return OpenaiProtocol(spec, f"{target.url}/chat/completions", labels, options)
+    return OpenaiProtocol(spec, f"{endpoint.url}/chat/completions", labels, options)
 
 
 def _settings(options: OpenaiOptions, labels: Labels) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _plain(text: str) -> str:
     return text.strip().strip("\"'`*.").strip().casefold()
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="openai",
     usage="openai+https://HOST/v1?model=MODEL&labels=A,B,...",
     summary="a vision-language model behind OpenAI-compatible chat completions names a label (key: OPENAI_API_KEY)",

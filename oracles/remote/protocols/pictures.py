@@ -10,16 +10,16 @@ from torch import Tensor
 
 from oracles.errors import AnswerError
 from oracles.oracle import Feedback, OracleSpec
-from oracles.remote.encodings import Picture
+from oracles.remote.descriptor import Endpoint
+from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import kind, numbers
-from oracles.remote.kinds import Target
 from oracles.remote.labels import Labels, Ranked
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Parsed
+from oracles.remote.wire_protocol import Parsed
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RankedReply:
     """What a reply says.
 
     Attributes:
@@ -47,7 +47,7 @@ class PictureProtocol:
     labels: Labels
     picture: Picture
     compose: Callable[[list[bytes]], Request]
-    understand: Callable[[Reply, int], Found]
+    understand: Callable[[Reply, int], RankedReply]
 
     @property
     def encoding(self) -> str:
@@ -65,10 +65,10 @@ class PictureProtocol:
 
 
 def picture_protocol(
-    target: Target,
+    endpoint: Endpoint,
     picture: Picture,
     compose: Callable[[list[bytes]], Request],
-    understand: Callable[[Reply, int], Found],
+    understand: Callable[[Reply, int], RankedReply],
     *,
     max_batch: int = 1,
     details: Mapping[str, object] | None = None,
@@ -76,15 +76,15 @@ def picture_protocol(
     """The protocol of a service that answers with ranked labels, free words where the user lists none.
 
     Args:
-        target: the service.
+        endpoint: the service.
         picture: how images become pictures.
         compose: as in `PictureProtocol`.
         understand: as in `PictureProtocol`.
         max_batch: most pictures in a request.
         details: what changes answers besides the pictures, by name.
     """
-    labels = target.labels()
-    spec = target.spec(
+    labels = endpoint.labels()
+    spec = endpoint.spec(
         labels,
         feedback=Feedback.TOP_K,
         encoding=picture.identity,

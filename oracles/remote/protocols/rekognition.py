@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from oracles.errors import SpecError
-from oracles.remote.encodings import Picture, base64_text
+from oracles.remote.descriptor import Endpoint, ProtocolDescriptor
+from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, load_object, member, optional_text
-from oracles.remote.kinds import Kind, Target
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Send
-from oracles.remote.protocols.pictures import Found, PictureProtocol, picture_protocol, ranked
+from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.wire_protocol import Send
 
 _HOST = re.compile(r"rekognition(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 _PRINTED = re.compile(r"[\x21-\x7e]+")
@@ -46,7 +46,7 @@ class RekognitionOptions:
     picture: Picture = field(default_factory=Picture)
 
 
-def connect(target: Target, options: RekognitionOptions, send: Send) -> PictureProtocol:
+def connect(endpoint: Endpoint, options: RekognitionOptions, send: Send) -> PictureProtocol:
     """The protocol for a region; nothing is asked."""
     asked: dict[str, object] = {"MinConfidence": options.min_confidence}
     if options.project_version is None:
@@ -59,15 +59,15 @@ def connect(target: Target, options: RekognitionOptions, send: Send) -> PictureP
 
     def compose(files: list[bytes]) -> Request:
         (file,) = files
-        return Request("POST", f"{target.url}/", headers, dump({"Image": {"Bytes": base64_text(file)}, **asked}))
+        return Request("POST", f"{endpoint.url}/", headers, dump({"Image": {"Bytes": base64_text(file)}, **asked}))
 
-    def understand(reply: Reply, images: int) -> Found:
+    def understand(reply: Reply, images: int) -> RankedReply:
         tree = load_object(reply.body)
         labels = ranked(member(tree, members, list), "Name", "Confidence", most=_PERCENT)
-        return Found([labels], optional_text(tree, {"LabelModelVersion": "version"}))
+        return RankedReply([labels], optional_text(tree, {"LabelModelVersion": "version"}))
 
     details = {"operation": operation, **asked}
-    return picture_protocol(target, options.picture, compose, understand, details=details)
+    return picture_protocol(endpoint, options.picture, compose, understand, details=details)
 
 
 def locate(rest: str) -> str:
@@ -81,7 +81,7 @@ def locate(rest: str) -> str:
     return rest if "://" in rest else f"https://rekognition.{rest}.amazonaws.com"
 
 
-def sign(target: Target, options: RekognitionOptions) -> Callable[[Request], Request]:
+def sign(endpoint: Endpoint, options: RekognitionOptions) -> Callable[[Request], Request]:
     """A signer with the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN (if any).
 
     Raises:
@@ -98,10 +98,10 @@ def sign(target: Target, options: RekognitionOptions) -> Callable[[Request], Req
         raise SpecError("set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     if not all(_PRINTED.fullmatch(value) for value in (access, token or "-")):
         raise SpecError("AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN should hold no blanks, line breaks and the like")
-    host = _HOST.fullmatch(urlsplit(target.url).hostname or "")
+    host = _HOST.fullmatch(urlsplit(endpoint.url).hostname or "")
     region = options.region or (host["region"] if host else None)
     if region is None:
-        raise SpecError(f"say region=, as {target.url} does not")
+        raise SpecError(f"say region=, as {endpoint.url} does not")
     credentials = Credentials(access, secret, token)
 
     def signed(request: Request) -> Request:
@@ -112,7 +112,7 @@ def sign(target: Target, options: RekognitionOptions) -> Callable[[Request], Req
     return signed
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="rekognition",
     usage="rekognition:REGION[?project_version=ARN]",
     summary="AWS Rekognition, labels or custom labels (keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; extra: aws)",

@@ -9,21 +9,21 @@ import torch
 
 from oracles.errors import AnswerError, SpecError
 from oracles.oracle import Answers, Feedback, OracleSpec
+from oracles.remote.descriptor import Endpoint
 from oracles.remote.json_text import kind, numbers
-from oracles.remote.kinds import Target
 from oracles.remote.labels import Labels
 
 
-def labels_for(target: Target, feedback: Feedback) -> Labels:
+def labels_for(endpoint: Endpoint, feedback: Feedback) -> Labels:
     """The labels of a server that does not say how many it has.
 
     Raises:
         SpecError: it answers with scores, and the user does not say either.
     """
-    labels = target.labels()
+    labels = endpoint.labels()
     if feedback in (Feedback.PROBABILITIES, Feedback.LOGITS) and not labels.given:
         raise SpecError(
-            f"say num_classes, labels or labels_file: {target.name} does not tell what its scores stand for"
+            f"say num_classes, labels or labels_file: {endpoint.name} does not tell what its scores stand for"
         )
     return labels
 

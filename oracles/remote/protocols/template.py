@@ -25,16 +25,16 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from oracles.errors import SpecError
+from oracles.options import TABLE
 from oracles.oracle import Feedback, OracleSpec
+from oracles.remote.descriptor import Endpoint, ProtocolDescriptor
 from oracles.remote.json_text import load
-from oracles.remote.kinds import Kind, Target
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
-from oracles.remote.options import TABLE
-from oracles.remote.protocol import Parsed, Send
 from oracles.remote.protocols.rows import answers_from_rows, labels_for
 from oracles.remote.protocols.template_request import RequestOptions, Template, compile_template
 from oracles.remote.protocols.template_response import ResponseOptions
+from oracles.remote.wire_protocol import Parsed, Send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class TemplateProtocol:
         return Parsed(answers, self.response.identify(tree))
 
 
-def connect(target: Target, options: TemplateOptions, send: Send) -> TemplateProtocol:
+def connect(endpoint: Endpoint, options: TemplateOptions, send: Send) -> TemplateProtocol:
     """The protocol that a file describes; nothing is asked.
 
     Raises:
@@ -102,8 +102,8 @@ def connect(target: Target, options: TemplateOptions, send: Send) -> TemplatePro
     if options.request.many and options.response.answers is None:
         raise SpecError("[response] needs answers where a request holds many images: where the list of answers is")
     form = template.encoder.form
-    labels = labels_for(target, options.response.feedback)
-    spec = target.spec(
+    labels = labels_for(endpoint, options.response.feedback)
+    spec = endpoint.spec(
         labels,
         feedback=options.response.feedback,
         encoding=form.identity,
@@ -111,10 +111,10 @@ def connect(target: Target, options: TemplateOptions, send: Send) -> TemplatePro
         max_batch=None if options.request.many else 1,
         details={"body": options.request.body, "response": repr(options.response)},
     )
-    return TemplateProtocol(spec, target.url, labels, template, options.response)
+    return TemplateProtocol(spec, endpoint.url, labels, template, options.response)
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="template",
     usage="PATH/oracle.toml",
     summary="any server, described in a file: one of these, or a template of requests and replies for a JSON API",

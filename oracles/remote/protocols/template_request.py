@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from oracles.errors import SpecError
-from oracles.remote.encodings import Picture, PictureFormat, base64_text
+from oracles.remote.image_encoding import Picture, PictureFormat, base64_text
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, flat_json, nested_json
 
 _PLACEHOLDER = re.compile(r"\{image:(?P<name>[a-z0-9-]+)(?::(?P<quality>[0-9]{1,4}))?\}")

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from oracles.errors import AnswerError, OracleUnavailable, SpecError
 from oracles.oracle import Feedback, OracleSpec
-from oracles.remote.encodings import Picture, base64_text
+from oracles.remote.descriptor import Endpoint, ProtocolDescriptor, accepted
+from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, kind, load_object, member, per_image
-from oracles.remote.kinds import Kind, Target, accepted
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Parsed, Send
 from oracles.remote.protocols.rows import answers_from_rows, labels_for
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, nested_json
+from oracles.remote.wire_protocol import Parsed, Send
 
 _ADDRESS = re.compile(r"(?P<model>.+/v1/models/[^/]+)(?P<pinned>/(?P<how>versions|labels)/(?P<which>[^/]+))?")
 _DATA = "\0data"
@@ -123,7 +123,7 @@ class TfservingProtocol:
         return f'{{"b64":"{base64_text(file)}"}}'
 
 
-def connect(target: Target, options: TfservingOptions, send: Send) -> TfservingProtocol:
+def connect(endpoint: Endpoint, options: TfservingOptions, send: Send) -> TfservingProtocol:
     """The protocol for a model, after a look at its versions.
 
     Raises:
@@ -131,15 +131,15 @@ def connect(target: Target, options: TfservingOptions, send: Send) -> TfservingP
         OracleUnavailable: there is no such model or version, or it is not available.
         AnswerError: the server answers, but not in this protocol.
     """
-    address = _ADDRESS.fullmatch(target.url)
+    address = _ADDRESS.fullmatch(endpoint.url)
     if address is None:
-        raise SpecError(f"the URL should end in /v1/models/NAME or /v1/models/NAME/versions/V, got {target.url}")
-    labels = labels_for(target, options.feedback)
+        raise SpecError(f"the URL should end in /v1/models/NAME or /v1/models/NAME/versions/V, got {endpoint.url}")
+    labels = labels_for(endpoint, options.feedback)
     encoder = options.picture if options.as_picture else options.tensor.form(Datatype.FP32, Layout.NHWC)
-    status = load_object(accepted(send(Request("GET", target.url)), f"status of {target.url}").body)
-    version = _version(status, target.url)
-    pinned = target.url if version is None else f"{address['model']}/versions/{version}"
-    spec = target.spec(
+    status = load_object(accepted(send(Request("GET", endpoint.url)), f"status of {endpoint.url}").body)
+    version = _version(status, endpoint.url)
+    pinned = endpoint.url if version is None else f"{address['model']}/versions/{version}"
+    spec = endpoint.spec(
         labels,
         feedback=options.feedback,
         encoding=encoder.identity,
@@ -168,7 +168,7 @@ def _version(status: dict[str, Any], url: str) -> str | None:
     return str(max(map(int, available)))
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="tfserving",
     usage="tfserving+http(s)://HOST:PORT/v1/models/NAME[/versions/V]",
     summary="TensorFlow Serving's REST API, also KServe v1: tensors as JSON, or pictures in base64",

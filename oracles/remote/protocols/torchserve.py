@@ -14,14 +14,14 @@ from torch import Tensor
 
 from oracles.errors import SpecError
 from oracles.oracle import Feedback, OracleSpec
-from oracles.remote.encodings import Picture
+from oracles.remote.descriptor import Endpoint, ProtocolDescriptor
+from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import dump, load, per_image
-from oracles.remote.kinds import Kind, Target
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Parsed, Send
 from oracles.remote.protocols.rows import answers_from_rows, is_row, labels_for
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, nested_json
+from oracles.remote.wire_protocol import Parsed, Send
 
 _DATA = "\0data"
 
@@ -106,18 +106,18 @@ class TorchserveProtocol:
         return [found] if alone else per_image(found, images, "answers")
 
 
-def connect(target: Target, options: TorchserveOptions, send: Send) -> TorchserveProtocol:
+def connect(endpoint: Endpoint, options: TorchserveOptions, send: Send) -> TorchserveProtocol:
     """The protocol for a model; nothing is asked, as the inference API has no metadata.
 
     Raises:
         SpecError: the URL names no model, or nobody says how many classes there are.
     """
-    if "/predictions/" not in target.url:
-        raise SpecError(f"the URL should end in /predictions/NAME or /predictions/NAME/VERSION, got {target.url}")
+    if "/predictions/" not in endpoint.url:
+        raise SpecError(f"the URL should end in /predictions/NAME or /predictions/NAME/VERSION, got {endpoint.url}")
     form = options.tensor.form(Datatype.FP32, Layout.NCHW)
-    labels = labels_for(target, options.feedback)
+    labels = labels_for(endpoint, options.feedback)
     encoder = _encoder(options, form)
-    spec = target.spec(
+    spec = endpoint.spec(
         labels,
         feedback=options.feedback,
         encoding=f"{options.content} {encoder.identity}",
@@ -125,14 +125,14 @@ def connect(target: Target, options: TorchserveOptions, send: Send) -> Torchserv
         max_batch=None if options.content is Content.JSON else 1,
         details={"key": options.key, "reply_key": options.reply_key},
     )
-    return TorchserveProtocol(spec, target.url, labels, options, form)
+    return TorchserveProtocol(spec, endpoint.url, labels, options, form)
 
 
 def _encoder(options: TorchserveOptions, form: TensorForm) -> TensorForm | Picture:
     return options.picture if options.content is Content.PICTURE else form
 
 
-KIND = Kind(
+DESCRIPTOR = ProtocolDescriptor(
     name="torchserve",
     usage="torchserve+http(s)://HOST:PORT/predictions/NAME[/VERSION]",
     summary="TorchServe, with a body and a reply as the model's handler wants them",

@@ -38,7 +38,7 @@ class Scale:
     """As much as a watch shows to those who wait."""
 
     written: int = 0
-    settled: int = 0
+    committed: int = 0
 
 
 def test_results_wait_for_their_answers_and_keep_their_order() -> None:
@@ -51,13 +51,13 @@ def test_results_wait_for_their_answers_and_keep_their_order() -> None:
     scale.written = 5
     held.add("on five")
     assert released == ["rests on nothing new"]
-    scale.settled = 2
+    scale.committed = 2
     held.flush()
     assert len(released) == 1
-    scale.settled = 3
+    scale.committed = 3
     held.flush()
     assert released[1:] == ["rests on three answers", "on the same"]
-    scale.settled = 5
+    scale.committed = 5
     held.add("on five, too")
     assert released[3:] == ["on five", "on five, too"]
 

@@ -87,7 +87,9 @@ def test_what_cannot_be_opened_is_said(world: World) -> None:
 
 def test_a_check_keeps_to_the_rate_in_the_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("oracles.remote.line.Line.sleep", lambda line, seconds: waits.append(seconds))
+    monkeypatch.setattr(
+        "oracles.remote.circuit_breaker.CircuitBreaker.sleep", lambda line, seconds: waits.append(seconds)
+    )
     with Service().running() as service:
         asked: list[str] = []
         service.fault = lambda call: asked.append(call.path) if call.method == "POST" else None

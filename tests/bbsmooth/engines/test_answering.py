@@ -23,8 +23,8 @@ from tests.waiting import LONG
 COPIES = NoisyCopies(noise=Gaussian(0.5), grid=Grid(8), seed=1)
 
 
-def setting(opening: Callable[[], Oracle], turn: Callable[[], float] | None = None) -> WorkerSpec:
-    return WorkerSpec(opening=opening, front=None, folder=Path.cwd(), turn=turn)
+def setting(opening: Callable[[], Oracle], next_slot: Callable[[], float] | None = None) -> WorkerSpec:
+    return WorkerSpec(opening=opening, front=None, folder=Path.cwd(), next_slot=next_slot)
 
 
 def deferred(count: int, *, shape: tuple[int, ...] = (1, 4, 4)) -> DeferredImages:
@@ -67,9 +67,9 @@ def test_an_error_of_the_oracle_is_an_answer() -> None:
 def test_a_remote_oracle_is_asked_once_in_its_turn(server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = plain_oracle(server)
     waits = list[float]()
-    monkeypatch.setattr(remote.line, "sleep", waits.append)
+    monkeypatch.setattr(remote.breaker, "sleep", waits.append)
     monkeypatch.setattr(answering, "_VALUES_AT_ONCE", 1)
-    worker = Answering(setting(lambda: remote, turn=lambda: 2.5))
+    worker = Answering(setting(lambda: remote, next_slot=lambda: 2.5))
     reply = worker.answer(deferred(7, shape=SHAPE), voting=True)
     assert reply.error is None
     assert len(reply.labels) == 7
@@ -85,7 +85,7 @@ def test_what_waits_for_its_turn_at_an_interrupt_was_not_asked(server: Misbehavi
         waiting.set()
         return 1_000.0
 
-    worker = Answering(setting(lambda: remote, turn=turn))
+    worker = Answering(setting(lambda: remote, next_slot=turn))
 
     def interrupt() -> None:
         assert waiting.wait(LONG)

@@ -11,8 +11,8 @@ from bbsmooth.assemble import charged
 from bbsmooth.certification import CohenPlan
 from bbsmooth.noise import Gaussian
 from oracles import Budget, Ledger, Purpose, ResponseStore
+from oracles.remote.limits import ClientLimits
 from oracles.remote.remote import RemoteOracle
-from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
 from tests import killed_child
 from tests.builders import pictures, verdicts, vote_source
@@ -25,8 +25,8 @@ PLAN = CohenPlan(noise=Gaussian(0.5), num_selection=5, num_estimation=23, alpha=
 
 def certify(folder: Path, seed: int, budget: int) -> int:
     """Certify all pictures of a seed; the verdicts are in the file `verdicts` at the end."""
-    url, terms = os.environ[URL], Terms()
-    oracle = RemoteOracle(PlainProtocol(url), Transport(url, terms), terms)
+    url, limits = os.environ[URL], ClientLimits()
+    oracle = RemoteOracle(PlainProtocol(url), Transport(url, limits), limits)
     ledger = Ledger(Budget(queries=budget), folder / "ledger.json")
     with closing(ResponseStore(folder / "responses")) as store:
         source = replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from oracles.remote.line import Line
+from oracles.remote.circuit_breaker import CircuitBreaker
 
 
 @dataclass
@@ -30,6 +30,6 @@ class Clock:
         self.time += seconds
         return event.is_set()
 
-    def line(self, patience_seconds: float = 300.0) -> Line:
-        """A line that keeps this time."""
-        return Line(patience_seconds, now=self.now, wait=self.wait)
+    def breaker(self, patience_seconds: float = 300.0) -> CircuitBreaker:
+        """A circuit breaker that keeps this time."""
+        return CircuitBreaker(patience_seconds, now=self.now, wait=self.wait)

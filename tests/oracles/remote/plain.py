@@ -11,15 +11,15 @@ from torch import Tensor
 
 from oracles.errors import AnswerError
 from oracles.oracle import Answers, OracleSpec
+from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Parsed
 from oracles.remote.remote import RemoteOracle
-from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
+from oracles.remote.wire_protocol import Parsed
 from tests.builders import spec
 from tests.oracles.remote.misbehaving import SHAPE, MisbehavingServer
 
-PATIENT = Terms(max_reply_bytes=2**20)
+PATIENT = ClientLimits(max_reply_bytes=2**20)
 IMPATIENT = replace(PATIENT, read_seconds=0.4, write_seconds=0.4, total_seconds=2.0)
 
 
@@ -58,9 +58,9 @@ class PlainProtocol:
 
 
 def plain_oracle(
-    server: MisbehavingServer, terms: Terms = PATIENT, *, max_batch: int | None = None, **changes: object
+    server: MisbehavingServer, limits: ClientLimits = PATIENT, *, max_batch: int | None = None, **changes: object
 ) -> RemoteOracle:
     """An oracle behind a server."""
-    terms = replace(terms, **changes)  # type: ignore[arg-type]
+    limits = replace(limits, **changes)  # type: ignore[arg-type]
     protocol = PlainProtocol(server.url, max_batch)
-    return RemoteOracle(protocol, Transport(server.url, terms), terms)
+    return RemoteOracle(protocol, Transport(server.url, limits), limits)

@@ -11,10 +11,10 @@ from oracles.errors import (
     QuestionRejected,
     Unanswered,
 )
-from oracles.remote.failures import LONGEST_WISH, of_status, presentable, retry_after
+from oracles.remote.failures import LONGEST_RETRY_AFTER, of_status, presentable, retry_after
 from oracles.remote.messages import Reply
 
-KINDS: dict[type[OracleError], tuple[int, ...]] = {
+PROTOCOLS: dict[type[OracleError], tuple[int, ...]] = {
     Unanswered: (429,),
     NotReady: (503,),
     QuestionRejected: (400, 411, 413, 414, 415, 422, 431),
@@ -25,7 +25,7 @@ KINDS: dict[type[OracleError], tuple[int, ...]] = {
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(status, kind) for kind, statuses in KINDS.items() for status in statuses]
+    ("status", "kind"), [(status, kind) for kind, statuses in PROTOCOLS.items() for status in statuses]
 )
 def test_each_status_means_one_thing(status: int, kind: type[OracleError]) -> None:
     assert type(of_status(Reply(status), "http://host/x")) is kind
@@ -56,27 +56,27 @@ def test_a_refusal_without_a_word_is_said_without_brackets() -> None:
         ({"retry-after-ms": "soon", "retry-after": "4"}, 4),
         ({"retry-after": "0"}, 0),
         ({"retry-after": "-5"}, 0),
-        ({"retry-after": "1e300"}, LONGEST_WISH),
-        ({"retry-after": "inf"}, LONGEST_WISH),
+        ({"retry-after": "1e300"}, LONGEST_RETRY_AFTER),
+        ({"retry-after": "inf"}, LONGEST_RETRY_AFTER),
         ({"retry-after": "-inf"}, 0),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": ""}, None),
-        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_WISH),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_RETRY_AFTER),
         ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0),
         ({"retry-after": "Fri, 99 Xxx 2026 99:99:99 GMT"}, None),
         ({"retry-after": "Sat, 21 Nov 2026 10:00:30 GMT", "date": "Sat, 21 Nov 2026 10:00:00 GMT"}, 30),
         ({"retry-after": "Sat, 21 Nov 2026 10:00:30 -0000", "date": "Sat, 21 Nov 2026 11:00:00 +0100"}, 30),
-        ({"retry-after": "9" * 5000}, LONGEST_WISH),
+        ({"retry-after": "9" * 5000}, LONGEST_RETRY_AFTER),
         ({"ratelimit": '"api";r=0;t=55'}, 55),
         ({"ratelimit": '"api";r=0;t=55', "retry-after": "7"}, 7),
         ({"ratelimit": '"api";r=3;t=55'}, None),
         ({"ratelimit": '"hour"; r=0; t=60, "day";t=90;r=0, "week";r=5;t=99'}, 90),
         ({"ratelimit": f'"api";r=0;t={"9" * 5000}'}, None),
-        ({"ratelimit": '"api";r=0;t=999999'}, LONGEST_WISH),
+        ({"ratelimit": '"api";r=0;t=999999'}, LONGEST_RETRY_AFTER),
     ],
 )
-def test_wishes_are_understood_and_absurd_ones_cut(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_understood_and_absurd_ones_cut(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
 
 

@@ -34,9 +34,9 @@ from oracles import (
 )
 from oracles.oracle import Classes
 from oracles.remote import retrying
-from oracles.remote.failures import LONGEST_WISH
+from oracles.remote.failures import LONGEST_RETRY_AFTER
+from oracles.remote.limits import ClientLimits
 from oracles.remote.remote import RemoteOracle
-from oracles.remote.terms import Terms
 from tests import killed_child
 from tests.builders import CheckedSource, by_the_book, pictures, verdicts, vote_source
 from tests.oracles.remote import child, misbehaving
@@ -172,12 +172,12 @@ def certify_through(
     count: int,
     seed: int,
     budgets: Iterator[int | None],
-    terms: Terms = TERMS,
+    limits: ClientLimits = TERMS,
 ) -> tuple[list[tuple[int, Verdict]], Counter[str]]:
     """Certify, go on after each end that can be gone on from, with the next budget; what was found, and the ends."""
     told, ends = set[tuple[bytes, int]](), Counter[str]()
     while True:
-        oracle, found = plain_oracle(server, terms), list[tuple[int, Verdict]]()
+        oracle, found = plain_oracle(server, limits), list[tuple[int, Verdict]]()
         budget = next(budgets)
         ledger = Ledger(Budget(queries=budget), folder / "ledger.json")
         ledger.save()
@@ -215,7 +215,7 @@ def test_random_faults_change_no_certificate_and_cost_no_query_too_much(
     chaos = Chaos(tmp_path / "ledger.json", rates)
     budgets = iter([150, 300, *range(1_000, 10**9, 3_000)])
     with MisbehavingServer(misbehave=chaos).running() as server:
-        found, ends = certify_through(server, tmp_path, count=images, seed=3, budgets=budgets, terms=IN_A_HURRY)
+        found, ends = certify_through(server, tmp_path, count=images, seed=3, budgets=budgets, limits=IN_A_HURRY)
         ledger = Ledger(Budget(), tmp_path / "ledger.json")
     assert found == truth(images, 3, tmp_path / "truth")
     assert chaos.overdrawn == 0
@@ -283,8 +283,8 @@ def test_a_limit_on_requests_is_not_exceeded_by_one(tmp_path: Path, server: Misb
 
 def test_a_server_that_stays_away_ends_the_run_for_all_threads(tmp_path: Path, server: MisbehavingServer) -> None:
     server.misbehave = lambda call: says(503) if server.calls > 10 else None
-    terms = replace(TERMS, patience_seconds=0.3)
-    ledger, oracle = Ledger(Budget(queries=10_000), tmp_path / "ledger.json"), plain_oracle(server, terms)
+    limits = replace(TERMS, patience_seconds=0.3)
+    ledger, oracle = Ledger(Budget(queries=10_000), tmp_path / "ledger.json"), plain_oracle(server, limits)
     with closing(ResponseStore(tmp_path / "responses")) as store:
         source = remote_source(oracle, store, ledger, 4, set())
         with pytest.raises(OracleUnavailable, match="nothing was answered for .* seconds; at last: .* answered 503"):
@@ -293,15 +293,15 @@ def test_a_server_that_stays_away_ends_the_run_for_all_threads(tmp_path: Path, s
 
 
 @pytest.mark.parametrize(
-    "fault", [misbehaving.too_many(LONGEST_WISH), misbehaving.waits], ids=["told to wait", "no answer"]
+    "fault", [misbehaving.too_many(LONGEST_RETRY_AFTER), misbehaving.waits], ids=["told to wait", "no answer"]
 )
 def test_an_interrupt_is_not_held_up(
     tmp_path: Path, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     monkeypatch.setattr("oracles.remote.remote.GRACE_SECONDS", 0.2)
     server.misbehave = lambda call: fault if server.calls > 10 else None
-    terms = Terms(concurrency=6, read_seconds=LONG, total_seconds=LONG)
-    ledger, oracle = Ledger(Budget(), tmp_path / "ledger.json"), plain_oracle(server, terms)
+    limits = ClientLimits(concurrency=6, read_seconds=LONG, total_seconds=LONG)
+    ledger, oracle = Ledger(Budget(), tmp_path / "ledger.json"), plain_oracle(server, limits)
 
     def interrupt() -> None:
         until(lambda: server.calls > 10)

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from oracles import Answers
+from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Parsed
 from oracles.remote.remote import RemoteOracle
-from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
+from oracles.remote.wire_protocol import Parsed
 from tests.oracles.remote.misbehaving import SHAPE
 from tests.oracles.remote.plain import PlainProtocol
 
@@ -70,7 +70,7 @@ def http2_server(certificate: Path, statuses: list[int]) -> Iterator[tuple[str, 
 def test_http2_is_spoken_where_both_sides_want_it(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with http2_server(certificate, [200, 500, 200]) as (url, connections):
-        transport = Transport(url, Terms(http2=True))
+        transport = Transport(url, ClientLimits(http2=True))
         replies = [transport.send(Request("POST", url, {}, b"x" * 10_000)) for _ in range(3)]
         transport.close()
     assert [reply.status for reply in replies] == [200, 500, 200]
@@ -94,8 +94,8 @@ def test_each_request_under_way_has_a_connection_of_its_own(certificate: Path, m
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     images = torch.rand(400, 1, *SHAPE, generator=torch.Generator().manual_seed(0))
     with http2_server(certificate, [200] * 400) as (url, connections):
-        terms = Terms(http2=True, concurrency=8)
-        oracle = RemoteOracle(Echoed(url), Transport(url, terms), terms)
+        limits = ClientLimits(http2=True, concurrency=8)
+        oracle = RemoteOracle(Echoed(url), Transport(url, limits), limits)
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(oracle.query, images))
         oracle.transport.close()

@@ -18,7 +18,7 @@ from torch import Tensor
 from oracles import Oracle, OracleError, OracleUnavailable, SpecError
 from oracles.registry import open_oracle
 from oracles.remote.messages import Request
-from oracles.remote.opening import KINDS
+from oracles.remote.opening import PROTOCOLS
 from oracles.remote.remote import RemoteOracle
 from tests.oracles.remote.protocols.test_round_trip import kserve_tensor
 
@@ -126,7 +126,7 @@ def test_kserve_by_name(server: Server, extensions: list[str]) -> None:
     oracle = open_oracle(f"kserve+{server.url}/v2/models/light?labels=dark,bright&batch_size=8&concurrency=3")
     assert isinstance(oracle, RemoteOracle)
     assert names(oracle) == ["dark", "bright"]
-    assert oracle.terms.concurrency == 3
+    assert oracle.limits.concurrency == 3
     assert (oracle.spec.image_shape, oracle.spec.max_batch) == ((1, 1, 1), 8)
     assert oracle.spec.identity == {"name": "light", "version": "7"}
     (asked,) = server.asked
@@ -230,9 +230,9 @@ def test_any_server_by_file(server: Server, tmp_path: Path, monkeypatch: pytest.
     assert isinstance(oracle, RemoteOracle)
     assert names(oracle) == ["dark", "bright"]
     assert oracle.spec.classes.names == ("dark", "bright")
-    assert oracle.terms.price_per_1000 == 1.5
+    assert oracle.limits.price_per_1000 == 1.5
     assert server.asked[0].headers["X-Key"] == "hunter2"
-    assert "hunter2" not in repr(oracle.terms) + repr(oracle.spec)
+    assert "hunter2" not in repr(oracle.limits) + repr(oracle.spec)
 
 
 def test_a_protocol_by_file_and_options_that_win(server: Server, tmp_path: Path) -> None:
@@ -325,5 +325,5 @@ def test_headers_do_not_stand_in_a_name() -> None:
 
 
 def test_every_protocol_is_there_under_its_name() -> None:
-    assert all(name == kind.name for name, kind in KINDS.items())
-    assert len(KINDS) == 11
+    assert all(name == kind.name for name, kind in PROTOCOLS.items())
+    assert len(PROTOCOLS) == 11

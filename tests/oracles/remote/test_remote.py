@@ -168,9 +168,9 @@ def test_an_interrupt_leaves_what_is_under_way_a_little_time(
 def test_after_an_interrupt_nothing_is_begun_until_another_run_begins(server: MisbehavingServer) -> None:
     oracle = plain_oracle(server)
     oracle.interrupt()
-    with pytest.raises(OracleUnavailable, match="nothing more is asked of plain: interrupted"), oracle.pace.turn(1):
+    with pytest.raises(OracleUnavailable, match="nothing more is asked of plain: interrupted"), oracle.limiter.slot(1):
         pass
     oracle.begin(Traffic())
-    with oracle.pace.turn(1):
+    with oracle.limiter.slot(1):
         oracle.query(pictures(1, seed=1))
     assert oracle.transport.traffic.sent > 0

@@ -20,7 +20,7 @@ from oracles.errors import (
     StorageError,
     Unanswered,
 )
-from oracles.remote.failures import LONGEST_WISH
+from oracles.remote.failures import LONGEST_RETRY_AFTER
 from oracles.remote.retrying import RetryingOracle
 from tests.builders import pictures, spec
 from tests.oracles.remote.clock import Clock
@@ -44,11 +44,11 @@ class World:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(Budget(queries=self.budget))
-        self.line = self.clock.line()
+        self.breaker = self.clock.breaker()
         self.oracle = RetryingOracle(
             MeteredOracle(self, self.ledger, Purpose.ESTIMATE, attempts=1),
-            canary=MeteredOracle(self, self.ledger, Purpose.DRIFT, attempts=1),
-            line=self.line,
+            health_check=MeteredOracle(self, self.ledger, Purpose.DRIFT, attempts=1),
+            breaker=self.breaker,
             attempts=ATTEMPTS,
             retried=self.count_retry,
         )
@@ -108,9 +108,9 @@ def test_what_cannot_pass_is_not_tried_again(error: OracleError) -> None:
     assert (len(world.asked), world.clock.waits) == (1, [])
     if isinstance(error, OracleUnavailable):
         with pytest.raises(OracleUnavailable, match=str(error)):
-            world.line.check()  # nobody else tries either
+            world.breaker.check()  # nobody else tries either
     else:
-        world.line.check()
+        world.breaker.check()
 
 
 def test_back_off_grows_is_partly_left_to_chance_and_ends_at_twenty_seconds() -> None:
@@ -125,8 +125,8 @@ def test_back_off_grows_is_partly_left_to_chance_and_ends_at_twenty_seconds() ->
         assert 1.8 * half < max(times) <= 2 * half
 
 
-@pytest.mark.parametrize("seconds", [0.0, 3.0, 17.0, LONGEST_WISH])
-def test_a_wish_for_rest_is_honoured_and_never_shortens_the_back_off(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 3.0, 17.0, LONGEST_RETRY_AFTER])
+def test_a_retry_after_is_honoured_and_never_shortens_the_back_off(seconds: float) -> None:
     world = World(failing([Unanswered("429", retry_after=seconds), AnswerLost("500")]))
     world.oracle.query(OTHER)
     first, second = world.clock.waits
@@ -181,7 +181,7 @@ def test_failures_that_are_paid_for_are_limited_in_number(error: OracleError) ->
     assert world.ledger.spent[Purpose.ESTIMATE] == 2 + 3 * (ATTEMPTS - 1)
     assert world.ledger.spent[Purpose.DRIFT] == 2
     with pytest.raises(OracleUnavailable, match=str(error)):
-        world.line.check()  # nobody else pays for the same
+        world.breaker.check()  # nobody else pays for the same
 
 
 @pytest.mark.parametrize("error", [Unanswered("refused"), NotReady("503")], ids=repr)
@@ -206,7 +206,7 @@ def test_an_outage_shorter_than_the_patience_is_survived_and_costs_nothing() -> 
     assert world.ledger.total == world.answered
 
 
-def test_an_outage_that_ends_while_the_canary_is_asked_is_not_blamed_on_the_images() -> None:
+def test_an_outage_that_ends_while_the_health_check_is_asked_is_not_blamed_on_the_images() -> None:
     failures = [AnswerLost("500")] * (ATTEMPTS - 1)
     world = World(failing([]))
     world.oracle.query(GOOD)
@@ -216,7 +216,7 @@ def test_an_outage_that_ends_while_the_canary_is_asked_is_not_blamed_on_the_imag
 
 
 def test_a_server_that_is_busy_at_the_last_try_is_asked_again() -> None:
-    """Images answered with 503 again and again, then a canary, then 429: that says nothing about the images."""
+    """Images answered with 503 again and again, then a health check, then 429: that says nothing about the images."""
     world = World(failing([]))
     world.oracle.query(GOOD)
     errors = iter([*[NotReady("503")] * (ATTEMPTS - 1), None, Unanswered("429", retry_after=9.0), None])
@@ -232,7 +232,7 @@ def test_a_budget_that_ends_between_two_tries_ends_it() -> None:
     assert world.ledger.total == 6
 
 
-def test_a_budget_that_cannot_pay_for_the_canary_ends_it() -> None:
+def test_a_budget_that_cannot_pay_for_the_health_check_ends_it() -> None:
     world = World(only_for(OTHER, AnswerLost("500")), budget=2 + 3 * (ATTEMPTS - 1))
     world.oracle.query(GOOD)
     with pytest.raises(BudgetExhausted, match="1 more queries to drift"):
@@ -244,7 +244,7 @@ def test_a_batch_is_never_made_smaller() -> None:
     world.oracle.query(GOOD)
     with pytest.raises(ImageRefused):
         world.oracle.query(OTHER)
-    assert {len(images) for images in world.asked} == {1, 2, 3}  # the canary is one image
+    assert {len(images) for images in world.asked} == {1, 2, 3}  # the health check is one image
     assert world.about(OTHER[:1]) == 0
 
 

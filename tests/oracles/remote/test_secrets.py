@@ -13,10 +13,10 @@ import torch
 
 from oracles.errors import OracleError, SpecError
 from oracles.registry import open_oracle
+from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.secrets import Secret, Secrets, refuse_credentials
-from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
 from tests.builders import pictures
 from tests.oracles.remote import misbehaving
@@ -62,7 +62,7 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, va
     if value is not None:
         monkeypatch.setenv("TEST_TOKEN", value)
     with pytest.raises(SpecError, match="header Authorization: the environment variable TEST_TOKEN is not set"):
-        Transport("http://127.0.0.1/", Terms(headers=HEADERS))
+        Transport("http://127.0.0.1/", ClientLimits(headers=HEADERS))
 
 
 @pytest.mark.parametrize("what", ["", "1x", "a b", "files:x", "TEST-TOKEN"])
@@ -127,7 +127,7 @@ def test_of_secrets_that_contain_each_other_the_longest_is_struck(monkeypatch: p
 def test_a_secret_that_cannot_stand_in_a_header_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TEST_TOKEN", value)
     with pytest.raises(SpecError, match="header X-Key: ") as stop:
-        Transport("http://127.0.0.1/", Terms(headers={"X-Key": "${TEST_TOKEN}"}))
+        Transport("http://127.0.0.1/", ClientLimits(headers={"X-Key": "${TEST_TOKEN}"}))
     assert_clean(str(stop.value))
 
 
@@ -237,15 +237,15 @@ def test_no_secret_becomes_a_class(server: MisbehavingServer, monkeypatch: pytes
 def test_no_secret_can_be_seen_from_outside(server: MisbehavingServer) -> None:
     oracle = secretive(server)
     oracle.query(pictures(2, seed=1))
-    for thing in (oracle, oracle.spec, oracle.terms, oracle.transport, oracle.transport.secrets, vars(oracle)):
+    for thing in (oracle, oracle.spec, oracle.limits, oracle.transport, oracle.transport.secrets, vars(oracle)):
         assert_clean(repr(thing))
     request = Request("POST", server.url, {}, TOKEN.encode())
     assert_clean(repr(request) + repr(Reply(200, {}, TOKEN.encode())))
 
 
 def secretive(server: MisbehavingServer) -> RemoteOracle:
-    terms = replace(PATIENT, headers=HEADERS)
-    return RemoteOracle(PlainProtocol(server.url), Transport(server.url, terms), terms)
+    limits = replace(PATIENT, headers=HEADERS)
+    return RemoteOracle(PlainProtocol(server.url), Transport(server.url, limits), limits)
 
 
 def test_the_secret_itself_arrives(server: MisbehavingServer) -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from oracles import InputError, SpecError
-from oracles.remote.encodings import Channels
+from oracles.remote.image_encoding import Channels
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, flat_json, nested_json
-from tests.oracles.remote.test_encodings import random_images
+from tests.oracles.remote.test_image_encoding import random_images
 
 
 @pytest.mark.parametrize("datatype", [Datatype.FP32, Datatype.FP64])

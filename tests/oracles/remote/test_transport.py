@@ -19,8 +19,8 @@ from oracles.errors import (
     SpecError,
     Unanswered,
 )
+from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Request
-from oracles.remote.terms import Terms
 from oracles.remote.transport import Transport
 from oracles.traffic import Traffic
 from tests.oracles.remote import misbehaving
@@ -54,7 +54,7 @@ def test_a_request_arrives_as_it_was_built_and_its_reply_comes_back_whole(server
 @pytest.mark.usefixtures("kept_while_idle")
 def test_connections_are_kept_and_shared_by_threads(server: MisbehavingServer) -> None:
     server.misbehave = always(echo)
-    transport = Transport(server.url, Terms(concurrency=4))
+    transport = Transport(server.url, ClientLimits(concurrency=4))
 
     def work() -> None:
         for _ in range(25):
@@ -250,7 +250,7 @@ def test_a_body_that_cannot_be_unpacked_is_no_answer(
 def test_bodies_are_packed_where_that_is_wanted_and_the_same_each_time(server: MisbehavingServer) -> None:
     bodies = []
     server.misbehave = lambda call: bodies.append((call.headers.get("content-encoding"), call.body)) or echo  # type: ignore[func-returns-value]
-    transport = Transport(server.url, Terms(gzip=True))
+    transport = Transport(server.url, ClientLimits(gzip=True))
     for _ in range(2):
         transport.send(ask(server, b"a" * 10_000))
     transport.send(Request("GET", server.url))
@@ -325,7 +325,7 @@ def test_requests_are_signed_last_each_time_anew(server: MisbehavingServer) -> N
         return Request(request.method, request.url, {**request.headers, "X-Signature": str(len(seen))}, request.body)
 
     server.misbehave = always(echo)
-    transport = Transport(server.url, Terms(gzip=True, headers={"X-Own": "mine"}), sign)
+    transport = Transport(server.url, ClientLimits(gzip=True, headers={"X-Own": "mine"}), sign)
     signatures = [json.loads(transport.send(ask(server)).body)["headers"]["x-signature"] for _ in range(2)]
     assert signatures == ["1", "2"]
     assert gzip.decompress(seen[0].body) == b"{}"
@@ -374,7 +374,7 @@ def test_authorities_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with MisbehavingServer(misbehave=always(echo), tls=tls(certificate)).running() as server:
-        transport = Transport(server.url, Terms(gzip=packed))
+        transport = Transport(server.url, ClientLimits(gzip=packed))
         for _ in range(3):
             assert transport.send(ask(server, b"x" * 300_000)).status == 200
         assert server.connections == 1
@@ -441,7 +441,7 @@ def test_a_proxy_that_cannot_be_used_is_said_at_once(monkeypatch: pytest.MonkeyP
 def test_http2_without_its_extra_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SpecError, match=r"pip install 'bbsmooth\[http2\]'"):
-        Transport("https://127.0.0.1/", Terms(http2=True))
+        Transport("https://127.0.0.1/", ClientLimits(http2=True))
 
 
 def test_everything_can_be_imported_without_extras() -> None:
@@ -449,7 +449,7 @@ def test_everything_can_be_imported_without_extras() -> None:
 import sys
 for name in ("h2", "hpack", "socksio", "botocore", "fastapi"):
     sys.modules[name] = None
-import oracles.remote.remote, oracles.remote.retrying, oracles.remote.pacing
+import oracles.remote.remote, oracles.remote.retrying, oracles.remote.rate_limiter
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -50,7 +50,7 @@ def smoothed(
         votes = {PURPOSE: charged(oracle, ledger, PURPOSE)}
         source = VoteSource(oracles=votes, log=log, copies=copies, interrupt=interruption(oracle))
         cases = FreshCases(source, copies, plan)
-        recover = oracle.line.reopen if isinstance(oracle, RemoteOracle) else lambda: None
+        recover = oracle.breaker.reset if isinstance(oracle, RemoteOracle) else lambda: None
         app = create_smoothed_app(cases, name=NAME, clients=clients, accounts=accounts, limits=limits, recover=recover)
         listening = bind("127.0.0.1", 0)
         listening.listen()

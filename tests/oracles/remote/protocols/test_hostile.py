@@ -12,7 +12,7 @@ import pytest
 
 from oracles import AnswerError, OracleUnavailable
 from oracles.remote.messages import Reply
-from oracles.remote.protocol import WireProtocol
+from oracles.remote.wire_protocol import WireProtocol
 from tests.oracles.remote.protocols.test_pictures import ARN, URLS
 from tests.oracles.remote.protocols.wire import connected, recorded_reply
 

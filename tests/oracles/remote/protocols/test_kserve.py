@@ -9,7 +9,7 @@ import torch
 
 from oracles import AnswerError, Feedback, OracleChanged, OracleUnavailable, SpecError
 from oracles.remote.messages import Reply
-from oracles.remote.protocol import WireProtocol
+from oracles.remote.wire_protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply, recorded_reply, recorded_request
 
 URL = "http://127.0.0.1:8000/v2/models/tinycnn"

@@ -7,7 +7,7 @@ import pytest
 
 from oracles import AnswerError, Feedback, SpecError
 from oracles.oracle import NONE_OF_THESE, REFUSAL
-from oracles.remote.protocol import WireProtocol
+from oracles.remote.wire_protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply, recorded_reply, recorded_request
 
 URL = "https://api.openai.com/v1"

@@ -11,7 +11,7 @@ import pytest
 from oracles import AnswerError, Feedback, OracleUnavailable, SpecError, Unanswered
 from oracles.errors import QuestionRejected
 from oracles.oracle import NONE_OF_THESE
-from oracles.remote.protocol import WireProtocol
+from oracles.remote.wire_protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, connected, json_reply, recorded_reply, recorded_request
 
 URLS = {

@@ -15,13 +15,13 @@ import torch
 from oracles import SpecError, Unanswered
 from oracles.errors import AnswerLost, QuestionRejected
 from oracles.registry import open_oracle
+from oracles.remote.descriptor import CommonOptions, Endpoint
 from oracles.remote.failures import of_status
-from oracles.remote.kinds import Common, Target
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.rekognition import RekognitionOptions, locate, sign
 from tests.oracles.remote.misbehaving import Call, MisbehavingServer
 
-REGION = Target("rekognition", "https://rekognition.eu-west-1.amazonaws.com", Common())
+REGION = Endpoint("rekognition", "https://rekognition.eu-west-1.amazonaws.com", CommonOptions())
 REQUEST = Request(
     "POST",
     f"{REGION.url}/",

@@ -17,7 +17,7 @@ from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.randomness import Stream
 from oracles.remote.messages import Reply, Request
 from tests.oracles.remote.protocols.wire import connected
-from tests.oracles.remote.test_encodings import decoded, random_images
+from tests.oracles.remote.test_image_encoding import decoded, random_images
 
 DTYPES = {"FP64": "<f8", "FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}
 KSERVE = "http://h/v2/models/m"

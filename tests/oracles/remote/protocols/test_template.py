@@ -13,9 +13,9 @@ from oracles import AnswerError, Feedback, SpecError
 from oracles.errors import QuestionRejected
 from oracles.oracle import NONE_OF_THESE
 from oracles.remote.messages import Reply
-from oracles.remote.protocol import WireProtocol
+from oracles.remote.wire_protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply, recorded_reply, recorded_request
-from tests.oracles.remote.test_encodings import decoded
+from tests.oracles.remote.test_image_encoding import decoded
 
 URL = "https://vision.example.org/classify"
 LABEL = "[response]\nlabels = 'label'\n"

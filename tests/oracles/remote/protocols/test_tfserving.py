@@ -2,7 +2,7 @@ import pytest
 
 from oracles import AnswerError, OracleUnavailable, SpecError
 from oracles.remote.messages import Reply
-from oracles.remote.protocol import WireProtocol
+from oracles.remote.wire_protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, connected, json_reply, recorded_reply, recorded_request
 
 MODEL = "http://127.0.0.1:8501/v1/models/half"

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from oracles.remote.kinds import Common, Target
+from oracles.options import read, refuse_unknown
+from oracles.remote.descriptor import CommonOptions, Endpoint
 from oracles.remote.messages import Reply, Request
-from oracles.remote.opening import KINDS
-from oracles.remote.options import read, refuse_unknown
-from oracles.remote.protocol import WireProtocol
+from oracles.remote.opening import PROTOCOLS
+from oracles.remote.wire_protocol import WireProtocol
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -28,12 +28,12 @@ def connected(
     metadata: Mapping[str, Reply | object] | None = None,
 ) -> WireProtocol:
     """A protocol, connected to a server that knows the given replies (or their JSON) by URL, and 404 for all else."""
-    kind = KINDS[protocol]
+    kind = PROTOCOLS[protocol]
     given = options or {}
-    refuse_unknown(given, [kind.options, Common], place="test")
+    refuse_unknown(given, [kind.options, CommonOptions], place="test")
     replies = {url: known if isinstance(known, Reply) else json_reply(known) for url, known in (metadata or {}).items()}
     return kind.connect(
-        Target(protocol, url, read(Common, given, place="test")),
+        Endpoint(protocol, url, read(CommonOptions, given, place="test")),
         read(kind.options, given, place="test"),
         lambda request: replies.get(request.url, Reply(404, {}, b'{"error": "no such thing"}')),
     )

@@ -2,7 +2,7 @@
 
 A model can change without a word. What was recorded since it was last seen to be the old one is then worth nothing,
 and nobody can tell from the answers. So each write notes what stood there before, as in a database's undo log: a
-passed check settles what was written until it began, a failed one takes the rest back.
+passed check commits what was written until it began, a failed one takes the rest back.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _NOTHING, _SOMETHING = b"\x00", b"\x01"
 
 
 @dataclass(slots=True)
-class JournalledStore:
-    """A store whose unsettled writes can be taken back, also by a later process.
+class UndoLogStore:
+    """A store whose uncommitted writes can be taken back, also by a later process.
 
-    Every written row has a number; those from `settled` to `written - 1` are unsettled.
+    Every written row has a number; those from `committed` to `written - 1` are uncommitted.
 
     Args:
         store: keeps the rows and the journal.
@@ -33,7 +33,7 @@ class JournalledStore:
     _closed: str | None = field(default=None, init=False)
 
     @property
-    def settled(self) -> int:
+    def committed(self) -> int:
         """Rows before this number stay."""
         return self._bounds()[0]
 
@@ -50,16 +50,16 @@ class JournalledStore:
         """Write rows and what stood there before, all or none.
 
         Raises:
-            OracleChanged: `take_back` was called.
+            OracleChanged: `roll_back` was called.
         """
         with self.store.transaction():
             if self._closed is not None:  # an answer that was under way meanwhile
                 raise OracleChanged(self._closed)
-            settled, written = self._bounds()
+            committed, written = self._bounds()
             for number, (key, old) in enumerate(zip(rows, self.store.read(list(rows)), strict=True), written):
                 self.store.write({_entry(number): _encode(key, old)})
             self.store.write(rows)
-            self._set_bounds(settled, written + len(rows))
+            self._set_bounds(committed, written + len(rows))
 
     def transaction(self) -> AbstractContextManager[None]:
         """As inside."""
@@ -77,37 +77,37 @@ class JournalledStore:
         """As inside."""
         self.store.close()
 
-    def settle(self, until: int) -> None:
+    def commit(self, until: int) -> None:
         """Keep for good the rows before number `until`."""
         with self.store.transaction():
-            settled, written = self._bounds()
-            self.store.remove([_entry(number) for number in range(settled, until)])
-            self._set_bounds(max(settled, until), written)
+            committed, written = self._bounds()
+            self.store.remove([_entry(number) for number in range(committed, until)])
+            self._set_bounds(max(committed, until), written)
 
-    def take_back(self, why: str) -> None:
-        """Put back what stood before the unsettled rows were written, and write nothing more.
+    def roll_back(self, why: str) -> None:
+        """Put back what stood before the uncommitted rows were written, and write nothing more.
 
         Args:
             why: what is said to whoever tries to.
         """
         with self.store.transaction():
-            settled, written = self._bounds()
-            for number in reversed(range(settled, written)):
+            committed, written = self._bounds()
+            for number in reversed(range(committed, written)):
                 key, old = _decode(self.store.read([_entry(number)])[0])
                 if old is None:
                     self.store.remove([key])
                 else:
                     self.store.write({key: old})
-            self.store.remove([_entry(number) for number in range(settled, written)])
-            self._set_bounds(settled, settled)
+            self.store.remove([_entry(number) for number in range(committed, written)])
+            self._set_bounds(committed, committed)
             self._closed = why
 
     def _bounds(self) -> tuple[int, int]:
         (raw,) = self.store.read([_JOURNAL])
         return (0, 0) if raw is None else (int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big"))
 
-    def _set_bounds(self, settled: int, written: int) -> None:
-        self.store.write({_JOURNAL: settled.to_bytes(8, "big") + written.to_bytes(8, "big")})
+    def _set_bounds(self, committed: int, written: int) -> None:
+        self.store.write({_JOURNAL: committed.to_bytes(8, "big") + written.to_bytes(8, "big")})
 
 
 def _entry(number: int) -> bytes:

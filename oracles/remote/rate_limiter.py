@@ -12,7 +12,7 @@ from torch import Tensor
 
 from oracles.errors import AnswerLate, Unanswered
 from oracles.oracle import Answers, Oracle, OracleSpec
-from oracles.remote.line import Line
+from oracles.remote.circuit_breaker import CircuitBreaker
 
 REFUSED_FACTOR = 0.5
 """How the limit shrinks where the server turns a request away or does not answer in time."""
@@ -83,8 +83,8 @@ class AdaptiveLimit:
 
 
 @dataclass(slots=True)
-class Tempo:
-    """How long answers take, lately and usually: two means that forget, one fast and one slowly.
+class LatencyAverage:
+    """Averages of how long answers take, lately and usually: two means that forget, one fast and one slowly.
 
     So the baseline is the server's own, at the concurrency that it has settled at, and not the best it ever did.
     """
@@ -102,21 +102,21 @@ class Tempo:
 
 
 @dataclass(slots=True)
-class Pace:
+class RateLimiter:
     """Lets requests begin, one after the other and not too many at once; shared by all who ask one server.
 
     Args:
-        line: gives the time; once it has ended, nobody is let in.
+        breaker: gives the time; once it is open, nobody is let in.
         most: requests under way at once.
         seconds_between: the beginnings of two requests, 0 for no limit.
     """
 
-    line: Line
+    breaker: CircuitBreaker
     most: int
     seconds_between: float
     limit: AdaptiveLimit = field(init=False)
     _bucket: TokenBucket = field(init=False)
-    _tempos: dict[int, Tempo] = field(init=False, default_factory=dict)
+    _latencies: dict[int, LatencyAverage] = field(init=False, default_factory=dict)
     _under_way: int = field(init=False, default=0)
     _changed: threading.Condition = field(init=False, default_factory=threading.Condition)
 
@@ -128,25 +128,25 @@ class Pace:
         """Wait until the rate allows the next request to begin.
 
         Raises:
-            OracleUnavailable: the line has ended.
+            OracleUnavailable: the circuit breaker is open.
         """
-        self.line.sleep(self._bucket.take(self.line.now()))
+        self.breaker.sleep(self._bucket.take(self.breaker.now()))
 
     @contextmanager
-    def turn(self, images: int) -> Iterator[None]:
-        """Wait for a turn; how the block ends tells how the server bears it.
+    def slot(self, images: int) -> Iterator[None]:
+        """Wait until one more request may be under way; how the block ends tells how the server bears it.
 
         Args:
             images: in the request: times are compared among requests of a size.
 
         Raises:
-            OracleUnavailable: the line has ended.
+            OracleUnavailable: the circuit breaker is open.
         """
         self._enter()
-        begun = self.line.now()
+        begun = self.breaker.now()
         try:
             self.wait()
-            begun = self.line.now()
+            begun = self.breaker.now()
             yield
         except (Unanswered, AnswerLate):
             self._leave(begun, REFUSED_FACTOR)
@@ -154,15 +154,15 @@ class Pace:
         except BaseException:
             self._leave(begun, 1.0)
             raise
-        slower = self._slower(images, self.line.now() - begun)
+        slower = self._slower(images, self.breaker.now() - begun)
         self._leave(begun, SLOWER_FACTOR if slower else None)
 
     def _enter(self) -> None:
         with self._changed:
-            self.line.check()
+            self.breaker.check()
             while self._under_way >= self.limit.limit:
                 self._changed.wait(_LOOK)
-                self.line.check()
+                self.breaker.check()
             self._under_way += 1
 
     def _leave(self, begun: float, factor: float | None) -> None:
@@ -177,20 +177,20 @@ class Pace:
             if factor is None:
                 self.limit.answered()
             elif factor < 1:
-                self.limit.shrink(factor, begun=begun, now=self.line.now())
+                self.limit.shrink(factor, begun=begun, now=self.breaker.now())
             self._changed.notify_all()
 
     def _slower(self, images: int, seconds: float) -> bool:
         with self._changed:
-            return self._tempos.setdefault(images, Tempo()).slower(seconds)
+            return self._latencies.setdefault(images, LatencyAverage()).slower(seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class PacedOracle:
-    """Waits for its turn before each question. It belongs outside whatever charges: waiting is free."""
+class RateLimitedOracle:
+    """Waits for the rate limiter before each question. It belongs outside whatever charges: waiting is free."""
 
     oracle: Oracle
-    pace: Pace
+    limiter: RateLimiter
 
     @property
     def spec(self) -> OracleSpec:
@@ -199,5 +199,5 @@ class PacedOracle:
 
     def query(self, images: Tensor) -> Answers:
         """Wait, then ask."""
-        with self.pace.turn(len(images)):
+        with self.limiter.slot(len(images)):
             return self.oracle.query(images)

@@ -1,4 +1,4 @@
-"""What a protocol says about itself: its name, its options, its key, and how to connect."""
+"""The descriptor of a protocol: its name, its options, its key, and how to connect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oracles.errors import OracleUnavailable, SpecError
 from oracles.oracle import MOST_CLASSES, Feedback, OracleSpec
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocol import Send, WireProtocol
+from oracles.remote.wire_protocol import Send, WireProtocol
 
 Own = TypeVar("Own")
 ImageShape = tuple[int, int, int]
@@ -24,7 +24,7 @@ _SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
+class CommonOptions:
     """Options that every protocol has.
 
     Attributes:
@@ -71,8 +71,8 @@ class Common:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What is to be opened.
+class Endpoint:
+    """The address of a server with the protocol that it speaks.
 
     Attributes:
         protocol: its name.
@@ -82,7 +82,7 @@ class Target:
 
     protocol: str
     url: str
-    common: Common
+    common: CommonOptions
 
     @property
     def name(self) -> str:
@@ -104,7 +104,7 @@ class Target:
         image_shape: ImageShape | None = None,
         details: Mapping[str, object] | None = None,
     ) -> OracleSpec:
-        """The specification of the oracle behind the target.
+        """The specification of the oracle behind the endpoint.
 
         Args:
             labels: of the server.
@@ -154,7 +154,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind(Generic[Own]):
+class ProtocolDescriptor(Generic[Own]):
     """One way of asking a classifier over HTTP.
 
     Attributes:
@@ -166,7 +166,7 @@ class Kind(Generic[Own]):
         key: None where servers ask for none.
         locate: from what stands after `NAME:` to the URL, for services whose address is known; None where the name
             holds the URL.
-        sign: makes the signer of a target whose requests are signed rather than carry a key.
+        sign: makes the signer of a endpoint whose requests are signed rather than carry a key.
         signed_with: environment variables with the secrets that it signs with.
     """
 
@@ -174,10 +174,10 @@ class Kind(Generic[Own]):
     usage: str
     summary: str
     options: type[Own]
-    connect: Callable[[Target, Own, Send], WireProtocol]
+    connect: Callable[[Endpoint, Own, Send], WireProtocol]
     key: Key | None = None
     locate: Callable[[str], str] | None = None
-    sign: Callable[[Target, Own], Callable[[Request], Request]] | None = None
+    sign: Callable[[Endpoint, Own], Callable[[Request], Request]] | None = None
     signed_with: tuple[str, ...] = ()
 
 

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from oracles.errors import OracleChanged, OracleUnavailable
-from oracles.remote.line import Line
+from oracles.remote.circuit_breaker import CircuitBreaker
 from tests.builders import pictures
 from tests.oracles.remote.clock import Clock
 from tests.waiting import LONG
@@ -11,54 +11,54 @@ from tests.waiting import LONG
 
 def test_failure_without_a_single_answer_ends_it_after_the_patience() -> None:
     clock = Clock()
-    line = clock.line(patience_seconds=10)
+    breaker = clock.breaker(patience_seconds=10)
     for _ in range(11):
-        line.failed(ValueError("no"))
+        breaker.failed(ValueError("no"))
         clock.time += 1
     with pytest.raises(OracleUnavailable, match="nothing was answered for 11 seconds; at last: gone"):
-        line.failed(ValueError("gone"))
-    for step in (line.check, lambda: line.sleep(1), lambda: line.failed(ValueError("again"))):
+        breaker.failed(ValueError("gone"))
+    for step in (breaker.check, lambda: breaker.sleep(1), lambda: breaker.failed(ValueError("again"))):
         with pytest.raises(OracleUnavailable, match="at last: gone"):
             step()
 
 
 def test_every_answer_gives_patience_anew() -> None:
     clock = Clock()
-    line = clock.line(patience_seconds=10)
+    breaker = clock.breaker(patience_seconds=10)
     for _ in range(20):
-        line.failed(ValueError("no"))
+        breaker.failed(ValueError("no"))
         clock.time += 9
-        line.answered(pictures(1, seed=1))
+        breaker.answered(pictures(1, seed=1))
         clock.time += 100  # nobody asks
-    line.failed(ValueError("no"))
+    breaker.failed(ValueError("no"))
 
 
-def test_the_canary_is_the_first_image_that_was_answered() -> None:
-    line, first = Line(1), pictures(3, seed=1)
-    seen = [line.canary]
+def test_the_known_good_image_is_the_first_one_that_was_answered() -> None:
+    breaker, first = CircuitBreaker(1), pictures(3, seed=1)
+    seen = [breaker.known_good]
     for images in (first, pictures(2, seed=2)):
-        line.answered(images)
-        seen.append(line.canary)
+        breaker.answered(images)
+        seen.append(breaker.known_good)
     assert seen[0] is None
-    for canary in seen[1:]:
-        assert canary is not None
-        assert canary.equal(first[:1])
+    for image in seen[1:]:
+        assert image is not None
+        assert image.equal(first[:1])
 
 
 def test_whoever_sleeps_wakes_up_when_it_ends() -> None:
-    line, raised = Line(300), list[BaseException]()
+    breaker, raised = CircuitBreaker(300), list[BaseException]()
 
     def sleeper() -> None:
         try:
-            line.sleep(2 * LONG)
+            breaker.sleep(2 * LONG)
         except OracleUnavailable as error:
             raised.append(error)
 
     threads = [threading.Thread(target=sleeper) for _ in range(5)]
     for thread in threads:
         thread.start()
-    line.end(OracleChanged("another model"))
-    line.end(OracleUnavailable("a later reason"))
+    breaker.trip(OracleChanged("another model"))
+    breaker.trip(OracleUnavailable("a later reason"))
     for thread in threads:
         thread.join(LONG)
     assert [str(error) for error in raised] == ["another model"] * 5
@@ -68,15 +68,15 @@ def test_whoever_sleeps_wakes_up_when_it_ends() -> None:
 
 def test_it_can_be_reopened() -> None:
     clock = Clock()
-    line = clock.line(patience_seconds=10)
-    line.failed(ValueError("no"))
+    breaker = clock.breaker(patience_seconds=10)
+    breaker.failed(ValueError("no"))
     clock.time += 11
     with pytest.raises(OracleUnavailable):
-        line.failed(ValueError("no"))
-    line.reopen()
-    line.check()
-    line.failed(ValueError("no"))
-    line.sleep(5)
-    line.end(OracleUnavailable("why"))
+        breaker.failed(ValueError("no"))
+    breaker.reset()
+    breaker.check()
+    breaker.failed(ValueError("no"))
+    breaker.sleep(5)
+    breaker.trip(OracleUnavailable("why"))
     with pytest.raises(OracleUnavailable, match="why"):
-        line.check()
+        breaker.check()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from oracles import Answers, StorageError
-from oracles.encoding import decode_answers, decode_labels, encode_answers, encode_labels
+from oracles.answer_encoding import decode_answers, decode_labels, encode_answers, encode_labels
 
 
 @pytest.mark.parametrize("width", [None, 1, 5])

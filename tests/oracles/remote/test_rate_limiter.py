@@ -10,18 +10,18 @@ from torch import Tensor
 
 from oracles import Answers, Budget, Ledger, MeteredOracle, OracleSpec, Purpose
 from oracles.errors import AnswerError, AnswerLate, AnswerLost, NotReady, OracleError, OracleUnavailable, Unanswered
-from oracles.remote.line import Line
-from oracles.remote.pacing import (
+from oracles.remote.circuit_breaker import CircuitBreaker
+from oracles.remote.limits import ClientLimits
+from oracles.remote.rate_limiter import (
     REFUSED_FACTOR,
     SLOWER,
     SLOWER_FACTOR,
     AdaptiveLimit,
-    Pace,
-    PacedOracle,
-    Tempo,
+    LatencyAverage,
+    RateLimitedOracle,
+    RateLimiter,
     TokenBucket,
 )
-from oracles.remote.terms import Terms
 from tests.builders import ConstantOracle, WatchedOracle, pictures, spec
 from tests.oracles.remote.clock import Clock
 from tests.waiting import LONG, until
@@ -52,8 +52,8 @@ def test_who_waits_for_a_token_gets_it_as_soon_as_there_is_one() -> None:
     [(None, None, 0.0), (4.0, None, 0.25), (None, 30.0, 2.0), (4.0, 30.0, 2.0), (0.1, 30.0, 10.0)],
 )
 def test_of_two_limits_the_tighter_holds(per_second: float | None, per_minute: float | None, seconds: float) -> None:
-    terms = Terms(requests_per_second=per_second, requests_per_minute=per_minute)
-    assert terms.seconds_between_requests == pytest.approx(seconds)
+    limits = ClientLimits(requests_per_second=per_second, requests_per_minute=per_minute)
+    assert limits.seconds_between_requests == pytest.approx(seconds)
 
 
 def test_the_limit_doubles_in_each_round_until_it_shrinks_and_then_grows_by_one() -> None:
@@ -110,7 +110,7 @@ def test_aimd_settles_where_the_server_begins_to_refuse() -> None:
 
 
 def test_times_rise_where_they_are_twice_the_usual_ones() -> None:
-    chance, tempo = random.Random(1), Tempo()
+    chance, tempo = random.Random(1), LatencyAverage()
     steady = [tempo.slower(0.1 * chance.uniform(0.7, 1.3)) for _ in range(500)]
     assert not any(steady)
     risen = [tempo.slower(0.5) for _ in range(20)]
@@ -122,13 +122,13 @@ def test_times_rise_where_they_are_twice_the_usual_ones() -> None:
 
 
 def test_a_noise_of_milliseconds_is_no_rise() -> None:
-    chance, tempo = random.Random(2), Tempo()
+    chance, tempo = random.Random(2), LatencyAverage()
     assert not any(tempo.slower(chance.choice([0.001, 0.001, 0.02])) for _ in range(2_000))
 
 
 def test_a_first_time_is_no_rise() -> None:
-    assert not Tempo().slower(1e6)
-    assert math.isnan(Tempo().usual)
+    assert not LatencyAverage().slower(1e6)
+    assert math.isnan(LatencyAverage().usual)
 
 
 @dataclass
@@ -147,11 +147,11 @@ class Server:
         return ConstantOracle(self.spec).query(images)
 
 
-def asked(paced: PacedOracle, times: int, images: int = 1) -> int:
+def asked(paced: RateLimitedOracle, times: int, images: int = 1) -> int:
     for _ in range(times):
         with suppress(OracleError):
             paced.query(pictures(images, seed=1))
-    return paced.pace.limit.limit
+    return paced.limiter.limit.limit
 
 
 @pytest.fixture
@@ -159,9 +159,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def paced_server(clock: Clock, most: int = 64, seconds_between: float = 0) -> tuple[PacedOracle, Server]:
+def paced_server(clock: Clock, most: int = 64, seconds_between: float = 0) -> tuple[RateLimitedOracle, Server]:
     server = Server(clock)
-    return PacedOracle(server, Pace(clock.line(), most, seconds_between)), server
+    return RateLimitedOracle(server, RateLimiter(clock.breaker(), most, seconds_between)), server
 
 
 @pytest.mark.parametrize("error", [Unanswered("429"), NotReady("503"), AnswerLate("slow")], ids=repr)
@@ -215,14 +215,14 @@ def test_waiting_for_a_turn_is_not_charged(clock: Clock) -> None:
     ledger, spent = Ledger(Budget(queries=10)), list[int]()
     server = Server(clock)
     metered = MeteredOracle(server, ledger, Purpose.TUNE)
-    paced = PacedOracle(metered, Pace(clock.line(), 1, 5.0))
+    paced = RateLimitedOracle(metered, RateLimiter(clock.breaker(), 1, 5.0))
     wait = clock.wait
 
     def watched(event: threading.Event, seconds: float) -> bool:
         spent.append(ledger.total)
         return wait(event, seconds)
 
-    paced.pace.line._wait = watched
+    paced.limiter.breaker._wait = watched
     for _ in range(3):
         paced.query(pictures(1, seed=1))
     assert spent == [1, 2]
@@ -236,7 +236,7 @@ def test_no_more_than_the_limit_are_under_way_at_once_and_all_get_their_turn() -
         with lock:
             under_way += 1
             most = max(most, under_way)
-        until(lambda: most == 5 or under_way >= pace.limit.limit)  # as many as may be come while there are others
+        until(lambda: most == 5 or under_way >= limiter.limit.limit)  # as many as may be come while there are others
 
     def leave() -> None:
         nonlocal under_way
@@ -244,26 +244,26 @@ def test_no_more_than_the_limit_are_under_way_at_once_and_all_get_their_turn() -
             under_way -= 1
 
     inner = WatchedOracle(ConstantOracle(spec(2, image_shape=(1, 4, 4))), before=enter, after=leave)
-    pace = Pace(Line(300), 5, 0)
-    run_threads(lambda: [PacedOracle(inner, pace).query(pictures(1, seed=1)) for _ in range(20)], 16)
+    limiter = RateLimiter(CircuitBreaker(300), 5, 0)
+    run_threads(lambda: [RateLimitedOracle(inner, limiter).query(pictures(1, seed=1)) for _ in range(20)], 16)
     assert len(inner.batches) == 320
     assert most == 5
 
 
 def test_whoever_waits_for_a_turn_gives_up_when_the_line_ends() -> None:
-    line, stuck, errors = Line(300), threading.Event(), list[str]()
-    pace = Pace(line, 1, 0)
+    breaker, stuck, errors = CircuitBreaker(300), threading.Event(), list[str]()
+    limiter = RateLimiter(breaker, 1, 0)
     inner = WatchedOracle(ConstantOracle(spec(2, image_shape=(1, 4, 4))), before=lambda: until(stuck.is_set))
 
     def ask() -> None:
         try:
-            PacedOracle(inner, pace).query(pictures(1, seed=1))
+            RateLimitedOracle(inner, limiter).query(pictures(1, seed=1))
         except OracleUnavailable as error:
             errors.append(str(error))
 
     def end() -> None:
-        until(lambda: pace._under_way)
-        line.end(OracleUnavailable("interrupted"))
+        until(lambda: limiter._under_way)
+        breaker.trip(OracleUnavailable("interrupted"))
         until(lambda: len(errors) == 4)
         stuck.set()
 

@@ -11,7 +11,15 @@ from torch import Tensor
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.randomness import Stream
 from oracles import InputError, ShapeError, SpecError
-from oracles.remote.encodings import Channels, Picture, PictureFormat, base64_text, eight_bits, prepared, unit_floats
+from oracles.remote.image_encoding import (
+    Channels,
+    Picture,
+    PictureFormat,
+    base64_text,
+    eight_bits,
+    prepared,
+    unit_floats,
+)
 
 PNG = Picture()
 JPEG = Picture(PictureFormat.JPEG)

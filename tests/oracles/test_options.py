@@ -5,7 +5,7 @@ from enum import StrEnum
 import pytest
 
 from oracles import SpecError
-from oracles.remote.options import TABLE, looks_secret, read, refuse_unknown
+from oracles.options import TABLE, looks_secret, read, refuse_unknown
 
 
 class Colour(StrEnum):

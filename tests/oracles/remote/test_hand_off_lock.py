@@ -5,19 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from oracles.remote.turn import Turn
+from oracles.remote.hand_off_lock import HandOffLock
 from tests.waiting import LONG
 
 SOON = 0.1
 
 
 def test_one_thread_has_it_at_a_time() -> None:
-    turn, inside, most = Turn(), 0, 0
+    lock, inside, most = HandOffLock(), 0, 0
 
     def work(_: int) -> None:
         nonlocal inside, most
         for _ in range(50):
-            with turn.taken():
+            with lock.held():
                 inside += 1
                 most = max(most, inside)
                 inside -= 1
@@ -28,55 +28,55 @@ def test_one_thread_has_it_at_a_time() -> None:
 
 
 def test_who_waits_for_something_else_lets_others_in() -> None:
-    turn, came, left = Turn(), threading.Event(), threading.Event()
+    lock, came, left = HandOffLock(), threading.Event(), threading.Event()
 
     def other() -> bool:
         assert came.wait(LONG)
-        with turn.taken():
+        with lock.held():
             left.set()
         return True
 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(other)
-        with turn.taken():
-            with turn.given_up():
+        with lock.held():
+            with lock.released():
                 came.set()
                 assert left.wait(LONG)
-            assert not _can_be_had(turn, within=SOON)
+            assert not _can_be_had(lock, within=SOON)
         assert future.result(LONG)
-    assert _can_be_had(turn)
+    assert _can_be_had(lock)
 
 
 def test_who_does_not_have_it_gives_nothing_up() -> None:
-    turn = Turn()
-    with turn.given_up():
-        assert _can_be_had(turn)
-        with ThreadPoolExecutor(1) as pool, turn.taken():
-            assert not pool.submit(_give_up, turn).result(LONG)  # another thread's is not given up
-            assert not _can_be_had(turn, within=SOON)
+    lock = HandOffLock()
+    with lock.released():
+        assert _can_be_had(lock)
+        with ThreadPoolExecutor(1) as pool, lock.held():
+            assert not pool.submit(_give_up, lock).result(LONG)  # another thread's is not given up
+            assert not _can_be_had(lock, within=SOON)
 
 
-@pytest.mark.parametrize("given_up", [False, True])
-def test_an_error_ends_the_turn(given_up: bool) -> None:
-    turn = Turn()
-    with pytest.raises(KeyError), turn.taken():  # noqa: PT012
-        if given_up:
-            with turn.given_up():
+@pytest.mark.parametrize("released", [False, True])
+def test_an_error_releases_the_lock(released: bool) -> None:
+    lock = HandOffLock()
+    with pytest.raises(KeyError), lock.held():  # noqa: PT012
+        if released:
+            with lock.released():
                 raise KeyError
         raise KeyError
-    assert _can_be_had(turn)
+    assert _can_be_had(lock)
 
 
-def _give_up(turn: Turn) -> bool:
-    with turn.given_up():
-        return _can_be_had(turn, within=SOON)
+def _give_up(lock: HandOffLock) -> bool:
+    with lock.released():
+        return _can_be_had(lock, within=SOON)
 
 
-def _can_be_had(turn: Turn, *, within: float = LONG) -> bool:
+def _can_be_had(lock: HandOffLock, *, within: float = LONG) -> bool:
     """Whether a thread that has nothing gets it, within so many seconds."""
 
     def try_it() -> None:
-        with turn.taken():
+        with lock.held():
             got.set()
 
     got = threading.Event()

@@ -1,4 +1,4 @@
-"""On which terms a remote classifier is asked: limits, patience, price. None of them changes an answer."""
+"""Limits of the client of one remote classifier: rate, patience, price. None of them changes an answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POSITIVE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class ClientLimits:
     """Limits of one remote classifier; the fingerprint of an oracle covers none of them.
 
     Args:

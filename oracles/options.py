@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl
 
 from oracles.errors import SpecError
 
@@ -33,6 +34,24 @@ LARGEST = 2**28
 
 class _WrongEntry(Exception):
     """The name of an entry in a table that is no text. Its value, or that of another one, may be a secret."""
+
+
+def split_options(name: str, *, what: str) -> tuple[str, dict[str, str]]:
+    """The text before the question mark of a name, and the options behind it, as in `?a=1&b=2`.
+
+    Args:
+        name: as the user wrote it.
+        what: the name stands for, for the error.
+
+    Raises:
+        SpecError: they cannot be read; the text shows no value, since one may be a secret.
+    """
+    address, _, query = name.partition("?")
+    try:
+        return address, dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if query else {}
+    except ValueError:
+        names = "&".join(part.partition("=")[0] for part in query.split("&"))
+        raise SpecError(f"the options of {what} look like ?a=1&b=2, got ?{names}") from None
 
 
 def looks_secret(name: str) -> bool:
