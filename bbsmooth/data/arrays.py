@@ -1,13 +1,16 @@
-"""`npz:PATH`: images in NumPy arrays.
+"""`npz:PATH?OPTIONS`: images in NumPy arrays.
 
 The file holds `x` and perhaps `y`, which then serve every split; or `x_train`, `x_test` and perhaps `y_train`,
-`y_test`. Images are uint8, (N, H, W) grey or (N, H, W, C) with one or three channels; labels are (N,) whole numbers. An
-array `classes` of strings may name them.
+`y_test`; or, as MedMNIST has them, `train_images`, `test_images`, `val_images` and labels of the same names. Images are
+uint8, (N, H, W) grey or (N, H, W, C) with one or three channels; labels are one an image, see `read_labels`. An array
+`classes` of strings may name them, or the option `classes`.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,39 +18,72 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bbsmooth.data.image_set import Split, pick_split
-from bbsmooth.data.labels import check_labels, numbered_classes
+from bbsmooth.data.image_set import SPLIT_WORDS, Split, pick_split
+from bbsmooth.data.labels import read_labels
 from bbsmooth.data.source import ArraySource
 from bbsmooth.errors import DataError, one_line
 
+_WORDS = "|".join(sorted(SPLIT_WORDS))
+_IMAGES = re.compile(f"x|x_(?P<x>{_WORDS})|(?P<med>{_WORDS})_images")
 
-def open_arrays(path: Path, split: Split) -> ArraySource:
+
+def open_arrays(path: Path, split: Split, classes: Sequence[str] | None = None) -> ArraySource:
     """The images of one split, in file order.
+
+    Args:
+        path: of the archive.
+        split: train or test.
+        classes: names of the labels, in the order of their numbers; None for the file's own.
 
     Raises:
         DataError: no such file, not an .npz archive, or arrays other than described above.
     """
     arrays = _read(path)
-    splits = {name.removeprefix("x_"): name for name in arrays if name in ("x_train", "x_test")}
-    if "x" not in arrays and not splits:
+    splits = {match["x"] or match["med"] or "": name for name in arrays if (match := _IMAGES.fullmatch(name))}
+    if not splits:
         raise DataError(f"{path} holds the arrays {', '.join(arrays) or '(none)'}; name the images x, the labels y")
-    suffix = "" if "x" in arrays else f"_{pick_split(splits, split, str(path))}"
-    pixels = _check_pixels(arrays[f"x{suffix}"], f"{path}: x{suffix}")
-    if f"y{suffix}" not in arrays:
+    images = splits[""] if "" in splits else splits[pick_split(splits, split, str(path))]
+    pixels = _check_pixels(arrays[images], f"{path}: {images}")
+    if _labels_of(images) not in arrays:
         return ArraySource.of(f"npz:{path.name}", pixels, None, None)
-    classes = _classes(arrays, path)
-    labels = check_labels(
-        arrays[f"y{suffix}"], images=len(pixels), num_classes=len(classes), place=f"{path}: y{suffix}"
+    labels = _labels_of(images)
+    others = [_labels_of(other) for other in splits.values() if other != images and _labels_of(other) in arrays]
+    found = read_labels(
+        arrays[labels],
+        images=len(pixels),
+        place=f"{path}: {labels}",
+        names=classes or _names(arrays, path),
+        elsewhere={f"{path}: {other}": arrays[other] for other in others},
     )
-    return ArraySource.of(f"npz:{path.name}", pixels, labels, classes)
+    return ArraySource.of(f"npz:{path.name}", pixels, found.targets, found.classes)
+
+
+def _labels_of(images: str) -> str:
+    """Name of the array of labels, from that of the images."""
+    return images.replace("_images", "_labels") if images.endswith("_images") else f"y{images[1:]}"
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return dict(archive)
+            return {name: _load(archive, name, path) for name in archive.files}
+    except DataError:
+        raise
     except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is not a readable .npz archive ({one_line(error)}); write it with np.savez") from error
+
+
+def _load(archive: Any, name: str, path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = archive[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise DataError(
+            f"{path}: {name} is an array of Python objects, which is not read since it may hold code; write it as "
+            "numbers or text, as in np.array([...], dtype=np.int64)"
+        ) from error
+    return array
 
 
 def _check_pixels(pixels: NDArray[Any], place: str) -> NDArray[np.uint8]:
@@ -61,18 +97,11 @@ def _check_pixels(pixels: NDArray[Any], place: str) -> NDArray[np.uint8]:
     return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
 
 
-def _classes(arrays: dict[str, NDArray[Any]], path: Path) -> tuple[str, ...]:
-    """The names given, or numbers up to the highest label of any split, so that all splits share them."""
-    if "classes" in arrays:
-        names = arrays["classes"]
-        if names.ndim != 1 or names.dtype.kind != "U":
-            raise DataError(
-                f"{path}: classes has shape {names.shape} and type {names.dtype}; a list of strings is needed"
-            )
-        return tuple(map(str, names))
-    labels = [
-        check_labels(arrays[name], images=arrays[name].size, place=f"{path}: {name}")
-        for name in ("y", "y_train", "y_test")
-        if name in arrays
-    ]
-    return numbered_classes(max(int(given.max(initial=0)) for given in labels) + 1)
+def _names(arrays: dict[str, NDArray[Any]], path: Path) -> tuple[str, ...] | None:
+    """The names of the labels that the file gives."""
+    if "classes" not in arrays:
+        return None
+    names = arrays["classes"]
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise DataError(f"{path}: classes has shape {names.shape} and type {names.dtype}; a list of strings is needed")
+    return tuple(map(str, names))

@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 JUNK = frozenset({"__macosx", "desktop.ini", "ehthumbs.db", "thumbs.db"})
-"""What operating systems leave in folders, besides hidden files; in lower case."""
+"""Files that operating systems leave in folders, besides hidden ones; in lower case."""
 
 
 def open_folder(path: Path, split: Split) -> FileSource:
@@ -119,7 +119,7 @@ def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _is_text(name: str) -> bool:
-    """Whether a name, as the operating system gave it, was UTF-8."""
+    """True if a name, as the operating system gave it, was UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

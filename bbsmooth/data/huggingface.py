@@ -6,61 +6,19 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from bbsmooth.data.digests import digest_files
 from bbsmooth.data.image_set import SPLIT_WORDS, Split, pick_split
-from bbsmooth.data.labels import check_labels, numbered_classes
-from bbsmooth.data.pictures import open_picture
 from bbsmooth.data.source import Source
+from bbsmooth.data.tables import ANY_COLUMNS, Columns, read_columns
 from bbsmooth.errors import DataError, one_line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableSource:
-    """Pictures in a column of a `datasets.Dataset`, decoded when asked for.
-
-    Attributes:
-        rows: the data set; its image column gives {"bytes", "path"}.
-        column: name of that column.
-    """
-
-    name: str
-    classes: tuple[str, ...] | None
-    targets: NDArray[np.int64] | None
-    fingerprint: str
-    rows: Any
-    column: str
-
-    def __len__(self) -> int:
-        """Number of pictures."""
-        return len(self.rows)
-
-    def place(self, index: int) -> str:
-        """What to call a picture in an error."""
-        return f"row {index} of {self.name}"
-
-    def picture(self, index: int) -> Image.Image:
-        """Read one picture.
-
-        Raises:
-            DataError: the row holds none, or it cannot be read.
-        """
-        stored = self.rows[index][self.column]
-        if stored is None:
-            raise DataError(f"{self.place(index)} holds no image; remove the row")
-        file = Path(stored["path"]) if stored["bytes"] is None else BytesIO(stored["bytes"])
-        return open_picture(file, self.place(index))
-
-
-def open_huggingface(where: str, split: Split, cache: Path | None, *, download: bool) -> Source:
+def open_huggingface(
+    where: str, split: Split, cache: Path | None, *, download: bool, columns: Columns = ANY_COLUMNS
+) -> Source:
     """The images of one split, in the order of the data set.
 
     A parquet file serves every split, and so does a folder whose files name no split. Otherwise "train", "test", "val",
@@ -72,11 +30,11 @@ def open_huggingface(where: str, split: Split, cache: Path | None, *, download: 
         split: train or test.
         cache: where `datasets` keeps its copies, None for its own default.
         download: whether the hub may be asked.
+        columns: those that the user names.
 
     Raises:
         DataError: `datasets` is not installed; no such data or split; not one column of images; labels that are none.
     """
-    datasets = _library()
     path = Path(where).expanduser()
     if path.exists():
         name = f"hf:{path.resolve().name}"
@@ -92,16 +50,7 @@ def open_huggingface(where: str, split: Split, cache: Path | None, *, download: 
         root = files[0].parent
     if len(rows) == 0:
         raise DataError(f"{name} holds no images")
-    column = _image_column(rows, name)
-    classes, targets = _labels(rows, name)
-    return TableSource(
-        name=name,
-        classes=classes,
-        targets=targets,
-        fingerprint=digest_files(classes, files, root),
-        rows=rows.cast_column(column, datasets.Image(decode=False)),
-        column=column,
-    )
+    return read_columns(rows, name, columns, lambda classes: digest_files(classes, files, root))
 
 
 def _library() -> Any:
@@ -178,36 +127,3 @@ def _offline(offline: bool) -> Iterator[None]:
     finally:
         for switch, was in zip(switches, before, strict=True):
             switch.HF_HUB_OFFLINE = was
-
-
-def _image_column(rows: Any, name: str) -> str:
-    images = [column for column, feature in rows.features.items() if isinstance(feature, _library().Image)]
-    if len(images) != 1:
-        raise DataError(
-            f"{name} has {len(images)} columns of images among {', '.join(rows.features)}; exactly one is needed"
-        )
-    return str(images[0])
-
-
-def _labels(rows: Any, name: str) -> tuple[tuple[str, ...] | None, NDArray[np.int64] | None]:
-    """Classes and labels: the column "label" or "labels", else the only column of class labels."""
-    datasets = _library()
-    named = {column: feature for column, feature in rows.features.items() if isinstance(feature, datasets.ClassLabel)}
-    numbered = [
-        column
-        for column in ("label", "labels")
-        if getattr(rows.features.get(column), "dtype", "").startswith(("int", "uint"))
-    ]
-    columns = numbered[:1] or list(named)
-    if not columns:
-        return None, None
-    if len(columns) > 1:
-        raise DataError(f"{name} has several columns of labels, {', '.join(columns)}; rename the wanted one to label")
-    column = columns[0]
-    stored = rows.data.column(column).to_numpy()
-    place = f"{name}: {column}"
-    if column in named:
-        classes = tuple(named[column].names)
-        return classes, check_labels(stored, images=len(rows), num_classes=len(classes), place=place)
-    labels = check_labels(stored, images=len(rows), place=place)
-    return numbered_classes(int(labels.max()) + 1), labels

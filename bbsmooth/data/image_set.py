@@ -1,4 +1,4 @@
-"""What the rest of bbsmooth knows about a data set."""
+"""The protocol of data sets, as the rest of bbsmooth knows them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bbsmooth.errors import DataError
 
 
 class Split(StrEnum):
-    """Which part of a data set."""
+    """A part of a data set."""
 
     TRAIN = "train"
     TEST = "test"
 
 
 NAMES_OF_SPLITS = {Split.TRAIN: ("train",), Split.TEST: ("test", "val", "valid", "validation")}
-"""What folders and files call each split, the preferred name first."""
+"""Names of each split in folders and files, the preferred name first."""
 
 SPLIT_WORDS = frozenset(name for names in NAMES_OF_SPLITS.values() for name in names)
 

@@ -46,13 +46,22 @@ def open_picture(file: Path | BytesIO, place: str) -> Image.Image:
             # The further frames of MPO, which phones write as .jpg, are previews or depth, not an animation.
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise DataError(f"{place} is animated or has several pages; save the wanted frame as one image")
-            if image.mode.startswith(("I", "F")):
-                raise DataError(f"{place} has more than 8 bits a pixel (mode {image.mode}); save it as an 8-bit image")
-            return _grey_or_rgb(ImageOps.exif_transpose(image))
+            return as_picture(image, place)
     except DataError:
         raise
     except DECODING_ERRORS as error:
         raise DataError(f"{place} is not a readable image ({one_line(error)}); repair or remove it") from error
+
+
+def as_picture(image: Image.Image, place: str) -> Image.Image:
+    """An image that is already decoded, as `open_picture` gives one.
+
+    Raises:
+        DataError: more than 8 bits of grey.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise DataError(f"{place} has more than 8 bits a pixel (mode {image.mode}); save it as an 8-bit image")
+    return _grey_or_rgb(ImageOps.exif_transpose(image))
 
 
 def _grey_or_rgb(picture: Image.Image) -> Image.Image:

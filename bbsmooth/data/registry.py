@@ -17,8 +17,11 @@ from bbsmooth.data.huggingface import open_huggingface
 from bbsmooth.data.image_set import ImageSet, Split
 from bbsmooth.data.resize import IMAGENET_MARGIN, to_tensor
 from bbsmooth.data.source import Source
+from bbsmooth.data.tables import Columns
 from bbsmooth.data.vision import open_imagenet, open_vision
 from bbsmooth.errors import DataError
+from oracles.errors import SpecError
+from oracles.query_string import split_options
 
 IMAGENET_SHAPE = (3, 224, 224)
 
@@ -43,9 +46,28 @@ class _Request:
     def path(self) -> Path:
         return Path(self.argument).expanduser()
 
+    def options(self, *known: str) -> tuple[str, dict[str, str]]:
+        """What stands before the options, and the options; a path that is there is taken whole.
+
+        Raises:
+            DataError: an option that is unknown or empty, or text that is none.
+        """
+        if self.path.exists() or "?" not in self.argument:
+            return self.argument, {}
+        try:
+            address, options = split_options(self.argument, what=f"{self.name}:")
+        except SpecError as error:
+            raise DataError(str(error)) from error
+        for name, value in options.items():
+            if name not in known or not value:
+                raise DataError(
+                    f"{self.name}: knows the options {', '.join(f'?{option}=' for option in known)}, got {name}={value}"
+                )
+        return address, options
+
     @property
     def folder(self) -> Path:
-        """Where torchvision keeps its files."""
+        """The folder in which torchvision keeps its files."""
         root = self.root or Path(os.environ.get("BBSMOOTH_DATA") or "~/.cache/bbsmooth/data")
         return root.expanduser()
 
@@ -54,8 +76,20 @@ def _vision(request: _Request) -> Source:
     return open_vision(request.name, request.split, request.folder, download=request.download)
 
 
+def _arrays(request: _Request) -> Source:
+    path, options = request.options("classes")
+    return open_arrays(Path(path).expanduser(), request.split, _listed(options.get("classes")))
+
+
 def _huggingface(request: _Request) -> Source:
-    return open_huggingface(request.argument, request.split, request.root, download=request.download)
+    where, options = request.options("image", "label", "classes")
+    columns = Columns(image=options.get("image"), label=options.get("label"), classes=_listed(options.get("classes")))
+    return open_huggingface(where, request.split, request.root, download=request.download, columns=columns)
+
+
+def _listed(names: str | None) -> tuple[str, ...] | None:
+    """Names between commas."""
+    return tuple(name.strip() for name in names.split(",")) if names is not None else None
 
 
 _KINDS: tuple[tuple[Listing, Callable[[_Request], Source]], ...] = (
@@ -79,16 +113,18 @@ _KINDS: tuple[tuple[Listing, Callable[[_Request], Source]], ...] = (
         Listing("folder:PATH", "image files, one folder per class, or flat and unlabelled", ""),
         lambda request: open_folder(request.path, request.split),
     ),
+    (Listing("npz:PATH", "NumPy arrays x (uint8, NHWC) and y, or a file of MedMNIST", ""), _arrays),
     (
-        Listing("npz:PATH", "NumPy arrays x (uint8, NHWC) and y", ""),
-        lambda request: open_arrays(request.path, request.split),
+        Listing(
+            "hf:PATH-OR-NAME", "Hugging Face image data set, parquet files on disk or by name; ?image= ?label=", ""
+        ),
+        _huggingface,
     ),
-    (Listing("hf:PATH-OR-NAME", "Hugging Face image data set, parquet files on disk or by name", ""), _huggingface),
 )
 
 
 def names() -> list[Listing]:
-    """What `load` knows, one line each."""
+    """One line for each name that `load` knows."""
     return [listing for listing, _ in _KINDS]
 
 
@@ -133,7 +169,7 @@ def load(
 
 
 def _instead(name: str) -> str:
-    """What to write in the place of a name that is none."""
+    """Advice instead of a name that is none."""
     if name and Path(name).is_dir():
         return f"for a folder of images write folder:{name}"
     if name.endswith(".npz") and Path(name).is_file():

@@ -1,4 +1,4 @@
-"""Where images come from, before any conversion."""
+"""Sources of images, before any conversion."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Source(Protocol):
         ...
 
     def place(self, index: int) -> str:
-        """What to call a picture in an error."""
+        """Name of a picture, for an error."""
         ...
 
     def picture(self, index: int) -> Image.Image:
@@ -85,7 +85,7 @@ class ArraySource:
         return len(self.pixels)
 
     def place(self, index: int) -> str:
-        """What to call a picture in an error."""
+        """Name of a picture, for an error."""
         return f"image {index} of {self.name}"
 
     def picture(self, index: int) -> Image.Image:
@@ -108,7 +108,7 @@ class FileSource:
         return len(self.files)
 
     def place(self, index: int) -> str:
-        """What to call a picture in an error."""
+        """Name of a picture, for an error."""
         return str(self.files[index])
 
     def picture(self, index: int) -> Image.Image:

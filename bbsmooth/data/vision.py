@@ -14,7 +14,7 @@ import numpy as np
 
 from bbsmooth.data.digests import digest_files
 from bbsmooth.data.image_set import Split
-from bbsmooth.data.labels import check_labels, numbered_classes
+from bbsmooth.data.labels import numbered_classes, read_labels
 from bbsmooth.data.source import ArraySource, FileSource
 from bbsmooth.errors import DataError, one_line
 
@@ -38,8 +38,8 @@ def open_vision(name: str, split: Split, root: Path, *, download: bool) -> Array
     pixels = np.asarray(data.data).transpose(0, 2, 3, 1) if name == "svhn" else np.asarray(data.data)
     labels = np.asarray(data.labels if name == "svhn" else data.targets)
     classes = numbered_classes(10) if name in ("mnist", "svhn") else tuple(data.classes)
-    targets = check_labels(labels, images=len(pixels), num_classes=len(classes), place=f"{name} under {root}: labels")
-    return ArraySource.of(name, pixels, targets, classes)
+    found = read_labels(labels, images=len(pixels), place=f"{name} under {root}: labels", names=classes)
+    return ArraySource.of(name, pixels, found.targets, classes)
 
 
 def open_imagenet(split: Split, root: Path) -> FileSource:

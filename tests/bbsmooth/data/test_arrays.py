@@ -46,6 +46,43 @@ def test_splits_share_their_classes(tmp_path: Path) -> None:
     assert test.label(0) == 1
 
 
+def test_labels_may_be_names(tmp_path: Path) -> None:
+    file = save(tmp_path, x_train=COLOUR, y_train=["owl", "cat", "dog"], x_test=COLOUR[:1], y_test=["dog"])
+    test = load(f"npz:{file}")
+    assert (test.classes, test.label(0)) == (("cat", "dog", "owl"), 1)
+
+
+def test_medmnist_as_it_comes(tmp_path: Path) -> None:
+    file = save(
+        tmp_path,
+        train_images=GREY,
+        train_labels=np.array([[2], [0], [1]], np.uint8),
+        val_images=GREY[:2],
+        val_labels=np.array([[1], [0]], np.uint8),
+        test_images=GREY[1:],
+        test_labels=np.array([[0], [1]], np.uint8),
+    )
+    train, test = load(f"npz:{file}", split="train"), load(f"npz:{file}")
+    assert (train.image_shape, len(train), len(test)) == ((1, 4, 5), 3, 2)
+    assert train.classes == test.classes == ("0", "1", "2")
+    assert test.labels([0, 1]).tolist() == [0, 1]
+    np.testing.assert_array_equal(test.image(0)[0].numpy(), GREY[1])
+
+
+def test_an_option_names_the_classes(tmp_path: Path) -> None:
+    file = save(tmp_path, x=COLOUR, y=[1, 2, 3])
+    named = load(f"npz:{file}?classes=owl,cat,dog")
+    assert (named.classes, named.labels([0, 1, 2]).tolist()) == (("owl", "cat", "dog"), [0, 1, 2])
+    with pytest.raises(DataError, match="label 2 at image 1; labels must lie in 0 to 1"):
+        load(f"npz:{file}?classes=owl,cat")
+    with pytest.raises(DataError, match=r"npz: knows the options \?classes=, got label=y"):
+        load(f"npz:{file}?label=y")
+    with pytest.raises(DataError, match=r"options of npz: look like"):
+        load(f"npz:{file}?label")
+    file.rename(tmp_path / "a?b=c.npz")
+    assert len(load(f"npz:{tmp_path}/a?b=c.npz")) == 3
+
+
 def test_classes_may_be_named(tmp_path: Path) -> None:
     file = save(tmp_path, x=COLOUR, y=[0, 1, 0], classes=["cat", "dog"])
     assert load(f"npz:{file}").classes == ("cat", "dog")
@@ -68,14 +105,26 @@ def test_classes_may_be_named(tmp_path: Path) -> None:
         ({"x": COLOUR[:0]}, "it holds no images"),
         ({"x": COLOUR[:, :0]}, "it holds no images"),
         ({"x": COLOUR, "y": [0, 1]}, "y has shape .2,. for 3 images"),
-        ({"x": COLOUR, "y": [[0], [1], [1]]}, "y has shape .3, 1. for 3 images"),
+        ({"x": COLOUR, "y": np.eye(3)}, r"y has shape \(3, 3\) for 3 images; .*; of one-hot rows take the argmax"),
         ({"x": COLOUR, "y": [0, 1, -1]}, "label -1 at image 2"),
-        ({"x": COLOUR, "y": [0, 1, np.nan]}, "y is of type float64; labels must be whole numbers"),
+        (
+            {"x": COLOUR, "y": [0, 1, np.nan]},
+            "y is of type float64 and has the label nan at image 2; labels must be whole numbers",
+        ),
         ({"x": COLOUR, "y": [0, 1, 10**6]}, "label 1000000 at image 2"),
         ({"x": COLOUR, "y": [0, 1, 2], "classes": ["a", "b"]}, "label 2 at image 2; labels must lie in 0 to 1"),
         ({"x": COLOUR, "y": [0, 1, 1], "classes": [1, 2]}, "classes has shape .2,. and type int64; a list of strings"),
         ({"x_test": COLOUR, "y_test": [0, 1, 1], "x_train": COLOUR, "y_train": [-1]}, "y_train has the label -1"),
-        ({"x": np.array([{}, 1], dtype=object)}, "not a readable .npz archive .*allow_pickle"),
+        ({"x": np.array([{}, 1], dtype=object)}, "x is an array of Python objects, which is not read"),
+        (
+            {"x": COLOUR, "y": np.array(["a", 1, 2], dtype=object)},
+            "y is an array of Python objects, .*write it as numbers",
+        ),
+        (
+            {"test_images": COLOUR, "test_labels": np.ones((3, 14), int)},
+            r"test_labels has shape \(3, 14\) for 3 images",
+        ),
+        ({"test_images": COLOUR[..., None, None]}, r"test_images has shape \(3, 4, 5, 3, 1, 1\)"),
     ],
 )
 def test_wrong_arrays(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:

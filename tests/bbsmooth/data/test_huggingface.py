@@ -81,14 +81,94 @@ def test_whole_numbers_are_labels_by_name(tmp_path: Path, cache: Path, name: str
     assert dataset.labels([0, 1, 2]).tolist() == [2, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("labels", "feature", "classes", "targets"),
+    [
+        (["dog", "cat", "dog"], datasets.Value("string"), ("cat", "dog"), [1, 0, 1]),
+        (["dog", "cat", "dog"], datasets.Value("large_string"), ("cat", "dog"), [1, 0, 1]),
+        ([True, False, True], datasets.Value("bool"), ("0", "1"), [1, 0, 1]),
+        ([1.0, 0.0, 2.0], datasets.Value("float32"), ("0", "1", "2"), [1, 0, 2]),
+        ([[1], [0], [2]], datasets.List(datasets.Value("int64")), ("0", "1", "2"), [1, 0, 2]),
+        ([["dog"], ["cat"], ["dog"]], datasets.List(datasets.Value("string")), ("cat", "dog"), [1, 0, 1]),
+        ([1, 2, 3], datasets.Value("uint8"), ("1", "2", "3"), [0, 1, 2]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("column", ["label", "Target", "class"])
+def test_labels_of_every_type(
+    tmp_path: Path,
+    cache: Path,
+    labels: list[Any],
+    feature: Any,
+    classes: tuple[str, ...],
+    targets: list[int],
+    column: str,
+) -> None:
+    dataset = load(f"hf:{labelled(tmp_path / 'a.parquet', labels, feature, column)}", root=cache)
+    assert (dataset.classes, dataset.labels([0, 1, 2]).tolist()) == (classes, targets)
+
+
+@pytest.mark.parametrize("kind", ["struct", "binary", "dictionary"])
+def test_a_table_that_says_nothing_about_its_columns(tmp_path: Path, cache: Path, kind: str) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    struct = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+    images = arrow.array([image["bytes"] for image in IMAGES]) if kind == "binary" else arrow.array(IMAGES, struct)
+    labels = arrow.array(["dog", "cat", "dog"])
+    table = arrow.table({"image": images, "label": labels.dictionary_encode() if kind == "dictionary" else labels})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    dataset = load(f"hf:{tmp_path}/a.parquet", root=cache)
+    np.testing.assert_array_equal(dataset.images([0, 1, 2]).permute(0, 2, 3, 1).numpy(), PIXELS)
+    assert (dataset.classes, dataset.labels([0, 1, 2]).tolist()) == (("cat", "dog"), [1, 0, 1])
+
+
+def test_columns_may_be_chosen(tmp_path: Path, cache: Path) -> None:
+    names = {"fine": datasets.ClassLabel(names=["a", "b", "c"]), "coarse": datasets.ClassLabel(names=["x", "y"])}
+    file = write(
+        tmp_path / "a.parquet",
+        {"img": datasets.Image(), "mask": datasets.Image(), **names},
+        img=IMAGES,
+        mask=IMAGES[::-1],
+        fine=[2, 0, 1],
+        coarse=[1, 0, 0],
+    )
+    fine, coarse, bare = (
+        load(f"hf:{file}?image=mask&label={label}", root=cache) for label in ("fine", "coarse", "none")
+    )
+    assert (fine.classes, fine.labels([0, 1, 2]).tolist()) == (("a", "b", "c"), [2, 0, 1])
+    assert (coarse.classes, coarse.labels([0, 1, 2]).tolist()) == (("x", "y"), [1, 0, 0])
+    assert (bare.classes, bare.label(0)) == (None, None)
+    assert len({fine.fingerprint, coarse.fingerprint, bare.fingerprint}) == 3
+    np.testing.assert_array_equal(fine.image(0).permute(1, 2, 0).numpy(), PIXELS[2])
+    for options, words in [
+        ("image=gone&label=fine", "has no column 'gone'; it has img, mask, fine, coarse"),
+        ("image=fine&label=coarse", r"column 'fine' of type int64; images must be encoded files"),
+        ("image=img&label=gone", "has no column 'gone' for labels; it has mask, fine, coarse"),
+        ("labels=fine", r"hf: knows the options \?image=, \?label=, \?classes=, got labels=fine"),
+        ("image=", "got image=$"),
+    ]:
+        with pytest.raises(DataError, match=words):
+            load(f"hf:{file}?{options}", root=cache)
+
+
+def test_columns_that_are_no_labels_are_said_to_be_left_out(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = labelled(tmp_path / "a.parquet", [1, 0, 1], datasets.Value("int32"), "year")
+    assert load(f"hf:{file}", root=cache).classes is None
+    assert caplog.messages == [
+        "hf:a.parquet: no column of labels among year, so the images have none; ?label=COLUMN names one"
+    ]
+    assert load(f"hf:{file}?label=year", root=cache).classes == ("0", "1")
+    assert load(f"hf:{file}?label=year&classes=old,new", root=cache).classes == ("old", "new")
+
+
 def test_class_labels_may_have_any_name(tmp_path: Path, cache: Path) -> None:
     file = labelled(tmp_path / "a.parquet", [1, 0, 1], datasets.ClassLabel(names=["cat", "dog"]), "animal")
     assert load(f"hf:{file}", root=cache).classes == ("cat", "dog")
 
 
 def test_without_labels(tmp_path: Path, cache: Path) -> None:
-    file = labelled(tmp_path / "a.parquet", [1, 0, 1], datasets.Value("int32"), "year")
-    dataset = load(f"hf:{file}", root=cache)
+    dataset = load(f"hf:{write(tmp_path / 'a.parquet')}", root=cache)
     assert dataset.classes is None
     assert dataset.label(0) is None
 
@@ -146,16 +226,20 @@ BINARY = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
 @pytest.mark.parametrize(
     ("features", "columns", "words"),
     [
-        ({"img": BINARY}, {"img": IMAGES}, "has 0 columns of images among img; exactly one"),
+        (
+            {"img": datasets.Value("string")},
+            {"img": ["a", "b", "c"]},
+            "has 0 columns of images among img; one with encoded files is needed",
+        ),
         (
             {"a": datasets.Image(), "b": datasets.Image()},
             {"a": IMAGES, "b": IMAGES},
-            "has 2 columns of images among a, b",
+            "has 2 columns of images among a, b; choose with .image=COLUMN",
         ),
         (
             {"i": datasets.Image(), "a": datasets.ClassLabel(2), "b": datasets.ClassLabel(2)},
             {"i": IMAGES, "a": [0, 0, 1], "b": [0, 1, 0]},
-            "several columns of labels, a, b; rename",
+            "several columns of labels, a, b; choose with .label=COLUMN",
         ),
         (
             {"i": datasets.Image(), "label": datasets.Value("int8")},
@@ -165,7 +249,22 @@ BINARY = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
         (
             {"i": datasets.Image(), "label": datasets.ClassLabel(2)},
             {"i": IMAGES, "label": [0, None, 1]},
-            "label is of type float64; labels must be whole numbers, none missing",
+            r"column 'label' \(int64\) has no label at image 1; labels must be whole numbers or names",
+        ),
+        (
+            {"i": datasets.Image(), "label": datasets.List(datasets.Value("string"))},
+            {"i": IMAGES, "label": [["a"], ["b"], ["a", "b"]]},
+            r"column 'label' \(List\) has 2 labels at image 2",
+        ),
+        (
+            {"i": datasets.Image(), "label": {"a": datasets.Value("int8")}},
+            {"i": IMAGES, "label": [{"a": 1}] * 3},
+            r"column 'label' \(dict\) has a label of type dict at image 0",
+        ),
+        (
+            {"i": datasets.Image(), "fine_label": datasets.Value("int8")},
+            {"i": IMAGES, "fine_label": [0, 1, 0]},
+            r"column 'fine_label' \(int8\), which may hold labels; say so with .label=fine_label, or .label=none",
         ),
         ({"i": datasets.Image()}, {"i": [None]}, "row 0 of hf:a.parquet holds no image"),
         (
