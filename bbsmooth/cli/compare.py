@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import typer
@@ -10,6 +10,9 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
 from bbsmooth.cli.places import reading
+from bbsmooth.errors import UsageError
+
+_TABLE = "What is shown"
 
 
 def compare(
@@ -22,10 +25,78 @@ def compare(
         str | None,
         typer.Option(metavar="NAME", help="text, html, md, tex, tsv, json, png or svg. Without it what --out ends on."),
     ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,NAME,...", help="What to call the runs, one name each in their order.", rich_help_panel=_TABLE
+        ),
+    ] = None,
+    radii: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="R,R,...",
+            help="Radii at which certified accuracy is shown. Without it those that the runs list.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help="Columns of the table of runs, in their order, such as sigma,accuracy,acr,queries,price; accuracy "
+            "stands for all radii. Without it all that have something to say.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="The run that each other one is paired with, among RUN... or beside them. Without it all pairs.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Set runs side by side: certified accuracy with intervals, paired differences, queries and money."""
+    """Set runs side by side: certified accuracy with intervals, paired differences, queries and money.
+
+    A sequential run says nothing about radii that it was not asked about, and a run with missing images has no
+    intervals. A .tex file holds tables that fit the text width of an article.
+    """
+    runs, place = _with_baseline(runs, baseline)
     with guarded(as_json=as_json or format == "json"), reading(runs) as folders:
         from bbsmooth.commands.compare import compare as run
+        from bbsmooth.reporting.comparison import Choice
 
-        print(run(folders, format="json" if as_json else format, out=out), end="")
+        choice = Choice(
+            names=_split(names),
+            shown_radii=tuple(map(_radius, _split(radii))),
+            columns=_split(columns),
+            baseline=None if place is None else folders[place],
+        )
+        print(run(folders, format="json" if as_json else format, out=out, choice=choice), end="")
+
+
+def _with_baseline(runs: list[str], baseline: str | None) -> tuple[list[str], int | None]:
+    """The runs, the baseline among them or in front of them, and its place."""
+    if baseline is None:
+        return runs, None
+    same = [place for place, run in enumerate(runs) if _place(run) == _place(baseline)]
+    named = [place for place, run in enumerate(runs) if PurePath(run).name == baseline]
+    found = same or (named if len(named) == 1 else [])
+    return (runs, found[0]) if found else ([baseline, *runs], 0)
+
+
+def _place(run: str) -> str:
+    return run.rstrip("/") if "://" in run else str(Path(run).resolve())
+
+
+def _split(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(part.strip() for text in given or () for part in text.split(",") if part.strip())
+
+
+def _radius(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"`shown_radii` must be numbers, as in 0.25,0.5,1, got {text!r}") from None

@@ -8,36 +8,40 @@ from pathlib import Path
 from bbsmooth.commands.report import format_of
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import comparison, exports
+from bbsmooth.reporting.comparison import ALL, Choice
 from bbsmooth.reporting.model import Document, Table
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.paper import picture
+from bbsmooth.reporting.terminal import to_text
+from bbsmooth.reporting.tex import to_tex
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.reading import read_run
 
 FORMATS = ("text", "html", "md", "tex", "tsv", "json", "png", "svg")
 
 
-def compare(paths: Sequence[Path], *, format: str | None, out: Path | None) -> str:
+def compare(paths: Sequence[Path], *, format: str | None, out: Path | None, choice: Choice = ALL) -> str:
     """Compare runs, and return what there is to print.
 
     Args:
         paths: run directories.
         format: one of `FORMATS`; None for what the name `out` ends on, or text.
         out: the file to write, None to print; a page or figure needs one.
+        choice: which names, radii, columns and pairs are shown.
 
     Raises:
         UsageError: what cannot be compared, an unknown form, or no file where one is needed.
         OSError: the file cannot be written.
     """
     form = format_of(format, out, formats=FORMATS, default="text")
-    document = comparison.document([read_run(path) for path in paths])
+    document = comparison.document([read_run(path) for path in paths], choice)
     if out is None:
         if form in ("html", "png", "svg"):
             raise UsageError(f"`format` {form} needs a file; name one with `out`")
-        return _text(document, form)
-    raw = _bytes(document, form) if form in ("html", "png", "svg") else _text(document, form).encode(errors="replace")
-    write_bytes(out, raw)
-    return f"{_text(document, 'text')}\ncomparison: {out}\n"
+        return _text(document, form, choice)
+    pictured = form in ("html", "png", "svg")
+    write_bytes(out, _bytes(document, form) if pictured else _text(document, form, choice).encode(errors="replace"))
+    return f"{_text(document, 'text', choice)}\ncomparison: {out}\n"
 
 
 def _bytes(document: Document, form: str) -> bytes:
@@ -49,16 +53,16 @@ def _bytes(document: Document, form: str) -> bytes:
     return picture(charts, form)
 
 
-def _text(document: Document, form: str) -> str:
+def _text(document: Document, form: str, choice: Choice) -> str:
     tables: list[Table] = [table for section in document.sections for table in section.tables]
     match form:
         case "md":
             return exports.to_markdown(document)
         case "tex":
-            return exports.to_tex(document)
+            return to_tex(document, compact=not choice.columns)
         case "tsv":
             return exports.to_tsv(tables[0])
         case "json":
-            return exports.to_json(tables) + "\n"
+            return exports.to_json(tables, ("differences",)) + "\n"
         case _:
-            return exports.to_text(tables) + "\n"
+            return to_text(tables) + "\n"

@@ -11,6 +11,7 @@ from bbsmooth.reporting import exports, single
 from bbsmooth.reporting.model import Chart
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.paper import picture
+from bbsmooth.reporting.tex import to_tex
 from bbsmooth.reporting.text import run_log, text_of
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.reading import Run, read_run, run_json
@@ -70,7 +71,7 @@ def _printed(run: Path, form: str) -> bytes:
         "tsv": lambda: run_log(run),
         "json": lambda: json.dumps(run_json(run)) + "\n",
         "md": lambda: exports.to_markdown(single.document(read_run(run), pictured=0)),
-        "tex": lambda: exports.to_tex(single.document(read_run(run), pictured=0)),
+        "tex": lambda: to_tex(single.document(read_run(run), pictured=0)),
     }
     return forms[form]().encode(errors="replace")
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bbsmooth.certification import certified_accuracy
 from bbsmooth.reporting.model import Axis, Bars, Histogram, Line, LineChart, Point
+from bbsmooth.reporting.scope import decided_radii
 from bbsmooth.runs.certificates import CONFIDENCE, Record
 
 _RADII_OF_A_LINE = 200
@@ -21,23 +22,31 @@ def correct_radii(records: Sequence[Record]) -> list[float | None]:
     return [record["radius"] if record["correct"] else None for record in records]
 
 
-def certified_line(name: str, found: Sequence[float | None], marks: Sequence[Point]) -> Line:
-    """The share of images that are certified, against the radius.
+def certified_line(
+    name: str, records: Sequence[Record], marks: Sequence[Point], *, whole: bool, labelled: bool = True
+) -> Line:
+    """The share of images that are certified, against the radius; of a sequential run at the radii that it decided.
 
     Args:
         name: of the line.
-        found: for each image its radius, None where it does not count: see `correct_radii`.
+        records: certificates.
         marks: whose numbers are told.
+        whole: whether no image is missing, so that there is an interval.
+        labelled: whether a certificate counts only where its class is right.
     """
+    found = correct_radii(records) if labelled else [record["radius"] for record in records]
+    decided = decided_radii(records)
     largest = max([radius for radius in found if radius is not None], default=0.0)
-    grid = {*np.linspace(0, largest, _RADII_OF_A_LINE).tolist(), *(point.x for point in marks), 1.02 * largest}
-    return Line(name, tuple(certified_point(found, radius) for radius in sorted(grid)), tuple(marks), steps=True)
+    grid = {*np.linspace(0, largest, _RADII_OF_A_LINE).tolist(), 1.02 * largest} if decided is None else {*decided}
+    grid |= {point.x for point in marks}
+    points = tuple(certified_point(found, radius, whole=whole) for radius in sorted(grid))
+    return Line(name, points, tuple(marks), steps=True)
 
 
-def certified_point(found: Sequence[float | None], radius: float) -> Point:
-    """The share of images that are certified at a radius, with its interval."""
+def certified_point(found: Sequence[float | None], radius: float, *, whole: bool) -> Point:
+    """The share of images that are certified at a radius, with its interval where the images are `whole`."""
     share = certified_accuracy(found, radius, confidence=CONFIDENCE)
-    return Point(radius, share.value, share.low, share.high)
+    return Point(radius, share.value, share.low, share.high) if whole else Point(radius, share.value)
 
 
 def summary_points(rows: Sequence[Record]) -> tuple[Point, ...]:
@@ -54,14 +63,14 @@ def accuracy_chart(lines: Sequence[Line], norm: str, what: str) -> LineChart:
         y=Axis(what, percent=True),
         lines=tuple(lines),
         note=f"Shaded: {100 * CONFIDENCE:g} % interval for the share in the population of images, at each radius by "
-        "itself (Clopper and Pearson 1934). Abstentions count against.",
+        "itself (Clopper and Pearson 1934); none where images are missing. Abstentions count against.",
     )
 
 
 def radius_histogram(records: Sequence[Record], norm: str, *, labelled: bool) -> Histogram:
     """How many images have which radius. Abstentions have none and are not in it."""
     certified = [record for record in records if record["radius"] is not None]
-    edges = np.linspace(0, max((record["radius"] for record in certified), default=1.0), _BINS + 1)
+    edges = np.linspace(0, max((record["radius"] for record in certified), default=0.0) or 1.0, _BINS + 1)
     groups = {"certified right": True, "certified wrong": False} if labelled else {"certified": None}
     abstained = sum(bool(record["abstained"]) for record in records)
     return Histogram(

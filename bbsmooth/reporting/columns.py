@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bbsmooth.assemble import describe_coordinator
-from bbsmooth.certification import certified_accuracy
+from bbsmooth.errors import UsageError
 from bbsmooth.reporting import charts
-from bbsmooth.reporting.model import EMPTY, Cell, Column, Table
-from bbsmooth.reporting.numbers import duration, money, percent
+from bbsmooth.reporting.model import EMPTY, NOT_ASKED, Cell, Column, Table
+from bbsmooth.reporting.numbers import duration, length, money, percent
+from bbsmooth.reporting.scope import decided_radii, missing, progress, speaks_at
 from bbsmooth.reporting.words import norm_word
-from bbsmooth.runs.certificates import CONFIDENCE
 from bbsmooth.runs.reading import Run, read_run
 
 _MOST_ANCESTORS = 20
@@ -28,11 +29,11 @@ def runs_table(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]
         (Column("data", "data", numeric=False), lambda run: _text((run.manifest.get("data") or {}).get("name"))),
         (Column("sigma", "sigma"), lambda run: _number(run.settings.get("sigma"))),
         (Column("alpha", "alpha"), lambda run: _number(run.settings.get("alpha"))),
-        (Column("images", "images"), lambda run: _count(len(run.certificates or []) or None)),
+        (Column("images", "images"), _images),
         (Column("labels", "labels", numeric=False), lambda run: _text("of the oracle" if own_labels(run) else None)),
         (Column("norm", "norm", numeric=False), lambda run: _text(norm_word(run.certificates) or None)),
         *((Column(f"r={radius:g}", f"r = {radius:g}", interval=True), _certified(radius)) for radius in radii),
-        (Column("acr", "ACR"), lambda run: _number(_summary(run, "acr"), ".3f")),
+        (Column("acr", "ACR"), _acr),
         (Column("abstained", "abstained"), lambda run: _count(_summary(run, "abstained"))),
         (Column("trained", "trained parameters"), lambda run: _count(_parameters(run))),
         (Column("clean_accuracy", "clean accuracy"), lambda run: _share(_summary(run, "clean_accuracy"))),
@@ -54,15 +55,53 @@ def runs_table(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]
     return Table("runs", "Runs", tuple(columns), tuple(map(tuple, cells)), sortable=True)
 
 
+def chosen_columns(table: Table, chosen: Sequence[str]) -> Table:
+    """The table of runs with the columns that are named, in their order; with all where none is.
+
+    Args:
+        table: of `runs_table`.
+        chosen: names of columns; `accuracy` stands for all of certified accuracy.
+
+    Raises:
+        UsageError: there is no column of that name.
+    """
+    if not chosen:
+        return table
+    known = [column.name for column in table.columns]
+    groups = {name: [name] for name in known} | {"accuracy": [name for name in known if name.startswith("r=")]}
+    if unknown := [name for name in chosen if name not in groups]:
+        raise UsageError(f"`columns` must be among {', '.join(groups)}, got {unknown[0]!r}")
+    names = dict.fromkeys(["run", *(name for group in chosen for name in groups[group])])
+    places = [known.index(name) for name in names]
+    rows = tuple(tuple(row[place] for place in places) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows)
+
+
 def _certified(radius: float) -> Say:
     def say(run: Run) -> Cell:
         if not run.certificates or any(record["label"] is None for record in run.certificates):
             return EMPTY
-        share = certified_accuracy(charts.correct_radii(run.certificates), radius, confidence=CONFIDENCE)
-        text = f"{percent(share.value)} ({100 * share.low:.1f} to {100 * share.high:.1f})"
-        return Cell(text, share.value, share.low, share.high)
+        if not speaks_at(run.certificates, radius):
+            return NOT_ASKED
+        point = charts.certified_point(charts.correct_radii(run.certificates), radius, whole=not missing(run))
+        around = "" if point.low is None or point.high is None else f"{100 * point.low:.1f} to {100 * point.high:.1f}"
+        part = f" of {len(run.certificates):,}" if missing(run) else ""
+        return Cell(f"{percent(point.y)}{f' ({around})' if around else part}", point.y, point.low, point.high)
 
     return say
+
+
+def _images(run: Run) -> Cell:
+    done = len(run.certificates or [])
+    return Cell(progress(run) or f"{done:,}", done) if done else EMPTY
+
+
+def _acr(run: Run) -> Cell:
+    """The average over all radii, of which a sequential run knows only some, and an unfinished one of some images."""
+    if decided_radii(run.certificates or []) is not None or (missing(run) and run.certificates):
+        return NOT_ASKED
+    acr = _summary(run, "acr")
+    return EMPTY if acr is None else Cell(length(acr), acr)
 
 
 def own_labels(run: Run) -> bool:

@@ -32,7 +32,12 @@ class Cell(NamedTuple):
     high: float | None = None
 
 
+Row = tuple[Cell, ...]
+
 EMPTY = Cell("", None)
+
+NOT_ASKED = Cell("-", None)
+"""Stands where a run cannot say anything: it was not asked, or the images that it has are no sample of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,15 @@ class Table:
 
     Attributes:
         sortable: whether the order of the rows says nothing, so that readers may choose theirs.
+        heading: how many columns, from the first, may stand above the rows that have them in common.
     """
 
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
     sortable: bool = False
+    heading: int = 0
 
 
 class Point(NamedTuple):

@@ -30,9 +30,16 @@ def money(amount: float) -> str:
     return f"{amount:,.2f}"
 
 
+def length(radius: float) -> str:
+    """A radius with three digits after the point, or three significant ones where it is small."""
+    return f"{radius:.3f}" if radius >= 0.1 or not radius else f"{radius:.3g}"
+
+
 def rounded_down(radius: float, digits: int) -> float:
-    """A radius with so many digits after the point, never above what is proven."""
-    scale = 10.0**digits
+    """A radius with at least `digits` significant digits, and as many after the point; never above what is proven."""
+    if not radius or not math.isfinite(radius):
+        return radius
+    scale = 10.0 ** (digits + max(0, -math.floor(math.log10(abs(radius))) - 1))
     return math.floor(radius * scale) / scale
 
 

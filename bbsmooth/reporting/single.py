@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from bbsmooth.errors import UsageError
-from bbsmooth.reporting import charts, tables
+from bbsmooth.reporting import charts, scope, tables
 from bbsmooth.reporting.gallery import MOST_ROWS, gallery, left_out
 from bbsmooth.reporting.model import Document, Line, LineChart, Section, marks_table
 from bbsmooth.reporting.numbers import count
@@ -58,11 +58,10 @@ def accuracy(run: Run, attacks: Sequence[Run] = ()) -> LineChart | None:
     records, summary = run.certificates, run.summary
     if not records or summary is None:
         return None
-    curve = summary["certified_accuracy"] or summary["certified"]
-    labelled = summary["certified_accuracy"] is not None
-    what = proven_word(summary)
-    found = charts.correct_radii(records) if labelled else [record["radius"] for record in records]
-    lines = [charts.certified_line(what, found, charts.summary_points(curve))]
+    labelled, what = bool(summary.get("certified_accuracy")), proven_word(summary)
+    marks = charts.summary_points(scope.told(summary))
+    whole = not scope.missing(run)
+    lines = [charts.certified_line(what, records, marks, whole=whole, labelled=labelled)]
     lines += [_attacked(attack, of=len(records)) for attack in attacks if attack.summary]
     return charts.accuracy_chart(lines, norm_word(records), what)
 

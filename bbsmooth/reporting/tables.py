@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bbsmooth.reporting.model import Cell, Column, Fact, Table
-from bbsmooth.reporting.numbers import duration, mebibytes, money, percent, shortened
+from bbsmooth.reporting.numbers import duration, length, mebibytes, money, percent, shortened
+from bbsmooth.reporting.scope import told
 from bbsmooth.reporting.words import proven_word
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
@@ -17,20 +18,14 @@ _LONGEST = 2000
 
 def accuracy_table(summary: Record) -> Table | None:
     """Certified accuracy at each radius of a summary with its interval, or without labels certified answers."""
-    curve = summary.get("certified_accuracy") or summary.get("certified")
+    curve = told(summary)
     if not curve:
         return None
     what = proven_word(summary)
-    columns = (
-        Column("radius", "radius"),
-        Column("value", what),
-        Column("low", f"{100 * summary['confidence']:g} % from"),
-        Column("high", "to"),
-    )
-    rows = tuple(
-        (_radius(row["radius"]), *(Cell(percent(row[key]), row[key]) for key in ("value", "low", "high")))
-        for row in curve
-    )
+    keys = ("value", "low", "high") if curve[0]["low"] is not None else ("value",)
+    titles = {"value": what, "low": f"{100 * summary['confidence']:g} % from", "high": "to"}
+    columns = (Column("radius", "radius"), *(Column(key, titles[key]) for key in keys))
+    rows = tuple((_radius(row["radius"]), *(Cell(percent(row[key]), row[key]) for key in keys)) for row in curve)
     return Table("accuracy", what.capitalize(), columns, rows)
 
 
@@ -119,8 +114,12 @@ def facts(run: Run) -> tuple[Fact, ...]:
             found.append(Fact(word, str(manifest[key])))
     if summary.get("acr") is not None:
         around = summary.get("acr_interval")
-        ends = f" ({around['low']:.3f} to {around['high']:.3f})" if around else ""
-        found.append(Fact("average certified radius", f"{summary['acr']:.3f}{ends}"))
+        ends = (
+            f" ({length(around['low'])} to {length(around['high'])})"
+            if around and summary.get("complete", True)
+            else ""
+        )
+        found.append(Fact("average certified radius", f"{length(summary['acr'])}{ends}"))
     if summary.get("noisy_accuracy") is not None:
         what = "accuracy under noise" if run.command == "train" else "right votes under noise"
         found.append(Fact(what, percent(summary["noisy_accuracy"])))

@@ -10,7 +10,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from bbsmooth.reporting.escaping import one_line
-from bbsmooth.reporting.numbers import count, duration, interval, money, percent
+from bbsmooth.reporting.numbers import count, duration, interval, length, money, percent
+from bbsmooth.reporting.scope import told
 from bbsmooth.reporting.words import proven_word
 from bbsmooth.runs.certificates import Record, read_certificates
 from bbsmooth.runs.directory import read_manifest
@@ -93,14 +94,15 @@ def _certify_tables(settings: dict[str, Any], summary: Record) -> list[Renderabl
     together = "in all" if settings.get("family_wise") else "each"
     line += ", alpha not stated" if settings["alpha"] is None else f", alpha {settings['alpha']:g} {together}"
     if summary["acr"] is not None:
-        line += f", ACR {summary['acr']:.3f}"
-    curve = summary["certified_accuracy"] or summary["certified"]
+        line += f", ACR {length(summary['acr'])}"
+    curve = told(summary)
     if not curve:
         return [line]
     level = f"{100 * summary['confidence']:g} % interval"
     table = Table("radius", proven_word(summary), level, box=None, padding=(0, 3, 0, 0))
     for row in curve:
-        table.add_row(f"{row['radius']:g}", percent(row["value"]), interval(row["low"], row["high"]))
+        around = "none: images are missing" if row["low"] is None else interval(row["low"], row["high"])
+        table.add_row(f"{row['radius']:g}", percent(row["value"]), around)
     return [line, table]
 
 

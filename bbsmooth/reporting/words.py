@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bbsmooth.reporting.numbers import count, interval, money, percent
+from bbsmooth.reporting.scope import told
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
 
@@ -88,16 +89,21 @@ def _found(run: Run) -> list[str]:
     if summary["abstained"]:
         abstained = f"Of {count(summary['certificates'], 'image')} {summary['abstained']:,} got no certificate."
     missing = summary["images"] - summary["certificates"]
-    rest = [f"{count(missing, 'image')} {'is' if missing == 1 else 'are'} not certified yet."] if missing else []
-    curve = summary["certified_accuracy"]
-    if not curve:
+    left = (
+        f"{count(missing, 'image')} {'is' if missing == 1 else 'are'} not certified yet and may be harder than these."
+    )
+    rest = [left] if missing > 0 else []
+    if not summary["certified_accuracy"]:
         return [abstained, *rest]
+    curve = told(summary)
     first = curve[0]
     by_oracle = summary.get("labels") == "oracle"
     right = "the class that the classifier gives without noise" if by_oracle else "the right class"
+    around = ", of those that were answered"
+    if first["low"] is not None:
+        around = f" ({100 * summary['confidence']:g} % interval {interval(first['low'], first['high'])})"
     accuracy = (
-        f"Of the images, {percent(first['value'])} got {right} with a radius of at least {first['radius']:g} "
-        f"({100 * summary['confidence']:g} % interval {interval(first['low'], first['high'])})"
+        f"Of the images, {percent(first['value'])} got {right} with a radius of at least {first['radius']:g}{around}"
     )
     more = [f"{percent(row['value'])} of at least {row['radius']:g}" for row in curve[1:]]
     return [f"{accuracy}{', ' if more else ''}{', '.join(more)}.", abstained, *rest]

@@ -55,3 +55,34 @@ def test_what_cannot_be_compared_is_said(runs: tuple[Path, Path]) -> None:
     assert "--format must be one of" in bbsmooth("compare", *runs, "--out", "x.pdf").line
     assert "there is no folder nowhere; make it" in bbsmooth("compare", *runs, "--out", "nowhere/x.html").line
     assert "is not a run directory" in bbsmooth("compare", runs[0], runs[0].parent).line
+
+
+def test_runs_that_cannot_be_paired_have_an_empty_list_of_differences(world: World) -> None:
+    other = world.folder / "other"
+    world.certify("--method", "sequential", "--radius", "0.25")
+    world.certify("--method", "sequential", "--radius", "0.5", out=other)
+    found = json.loads(bbsmooth("compare", world.run, other, "--json").out)
+    assert found["differences"] == []
+    assert [(run["r=0.25"] is None, run["r=0.5"] is None) for run in found["runs"]] == [(False, True), (True, False)]
+
+
+def test_names_radii_columns_and_baseline(runs: tuple[Path, Path]) -> None:
+    shown = ("--names", "ours,theirs", "--radii", "0.1,0.2", "--columns", "sigma,accuracy", "--baseline", "other")
+    found = json.loads(bbsmooth("compare", *runs, *shown, "--json").out)
+    assert [run["run"] for run in found["runs"]] == ["ours", "theirs"]
+    assert {key for key in found["runs"][0] if "low" not in key and "high" not in key} == {
+        *("run", "sigma", "r=0.1", "r=0.2")
+    }
+    assert {(pair["first"], pair["second"]) for pair in found["differences"]} == {("ours", "theirs")}
+    alone = json.loads(bbsmooth("compare", runs[0], "--baseline", runs[1], "--json").out)
+    assert {(pair["first"], pair["second"]) for pair in alone["differences"]} == {(runs[0].name, runs[1].name)}
+
+
+def test_text_fits_eighty_columns(runs: tuple[Path, Path]) -> None:
+    assert max(map(len, bbsmooth("compare", *runs).out.splitlines())) <= 80
+
+
+def test_what_cannot_be_shown_is_said(runs: tuple[Path, Path]) -> None:
+    assert "must be numbers" in bbsmooth("compare", *runs, "--radii", "0.25,half").line
+    assert "must be among run" in bbsmooth("compare", *runs, "--columns", "speed").line
+    assert "is not a run directory" in bbsmooth("compare", *runs, "--baseline", "nowhere").line

@@ -127,10 +127,9 @@ def test_file_names_are_text_in_every_form(world: World) -> None:
     assert "<img" not in html
     assert "&lt;img src=x onerror=alert(1)&gt;" in html
     assert "<img" not in bbsmooth("report", world.run, "--format", "md").out
-    assert (
-        r"\textless{}img src=x onerror=alert(1)\textgreater{}\_\$\&\#.png"
-        in bbsmooth("report", world.run, "--format", "tex").out
-    )
+    assert r"\textless{}img src=x onerror=alert(1)\textgreater{}\_\$\&\#.png" in bbsmooth(
+        "report", world.run, "--format", "tex"
+    ).out.replace(r"\allowbreak{}", "")
 
 
 def test_no_name_steers_a_terminal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.reporting import comparison
 from bbsmooth.reporting.model import Table
 from bbsmooth.runs.reading import Run, read_run
-from tests.bbsmooth.reporting.worlds import certified, change, trained, tuned
+from tests.bbsmooth.reporting.worlds import certified, change, cut, sequential, trained, tuned
 
 
 @pytest.fixture
@@ -114,3 +114,74 @@ def test_a_line_of_agreement_with_the_oracle_says_so(runs: list[Run]) -> None:
     found = [read_run(runs[0].path), runs[1]]
     (chart,) = comparison.figures(found, ["weak", "strong"], (0.25,))
     assert [line.name for line in chart.lines] == ["weak (agreement)", "strong"]
+
+
+def test_a_sequential_run_says_nothing_where_it_was_not_asked(tmp_path: Path) -> None:
+    paths = [sequential(tmp_path, 0.25, name="a"), sequential(tmp_path, 0.25, 0.5, name="b", seed=1)]
+    paths.append(certified(tmp_path, name="c", seed=2))
+    runs = [read_run(path) for path in paths]
+    found = table(runs, "runs")
+    asked = {radius: [cell is not None for cell in column(found, f"r={radius:g}")] for radius in (0, 0.25, 0.5, 0.75)}
+    no, yes = False, True
+    assert asked == {0: [no, no, yes], 0.25: [yes, yes, yes], 0.5: [no, yes, yes], 0.75: [no, no, yes]}
+    place = [each.name for each in found.columns].index("r=0.5")
+    assert found.rows[0][place].text == "-"
+    assert [value is not None for value in column(found, "acr")] == [no, no, yes]
+    pairs = [(row[0].value, row[1].value, row[2].value) for row in table(runs, "differences").rows]
+    assert pairs == [("a", "b", 0.25), ("a", "c", 0.25), ("b", "c", 0.25), ("b", "c", 0.5)]
+    (chart,) = comparison.figures(runs, ["a", "b", "c"], (0.0, 0.25, 0.5, 0.75))
+    assert [point.x for point in chart.lines[0].points] == [0.25]
+    assert [point.x for point in chart.lines[1].points] == [0.25, 0.5]
+
+
+def test_a_run_with_missing_images_has_no_interval_and_no_test(tmp_path: Path) -> None:
+    runs = [read_run(cut(certified(tmp_path, name="part"), 17)), read_run(certified(tmp_path, name="whole", seed=1))]
+    found = table(runs, "runs")
+    place = [each.name for each in found.columns].index("r=0.25")
+    part, whole = (row[place] for row in found.rows)
+    assert (part.low, part.high) == (None, None)
+    assert part.text.endswith("of 17")
+    assert whole.low is not None
+    assert [row[2].text for row in table(runs, "differences").rows] == ["0", "0.25", "0.5", "0.75"]
+    for row in table(runs, "differences").rows:
+        assert row[3].value == 17
+        assert (row[6].low, row[6].high, row[7].value) == (None, None, None)
+    document = comparison.document(runs)
+    assert "part (17 of 40 images)" in document.lead
+    (chart,) = comparison.figures(runs, ["part", "whole"], (0.25,))
+    assert chart.lines[0].name == "part (17 of 40 images)"
+    assert {point.low for point in chart.lines[0].points} == {None}
+
+
+def test_a_run_that_was_killed_before_its_summary_has_no_interval_either(tmp_path: Path) -> None:
+    path = certified(tmp_path, name="part")
+    (path / "summary.json").unlink()
+    runs = [read_run(path), read_run(certified(tmp_path, name="whole", seed=1))]
+    found = table(runs, "runs")
+    place = [each.name for each in found.columns].index("r=0.25")
+    assert found.rows[0][place].low is None
+
+
+def test_what_is_shown_can_be_chosen(runs: list[Run]) -> None:
+    choice = comparison.Choice(
+        names=("Cohen", "ours", "third"), shown_radii=(0.3,), columns=("queries", "accuracy"), baseline=runs[0].path
+    )
+    tables = [table for section in comparison.document(runs, choice).sections for table in section.tables]
+    assert [each.name for each in tables[0].columns] == ["run", "queries", "r=0.3"]
+    assert [row[0].value for row in tables[0].rows] == ["Cohen", "ours", "third"]
+    assert [(row[0].value, row[1].value, row[2].value) for row in tables[1].rows] == [("ours", "Cohen", 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("choice", "word"),
+    [
+        ({"names": ("a", "b")}, "each of the 3 runs a name"),
+        ({"names": ("a", "a", "b")}, "a name of its own"),
+        ({"columns": ("speed",)}, "`columns` must be among run"),
+        ({"shown_radii": (-1.0,)}, "`shown_radii` must be finite"),
+        ({"baseline": Path("elsewhere")}, "`baseline` must be one of the runs"),
+    ],
+)
+def test_a_choice_that_does_not_fit_is_refused(runs: list[Run], choice: dict[str, Any], word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        comparison.document(runs, comparison.Choice(**choice))

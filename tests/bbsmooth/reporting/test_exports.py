@@ -36,19 +36,3 @@ def test_markdown_is_a_table_with_as_many_cells_in_each_row() -> None:
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
     assert "<" not in text
     assert lines[1] == "| --- | ---: | ---: |"
-
-
-def test_tex_is_a_booktabs_table() -> None:
-    text = exports.to_tex(DOCUMENT)
-    assert r"\begin{tabular}{lrr}" in text
-    assert r"91.7 \%" in text
-    assert "\\input" not in text
-    rows = [line for line in text.splitlines() if line.endswith("\\\\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {2}
-
-
-def test_text_keeps_wide_tables_on_the_screen() -> None:
-    columns, row = zip(*((Column(f"c{i}", f"c{i}"), Cell(f"v{i}", i)) for i in range(12)), strict=True)
-    wide = Table("w", "W", columns, (row,))
-    lines = exports.to_text([wide]).splitlines()
-    assert [line.split() for line in lines[1:]] == [["c0", "v0"], *([f"c{i}", f"v{i}"] for i in range(1, 12))]

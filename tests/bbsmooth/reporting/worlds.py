@@ -146,6 +146,35 @@ def trained(folder: Path, *, name: str = "trained", watched: bool = False) -> Pa
     return run.path
 
 
+def sequential(folder: Path, *radii: float, name: str, **how: Any) -> Path:
+    """The same as if the votes had decided these radii one by one and nothing else."""
+    path = certified(folder, name=name, **how)
+    lines = [json.loads(line) for line in (path / CERTIFICATES).read_text().splitlines()]
+    for line in lines:
+        proven = line["radius"] or -1.0
+        states = [(radius, "certified" if radius <= proven else "refuted") for radius in radii]
+        line["decisions"] = [{"radius": radius, "state": state, "draws": 9, "successes": 9} for radius, state in states]
+        line["method"] = "sequential"
+        line["radius"] = max([radius for radius in radii if radius <= proven], default=None)
+        if line["radius"] is None:
+            line |= {"abstained": True, "reason": "unproven", "predicted": None, "correct": False}
+    (path / CERTIFICATES).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_summary(path, summarize(lines, radii, images=len(lines), seconds=1.5, largest_radius=PLAN.largest_radius))
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(path / "manifest.json", settings=manifest["settings"] | {"method": "sequential", "radii": list(radii)})
+    return path
+
+
+def cut(path: Path, images: int) -> Path:
+    """The same run as if its budget had ended after some images."""
+    lines = [json.loads(line) for line in (path / CERTIFICATES).read_text().splitlines()]
+    kept = lines[:images]
+    (path / CERTIFICATES).write_text("".join(json.dumps(line) + "\n" for line in kept))
+    write_summary(path, summarize(kept, RADII, images=len(lines), seconds=1.0, largest_radius=PLAN.largest_radius))
+    change(path / "manifest.json", status="budget exhausted")
+    return path
+
+
 def change(path: Path, **changes: Any) -> None:
     """Change entries of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
