@@ -30,6 +30,7 @@ ROOMS = (
 )
 """From the ground up: a room knows those below it, and neither those above nor those beside it."""
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+STUBS = [path for top in ("oracles", "bbsmooth") for path in sorted((ROOT / top).rglob("*.pyi"))]
 SOURCES = [path for top in ("oracles", "bbsmooth", "experiments") for path in sorted((ROOT / top).rglob("*.py"))]
 
 
@@ -45,6 +46,21 @@ def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+def homes() -> dict[str, str]:
+    """Where the names live that packages import on their first use, as their stubs say."""
+    return {
+        f"{package}.{alias.name}": f"{package}.{node.module}"
+        for stub in STUBS
+        for package in [module_name(stub)]
+        for node in ast.parse(stub.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+HOMES = homes()
+
+
 def imported_modules(path: Path, *, top_level: bool = False) -> set[str]:
     tree = ast.parse(path.read_text())
     found: set[str] = set()
@@ -52,7 +68,8 @@ def imported_modules(path: Path, *, top_level: bool = False) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {node.module} | names | {HOMES[name] for name in names & HOMES.keys()}
     return found
 
 

@@ -1,8 +1,5 @@
 """Images by name (embedded, torchvision, folders, NumPy arrays, Hugging Face data sets), or as they are given."""
 
-from bbsmooth.data.given import as_uint8, images_of
-from bbsmooth.data.image_set import ImageSet, Split, check
-from bbsmooth.data.registry import Listing, load, load_files, names
-from bbsmooth.errors import DataError
+import lazy_loader
 
-__all__ = ["DataError", "ImageSet", "Listing", "Split", "as_uint8", "check", "images_of", "load", "load_files", "names"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

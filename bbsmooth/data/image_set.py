@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from bbsmooth.errors import DataError
+from bbsmooth.errors import DataError as DataError
 
 
 class Split(StrEnum):

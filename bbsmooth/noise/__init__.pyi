@@ -1,0 +1,27 @@
+from .copies import NoisyCopies, SplitViews
+from .distribution import NoiseDistribution, Norm, Smoothing
+from .gaussian import Gaussian
+from .grid import ALGORITHM, Grid, stream_name
+from .laplace import Laplace
+from .named import DISTRIBUTIONS, noise_called
+from .norms import implied_radius
+from .splitting import Splitting
+from .uniform import Uniform
+
+__all__ = [
+    "ALGORITHM",
+    "DISTRIBUTIONS",
+    "Gaussian",
+    "Grid",
+    "Laplace",
+    "NoiseDistribution",
+    "NoisyCopies",
+    "Norm",
+    "Smoothing",
+    "SplitViews",
+    "Splitting",
+    "Uniform",
+    "implied_radius",
+    "noise_called",
+    "stream_name",
+]
