@@ -21,7 +21,7 @@ from bbsmooth.data.tables import Columns
 from bbsmooth.data.vision import open_imagenet, open_vision
 from bbsmooth.errors import DataError
 from oracles.errors import SpecError
-from oracles.query_string import split_options
+from oracles.options import split_options
 
 IMAGENET_SHAPE = (3, 224, 224)
 
