@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import CertifyingCase, CohenPlan, Draws, Verdict, VoteSource, conclude, select, work
+from bbsmooth.certification import CertifyingCase, CohenPlan, Draws, Verdict, VoteSource, conclude, run_cases, select
 from bbsmooth.noise import Gaussian, Grid, NoiseDistribution, NoisyCopies
 from bbsmooth.randomness import fork
 from oracles import (
@@ -196,7 +196,7 @@ def verdicts(
     remaining: Callable[[], int | None] = lambda: None,
 ) -> Iterator[tuple[int, Verdict]]:
     """Certify images one after the other."""
-    finished = work(
+    finished = run_cases(
         enumerate(images),
         lambda image: CertifyingCase(image, plan, source, source.log.spec.classes),
         source,

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from bbsmooth.assemble import charged, interruption
-from bbsmooth.certification import CertifyingCase, CohenPlan, Verdict, VoteSource, work
+from bbsmooth.certification import CertifyingCase, CohenPlan, Verdict, VoteSource, run_cases
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from oracles import Budget, Ledger, Oracle, Purpose, ResponseStore, StorageError, VoteLog
 
@@ -65,7 +65,7 @@ def certify(
             copies=NoisyCopies(noise=noise, grid=grid, seed=seed),
             interrupt=interruption(oracle),
         )
-        finished = work(
+        finished = run_cases(
             enumerate(images),
             lambda image: CertifyingCase(image, plan, source, oracle.spec.classes),
             source,

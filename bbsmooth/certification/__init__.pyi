@@ -9,14 +9,13 @@ from .bounds.clopper_pearson import ClopperPearson
 from .bounds.multiplicity import bonferroni, holm
 from .cases.certifying import CertifyingCase
 from .cases.labelled import LabelledCase
-from .cases.selecting import select
-from .cases.votes import Draws, VoteSource
-from .engine.budgeted import Allocated
-from .engine.loop import work
+from .cases.votes import Draws, VoteSource, select
+from .engine.loop import run_cases
 from .engine.policies import POLICIES
-from .engine.scheduler import InTurn
+from .engine.policy_driven import PolicyDriven
+from .engine.scheduler import InOrder
+from .methods.adaptive import AdaptivePlan
 from .methods.cohen import CohenPlan, conclude
-from .methods.growing import GrowingPlan
 from .methods.predict import PredictCase, Prediction, PredictPlan, predict
 from .methods.sequential import SequentialPlan
 from .protocols import Plan
@@ -34,7 +33,7 @@ from .verdict import (
 __all__ = [
     "POLICIES",
     "Abstention",
-    "Allocated",
+    "AdaptivePlan",
     "Certificate",
     "CertifyingCase",
     "ClopperPearson",
@@ -42,11 +41,11 @@ __all__ = [
     "Decision",
     "Draws",
     "Evidence",
-    "GrowingPlan",
-    "InTurn",
+    "InOrder",
     "LabelledCase",
     "Outcome",
     "Plan",
+    "PolicyDriven",
     "PredictCase",
     "PredictPlan",
     "Prediction",
@@ -63,7 +62,7 @@ __all__ = [
     "conclude",
     "holm",
     "predict",
+    "run_cases",
     "select",
     "share",
-    "work",
 ]

@@ -29,7 +29,7 @@ from bbsmooth.assemble import (
 from bbsmooth.assemble.drift import LEAST, CanaryImages, Watching, watched
 from bbsmooth.assemble.incremental import earlier_run, earlier_votes, worth
 from bbsmooth.assemble.labels import match_labels
-from bbsmooth.certification import LabelledCase, VoteSource, work
+from bbsmooth.certification import LabelledCase, VoteSource, run_cases
 from bbsmooth.certification.cases.case import ProvingCase
 from bbsmooth.certification.methods.cases import AnyPlan, opener
 from bbsmooth.certification.methods.incremental import IncrementalPlan
@@ -199,7 +199,7 @@ class _Session:
     ) -> None:
         """Certify what is not certified yet."""
         classes, held = source.log.spec.classes, watching.hold(self.file.append)
-        verdicts = work(
+        verdicts = run_cases(
             self._waiting(),
             lambda image: self._open(begin(image), source),
             source,

@@ -25,7 +25,7 @@ from bbsmooth.assemble import (
     opened,
     vote_source,
 )
-from bbsmooth.certification import VoteSource, work
+from bbsmooth.certification import VoteSource, run_cases
 from bbsmooth.certification.forecast import CONFIDENCE, Forecast, forecast
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
 from bbsmooth.errors import UsageError
@@ -194,7 +194,7 @@ class _Pilot:
         classes, began, before = self.source.log.spec.classes, time.monotonic(), self.seconds
         try:
             with meter("pilot", len(images) * self.num_selection, "queries") as bar:
-                finished = work(
+                finished = run_cases(
                     images,
                     lambda image: PilotCase(image, self.num_selection, self.source, classes),
                     self.source,

@@ -19,7 +19,7 @@ from bbsmooth.assemble import (
     refuse_small_budget,
     vote_source,
 )
-from bbsmooth.certification import PredictCase, PredictPlan, work
+from bbsmooth.certification import PredictCase, PredictPlan, run_cases
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import PREDICTIONS, Record, public_label
@@ -103,7 +103,7 @@ def predict(
         source = vote_source(base, front, smoothing, kept, (Purpose.PREDICT,))
         predictions: list[Record] = []
         bar = stack.enter_context(meter("predict", len(images) * plan.num_draws, "queries", spending=kept.ledger))
-        for index, case, _ in work(
+        for index, case, _ in run_cases(
             ((index, images.image(index)) for index in range(len(images))),
             lambda image: PredictCase(image, plan, source, base.spec.classes),
             source,

@@ -48,7 +48,7 @@ from bbsmooth.settings.common import (
     SmoothingConfig,
     settings,
 )
-from bbsmooth.tuning import AtOnce, Event, Schedule, Together, TuneResult, one_by_one, tune
+from bbsmooth.tuning import Concurrent, Event, QueryExecutor, Schedule, TuneResult, one_by_one, tune
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
@@ -166,9 +166,9 @@ def tune_coordinator(
                 asked = IdentifiedOracle(charged(answerer, kept.ledger, Purpose.TUNE), kept.store)
                 recorded = RecordingOracle(watching.watch.guard(asked), watching.watch.store)
                 steps = watching.hold(partial(_keep, out))
-                together = AtOnce(speed.concurrency, interruption(answerer)) if oracle.on_ray else one_by_one
+                executor = Concurrent(speed.concurrency, interruption(answerer)) if oracle.on_ray else one_by_one
                 result = _tune(
-                    out, coordinator, found, recorded, steps, method, smoothing, queries, kept.ledger, together
+                    out, coordinator, found, recorded, steps, method, smoothing, queries, kept.ledger, executor
                 )
             save(out / COORDINATOR, coordinator, result.parameters)
             summary |= _describe(result)
@@ -212,7 +212,7 @@ def _tune(
     smoothing: SmoothingConfig,
     queries: int,
     spending: Spending,
-    together: Together,
+    executor: QueryExecutor,
 ) -> TuneResult:
     """Tune within the budget; each step leaves a checkpoint and a line of history once its answers are established."""
     checkpoint, chosen = out / CHECKPOINT, images.within(queries)
@@ -233,7 +233,7 @@ def _tune(
         return tune(
             coordinator,
             chosen.pixels,
-            chosen.truth(asked.ask, together),
+            chosen.truth(asked.ask, executor),
             noise=smoothing.distribution,
             grid=Grid(FINE_BITS),
             plan=method.plan,
@@ -241,7 +241,7 @@ def _tune(
             seed=smoothing.seed,
             feedback=asked.spec.feedback,
             ask=asked.ask,
-            together=together,
+            executor=executor,
             resume=checkpoint.read_bytes() if checkpoint.exists() else None,
             history=history,
             checkpoint=remember,

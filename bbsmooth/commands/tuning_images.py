@@ -11,7 +11,7 @@ from bbsmooth import data
 from bbsmooth.assemble.labels import match_labels
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import Ask, Together, affordable, clean_labels
+from bbsmooth.tuning import Ask, QueryExecutor, affordable, clean_labels
 from oracles import Classes
 
 
@@ -35,9 +35,9 @@ class TuningImages:
         """Queries, of a budget, that the truth costs."""
         return 0 if self.labels is not None else len(self.within(queries).pixels)
 
-    def truth(self, ask: Ask, together: Together) -> Tensor:
+    def truth(self, ask: Ask, executor: QueryExecutor) -> Tensor:
         """(N,) class numbers; asks the oracle about each image where there are no labels."""
-        return clean_labels(self.pixels, ask, together) if self.labels is None else self.labels
+        return clean_labels(self.pixels, ask, executor) if self.labels is None else self.labels
 
 
 def tuning_images(

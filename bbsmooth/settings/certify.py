@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from bbsmooth.certification import (
     POLICIES,
-    Allocated,
+    AdaptivePlan,
     CohenPlan,
-    GrowingPlan,
-    InTurn,
+    InOrder,
     LabelledCase,
     Plan,
+    PolicyDriven,
     SequentialPlan,
     bonferroni,
 )
@@ -159,8 +159,8 @@ class CertifyConfig:
     def arrangement(self, oracle: OracleConfig) -> Arrange[LabelledCase]:
         """Which image comes next."""
         if self.in_turn(oracle):
-            return InTurn
-        return lambda images, purse: Allocated(images, purse, POLICIES[self.allocation], self.num_selection)
+            return InOrder
+        return lambda images, budget: PolicyDriven(images, budget, POLICIES[self.allocation], self.num_selection)
 
 
 def _cohen(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
@@ -186,7 +186,7 @@ def _sequential(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -
 
 
 def _growing(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
-    return GrowingPlan(
+    return AdaptivePlan(
         noise=noise,
         num_selection=config.num_selection,
         max_estimation=config.num_estimation,

@@ -1,4 +1,3 @@
-from .agreement import affordable, clean_labels
 from .estimators.bases import Basis, Blocks, Cosines, Patterns
 from .estimators.control_variate import Controlled, ControlVariate, Share
 from .estimators.directions import (
@@ -28,40 +27,40 @@ from .estimators.parameter_space import (
     Objective,
     Spsa,
 )
+from .executor import Ask, Concurrent, QueryExecutor, one_by_one
 from .learners.descent import Descent
 from .learners.importance import Importance
-from .learners.protocol import Learner, Lesson, Situation
-from .learners.recorder import Overheard
+from .learners.protocol import Learner, StepContext, StepResult
+from .learners.recorder import Recorder
 from .learners.staged import Staged
 from .learners.surrogate import (
     CorrectedDescent,
     Distillation,
-    Pupil,
+    ReplayBuffer,
+    Student,
     Surrogate,
+    SurrogateDescent,
     SurrogateLearner,
-    Told,
-    Walk,
     minimise,
 )
 from .learners.trust_region import TrustRegion
 from .losses.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
-from .losses.probabilities import beliefs, true_class_probabilities
+from .losses.probabilities import class_probabilities, true_class_probabilities
 from .noisy import NoisyImages, Sample
-from .objective import BatchObjective
+from .objective import BatchObjective, affordable, clean_labels
 from .plan import Schedule, TunePlan
 from .rules.gains import Gains
 from .rules.steps import Adam, Sgd, Sign, SpsaGc, State, StepRule, Update
-from .together import Ask, AtOnce, Together, one_by_one
 from .tune import Event, TuneResult, tune
 
 __all__ = [
     "Adam",
     "Ask",
-    "AtOnce",
     "Basis",
     "BatchLosses",
     "BatchObjective",
     "Blocks",
+    "Concurrent",
     "ControlVariate",
     "Controlled",
     "CoordinateDirections",
@@ -83,7 +82,6 @@ __all__ = [
     "Importance",
     "Leading",
     "Learner",
-    "Lesson",
     "Loss",
     "Margin",
     "Mistakes",
@@ -92,37 +90,38 @@ __all__ = [
     "Objective",
     "OrthogonalDirections",
     "OutputDifferences",
-    "Overheard",
     "Patterns",
     "Probe",
-    "Pupil",
+    "QueryExecutor",
     "Rademacher",
     "RandomDirections",
+    "Recorder",
+    "ReplayBuffer",
     "Sample",
     "Schedule",
     "SegmentedUniform",
     "Sgd",
     "Share",
     "Sign",
-    "Situation",
     "SoftRadius",
     "Sphere",
     "Spsa",
     "SpsaGc",
     "Staged",
     "State",
+    "StepContext",
+    "StepResult",
     "StepRule",
+    "Student",
     "Surrogate",
+    "SurrogateDescent",
     "SurrogateLearner",
-    "Together",
-    "Told",
     "TrustRegion",
     "TunePlan",
     "TuneResult",
     "Update",
-    "Walk",
     "affordable",
-    "beliefs",
+    "class_probabilities",
     "clean_labels",
     "minimise",
     "one_by_one",

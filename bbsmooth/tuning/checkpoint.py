@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bbsmooth.tuning.heldout import Score
 
-_FORMAT = "bbsmooth-tuning-2"
+_FORMAT = "bbsmooth-tuning-3"
 _MEMORY = "memory."
 _SCORES = ("start", "best_score")
 
@@ -29,8 +29,8 @@ class TuneState:
         parameters: (P,) at which gradients are estimated.
         average: (P,) running mean of the parameters.
         memory: what the learner remembers.
-        best: (P,) best judged parameters so far.
-        best_step: after which they were judged.
+        best: (P,) best validated parameters so far.
+        best_step: after which they were validated.
         best_score: theirs; None before the first evaluation.
         start: score of the starting point; None before the first evaluation.
     """
@@ -53,7 +53,7 @@ class TuneState:
         for name in _SCORES:
             score = getattr(self, name)
             if score is not None:
-                tensors |= {f"{name}.correct": score.correct, f"{name}.merit": score.merit}
+                tensors |= {f"{name}.correct": score.correct, f"{name}.probability": score.probability}
         numbers = {name: getattr(self, name) for name in ("step", "queries", "evaluations", "best_step")}
         metadata = {"format": _FORMAT, "identity": identity, "numbers": json.dumps(numbers)}
         return to_safetensors({name: tensor.clone() for name, tensor in tensors.items()}, metadata)
@@ -69,11 +69,13 @@ class TuneState:
             tensors = from_safetensors(raw)
             metadata = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")]).get("__metadata__", {})
             if metadata.get("format") != _FORMAT:
-                raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
+                raise ValueError(
+                    f"its format is {metadata.get('format')!r}, not {_FORMAT!r}; remove it, the record leads there"
+                )
             if metadata["identity"] != identity:
                 raise ValueError("it belongs to a run with other data, settings, seed or budget")
             scores = {
-                name: Score(tensors[f"{name}.correct"], tensors[f"{name}.merit"])
+                name: Score(tensors[f"{name}.correct"], tensors[f"{name}.probability"])
                 for name in _SCORES
                 if f"{name}.correct" in tensors
             }

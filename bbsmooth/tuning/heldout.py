@@ -1,4 +1,4 @@
-"""The judge of parameters: fixed noisy images that no step is computed from, and a paired comparison."""
+"""Validation of parameters: fixed noisy images that no step is computed from, and a paired comparison."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator, show
 from bbsmooth.randomness import name_digest
+from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
 from bbsmooth.tuning.losses.probabilities import true_class_probabilities
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import QUESTION
-from bbsmooth.tuning.together import Ask, Question, Together, one_by_one
 from oracles import Feedback
 
 
@@ -23,11 +23,11 @@ class Score:
 
     Attributes:
         correct: (D,) float32, 1 where the label was right.
-        merit: (D,) float32, probability of the true class; equals `correct` where the oracle gives labels only.
+        probability: (D,) float32, probability of the true class; equals `correct` where the oracle gives labels only.
     """
 
     correct: Tensor
-    merit: Tensor
+    probability: Tensor
 
     @property
     def accuracy(self) -> float:
@@ -35,18 +35,18 @@ class Score:
         return float(self.correct.double().mean())
 
     def beats(self, other: Score, *, margin: float) -> bool:
-        """Whether it is worth changing from `other` to this.
+        """Say whether it is worth changing from `other` to this.
 
-        Both stand for the same draws. The mean difference in merit must exceed `margin` of its standard errors, since
-        the best of several candidates looks better than it is; and no accuracy may be lost.
+        Both stand for the same draws. The mean difference in probability must exceed `margin` of its standard errors,
+        since the best of several candidates looks better than it is; and no accuracy may be lost.
         """
-        gain = (self.merit - other.merit).double()
+        gain = (self.probability - other.probability).double()
         error = float(gain.std(correction=0)) / math.sqrt(len(gain))
         return float(gain.mean()) > margin * error and self.accuracy >= other.accuracy
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Judge:
+class Validation:
     """Scores parameters on the same draws each time.
 
     Args:
@@ -55,7 +55,7 @@ class Judge:
         num_draws: noisy images; draw d is image d mod N, with its noise number d // N.
         feedback: what the oracle's answers hold.
         ask: reaches the oracle.
-        together: in which order questions are asked.
+        executor: in which order questions are asked.
     """
 
     coordinator: Coordinator
@@ -63,18 +63,18 @@ class Judge:
     num_draws: int
     feedback: Feedback
     ask: Ask
-    together: Together = one_by_one
+    executor: QueryExecutor = one_by_one
 
     def score(self, parameters: Tensor, *, evaluation: int) -> Score:
         """Ask about all draws with `parameters` (P,); costs `num_draws` queries. `evaluation` numbers the occasion."""
         firsts = range(0, self.num_draws, QUESTION)
         questions = (self._question(first, parameters, evaluation) for first in firsts)
-        correct, merit = [], []
-        for first, answers in zip(firsts, self.together(self.ask, questions), strict=True):
+        correct, probability = [], []
+        for first, answers in zip(firsts, self.executor(self.ask, questions), strict=True):
             truth = self.data.labels[[draw % len(self.data) for draw in self._draws(first)]]
             correct.append((answers.labels == truth).float())
-            merit.append(true_class_probabilities(answers, truth, self.feedback))
-        return Score(torch.cat(correct), torch.cat(merit))
+            probability.append(true_class_probabilities(answers, truth, self.feedback))
+        return Score(torch.cat(correct), torch.cat(probability))
 
     def _draws(self, first: int) -> range:
         """The draws that are asked about together with `first`."""

@@ -111,7 +111,7 @@ METHODS: Mapping[str, Method] = {
         ),
     ),
     "equaliser-corrected": _denoiser(
-        "the equaliser; a local stand-in that is taught every answer takes off what its own gradient explains",
+        "the equaliser; a local surrogate that is taught every answer takes off what its own gradient explains",
         EqualiserSpace(),
         TunePlan(
             learner=CorrectedDescent(
@@ -123,7 +123,7 @@ METHODS: Mapping[str, Method] = {
         ),
     ),
     "distilled": _denoiser(
-        "gradients of a local stand-in that is taught every answer, on all decoder weights",
+        "gradients of a local surrogate that is taught every answer, on all decoder weights",
         DecoderSpace(),
         TunePlan(learner=SurrogateLearner(), batch_size=500, averaging=0.5),
     ),

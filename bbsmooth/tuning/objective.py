@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator
+from bbsmooth.randomness import image_digest, name_digest
+from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
 from bbsmooth.tuning.losses.losses import Loss, Mistakes
-from bbsmooth.tuning.losses.probabilities import beliefs
-from bbsmooth.tuning.together import Ask, Question, Together, one_by_one
+from bbsmooth.tuning.losses.probabilities import class_probabilities
 from oracles import Answers, Feedback
 
 QUESTION = 100
 """Most images in one question, so in flight at once."""
+
+CLEAN_SHARE = 0.1
+"""Share of a budget that may be spent on clean images, at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -32,7 +36,7 @@ class BatchObjective:
         loss: of one answer; with labels only `Mistakes` stands in its place.
         ask: reaches the oracle.
         names: one for each question to come, in order.
-        together: in which order questions are asked that do not depend on each other.
+        executor: in which order questions are asked that do not depend on each other.
         weights: (B,) factors of the images' losses; None for 1.
     """
 
@@ -43,7 +47,7 @@ class BatchObjective:
     loss: Loss
     ask: Ask
     names: Iterator[bytes]
-    together: Together = one_by_one
+    executor: QueryExecutor = one_by_one
     weights: Tensor | None = None
 
     @property
@@ -77,11 +81,11 @@ class BatchObjective:
     def losses_of(self, variants: Iterable[Tensor]) -> Iterator[Tensor]:
         """Losses (B,) of each of several variants (B, c, h, w), in order; each is made when its turn comes."""
         for answers in self._answers_of(self.coordinator.render(proposed.detach()) for proposed in variants):
-            yield self.losses_given(beliefs(answers, self.feedback, _classes(answers, self.truth)))
+            yield self.losses_given(class_probabilities(answers, self.feedback, _classes(answers, self.truth)))
 
-    def losses_given(self, believed: Tensor) -> Tensor:
-        """Losses (B,) of beliefs (B, K) about the batch, differentiable."""
-        losses = self.usable_loss(believed, self.truth)
+    def losses_given(self, probabilities: Tensor) -> Tensor:
+        """Losses (B,) of probabilities (B, K) about the batch, differentiable."""
+        losses = self.usable_loss(probabilities, self.truth)
         return losses if self.weights is None else losses * self.weights
 
     @property
@@ -104,7 +108,7 @@ class BatchObjective:
                 parts_of.append(len(parts))
                 yield from ((part, next(self.names)) for part in parts)
 
-        told = self.together(self.ask, questions())
+        told = self.executor(self.ask, questions())
         for first in told:
             yield Answers.join([first, *islice(told, parts_of.popleft() - 1)])
 
@@ -113,3 +117,18 @@ def _classes(answers: Answers, truth: Tensor) -> int:
     """How many classes are in play."""
     told = 0 if answers.scores is None else answers.scores.shape[1]
     return max(told, int(truth.max()) + 1)
+
+
+def affordable(queries: int) -> int:
+    """Clean images that a budget of `queries` may be spent on: a tenth of it, and at least 2."""
+    return max(2, int(CLEAN_SHARE * queries))
+
+
+def clean_labels(images: Tensor, ask: Ask, executor: QueryExecutor = one_by_one) -> Tensor:
+    """(N,) int64: what the oracle calls the clean images (N, C, H, W) uint8. Costs N queries."""
+    told = executor(ask, (_question(part) for part in torch.split(images, QUESTION)))
+    return torch.cat([answers.labels for answers in told])
+
+
+def _question(images: Tensor) -> Question:
+    return images.float() / 255, name_digest(0, "tune", "clean", *(image_digest(image) for image in images))

@@ -19,10 +19,11 @@ class TunePlan:
         learner: what a step does with its answers.
         loss: of one answer.
         batch_size: images a step; fewer images come several times, each time under noise of their own.
-        averaging: memory of the running mean of the parameters, which is what is judged and kept; 0 for the last ones.
-        heldout_share: of the images, kept for judging; no step is computed from them.
-        judging_share: of the queries, spent on judging, at most.
-        evaluations: how often parameters are judged, the start and the end included.
+        averaging: memory of the running mean of the parameters, which is what is validated and kept; 0 keeps the
+            last ones.
+        heldout_share: of the images, kept for validation; no step is computed from them.
+        validation_fraction: of the queries, spent on validation, at most.
+        evaluations: how often parameters are validated, the start and the end included.
         margin: standard errors by which a candidate must beat the best so far.
 
     Raises:
@@ -34,7 +35,7 @@ class TunePlan:
     batch_size: int = 100
     averaging: float = 0.9
     heldout_share: float = 0.2
-    judging_share: float = 0.15
+    validation_fraction: float = 0.15
     evaluations: int = 3
     margin: float = 1.0
 
@@ -45,11 +46,11 @@ class TunePlan:
                 "a plan needs a batch size of at least 1, at least 2 evaluations, a margin not below 0 and an averaging"
                 f" in [0, 1), got {self}"
             )
-        if not (0 < self.heldout_share < 1 and 0 < self.judging_share < 1):
+        if not (0 < self.heldout_share < 1 and 0 < self.validation_fraction < 1):
             raise ValueError(f"shares of images and queries must lie between 0 and 1, got {self}")
 
     def num_heldout(self, num_images: int) -> int:
-        """How many of `num_images` images are kept for judging: at least one, and not all."""
+        """How many of `num_images` images are kept for validation: at least one, and not all."""
         return min(max(1, round(self.heldout_share * num_images)), num_images - 1)
 
 
@@ -62,19 +63,19 @@ class Schedule:
         repeats: times that a step asks about each of its images, where there are fewer than a batch holds.
         step_queries: of each step.
         num_draws: held-out draws, so queries, of each evaluation.
-        judged_after: step numbers after which parameters are judged: 0 is the start, the last is `num_steps`.
+        validated_after: step numbers after which parameters are validated: 0 is the start, the last is `num_steps`.
     """
 
     num_steps: int
     repeats: int
     step_queries: int
     num_draws: int
-    judged_after: tuple[int, ...]
+    validated_after: tuple[int, ...]
 
     @property
     def queries(self) -> int:
         """Everything together."""
-        return self.num_steps * self.step_queries + len(self.judged_after) * self.num_draws
+        return self.num_steps * self.step_queries + len(self.validated_after) * self.num_draws
 
     @classmethod
     def within(cls, queries: int, plan: TunePlan, *, num_images: int) -> Schedule:
@@ -95,21 +96,21 @@ class Schedule:
         if num_steps < 1:
             least = next(number for number in count(queries) if _divide(number, plan, step_queries)[1] >= 1)
             raise ValueError(
-                f"tuning needs at least {least} queries for one step of {step_queries} and its judging, got {queries};"
-                " raise the budget or lower the batch size"
+                f"tuning needs at least {least} queries for one step of {step_queries} and its validation, got"
+                f" {queries}; raise the budget or lower the batch size"
             )
         parts = plan.evaluations - 1
-        judged_after = tuple(sorted({round(num_steps * part / parts) for part in range(parts + 1)}))
+        validated_after = tuple(sorted({round(num_steps * part / parts) for part in range(parts + 1)}))
         return cls(
             num_steps=num_steps,
             repeats=repeats,
             step_queries=step_queries,
             num_draws=num_draws,
-            judged_after=judged_after,
+            validated_after=validated_after,
         )
 
 
 def _divide(queries: int, plan: TunePlan, step_queries: int) -> tuple[int, int]:
     """Held-out draws of each evaluation, and number of steps, that `queries` allow."""
-    num_draws = max(1, int(queries * plan.judging_share) // plan.evaluations)
+    num_draws = max(1, int(queries * plan.validation_fraction) // plan.evaluations)
     return num_draws, (queries - plan.evaluations * num_draws) // step_queries

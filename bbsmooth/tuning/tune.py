@@ -1,4 +1,4 @@
-"""Zeroth-order tuning: the loop of questions, steps and judgements, within a budget fixed before the first query."""
+"""Zeroth-order tuning: the loop of questions, steps and validations, within a budget fixed before the first query."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from bbsmooth.coordinator import Coordinator
 from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
 from bbsmooth.randomness import fork, name_digest
 from bbsmooth.tuning.checkpoint import TuneState
-from bbsmooth.tuning.heldout import Judge
-from bbsmooth.tuning.learners.protocol import Situation
+from bbsmooth.tuning.executor import Ask, QueryExecutor, one_by_one
+from bbsmooth.tuning.heldout import Validation
+from bbsmooth.tuning.learners.protocol import StepContext
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.plan import Schedule, TunePlan
-from bbsmooth.tuning.together import Ask, Together, one_by_one
 from oracles import Feedback
 
 Event = dict[str, int | float]
 """One line of history. Always step and queries (so far); after a step loss and what else its learner notes; after a
-judgement heldout_accuracy, heldout_merit (mean probability of the true class) and best_step."""
+validation heldout_accuracy, heldout_merit (mean probability of the true class) and best_step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -33,7 +33,7 @@ class TuneResult:
 
     Attributes:
         parameters: (P,) the best on the held-out draws; those of the start where nothing beat them.
-        best_step: after which they were judged; 0 for the start.
+        best_step: after which they were validated; 0 for the start.
         num_steps: done in all.
         queries: asked in all.
         heldout_draws: that each accuracy below was measured on.
@@ -62,7 +62,7 @@ def tune(
     seed: int,
     feedback: Feedback,
     ask: Ask,
-    together: Together = one_by_one,
+    executor: QueryExecutor = one_by_one,
     resume: bytes | None = None,
     history: Callable[[Event], None] = lambda event: None,
     checkpoint: Callable[[bytes], None] = lambda raw: None,
@@ -79,11 +79,11 @@ def tune(
         noise: under which the oracle shall do well.
         grid: on which it is added.
         plan: how.
-        queries: images that may be asked about in all, judging included; never exceeded.
+        queries: images that may be asked about in all, validation included; never exceeded.
         seed: of the split, batches, noise and directions.
         feedback: what the oracle's answers hold.
         ask: reaches the oracle. Its answers must not depend on anything but the question.
-        together: in which order questions are asked that do not depend on each other; changes no result.
+        executor: in which order questions are asked that do not depend on each other; changes no result.
         resume: what `checkpoint` was last called with.
         history: called for the start, and after each step.
         checkpoint: called with the state after each step, before `history`; safetensors bytes.
@@ -99,19 +99,19 @@ def tune(
         raise ValueError(f"tuning needs at least 2 images and a label for each, got {len(images)} and {len(labels)}")
     training, heldout = _split(images, labels, plan=plan, noise=noise, grid=grid, seed=seed)
     schedule = Schedule.within(queries, plan, num_images=len(training))
-    judge = Judge(
+    validation = Validation(
         coordinator=coordinator,
         data=heldout,
         num_draws=schedule.num_draws,
         feedback=feedback,
         ask=ask,
-        together=together,
+        executor=executor,
     )
-    run = _Run(coordinator=coordinator, plan=plan, schedule=schedule, training=training, judge=judge)
+    run = _Run(coordinator=coordinator, plan=plan, schedule=schedule, training=training, validation=validation)
     identity = run.identity()
     state = run.initial_state() if resume is None else TuneState.from_bytes(resume, identity=identity)
-    while state.evaluations < len(schedule.judged_after):
-        state, event = run.judge_or_step(state)
+    while state.evaluations < len(schedule.validated_after):
+        state, event = run.validate_or_step(state)
         checkpoint(state.to_bytes(identity=identity))
         history(event)
     return run.result(state)
@@ -140,15 +140,17 @@ class _Run:
     plan: TunePlan
     schedule: Schedule
     training: NoisyImages
-    judge: Judge
+    validation: Validation
 
     def identity(self) -> str:
         """Digest of all that decides which questions are asked."""
         digest = hashlib.sha256(self.coordinator.fingerprint.encode())
         noise = self.training.noise
         mechanism = (ALGORITHM, noise.name, noise.sigma, self.training.grid)
-        digest.update(repr((self.plan, self.schedule, self.training.seed, self.judge.feedback, mechanism)).encode())
-        for data in (self.training, self.judge.data):
+        digest.update(
+            repr((self.plan, self.schedule, self.training.seed, self.validation.feedback, mechanism)).encode()
+        )
+        for data in (self.training, self.validation.data):
             digest.update(data.digest())
         return digest.hexdigest()
 
@@ -169,7 +171,7 @@ class _Run:
         )
 
     def result(self, state: TuneState) -> TuneResult:
-        """What stands at the end, after at least one judgement."""
+        """What stands at the end, after at least one validation."""
         assert state.start is not None
         assert state.best_score is not None
         return TuneResult(
@@ -182,35 +184,35 @@ class _Run:
             best_accuracy=state.best_score.accuracy,
         )
 
-    def judge_or_step(self, state: TuneState) -> tuple[TuneState, Event]:
-        """The next thing to do: judge where the schedule says so, else take a step."""
-        due = self.schedule.judged_after[state.evaluations] == state.step
-        return self._judge(state) if due else self._step(state)
+    def validate_or_step(self, state: TuneState) -> tuple[TuneState, Event]:
+        """Validate where the schedule says so, else take a step."""
+        due = self.schedule.validated_after[state.evaluations] == state.step
+        return self._validate(state) if due else self._step(state)
 
-    def _judge(self, state: TuneState) -> tuple[TuneState, Event]:
+    def _validate(self, state: TuneState) -> tuple[TuneState, Event]:
         """Score the running mean of the parameters, and keep it where it beats the best so far."""
-        score = self.judge.score(state.average, evaluation=state.evaluations)
-        judged = replace(
+        score = self.validation.score(state.average, evaluation=state.evaluations)
+        validated = replace(
             state,
             evaluations=state.evaluations + 1,
             queries=state.queries + len(score.correct),
             start=state.start or score,
         )
         if state.best_score is None or score.beats(state.best_score, margin=self.plan.margin):
-            judged = replace(judged, best=state.average, best_step=state.step, best_score=score)
-        return judged, {
-            "step": judged.step,
-            "queries": judged.queries,
+            validated = replace(validated, best=state.average, best_step=state.step, best_score=score)
+        return validated, {
+            "step": validated.step,
+            "queries": validated.queries,
             "heldout_accuracy": score.accuracy,
-            "heldout_merit": float(score.merit.double().mean()),
-            "best_step": judged.best_step,
+            "heldout_merit": float(score.probability.double().mean()),
+            "best_step": validated.best_step,
         }
 
     def _step(self, state: TuneState) -> tuple[TuneState, Event]:
         """Let the learner ask about fresh images and noise, and move."""
         step = state.step + 1
-        lesson = self.plan.learner.learn(
-            Situation(
+        result = self.plan.learner.step(
+            StepContext(
                 batch=self._objective(step),
                 parameters=state.parameters,
                 memory=state.memory,
@@ -223,11 +225,11 @@ class _Run:
             state,
             step=step,
             queries=state.queries + self.schedule.step_queries,
-            parameters=lesson.parameters,
-            average=torch.lerp(lesson.parameters, state.average, self.plan.averaging),
-            memory=lesson.memory,
+            parameters=result.parameters,
+            average=torch.lerp(result.parameters, state.average, self.plan.averaging),
+            memory=result.memory,
         )
-        return moved, {"step": step, "queries": moved.queries, **lesson.notes}
+        return moved, {"step": step, "queries": moved.queries, **result.notes}
 
     def _objective(self, step: int) -> BatchObjective:
         """The loss on the images of one step: each image once an epoch, each time under noise of its own."""
@@ -241,9 +243,9 @@ class _Run:
             coordinator=self.coordinator,
             images=data.draw(indices, draws),
             truth=data.labels[indices],
-            feedback=self.judge.feedback,
+            feedback=self.validation.feedback,
             loss=self.plan.loss,
-            ask=self.judge.ask,
-            together=self.judge.together,
+            ask=self.validation.ask,
+            executor=self.validation.executor,
             names=(name_digest(data.seed, "tune", "step", step, number) for number in count()),
         )

@@ -17,18 +17,18 @@ from typing import Any
 
 from bbsmooth.certification import (
     POLICIES,
-    Allocated,
+    AdaptivePlan,
     Certificate,
     CertifyingCase,
     CohenPlan,
-    GrowingPlan,
-    InTurn,
+    InOrder,
     Outcome,
     Plan,
+    PolicyDriven,
     SequentialPlan,
     average_certified_radius,
     certified_accuracy,
-    work,
+    run_cases,
 )
 from bbsmooth.certification.engine.loop import Arrange
 from bbsmooth.certification.sequences import DEFAULT_TEST, Calibrated
@@ -100,9 +100,9 @@ def sequential(world: World) -> SequentialPlan:
     )
 
 
-def growing(world: World) -> GrowingPlan:
+def growing(world: World) -> AdaptivePlan:
     """As many draws as a radius is worth."""
-    return GrowingPlan(
+    return AdaptivePlan(
         noise=world.noise, num_selection=SELECTION, max_estimation=CAP, alpha=ALPHA, beta=BETA, tolerance=0.02
     )
 
@@ -111,7 +111,7 @@ def certify(world: World, plan: Plan) -> list[Outcome]:
     """The outcomes for all images, from the record and from what it takes besides."""
     source, classes = world.source(), world.oracle.spec.classes
     with meter(f"{world.name}, {plan.name}", None, "queries") as bar:
-        finished = work(
+        finished = run_cases(
             enumerate(world.images),
             lambda image: CertifyingCase(image, plan, source, classes),
             source,
@@ -177,16 +177,16 @@ def allocation(world: World, plan: SequentialPlan, decided: Sequence[Outcome]) -
 
 def _decided(world: World, plan: SequentialPlan, policy: str, budget: int) -> int:
     ledger, count = Ledger(Budget(queries=budget)), 0
-    arrange: Arrange[CertifyingCase] = InTurn
+    arrange: Arrange[CertifyingCase] = InOrder
     if policy in POLICIES:
-        arrange = lambda images, purse: Allocated(images, purse, POLICIES[policy], SELECTION)  # noqa: E731
+        arrange = lambda images, budget: PolicyDriven(images, budget, POLICIES[policy], SELECTION)  # noqa: E731
     with tempfile.TemporaryDirectory() as folder:
         source = replace(
             world.source(),
             oracles={purpose: MeteredOracle(world.oracle, ledger, purpose) for purpose in Purpose},
             log=VoteLog(ResponseStore(Path(folder) / "responses"), world.oracle.spec),
         )
-        finished = work(
+        finished = run_cases(
             enumerate(world.images),
             lambda image: CertifyingCase(image, plan, source, world.oracle.spec.classes),
             source,

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.assemble import Account, Front, answering, opened, vote_source
-from bbsmooth.certification import work
+from bbsmooth.certification import run_cases
 from bbsmooth.certification.methods.cases import opener
 from bbsmooth.engines.pool import Handshake, WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
@@ -162,7 +162,7 @@ def _seconds(oracle: Oracle, config: OracleConfig, *, draws: int = DRAWS) -> flo
         kept = Account(Ledger(Budget(), Path(folder) / "ledger.json"), store)
         votes = vote_source(oracle, Front(None, SMOOTHING.sigma), SMOOTHING, kept, (Purpose.SELECT, Purpose.ESTIMATE))
         began = time.perf_counter()
-        done = work(
+        done = run_cases(
             ((index, images.image(index)) for index in range(IMAGES)),
             opener(plan, votes, earlier=None),
             votes,

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from bbsmooth.certification import ClopperPearson
-from bbsmooth.certification.methods.growing import GrowingPlan
+from bbsmooth.certification.methods.adaptive import AdaptivePlan
 from bbsmooth.certification.sequences import (
     BetaBinomial,
     Betting,
@@ -157,8 +157,8 @@ def _cohen(p_radius: float, p: float) -> dict[str, Any]:
 
 
 def _growing(p: float) -> dict[str, Any]:
-    """Mean draws and mean radius of `GrowingPlan` against a fixed number, sigma = 1; and of a confidence sequence."""
-    plan = GrowingPlan(
+    """Mean draws and mean radius of `AdaptivePlan` against a fixed number, sigma = 1; and of a confidence sequence."""
+    plan = AdaptivePlan(
         noise=Gaussian(1.0), num_selection=SELECTION, max_estimation=CAP, alpha=ALPHA, beta=ALPHA, tolerance=0.02
     )
     weights = binom.pmf(np.arange(SELECTION + 1), SELECTION, p)
@@ -182,7 +182,7 @@ def _growing(p: float) -> dict[str, Any]:
     }
 
 
-def _mean_growth(plan: GrowingPlan, votes: int, p: float) -> tuple[float, float]:
+def _mean_growth(plan: AdaptivePlan, votes: int, p: float) -> tuple[float, float]:
     looks = plan.looks(votes)
     first, level = looks[0]
     counts = np.arange(first + 1)

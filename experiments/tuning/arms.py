@@ -33,9 +33,9 @@ from bbsmooth.tuning import (
     OutputDifferences,
     RandomDirections,
     Surrogate,
+    SurrogateDescent,
     TrustRegion,
     TunePlan,
-    Walk,
     minimise,
 )
 from bbsmooth.tuning.methods import METHODS, OBJECTIVES
@@ -46,7 +46,7 @@ from experiments.tuning.trials import Arm, Setting, made
 from experiments.tuning.worlds import World
 from oracles import Feedback
 
-WALK = Walk(steps=600)
+WALK = SurrogateDescent(steps=600)
 """Local steps of everything that takes gradients: about one epoch of 40,000 images."""
 
 _OTHERS = ("margin", "radius")
@@ -77,15 +77,20 @@ def _unchanged(world: World, start: Coordinator, seed: int) -> Tensor:
     return start.initial_parameters()
 
 
-def _nothing(beliefs: Tensor, truth: Tensor) -> Tensor:
+def _nothing(probabilities: Tensor, truth: Tensor) -> Tensor:
     """A loss that does not care what the classifier says."""
-    return 0 * beliefs[:, 0]
+    return 0 * probabilities[:, 0]
 
 
 def _walked(
-    world: World, start: Coordinator, seed: int, classifier: Callable[[Tensor], Tensor], loss: Loss, walk: Walk
+    world: World,
+    start: Coordinator,
+    seed: int,
+    classifier: Callable[[Tensor], Tensor],
+    loss: Loss,
+    descent: SurrogateDescent,
 ) -> Tensor:
-    return walk.from_(
+    return descent.run(
         start.initial_parameters(),
         coordinator=start,
         classifier=classifier,
@@ -112,7 +117,7 @@ def _first_order(world: World, start: Coordinator, seed: int) -> Tensor:
 
 
 def _stability(world: World, start: Coordinator, seed: int) -> Tensor:
-    """Gradients through a stand-in that learnt the true labels: Salman et al., NeurIPS 2020, section 3.2, no query."""
+    """Gradients through a surrogate that learnt the true labels: Salman et al., NeurIPS 2020, section 3.2, no query."""
     data, generator = _data(world, seed), fork(seed, "stability")
     channels, height, width = start.image_shape
     surrogate = Surrogate(

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import CertifyingCase, SequentialPlan, State, VoteSource, share, work
+from bbsmooth.certification import CertifyingCase, SequentialPlan, State, VoteSource, run_cases, share
 from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.noise.copies import NoisyCopies
 from experiments.tuning.arms import FREE, PAID
@@ -96,7 +96,7 @@ def proven(world: World, arm: Arm, setting: Setting, plan: SequentialPlan, image
         log=VoteLog(ResponseStore(world.folder / "votes"), oracle.spec),
         copies=NoisyCopies(noise=world.noise, grid=GRID, seed=SEED),
     )
-    finished = work(
+    finished = run_cases(
         enumerate(world.test.images[:images]),
         lambda image: CertifyingCase(image, plan, source, oracle.spec.classes),
         source,

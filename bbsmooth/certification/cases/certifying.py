@@ -10,8 +10,7 @@ from torch import Tensor
 
 from bbsmooth.certification.cases.case import Tally
 from bbsmooth.certification.cases.ordered import OrderedVotes
-from bbsmooth.certification.cases.selecting import select
-from bbsmooth.certification.cases.votes import Draws, VoteSource
+from bbsmooth.certification.cases.votes import Draws, VoteSource, select
 from bbsmooth.certification.protocols import Judge, Plan, Selection
 from bbsmooth.certification.verdict import Abstention, Evidence, Outcome, Reason
 from bbsmooth.randomness import uniform_number

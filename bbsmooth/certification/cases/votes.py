@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.noise.copies import Copies
-from oracles import ImageRefused, Oracle, Purpose, VoteLog
+from oracles import Classes, ImageRefused, Oracle, Purpose, VoteLog
 from oracles.recording import REFUSED
 
 
@@ -102,3 +102,15 @@ class VoteSource:
             for place, part in zip(owners, self._ask(half, purpose), strict=True):
                 labels[place].append(part)
         return [torch.cat(parts) for parts in labels]
+
+
+def select(votes: Mapping[int, int], classes: Classes) -> int:
+    """The class with the most votes; of equals the lowest number, in an open set the first name in the alphabet.
+
+    The choice may not depend on the order in which answers arrived, which is what numbers an open set's classes.
+    """
+    most = max(votes.values())
+    return min(
+        (number for number, count in votes.items() if count == most),
+        key=lambda number: (classes.name(number) if classes.open_set else "", number),
+    )

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from bbsmooth.certification.cases.votes import VoteSource
-from bbsmooth.certification.engine.scheduler import Batch, Board, C, Images, InTurn, Purse
+from bbsmooth.certification.engine.scheduler import Batch, C, Images, InOrder, RemainingBudget, Scheduler
 from oracles import Purpose
 
 Progress = Callable[[Purpose, int], None]
-Arrange = Callable[[Images[C], Purse], Board[C]]
+Arrange = Callable[[Images[C], RemainingBudget], Scheduler[C]]
 
 
-def work(
+def run_cases(
     images: Iterable[tuple[int, Tensor]],
     open_case: Callable[[Tensor], C],
     source: VoteSource,
@@ -25,7 +25,7 @@ def work(
     batch_size: int,
     concurrency: int,
     remaining: Callable[[], int | None],
-    arrange: Arrange[C] = InTurn,
+    arrange: Arrange[C] = InOrder,
     progress: Progress = lambda purpose, queries: None,
 ) -> Iterator[tuple[int, C, float]]:
     """Bring images to their verdicts, with batches that mix images so that they are full.
@@ -42,45 +42,47 @@ def work(
         concurrency: calls under way at once.
         remaining: queries that the ledger has left, None for no limit; asked again and again, since a repeated call may
             cost more than its draws.
-        arrange: which image comes next: `InTurn` finishes each before the next and begins none that it cannot pay for,
-            `Allocated` spends all where it decides most.
+        arrange: which image comes next: `InOrder` finishes each before the next and begins none that it cannot pay for,
+            `PolicyDriven` spends all where it decides most.
         progress: told (purpose, queries) after each answered batch.
 
     Yields:
-        (index, finished case, seconds), in the order of `images` if `InTurn`, else as each is finished.
+        (index, finished case, seconds), in the order of `images` if `InOrder`, else as each is finished.
 
     Raises:
         BudgetExhausted: nothing more can be paid for, and images are left.
         OracleError: from the oracle or the record, after the batches under way were recorded.
     """
-    purse = Purse(remaining)
-    board = arrange(Images(images, open_case), purse)
+    budget = RemainingBudget(remaining)
+    scheduler = arrange(Images(images, open_case), budget)
     with _divided_threads(concurrency), ThreadPoolExecutor(concurrency, thread_name_prefix="oracle") as pool:
         under_way: dict[Future[list[Tensor]], Batch[C]] = {}
         try:
             while True:
-                while len(under_way) < concurrency and (batch := board.next_batch(batch_size, waiting=bool(under_way))):
+                while len(under_way) < concurrency and (
+                    batch := scheduler.next_batch(batch_size, waiting=bool(under_way))
+                ):
                     purpose, parts = batch
-                    purse.under_way += sum(draws.count for _, draws in parts)
+                    budget.under_way += sum(draws.count for _, draws in parts)
                     under_way[pool.submit(source.votes, [draws for _, draws in parts], purpose)] = batch
-                known = list(board.finished())
+                known = list(scheduler.finished())
                 yield from known
                 if not under_way and not known:
                     break
                 for done in wait(under_way, return_when=FIRST_COMPLETED).done:
                     purpose, parts = under_way.pop(done)
-                    purse.under_way -= sum(draws.count for _, draws in parts)
+                    budget.under_way -= sum(draws.count for _, draws in parts)
                     for (case, draws), labels in zip(parts, done.result(), strict=True):
                         case.tell(purpose, draws, labels)
-                        board.told(case)
+                        scheduler.told(case)
                         progress(purpose, draws.count)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 source.interrupt()
             pool.shutdown(cancel_futures=True)  # what is under way is still answered and recorded
             raise
-    if board.refused is not None:
-        raise board.refused
+    if scheduler.refused is not None:
+        raise scheduler.refused
 
 
 @contextmanager

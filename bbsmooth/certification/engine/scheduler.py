@@ -22,7 +22,7 @@ ORDER = (Purpose.ESTIMATE, Purpose.SELECT, Purpose.PREDICT)
 
 
 @dataclass(slots=True)
-class Purse:
+class RemainingBudget:
     """What may still be spent.
 
     Attributes:
@@ -41,7 +41,7 @@ class Purse:
         return None if remaining is None else max(0, remaining - self.under_way)
 
 
-class Board(Protocol[C]):
+class Scheduler(Protocol[C]):
     """The images at work: opens them as draws are needed, and hands out batches."""
 
     @property
@@ -105,25 +105,25 @@ class _Entry(Generic[C]):
     started: float = field(default_factory=time.monotonic)
 
 
-class InTurn(Generic[C]):
+class InOrder(Generic[C]):
     """Image after image, none of which is begun unless it can surely be finished; results in the order of the images.
 
     Args:
         images: to be begun.
-        purse: what may be spent.
+        budget: what may be spent.
     """
 
-    def __init__(self, images: Images[C], purse: Purse) -> None:
+    def __init__(self, images: Images[C], budget: RemainingBudget) -> None:
         """Nothing is begun yet."""
         self._images = images
-        self._purse = purse
+        self._budget = budget
         self._entries: deque[_Entry[C]] = deque()  # in the order of the images
         self._cases: dict[bytes, C] = {}  # by image; equal images share one, and so draws and verdict
         self._held: tuple[int, bytes, C] | None = None  # cannot be paid for unless others need less than they might
         self.refused: BudgetExhausted | None = None
 
     def next_batch(self, size: int, *, waiting: bool) -> Batch[C] | None:
-        """See `Board`."""
+        """See `Scheduler`."""
         while not self._head_finished and not any(self._backlog(purpose) >= size for purpose in ORDER):
             if not self._open():
                 break
@@ -134,10 +134,10 @@ class InTurn(Generic[C]):
         return None
 
     def told(self, case: C) -> None:
-        """See `Board`. Nothing is kept that could be stale."""
+        """See `Scheduler`. Nothing is kept that could be stale."""
 
     def finished(self) -> Iterator[tuple[int, C, float]]:
-        """See `Board`."""
+        """See `Scheduler`."""
         self._cases = {digest: case for digest, case in self._cases.items() if not case.finished}
         while self._head_finished:
             entry = self._entries.popleft()
@@ -156,11 +156,11 @@ class InTurn(Generic[C]):
             return False
         index, digest, case = following
         self._held = None
-        left = self._purse.left
+        left = self._budget.left
         if digest not in self._cases and left is not None:
             promised = sum(other.cost for other in self._cases.values())
             if case.cost > left - promised:
-                if promised or self._purse.under_way:
+                if promised or self._budget.under_way:
                     self._held = following
                 else:
                     self.refused = BudgetExhausted(requested=case.cost, remaining=left, purpose=f"finish image {index}")

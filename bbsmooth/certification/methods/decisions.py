@@ -85,7 +85,7 @@ def boundaries(
 
 
 @dataclass(slots=True)
-class Watch:
+class RadiusTests:
     """Looks at votes one after the other until every radius is decided.
 
     Args:

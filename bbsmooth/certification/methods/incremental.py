@@ -16,8 +16,7 @@ from torch import Tensor
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
 from bbsmooth.certification.cases.fixed import FixedCase
-from bbsmooth.certification.cases.selecting import select
-from bbsmooth.certification.cases.votes import VoteSource
+from bbsmooth.certification.cases.votes import VoteSource, select
 from bbsmooth.certification.methods.pairs import Pairs, lower_by_change, lower_by_votes
 from bbsmooth.certification.verdict import Abstention, Evidence, Outcome, Reason, bounded
 from bbsmooth.noise import NoiseDistribution

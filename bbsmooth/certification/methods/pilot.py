@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from bbsmooth.certification.cases.case import Tally
-from bbsmooth.certification.cases.selecting import select
-from bbsmooth.certification.cases.votes import Draws, VoteSource
+from bbsmooth.certification.cases.votes import Draws, VoteSource, select
 from oracles import Classes, Purpose
 
 

@@ -9,8 +9,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from bbsmooth.certification.cases.case import Tally
-from bbsmooth.certification.cases.selecting import select
-from bbsmooth.certification.cases.votes import Draws, VoteSource
+from bbsmooth.certification.cases.votes import Draws, VoteSource, select
 from bbsmooth.certification.verdict import Reason
 from oracles import Classes, Purpose
 

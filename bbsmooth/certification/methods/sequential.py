@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bbsmooth.certification.methods.decisions import Boundaries, Watch, boundaries
+from bbsmooth.certification.methods.decisions import Boundaries, RadiusTests, boundaries
 from bbsmooth.certification.protocols import Selection
 from bbsmooth.certification.sequences import FromSelection, OneSidedTest
 from bbsmooth.certification.verdict import Abstention, Certificate, Decision, Evidence, Outcome, State, Verdict
@@ -169,44 +169,44 @@ class SequentialJudge:
 
     plan: SequentialPlan
     selection: Selection
-    _watch: Watch = field(init=False)
+    _tests: RadiusTests = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing is decided yet."""
         bounds = self.plan.boundaries_given(self.selection.votes, total_variation=self.selection.total_variation)
-        self._watch = Watch(bounds)
+        self._tests = RadiusTests(bounds)
 
     @property
     def draws(self) -> int:
         """Votes looked at so far."""
-        return self._watch.draws
+        return self._tests.draws
 
     @property
     def finished(self) -> bool:
         """Whether every radius is decided, or every draw answered."""
-        return self._watch.finished
+        return self._tests.finished
 
     @property
     def needed(self) -> int:
         """One more."""
-        return self._watch.draws + 1
+        return self._tests.draws + 1
 
     @property
     def until(self) -> int:
         """Few beyond what the decision is expected to take."""
-        return self._watch.draws + self._watch.ahead(self.selection.votes, self.plan.num_selection)
+        return self._tests.draws + self._tests.ahead(self.selection.votes, self.plan.num_selection)
 
     @property
     def expected(self) -> float:
         """Further votes that the decision is expected to take."""
-        return self._watch.expected(self.selection.votes, self.plan.num_selection)
+        return self._tests.expected(self.selection.votes, self.plan.num_selection)
 
     def see(self, hits: NDArray[np.bool_]) -> None:
         """Look at the next votes."""
-        self._watch.see(hits)
+        self._tests.see(hits)
 
     def outcome(self, counts: Counter[int]) -> Outcome:
         """The decisions and what they prove, once finished."""
-        decisions = self._watch.decisions(self.plan.radii)
+        decisions = self._tests.decisions(self.plan.radii)
         verdict = prove(self.selection, counts, decisions, self.plan)
         return Outcome(verdict=verdict, selection_votes=self.selection.votes, decisions=decisions)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bbsmooth.certification.cases.selecting import select
+from bbsmooth.certification.cases.votes import select
 from bbsmooth.certification.verdict import Abstention, Certificate, Evidence, Outcome, Reason
 from bbsmooth.noise import Splitting
 from oracles import Classes

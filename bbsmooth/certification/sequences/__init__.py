@@ -7,7 +7,6 @@ from bbsmooth.certification.sequences.caching import certifying, refuting
 from bbsmooth.certification.sequences.calibrated import Calibrated
 from bbsmooth.certification.sequences.exact import Stopping, stopping
 from bbsmooth.certification.sequences.learned import FromSelection, LearnedPrior
-from bbsmooth.certification.sequences.named import DEFAULT_TEST, TESTS
 from bbsmooth.certification.sequences.protocol import Boundary, OneSidedTest, Wealth
 from bbsmooth.certification.sequences.solving import never
 from bbsmooth.certification.sequences.stitched import Stitched
@@ -33,3 +32,13 @@ __all__ = [
     "refuting",
     "stopping",
 ]
+
+DEFAULT_TEST = FromSelection(LearnedPrior.flat())
+"""The fewest mean draws over the grid of `experiments/sequential` of all that need no earlier images; valid for any
+number of draws, so that a certification can go on beyond its cap."""
+
+TESTS: dict[str, OneSidedTest | FromSelection] = {
+    test.name: test
+    for test in (DEFAULT_TEST, Calibrated(), TruncatedBetaBinomial(), BetaBinomial(), Betting(), Stitched())
+}
+"""By name."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bbsmooth.tuning.estimators.parameter_space import GradientEstimator
-from bbsmooth.tuning.learners.protocol import Lesson, Situation
+from bbsmooth.tuning.learners.protocol import StepContext, StepResult
 from bbsmooth.tuning.rules.gains import Gains
 from bbsmooth.tuning.rules.steps import State, StepRule
 
@@ -35,12 +35,15 @@ class Descent:
         """That of the rule."""
         return self.rule.initial_state(parameters)
 
-    def learn(self, now: Situation) -> Lesson:
-        """See `Learner.learn`."""
-        learning_rate, probe_radius = self.gains.learning_rate_at(now.step), self.gains.probe_radius_at(now.step)
-        estimate = self.estimator.estimate(
-            now.batch, now.parameters, probe_radius=probe_radius, generator=now.generator
+    def step(self, context: StepContext) -> StepResult:
+        """See `Learner.step`."""
+        learning_rate, probe_radius = (
+            self.gains.learning_rate_at(context.step),
+            self.gains.probe_radius_at(context.step),
         )
-        memory, direction = self.rule.update(now.memory, estimate.gradient)
+        estimate = self.estimator.estimate(
+            context.batch, context.parameters, probe_radius=probe_radius, generator=context.generator
+        )
+        memory, direction = self.rule.update(context.memory, estimate.gradient)
         notes = {"loss": estimate.loss, "learning_rate": learning_rate, "probe_radius": probe_radius}
-        return Lesson(now.parameters - learning_rate * direction, memory, notes)
+        return StepResult(context.parameters - learning_rate * direction, memory, notes)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bbsmooth.tuning.learners.protocol import Learner, Lesson, Situation
-from bbsmooth.tuning.learners.recorder import Overheard
+from bbsmooth.tuning.learners.protocol import Learner, StepContext, StepResult
+from bbsmooth.tuning.learners.recorder import Recorder
 from bbsmooth.tuning.losses.probabilities import true_class_probabilities
 from bbsmooth.tuning.rules.steps import State
 
@@ -57,22 +57,22 @@ class Importance:
         scores = torch.where(known, scores, scores[known].mean() if known.any() else 1.0).double().clamp(min=1e-9)
         return self.floor / len(votes) + (1 - self.floor) * scores / scores.sum()
 
-    def learn(self, now: Situation) -> Lesson:
-        """See `Learner.learn`; the batch that was given only says how many images to draw."""
-        size, total = len(now.batch.truth), len(now.data)
-        votes = now.memory.get(_VOTES, torch.full((total,), torch.nan))
+    def step(self, context: StepContext) -> StepResult:
+        """See `Learner.step`; the batch that was given only says how many images to draw."""
+        size, total = len(context.batch.truth), len(context.data)
+        votes = context.memory.get(_VOTES, torch.full((total,), torch.nan))
         probabilities = self.probabilities(votes)
-        chosen = torch.multinomial(probabilities, size, replacement=True, generator=now.generator)
-        asked = Overheard(now.batch.together)
+        chosen = torch.multinomial(probabilities, size, replacement=True, generator=context.generator)
+        asked = Recorder(context.batch.executor)
         batch = replace(
-            now.batch,
-            images=now.data.draw(chosen.tolist(), [now.step * size + place for place in range(size)]),
-            truth=now.data.labels[chosen],
+            context.batch,
+            images=context.data.draw(chosen.tolist(), [context.step * size + place for place in range(size)]),
+            truth=context.data.labels[chosen],
             weights=(1 / (total * probabilities[chosen])).float(),
-            together=asked,
+            executor=asked,
         )
-        inner = {name: tensor for name, tensor in now.memory.items() if name != _VOTES}
-        lesson = self.learner.learn(replace(now, batch=batch, memory=inner))
+        inner = {name: tensor for name, tensor in context.memory.items() if name != _VOTES}
+        result = self.learner.step(replace(context, batch=batch, memory=inner))
         truth = batch.truth.repeat(self.evaluations)
         seen = true_class_probabilities(asked.answers, truth, batch.feedback).view(self.evaluations, size).mean(0)
-        return lesson._replace(memory={**lesson.memory, _VOTES: votes.index_put((chosen,), seen)})
+        return result._replace(memory={**result.memory, _VOTES: votes.index_put((chosen,), seen)})

@@ -15,7 +15,7 @@ from bbsmooth.tuning.rules.steps import State
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Situation:
+class StepContext:
     """Where a learner stands before a step.
 
     Attributes:
@@ -35,7 +35,7 @@ class Situation:
     generator: torch.Generator
 
 
-class Lesson(NamedTuple):
+class StepResult(NamedTuple):
     """What a step leads to: parameters (P,), what to remember, and numbers for the history."""
 
     parameters: Tensor
@@ -55,6 +55,6 @@ class Learner(Protocol):
         """What is remembered before the first step, for parameters (P,)."""
         ...
 
-    def learn(self, now: Situation) -> Lesson:
+    def step(self, context: StepContext) -> StepResult:
         """Ask about the batch, `evaluations` times each image, and move."""
         ...

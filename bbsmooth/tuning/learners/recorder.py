@@ -8,25 +8,25 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from bbsmooth.tuning.together import Ask, Question, Together
+from bbsmooth.tuning.executor import Ask, QueryExecutor, Question
 from oracles import Answers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Overheard:
-    """A `Together` that leaves the asking to another one, and keeps what went to and fro.
+class Recorder:
+    """A `QueryExecutor` that leaves the asking to another one, and keeps what went to and fro.
 
     Args:
-        together: asks.
+        executor: asks.
     """
 
-    together: Together
+    executor: QueryExecutor
     _shown: list[Tensor] = field(default_factory=list, init=False)
     _answers: list[Answers] = field(default_factory=list, init=False)
 
     def __call__(self, ask: Ask, questions: Iterable[Question]) -> Iterator[Answers]:
-        """See `Together`."""
-        for answers in self.together(ask, self._noted(questions)):
+        """See `QueryExecutor`."""
+        for answers in self.executor(ask, self._noted(questions)):
             self._answers.append(answers)
             yield answers
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from bbsmooth.tuning.learners.protocol import Learner, Lesson, Situation
+from bbsmooth.tuning.learners.protocol import Learner, StepContext, StepResult
 from bbsmooth.tuning.rules.steps import State
 
 
@@ -41,10 +41,10 @@ class Staged:
         """That of the first."""
         return self.first.initial_memory(parameters)
 
-    def learn(self, now: Situation) -> Lesson:
-        """See `Learner.learn`."""
-        if now.step <= self.steps:
-            return self.first.learn(now)
-        own = now.step - self.steps
-        memory = self.second.initial_memory(now.parameters) if own == 1 else now.memory
-        return self.second.learn(replace(now, step=own, memory=memory))
+    def step(self, context: StepContext) -> StepResult:
+        """See `Learner.step`."""
+        if context.step <= self.steps:
+            return self.first.step(context)
+        own = context.step - self.steps
+        memory = self.second.initial_memory(context.parameters) if own == 1 else context.memory
+        return self.second.step(replace(context, step=own, memory=memory))

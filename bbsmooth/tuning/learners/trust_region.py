@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.tuning.estimators.parameter_space import GradientEstimator
-from bbsmooth.tuning.learners.protocol import Lesson, Situation
+from bbsmooth.tuning.learners.protocol import StepContext, StepResult
 from bbsmooth.tuning.rules.steps import State
 
 _TINY = 1e-12
@@ -61,25 +61,25 @@ class TrustRegion:
         zeros = torch.zeros_like(parameters)
         return {"step": zeros, "mean": zeros, "radius": torch.tensor(self.radius), "predicted": torch.tensor(0.0)}
 
-    def learn(self, now: Situation) -> Lesson:
-        """See `Learner.learn`."""
-        parameters, radius, ratio = self._measured(now)
+    def step(self, context: StepContext) -> StepResult:
+        """See `Learner.step`."""
+        parameters, radius, ratio = self._measured(context)
         estimate = self.estimator.estimate(
-            now.batch, parameters, probe_radius=self.probe_radius, generator=now.generator
+            context.batch, parameters, probe_radius=self.probe_radius, generator=context.generator
         )
-        mean = self.momentum * now.memory["mean"] + (1 - self.momentum) * estimate.gradient
-        gradient = mean / (1 - self.momentum**now.step)
+        mean = self.momentum * context.memory["mean"] + (1 - self.momentum) * estimate.gradient
+        gradient = mean / (1 - self.momentum**context.step)
         length = gradient.norm().clamp(min=_TINY)
         memory = {"step": -radius * gradient / length, "mean": mean, "radius": radius, "predicted": radius * length}
-        return Lesson(parameters, memory, {"loss": estimate.loss, "radius": float(radius), "ratio": ratio})
+        return StepResult(parameters, memory, {"loss": estimate.loss, "radius": float(radius), "ratio": ratio})
 
-    def _measured(self, now: Situation) -> tuple[Tensor, Tensor, float]:
+    def _measured(self, context: StepContext) -> tuple[Tensor, Tensor, float]:
         """Parameters, radius and ratio once the proposed step was measured; in the first step there is none."""
-        step, radius = now.memory["step"], now.memory["radius"]
-        before, after = now.batch.losses(torch.stack([now.parameters, now.parameters + step]))
-        if now.step == 1:
-            return now.parameters, radius, 0.0
-        ratio = float((before - after) / now.memory["predicted"].double().clamp(min=_TINY))
+        step, radius = context.memory["step"], context.memory["radius"]
+        before, after = context.batch.losses(torch.stack([context.parameters, context.parameters + step]))
+        if context.step == 1:
+            return context.parameters, radius, 0.0
+        ratio = float((before - after) / context.memory["predicted"].double().clamp(min=_TINY))
         if not ratio >= self.accepted:
-            return now.parameters, radius / self.growth**0.5, ratio
-        return now.parameters + step, radius * self.growth if ratio >= self.good else radius, ratio
+            return context.parameters, radius / self.growth**0.5, ratio
+        return context.parameters + step, radius * self.growth if ratio >= self.good else radius, ratio

@@ -1,4 +1,4 @@
-"""What tuning makes small: losses of the oracle's beliefs, and of a local stand-in's."""
+"""What tuning makes small: losses of the oracle's probabilities, and of a local surrogate's."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ FLOOR = 1e-3
 class Loss(Protocol):
     """A loss of one answer."""
 
-    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+    def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """(B, K) probabilities and (B,) true classes -> (B,) losses, differentiable almost everywhere."""
         ...
 
 
-def _own(beliefs: Tensor, truth: Tensor) -> Tensor:
-    return beliefs.gather(1, truth[:, None])[:, 0]
+def _own(probabilities: Tensor, truth: Tensor) -> Tensor:
+    return probabilities.gather(1, truth[:, None])[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
 class CrossEntropy:
     """-log of the true class's probability, bounded through `FLOOR`."""
 
-    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+    def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """See `Loss`."""
-        return -_own(beliefs, truth).clamp(min=FLOOR).log()
+        return -_own(probabilities, truth).clamp(min=FLOOR).log()
 
 
 @dataclass(frozen=True, slots=True)
 class Margin:
     """The best other class's probability less that of the true one: below 0 where the answer is right."""
 
-    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+    def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """See `Loss`."""
-        others = beliefs.scatter(1, truth[:, None], -math.inf)
-        return others.amax(1) - _own(beliefs, truth)
+        others = probabilities.scatter(1, truth[:, None], -math.inf)
+        return others.amax(1) - _own(probabilities, truth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class SoftRadius:
     needs one draw an image. Between `FLOOR` and 1 - `FLOOR`. After Salman et al., NeurIPS 2019; Zhai et al., ICLR 2020.
     """
 
-    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+    def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """See `Loss`."""
-        quantiles: Tensor = torch.special.ndtri(_own(beliefs, truth).clamp(FLOOR, 1 - FLOOR))
+        quantiles: Tensor = torch.special.ndtri(_own(probabilities, truth).clamp(FLOOR, 1 - FLOOR))
         return -quantiles
 
 
@@ -65,6 +65,6 @@ class Mistakes:
     The mean of the latter over images and noise is a smooth function of the parameters, though each one is a step.
     """
 
-    def __call__(self, beliefs: Tensor, truth: Tensor) -> Tensor:
+    def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """See `Loss`."""
-        return 1 - _own(beliefs, truth)
+        return 1 - _own(probabilities, truth)

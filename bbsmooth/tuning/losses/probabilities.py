@@ -9,7 +9,7 @@ from torch import Tensor
 from oracles import Answers, Feedback
 
 
-def beliefs(answers: Answers, feedback: Feedback, num_classes: int) -> Tensor:
+def class_probabilities(answers: Answers, feedback: Feedback, num_classes: int) -> Tensor:
     """(B, num_classes) float32: how likely each class is, as the oracle says.
 
     From logits by softmax. Classes that a top-k answer leaves out share equally what the named ones leave of 1. Where
@@ -27,9 +27,9 @@ def beliefs(answers: Answers, feedback: Feedback, num_classes: int) -> Tensor:
 
 
 def true_class_probabilities(answers: Answers, truth: Tensor, feedback: Feedback) -> Tensor:
-    """(B,) float32: what `beliefs` gives to the true classes (B,) int64."""
+    """(B,) float32: what `class_probabilities` gives to the true classes (B,) int64."""
     own = truth[:, None]
-    return beliefs(answers, feedback, int(truth.max()) + 1).gather(1, own)[:, 0]
+    return class_probabilities(answers, feedback, int(truth.max()) + 1).gather(1, own)[:, 0]
 
 
 def _probabilities(scores: Tensor, feedback: Feedback) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bbsmooth.certification import CertifyingCase, CohenPlan, SequentialPlan, work
+from bbsmooth.certification import CertifyingCase, CohenPlan, SequentialPlan, run_cases
 from bbsmooth.certification.forecast import Floats, Forecast, Population, forecast, simulate
 from bbsmooth.certification.methods.pilot import Pilot
 from bbsmooth.certification.sequences import DEFAULT_TEST, Calibrated, certifying, refuting, stopping
@@ -63,7 +63,7 @@ def test_a_simulated_certification_costs_what_a_real_one_does(rate: float, tmp_p
 
     outcomes = [
         case.outcome()
-        for _, case, _ in work(
+        for _, case, _ in run_cases(
             enumerate(images),
             lambda image: CertifyingCase(image, plan, source, source.log.spec.classes),
             source,

@@ -8,11 +8,11 @@ import pytest
 
 from bbsmooth.certification import (
     Abstention,
+    AdaptivePlan,
     Certificate,
     CohenPlan,
     Decision,
     Evidence,
-    GrowingPlan,
     Outcome,
     Reason,
     SequentialPlan,
@@ -132,7 +132,7 @@ def test_a_record_of_a_method_that_stops_early_says_on_which_terms() -> None:
         0,
         1,
         outcome(certificate()),
-        GrowingPlan(**common, tolerance=0.1),
+        AdaptivePlan(**common, tolerance=0.1),
         Classes.numbered(2),
         0,
     )

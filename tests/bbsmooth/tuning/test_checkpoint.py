@@ -30,7 +30,7 @@ def tensors_of(state: TuneState) -> list[torch.Tensor]:
         state.best,
         *memory,
         *(s.correct for s in scores),
-        *(s.merit for s in scores),
+        *(s.probability for s in scores),
     ]
 
 

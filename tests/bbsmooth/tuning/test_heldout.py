@@ -3,8 +3,8 @@ import torch
 from bbsmooth.tuning.heldout import Score
 
 
-def score(correct: list[int], merit: list[float]) -> Score:
-    return Score(torch.tensor(correct).float(), torch.tensor(merit))
+def score(correct: list[int], probability: list[float]) -> Score:
+    return Score(torch.tensor(correct).float(), torch.tensor(probability))
 
 
 def test_accuracy_is_the_share_of_right_answers() -> None:

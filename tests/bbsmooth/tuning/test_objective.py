@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.tuning import BatchObjective, CrossEntropy
+from bbsmooth.randomness import fork
+from bbsmooth.tuning import BatchObjective, CrossEntropy, affordable, clean_labels
 from bbsmooth.tuning.objective import QUESTION
 from oracles import Answers, Feedback
 
@@ -95,3 +96,23 @@ def test_a_large_batch_is_asked_about_in_questions_of_bounded_size() -> None:
     one = objective(oracle, values, [1] * len(values))
     assert one.losses_at(one.images).tolist() == pytest.approx([-math.log(value) for value in values], rel=1e-4)
     assert [len(images) for images, _ in oracle.asked] == [QUESTION, QUESTION, 7]
+
+
+def test_the_truth_is_what_the_oracle_says_of_the_clean_image() -> None:
+    images = torch.randint(0, 256, (230, 1, 4, 4), dtype=torch.uint8, generator=fork(0))
+    names: list[bytes] = []
+
+    def ask(shown: torch.Tensor, name: bytes) -> Answers:
+        names.append(name)
+        return Answers((shown.flatten(1).mean(1) > 0.5).long())
+
+    expected = (images.float().flatten(1).mean(1) > 127.5).long()
+    assert torch.equal(clean_labels(images, ask), expected)
+    assert len(names) == len(set(names)) == 3
+    clean_labels(images[:100], ask)
+    assert names[3] == names[0]
+
+
+def test_a_tenth_of_a_budget_may_go_into_it() -> None:
+    assert affordable(20_000) == 2_000
+    assert affordable(5) == 2

@@ -18,9 +18,9 @@ def plan(*, num_directions: int = 1, batch_size: int = 100, evaluations: int = 3
     )
 
 
-def test_a_budget_is_divided_into_steps_and_judgements() -> None:
+def test_a_budget_is_divided_into_steps_and_validations() -> None:
     schedule = Schedule.within(20_000, plan(), num_images=3_200)
-    assert schedule == Schedule(num_steps=85, repeats=1, step_queries=200, num_draws=1000, judged_after=(0, 42, 85))
+    assert schedule == Schedule(num_steps=85, repeats=1, step_queries=200, num_draws=1000, validated_after=(0, 42, 85))
     assert schedule.queries == 20_000
 
 
@@ -33,8 +33,8 @@ def test_no_budget_is_exceeded_and_none_is_left_that_holds_another_step(num_dire
         assert schedule.queries <= queries
         if schedule.num_steps >= evaluations:
             assert schedule.queries > queries - schedule.step_queries
-        assert schedule.judged_after[0] == 0
-        assert schedule.judged_after[-1] == schedule.num_steps
+        assert schedule.validated_after[0] == 0
+        assert schedule.validated_after[-1] == schedule.num_steps
 
 
 def test_few_images_come_several_times_as_long_as_that_leaves_steps_enough() -> None:
@@ -61,7 +61,7 @@ def test_a_budget_without_a_step_is_refused_and_the_one_named_is_enough() -> Non
         {"margin": -1.0},
         {"averaging": 1.0},
         {"heldout_share": 0.0},
-        {"judging_share": 1.0},
+        {"validation_fraction": 1.0},
     ],
     ids=str,
 )

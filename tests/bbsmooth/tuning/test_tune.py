@@ -25,11 +25,11 @@ from bbsmooth.tuning import (
     Spsa,
     SpsaGc,
     StepRule,
+    SurrogateDescent,
     SurrogateLearner,
     TrustRegion,
     TunePlan,
     TuneResult,
-    Walk,
     tune,
 )
 from oracles import Answers, Feedback
@@ -100,7 +100,9 @@ PLANS = [
     replace(PLAN, learner=descent(OUTPUTS, rule=Adam())),
     replace(
         PLAN,
-        learner=SurrogateLearner(distillation=DISTILLATION, walk=Walk(steps=5, learning_rate=0.05, anchor=0.0)),
+        learner=SurrogateLearner(
+            distillation=DISTILLATION, descent=SurrogateDescent(steps=5, learning_rate=0.05, anchor=0.0)
+        ),
     ),
     replace(PLAN, learner=CorrectedDescent(estimator=SPSA, rule=Adam(), gains=GAINS, distillation=RARELY_TAUGHT)),
     replace(PLAN, learner=Importance(learner=descent(rule=Adam()))),
@@ -162,15 +164,15 @@ def test_every_query_is_counted_and_none_exceeds_the_budget(plan: TunePlan, quer
     assert len(set(oracle.asked)) == len(oracle.asked)
 
 
-def test_history_tells_of_the_start_of_every_step_and_of_every_judgement() -> None:
+def test_history_tells_of_the_start_of_every_step_and_of_every_validation() -> None:
     told: list[Event] = []
     result = run(Brightness(), history=told.append)
-    judged = [event for event in told if "heldout_accuracy" in event]
+    validated = [event for event in told if "heldout_accuracy" in event]
     steps = [event for event in told if "loss" in event]
     assert [event["step"] for event in steps] == list(range(1, result.num_steps + 1))
-    assert next(event["step"] for event in judged) == 0
-    assert judged[-1]["step"] == result.num_steps
-    assert judged[0]["heldout_accuracy"] == result.start_accuracy
+    assert next(event["step"] for event in validated) == 0
+    assert validated[-1]["step"] == result.num_steps
+    assert validated[0]["heldout_accuracy"] == result.start_accuracy
     assert steps[4]["learning_rate"] == pytest.approx(GAINS.learning_rate_at(5))
     assert steps[4]["probe_radius"] == pytest.approx(GAINS.probe_radius_at(5))
     assert all(math.isfinite(value) for event in told for value in event.values())
@@ -254,7 +256,7 @@ def test_few_images_are_asked_about_several_times_a_step_under_other_noise() -> 
         feedback=Feedback.PROBABILITIES,
         ask=ask,
     )
-    step = shown[1]  # the first question is the judge's
+    step = shown[1]  # the first question is the validation's
     assert len(step) == 9
     assert len({image.numpy().tobytes() for image in step}) == 9
     assert result.queries <= 1_000

@@ -42,7 +42,7 @@ class Meeting:
             tensor.copy_(total)
 
 
-class Together(Group):
+class QueryExecutor(Group):
     """One of the threads."""
 
     __slots__ = ("meeting",)
@@ -52,7 +52,7 @@ class Together(Group):
 
 
 def member(rank: int, meeting: Meeting) -> Group:
-    group = Together(rank, meeting.size)
+    group = QueryExecutor(rank, meeting.size)
     object.__setattr__(group, "meeting", meeting)
     return group
 

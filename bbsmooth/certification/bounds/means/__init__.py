@@ -1,4 +1,7 @@
-"""One-sided lower bounds on the mean of values in [0, 1], such as scores."""
+"""One-sided lower bounds on the mean of values in [0, 1], such as scores.
+
+Intervals use `MeanBetting`; `EmpiricalBernstein` is what `experiments/scores` compares it with.
+"""
 
 from bbsmooth.certification.bounds.means.bernstein import EmpiricalBernstein
 from bbsmooth.certification.bounds.means.betting import MeanBetting

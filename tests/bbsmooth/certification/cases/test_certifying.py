@@ -22,7 +22,7 @@ from bbsmooth.certification import (
     Reason,
     SequentialPlan,
     VoteSource,
-    work,
+    run_cases,
 )
 from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.noise import Gaussian
@@ -82,7 +82,7 @@ def refusing(folder: Path, purpose: Purpose, places: set[int]) -> tuple[Refusing
 def outcome_of(image: Tensor, plan: Plan, source: VoteSource, *, batch_size: int = 8, concurrency: int = 1) -> Outcome:
     (found,) = (
         case.outcome()
-        for _, case, _ in work(
+        for _, case, _ in run_cases(
             [(0, image)],
             lambda image: CertifyingCase(image, plan, source, source.log.spec.classes),
             source,
@@ -158,7 +158,7 @@ def test_an_image_of_which_a_draw_is_refused_leaves_others_alone(tmp_path: Path)
     images = [IMAGE, *pictures(3, seed=31)]
     undisturbed = [outcome_of(image, PLAN, vote_source(halfspace(), ResponseStore(tmp_path / "a"))) for image in images]
     _, source = refusing(tmp_path / "b", Purpose.ESTIMATE, {3})
-    cases = work(
+    cases = run_cases(
         enumerate(images),
         lambda image: CertifyingCase(image, PLAN, source, source.log.spec.classes),
         source,
@@ -195,7 +195,7 @@ def test_answers_that_are_none_are_votes_against_the_class(tmp_path: Path) -> No
 def test_a_prediction_abstains_where_a_draw_is_refused_or_the_answer_is_none(tmp_path: Path) -> None:
     def predicted(source: VoteSource) -> PredictCase:
         plan = PredictPlan(num_draws=30, alpha=0.05)
-        (found,) = work(
+        (found,) = run_cases(
             [(0, IMAGE)],
             lambda image: PredictCase(image, plan, source, source.log.spec.classes),
             source,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from bbsmooth.certification import Allocated, CertifyingCase, InTurn, LabelledCase, Outcome, VoteSource, work
+from bbsmooth.certification import CertifyingCase, InOrder, LabelledCase, Outcome, PolicyDriven, VoteSource, run_cases
 from bbsmooth.certification.engine.loop import Arrange
 from bbsmooth.certification.engine.policies import POLICIES
 from oracles import Budget, BudgetExhausted, ImageRefused, Ledger, Oracle, Purpose, ResponseStore
@@ -22,14 +22,14 @@ def labelling(oracle: Oracle, folder: Path, ledger: Ledger | None = None) -> Vot
 
 
 def allocated() -> Arrange[LabelledCase]:
-    return lambda images, purse: Allocated(images, purse, POLICIES["cheapest"], PLAN.num_selection)
+    return lambda images, budget: PolicyDriven(images, budget, POLICIES["cheapest"], PLAN.num_selection)
 
 
 def found(
     source: VoteSource,
     *,
     images: Tensor = IMAGES,
-    arrange: Arrange[LabelledCase] = InTurn,
+    arrange: Arrange[LabelledCase] = InOrder,
     batch_size: int = 8,
     budget: int | None = None,
 ) -> Iterator[tuple[int, int | None, Outcome]]:
@@ -40,7 +40,7 @@ def found(
         nonlocal spent
         spent += queries
 
-    finished = work(
+    finished = run_cases(
         enumerate(images),
         lambda image: LabelledCase.by_oracle(CertifyingCase(image, PLAN, source, classes), source),
         source,
@@ -54,7 +54,7 @@ def found(
         yield index, case.label, case.outcome()
 
 
-@pytest.mark.parametrize("arrange", [InTurn, allocated()], ids=["in turn", "allocated"])
+@pytest.mark.parametrize("arrange", [InOrder, allocated()], ids=["in turn", "allocated"])
 def test_labels_are_the_answers_to_clean_images_asked_once_and_in_full_batches(
     tmp_path: Path, arrange: Arrange[LabelledCase]
 ) -> None:
@@ -72,7 +72,7 @@ def test_labels_are_the_answers_to_clean_images_asked_once_and_in_full_batches(
 
 def test_outcomes_are_those_without_labels(tmp_path: Path) -> None:
     source = vote_source(halfspace(), ResponseStore(tmp_path / "plain"))
-    plain = work(
+    plain = run_cases(
         enumerate(IMAGES),
         lambda image: LabelledCase.without(CertifyingCase(image, PLAN, source, source.log.spec.classes)),
         source,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import CertifyingCase, CohenPlan, Verdict, VoteSource, work
+from bbsmooth.certification import CertifyingCase, CohenPlan, Verdict, VoteSource, run_cases
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from oracles import Budget, BudgetExhausted, Ledger, OracleUnavailable, Purpose, ResponseStore, VoteLog
 from tests.builders import PLAN, ConstantOracle, WatchedOracle, halfspace, pictures, spec, verdicts, vote_source
@@ -196,7 +196,7 @@ def test_results_come_in_order_with_their_progress(fresh: Callable[[], ResponseS
     def progress(purpose: Purpose, queries: int) -> None:
         told[purpose] = told.get(purpose, 0) + queries
 
-    finished = work(
+    finished = run_cases(
         [(10 * place, image) for place, image in enumerate(IMAGES)],
         lambda image: CertifyingCase(image, PLAN, source, source.log.spec.classes),
         source,

@@ -48,15 +48,15 @@ def test_the_alternatives_are_fair_in_their_own_ways() -> None:
 
 
 def test_the_expectation_is_close_to_what_a_decision_takes() -> None:
-    from bbsmooth.certification.methods.decisions import Watch, boundaries
+    from bbsmooth.certification.methods.decisions import RadiusTests, boundaries
     from bbsmooth.certification.sequences import Calibrated
 
     rules, generator = boundaries(Calibrated(), (0.8,), margin=0.0, alpha=0.001, beta=0.001, cap=5_000), np.random
     for p in (0.5, 0.7, 0.9, 0.97):
         draws = []
         for row in generator.default_rng(1).random((200, 5_000)) < p:
-            watch = Watch(rules)
-            watch.see(row)
-            draws.append(watch.draws)
+            tests = RadiusTests(rules)
+            tests.see(row)
+            draws.append(tests.draws)
         forecast = expected_draws(round(p * 10_000), 10_000, (0.8,), alpha=0.001, most=5_000) + 10_000
         assert forecast == 10_001 or 0.9 * forecast <= np.mean(draws) <= 1.4 * forecast

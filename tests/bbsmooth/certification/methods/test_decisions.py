@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bbsmooth.certification import State
-from bbsmooth.certification.methods.decisions import Boundaries, Watch, boundaries
+from bbsmooth.certification.methods.decisions import Boundaries, RadiusTests, boundaries
 from bbsmooth.certification.sequences import BetaBinomial, Calibrated, LearnedPrior, OneSidedTest
 
 PROBABILITIES = (0.6, 0.75, 0.9)
@@ -15,13 +15,13 @@ def bounds(*, cap: int = 400, alpha: float = 0.05, beta: float = 0.02, test: One
     return boundaries(test or BetaBinomial(), PROBABILITIES, margin=0.0, alpha=alpha, beta=beta, cap=cap)
 
 
-def watched(hits: np.ndarray, rules: Boundaries, pieces: list[int]) -> Watch:
-    watch, done = Watch(rules), 0
+def watched(hits: np.ndarray, rules: Boundaries, pieces: list[int]) -> RadiusTests:
+    tests, done = RadiusTests(rules), 0
     for piece in pieces:
-        watch.see(hits[watch.draws : done + piece] if not watch.finished else hits[:0])
+        tests.see(hits[tests.draws : done + piece] if not tests.finished else hits[:0])
         done += piece
-    watch.see(hits[watch.draws :])
-    return watch
+    tests.see(hits[tests.draws :])
+    return tests
 
 
 def plain(hits: np.ndarray, rules: Boundaries) -> tuple[int, list[State]]:
@@ -55,20 +55,20 @@ def test_blocks_of_any_size_decide_as_one_vote_after_the_other(test: OneSidedTes
             hits = generator.random(400) < p
             expected = plain(hits, rules)
             for pieces in ([400], [1] * 400, generator.integers(1, 60, 40).tolist()):
-                watch = watched(hits, rules, pieces)
-                assert (watch.draws, watch.states()) == expected
-                assert watch.successes == hits[: watch.draws].sum()
+                tests = watched(hits, rules, pieces)
+                assert (tests.draws, tests.states()) == expected
+                assert tests.successes == hits[: tests.draws].sum()
 
 
 def test_decisions_name_the_counts_that_show_them() -> None:
     rules = bounds()
-    watch = watched(np.random.default_rng(1).random(400) < 0.82, rules, [])
-    for index, decision in enumerate(watch.decisions(RADII)):
+    tests = watched(np.random.default_rng(1).random(400) < 0.82, rules, [])
+    for index, decision in enumerate(tests.decisions(RADII)):
         if decision.state is State.CERTIFIED:
             assert decision.successes == rules.upper[index, decision.draws]
         if decision.state is State.REFUTED:
             assert decision.successes <= rules.lower[index, decision.draws]
-    assert [decision.state for decision in watch.decisions(RADII)][:2] == [State.CERTIFIED, State.CERTIFIED]
+    assert [decision.state for decision in tests.decisions(RADII)][:2] == [State.CERTIFIED, State.CERTIFIED]
     low = watched(np.random.default_rng(1).random(400) < 0.3, rules, [])
     assert [decision.state for decision in low.decisions(RADII)] == [State.REFUTED] * 3
 
@@ -80,11 +80,11 @@ def test_a_certificate_out_of_reach_is_not_waited_for() -> None:
     for rate, (least_certified, most_draws) in rates.items():
         states, draws = [], []
         for row in generator.default_rng(4).random((300, 3_000)) < rate:
-            watch = Watch(rules)
-            watch.see(row)
-            states += watch.states()
-            draws.append(watch.draws)
-            assert watch.finished
+            tests = RadiusTests(rules)
+            tests.see(row)
+            states += tests.states()
+            draws.append(tests.draws)
+            assert tests.finished
         assert states.count(State.CERTIFIED) / 300 >= least_certified
         assert np.mean(draws) <= most_draws * 3_000
         early = sum(state is State.UNDECIDED and used < 3_000 for state, used in zip(states, draws, strict=True))
@@ -122,14 +122,14 @@ def test_few_votes_are_asked_for_beyond_the_decision() -> None:
     for p in (0.3, 0.65, 0.93, 1.0):
         asked = used = rounds = 0
         for _ in range(20):
-            hits, watch, known = generator.random(3_000) < p, Watch(rules), 0
+            hits, tests, known = generator.random(3_000) < p, RadiusTests(rules), 0
             votes = int(generator.binomial(100, p))
-            while not watch.finished:
-                ahead = watch.ahead(votes, 100)
+            while not tests.finished:
+                ahead = tests.ahead(votes, 100)
                 assert ahead >= 1
-                known, rounds = watch.draws + ahead, rounds + 1
-                watch.see(hits[watch.draws : known])
-            assert watch.ahead(votes, 100) == 0
-            asked, used = asked + known, used + watch.draws
+                known, rounds = tests.draws + ahead, rounds + 1
+                tests.see(hits[tests.draws : known])
+            assert tests.ahead(votes, 100) == 0
+            asked, used = asked + known, used + tests.draws
         assert used <= asked < 1.25 * used
         assert rounds / 20 < 50

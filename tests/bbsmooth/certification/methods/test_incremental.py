@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import Abstention, Certificate, CertifyingCase, CohenPlan, Outcome, Reason, work
+from bbsmooth.certification import Abstention, Certificate, CertifyingCase, CohenPlan, Outcome, Reason, run_cases
 from bbsmooth.certification.methods.incremental import IncrementalPlan, incremental_case
 from bbsmooth.certification.methods.pairs import Pairs, lower_by_change, lower_by_votes
 from bbsmooth.noise import Gaussian
@@ -25,7 +25,7 @@ AFTER = HalfspaceOracle(NORMAL, float(NORMAL.sum()) / 2 + 0.05)
 
 
 def certified(source: CheckedSource, images: Tensor) -> list[Outcome]:
-    cases = work(
+    cases = run_cases(
         enumerate(images),
         lambda image: CertifyingCase(image, COHEN, source, source.log.spec.classes),
         source,
@@ -39,7 +39,7 @@ def certified(source: CheckedSource, images: Tensor) -> list[Outcome]:
 def changed(
     source: CheckedSource, earlier: VoteLog, images: Tensor, *, batch_size: int = 64, concurrency: int = 1
 ) -> list[Outcome]:
-    cases = work(
+    cases = run_cases(
         enumerate(images),
         lambda image: incremental_case(image, PLAN, source, earlier),
         source,

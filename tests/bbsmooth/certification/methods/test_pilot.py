@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bbsmooth.certification import work
+from bbsmooth.certification import run_cases
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
 from oracles import Purpose, ResponseStore
 from oracles.oracle import NONE_OF_THESE, Classes
@@ -19,7 +19,7 @@ def test_a_pilot_asks_the_selection_draws_once(tmp_path: Path) -> None:
     source = vote_source(watched, ResponseStore(tmp_path))
 
     def chosen() -> list[int]:
-        cases = work(
+        cases = run_cases(
             enumerate(images),
             lambda image: PilotCase(image, 5, source, watched.spec.classes),
             source,

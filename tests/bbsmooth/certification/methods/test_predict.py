@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from bbsmooth.certification import PredictCase, PredictPlan, predict, work
+from bbsmooth.certification import PredictCase, PredictPlan, predict, run_cases
 from oracles import Purpose, ResponseStore
 from oracles.oracle import Classes
 from tests.builders import WatchedOracle, halfspace, pictures, vote_source
@@ -66,7 +66,7 @@ def test_a_case_asks_about_n_draws_and_then_predicts(tmp_path: Path) -> None:
     plan = PredictPlan(num_draws=40, alpha=0.05)
 
     def run(batch_size: int) -> list[tuple[int, object]]:
-        cases = work(
+        cases = run_cases(
             enumerate(images),
             lambda image: PredictCase(image, plan, source, CLASSES),
             source,

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from bbsmooth.certification import (
     Abstention,
+    AdaptivePlan,
     Certificate,
     CertifyingCase,
     Decision,
-    GrowingPlan,
     Outcome,
     Plan,
     SequentialPlan,
     State,
     VoteSource,
-    work,
+    run_cases,
 )
 from bbsmooth.certification.methods.sequential import prove
 from bbsmooth.certification.protocols import Selection
@@ -38,7 +38,7 @@ PLAN = SequentialPlan(
     radii=(0.125, 0.25, 0.5),
     test=Calibrated(),
 )
-GROWING = GrowingPlan(
+GROWING = AdaptivePlan(
     noise=Gaussian(0.5), num_selection=20, max_estimation=1_000, alpha=0.01, beta=0.01, tolerance=0.05
 )
 
@@ -61,7 +61,7 @@ def decide(
     concurrency: int = 1,
     remaining: Callable[[], int | None] = lambda: None,
 ) -> Iterator[Outcome]:
-    finished = work(
+    finished = run_cases(
         enumerate(images),
         lambda image: CertifyingCase(image, plan, source, source.log.spec.classes),
         source,

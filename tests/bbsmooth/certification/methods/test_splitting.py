@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bbsmooth.certification import Abstention, Certificate, Outcome, Reason, VoteSource, work
+from bbsmooth.certification import Abstention, Certificate, Outcome, Reason, VoteSource, run_cases
 from bbsmooth.certification.cases.fixed import FixedCase
 from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.noise import Splitting, SplitViews
@@ -50,7 +50,7 @@ def outcomes(
         log=VoteLog(store, oracle.spec),
         copies=SplitViews(noise=PLAN.noise, seed=SEED, eight_bit=eight_bit),
     )
-    cases = work(
+    cases = run_cases(
         enumerate(images),
         lambda image: FixedCase(image, PLAN.queries, source, lambda labels: PLAN.conclude(labels, oracle.spec.classes)),
         source,

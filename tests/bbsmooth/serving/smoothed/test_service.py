@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.certification import GrowingPlan, Plan, SequentialPlan
+from bbsmooth.certification import AdaptivePlan, Plan, SequentialPlan
 from bbsmooth.certification.bounds.vote_bounds import TwoClass
 from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.noise import Gaussian, Laplace, Uniform
@@ -221,7 +221,7 @@ def test_sequential_certification_stops_early_and_gives_back(tmp_path: Path) -> 
     assert Ledger(Budget(), tmp_path / "ledger.json").total == found["queries"].sum()
 
 
-LINEAR = GrowingPlan(noise=Gaussian(0.5), num_selection=20, max_estimation=2000, alpha=0.01, beta=0.01, tolerance=0.05)
+LINEAR = AdaptivePlan(noise=Gaussian(0.5), num_selection=20, max_estimation=2000, alpha=0.01, beta=0.01, tolerance=0.05)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from typing import Any, cast
 import torch
 
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import Descent, Gains, Rademacher, Sgd, Situation, Spsa
+from bbsmooth.tuning import Descent, Gains, Rademacher, Sgd, Spsa, StepContext
 from tests.bbsmooth.tuning.estimators.test_parameter_space import SLOPE, Function
 
 NOTHING: Any = None
@@ -13,10 +13,10 @@ def test_a_step_goes_against_the_gradient_by_its_gain() -> None:
     gains = Gains(learning_rate=0.8, probe_radius=0.1, learning_decay=1.0, probe_decay=0.0, stability=0.0)
     learner = Descent(estimator=Spsa(directions=Rademacher(), num_directions=4), rule=Sgd(), gains=gains)
     at, batch = torch.zeros(3), cast("Any", Function(SLOPE))
-    now = Situation(
+    context = StepContext(
         batch=batch, parameters=at, memory=learner.initial_memory(at), step=4, data=NOTHING, generator=fork(1)
     )
-    lesson = learner.learn(now)
+    result = learner.step(context)
     estimate = learner.estimator.estimate(batch, at, probe_radius=0.1, generator=fork(1))
-    torch.testing.assert_close(lesson.parameters, -0.2 * estimate.gradient)
-    assert lesson.notes == {"loss": estimate.loss, "learning_rate": 0.2, "probe_radius": 0.1}
+    torch.testing.assert_close(result.parameters, -0.2 * estimate.gradient)
+    assert result.notes == {"loss": estimate.loss, "learning_rate": 0.2, "probe_radius": 0.1}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import BatchObjective, Importance, Lesson, Mistakes, NoisyImages, Situation
+from bbsmooth.tuning import BatchObjective, Importance, Mistakes, NoisyImages, StepContext, StepResult
 from oracles import Answers, Feedback
 from tests.bbsmooth.tuning.test_objective import Shift
 
@@ -33,10 +33,10 @@ class Reading:
     def initial_memory(self, parameters: Tensor) -> dict[str, Tensor]:
         return {"inner": torch.zeros(())}
 
-    def learn(self, now: Situation) -> Lesson:
-        assert set(now.memory) == {"inner"}
-        loss = float(now.batch.losses_at(now.batch.images).double().mean())
-        return Lesson(now.parameters, now.memory, {"loss": loss})
+    def step(self, context: StepContext) -> StepResult:
+        assert set(context.memory) == {"inner"}
+        loss = float(context.batch.losses_at(context.batch.images).double().mean())
+        return StepResult(context.parameters, context.memory, {"loss": loss})
 
 
 def brightness(images: Tensor, name: bytes) -> Answers:
@@ -44,7 +44,7 @@ def brightness(images: Tensor, name: bytes) -> Answers:
     return Answers((bright > 0.5).long(), torch.stack([1 - bright, bright], 1))
 
 
-def situation(memory: Any, step: int, ask: Callable[[Tensor, bytes], Answers] = brightness) -> Situation:
+def step_context(memory: Any, step: int, ask: Callable[[Tensor, bytes], Answers] = brightness) -> StepContext:
     batch = BatchObjective(
         coordinator=Shift(),
         images=torch.zeros(SIZE, 1, 1, 1),
@@ -54,7 +54,9 @@ def situation(memory: Any, step: int, ask: Callable[[Tensor, bytes], Answers] = 
         ask=ask,
         names=(str(number).encode() for number in count()),
     )
-    return Situation(batch=batch, parameters=torch.zeros(1), memory=memory, step=step, data=DATA, generator=fork(step))
+    return StepContext(
+        batch=batch, parameters=torch.zeros(1), memory=memory, step=step, data=DATA, generator=fork(step)
+    )
 
 
 @pytest.mark.parametrize("floor", [0.2, 0.5, 1.0])
@@ -62,7 +64,7 @@ def test_the_loss_is_on_average_that_of_all_images(floor: float) -> None:
     learner = Importance(learner=Reading(), floor=floor)
     memory, losses = learner.initial_memory(torch.zeros(1)), []
     for step in range(1, 601):
-        _, memory, notes = learner.learn(situation(memory, step))
+        _, memory, notes = learner.step(step_context(memory, step))
         losses.append(notes["loss"])
     found = torch.tensor(losses[10:], dtype=torch.float64)  # by then every image has been asked about
     expected = float((1 - LEVELS / 255).mean())
@@ -100,9 +102,16 @@ def test_an_image_drawn_twice_is_shown_under_two_draws() -> None:
     noisy = NoisyImages(
         images=DATA.images[3:4], labels=DATA.labels[:1], noise=Gaussian(0.1), grid=Grid(8), seed=0, purpose="test"
     )
-    now = situation({"inner": torch.zeros(())}, 1, ask)
-    Importance(learner=Reading()).learn(
-        Situation(batch=now.batch, parameters=now.parameters, memory=now.memory, step=1, data=noisy, generator=fork(1))
+    context = step_context({"inner": torch.zeros(())}, 1, ask)
+    Importance(learner=Reading()).step(
+        StepContext(
+            batch=context.batch,
+            parameters=context.parameters,
+            memory=context.memory,
+            step=1,
+            data=noisy,
+            generator=fork(1),
+        )
     )
     assert len(set(asked[0].flatten().tolist())) == SIZE
 

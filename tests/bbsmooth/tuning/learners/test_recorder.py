@@ -1,18 +1,18 @@
 import pytest
 import torch
 
-from bbsmooth.tuning import AtOnce, Overheard, Together, one_by_one
+from bbsmooth.tuning import Concurrent, QueryExecutor, Recorder, one_by_one
 from tests.bbsmooth.tuning.test_objective import Brightness
 
 
-@pytest.mark.parametrize("together", [one_by_one, AtOnce(2)], ids=["one by one", "at once"])
-def test_questions_and_answers_are_kept_in_order_and_asked_once(together: Together) -> None:
-    oracle, overheard = Brightness(), Overheard(together)
+@pytest.mark.parametrize("executor", [one_by_one, Concurrent(2)], ids=["one by one", "at once"])
+def test_questions_and_answers_are_kept_in_order_and_asked_once(executor: QueryExecutor) -> None:
+    oracle, recorder = Brightness(), Recorder(executor)
     images = torch.tensor([0.1, 0.9, 0.4]).view(-1, 1, 1, 1)
     answers = [
-        *overheard(oracle.ask, [(images[:1], b"a"), (images[1:2], b"b")]),
-        *overheard(oracle.ask, [(images[2:], b"c")]),
+        *recorder(oracle.ask, [(images[:1], b"a"), (images[1:2], b"b")]),
+        *recorder(oracle.ask, [(images[2:], b"c")]),
     ]
     assert sorted(name for _, name in oracle.asked) == [b"a", b"b", b"c"]
-    assert torch.equal(overheard.shown, images)
-    assert overheard.answers.labels.tolist() == [0, 1, 0] == torch.cat([each.labels for each in answers]).tolist()
+    assert torch.equal(recorder.shown, images)
+    assert recorder.answers.labels.tolist() == [0, 1, 0] == torch.cat([each.labels for each in answers]).tolist()

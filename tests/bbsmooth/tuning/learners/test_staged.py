@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import Lesson, Situation, Staged
+from bbsmooth.tuning import Staged, StepContext, StepResult
 
 NOTHING: Any = None
 
@@ -21,10 +21,10 @@ class Counting:
     def initial_memory(self, parameters: Tensor) -> dict[str, Tensor]:
         return {"count": torch.zeros(())}
 
-    def learn(self, now: Situation) -> Lesson:
-        assert int(now.memory["count"]) == now.step - 1
-        self.told.append(now.step)
-        return Lesson(now.parameters + 1, {"count": now.memory["count"] + 1}, {})
+    def step(self, context: StepContext) -> StepResult:
+        assert int(context.memory["count"]) == context.step - 1
+        self.told.append(context.step)
+        return StepResult(context.parameters + 1, {"count": context.memory["count"] + 1}, {})
 
 
 def test_the_second_goes_on_where_the_first_stopped_and_counts_from_one() -> None:
@@ -33,8 +33,10 @@ def test_the_second_goes_on_where_the_first_stopped_and_counts_from_one() -> Non
     parameters = torch.zeros(2)
     memory = staged.initial_memory(parameters)
     for step in range(1, 8):
-        now = Situation(batch=NOTHING, parameters=parameters, memory=memory, step=step, data=NOTHING, generator=fork(0))
-        parameters, memory, _ = staged.learn(now)
+        context = StepContext(
+            batch=NOTHING, parameters=parameters, memory=memory, step=step, data=NOTHING, generator=fork(0)
+        )
+        parameters, memory, _ = staged.step(context)
     assert (first.told, second.told) == ([1, 2, 3], [1, 2, 3, 4])
     assert parameters.tolist() == [7, 7]
     assert staged.evaluations == 2

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import GradientEstimate, Lesson, Situation, TrustRegion
+from bbsmooth.tuning import GradientEstimate, StepContext, StepResult, TrustRegion
 
 NOTHING: Any = None
 START = torch.tensor([3.0, 4.0])
@@ -33,10 +33,10 @@ def trust(radius: float) -> TrustRegion:
     return TrustRegion(estimator=cast("Any", Bowl()), radius=radius, probe_radius=0.1, momentum=0.0, growth=4.0)
 
 
-def steps(learner: TrustRegion, bowls: list[Bowl]) -> list[Lesson]:
-    parameters, memory, lessons = START, learner.initial_memory(START), []
+def steps(learner: TrustRegion, bowls: list[Bowl]) -> list[StepResult]:
+    parameters, memory, results = START, learner.initial_memory(START), []
     for number, bowl in enumerate(bowls, start=1):
-        now = Situation(
+        context = StepContext(
             batch=cast("Any", bowl),
             parameters=parameters,
             memory=memory,
@@ -44,9 +44,9 @@ def steps(learner: TrustRegion, bowls: list[Bowl]) -> list[Lesson]:
             data=NOTHING,
             generator=fork(number),
         )
-        lessons.append(learner.learn(now))
-        parameters, memory, _ = lessons[-1]
-    return lessons
+        results.append(learner.step(context))
+        parameters, memory, _ = results[-1]
+    return results
 
 
 def test_a_step_is_taken_once_the_next_batch_confirms_it_and_the_radius_grows() -> None:
@@ -72,9 +72,9 @@ def test_a_step_that_keeps_part_of_its_promise_is_taken_at_the_same_radius() -> 
 
 
 def test_a_radius_that_overshoots_comes_down_until_the_bottom_is_reached() -> None:
-    lessons = steps(trust(100.0), [Bowl()] * 30)
-    assert lessons[-1].parameters.norm() < 0.5
-    assert lessons[-1].notes["radius"] < 5
+    results = steps(trust(100.0), [Bowl()] * 30)
+    assert results[-1].parameters.norm() < 0.5
+    assert results[-1].notes["radius"] < 5
 
 
 def test_both_ends_are_paid_for() -> None:

@@ -10,12 +10,12 @@ from bbsmooth.tuning import (
     CrossEntropy,
     Distillation,
     Gains,
-    Lesson,
     Normal,
     Sgd,
-    Situation,
     Spsa,
     State,
+    StepContext,
+    StepResult,
 )
 from oracles import Feedback
 from tests.bbsmooth.tuning.learners.surrogate.test_learner import DATA
@@ -31,7 +31,7 @@ LEARNER = CorrectedDescent(
 AT = torch.tensor([0.02, 0.1, 0.0])
 
 
-def lesson(oracle: Brightness, memory: State, seed: int, feedback: Feedback = Feedback.PROBABILITIES) -> Lesson:
+def result(oracle: Brightness, memory: State, seed: int, feedback: Feedback = Feedback.PROBABILITIES) -> StepResult:
     drawn = DATA.sample(20, fork(4))
     batch = BatchObjective(
         coordinator=Gamma(),
@@ -42,15 +42,15 @@ def lesson(oracle: Brightness, memory: State, seed: int, feedback: Feedback = Fe
         ask=oracle.ask,
         names=(f"{seed}-{each}".encode() for each in count()),
     )
-    return LEARNER.learn(Situation(batch=batch, parameters=AT, memory=memory, step=1, data=DATA, generator=fork(seed)))
+    return LEARNER.step(StepContext(batch=batch, parameters=AT, memory=memory, step=1, data=DATA, generator=fork(seed)))
 
 
 def gradients(memory: State) -> torch.Tensor:
-    return torch.stack([AT - lesson(Brightness(), memory, seed).parameters for seed in range(60)]).double()
+    return torch.stack([AT - result(Brightness(), memory, seed).parameters for seed in range(60)]).double()
 
 
 def test_the_stand_in_takes_variance_off_and_leaves_no_bias() -> None:
-    taught = dict(lesson(Brightness(), LEARNER.initial_memory(AT), 0).memory)
+    taught = dict(result(Brightness(), LEARNER.initial_memory(AT), 0).memory)
     plain = gradients(taught | {"share": torch.zeros(2)})
     half = gradients(taught | {"share": torch.tensor([0.5, 1.0])})
     difference = half - plain  # along the same directions
@@ -62,6 +62,6 @@ def test_the_stand_in_takes_variance_off_and_leaves_no_bias() -> None:
 def test_every_answer_is_remembered_and_the_share_is_learnt(feedback: Feedback) -> None:
     oracle, memory = Brightness(), LEARNER.initial_memory(AT)
     for seed in range(3):
-        memory = lesson(oracle, memory, seed, feedback).memory
+        memory = result(oracle, memory, seed, feedback).memory
     assert oracle.queries == 3 * 2 * 20 == len(memory["told.images"])
     assert memory["share"][1] > 0

@@ -14,7 +14,7 @@ from scipy.stats import beta as beta_distribution
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
 from bbsmooth.certification.engine.policies import expected_draws
-from bbsmooth.certification.methods.decisions import Boundaries, Watch
+from bbsmooth.certification.methods.decisions import Boundaries, RadiusTests
 from bbsmooth.certification.protocols import Selection
 from bbsmooth.certification.sequences import Calibrated, never, refuting
 from bbsmooth.certification.verdict import Evidence, Outcome, Verdict, bounded
@@ -28,7 +28,7 @@ _SINGLE = 0.8  # of the cap: a first look beyond it saves less than its share of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GrowingPlan:
+class AdaptivePlan:
     """The settings that a certificate's meaning depends on; none has a default.
 
     The bound is looked at once or twice, after numbers of draws fixed by the selection votes, which come from a stream
@@ -107,9 +107,9 @@ class GrowingPlan:
         """Cap, level of giving up, and tolerance."""
         return {"cap": self.max_estimation, "beta": self.beta, "tolerance": self.tolerance}
 
-    def judge(self, selection: Selection) -> GrowingJudge:
+    def judge(self, selection: Selection) -> AdaptiveJudge:
         """Who looks at the votes of one image."""
-        return GrowingJudge(self, selection)
+        return AdaptiveJudge(self, selection)
 
     def given_up(self, total_variation: float) -> Boundaries:
         """Where an image is given up: p >= 1/2 rejected at level `beta`."""
@@ -169,7 +169,7 @@ def _half(beta: float, cap: int, total_variation: float) -> Boundaries:
 
 
 @dataclass(slots=True)
-class GrowingJudge:
+class AdaptiveJudge:
     """Looks at the bound once or twice, and gives an image up, at level beta, whose class holds less than half.
 
     Args:
@@ -177,42 +177,42 @@ class GrowingJudge:
         selection: what the selection draws said.
     """
 
-    plan: GrowingPlan
+    plan: AdaptivePlan
     selection: Selection
     finished: bool = False
-    _watch: Watch = field(init=False)
+    _tests: RadiusTests = field(init=False)
     _looks: tuple[tuple[int, float], ...] = field(init=False)  # those to come
     _p_lower: float = field(init=False, default=0.0)  # at the last look
 
     def __post_init__(self) -> None:
         """Nothing is looked at yet."""
         self._looks = self.plan.looks(self.selection.votes)
-        self._watch = Watch(self.plan.given_up(self.selection.total_variation))
+        self._tests = RadiusTests(self.plan.given_up(self.selection.total_variation))
 
     @property
     def draws(self) -> int:
         """Votes looked at so far."""
-        return self._watch.draws
+        return self._tests.draws
 
     @property
     def needed(self) -> int:
         """One more: it may be the one that gives the image up."""
-        return self._watch.draws + 1
+        return self._tests.draws + 1
 
     @property
     def until(self) -> int:
         """To the next look, or fewer where the image may be given up before."""
-        watch, (next_look, _) = self._watch, self._looks[0]
+        tests, (next_look, _) = self._tests, self._looks[0]
         votes, trials = self.selection.votes, self.plan.num_selection
-        if 2 * (votes + watch.successes) > trials + watch.draws:
+        if 2 * (votes + tests.successes) > trials + tests.draws:
             return next_look
-        return min(next_look, watch.draws + watch.ahead(votes, trials))
+        return min(next_look, tests.draws + tests.ahead(votes, trials))
 
     @property
     def expected(self) -> float:
         """To the next look, or to where the image is expected to be given up."""
-        votes, trials = self.selection.votes + self._watch.successes, self.plan.num_selection + self._watch.draws
-        left = self._looks[0][0] - self._watch.draws
+        votes, trials = self.selection.votes + self._tests.successes, self.plan.num_selection + self._tests.draws
+        left = self._looks[0][0] - self._tests.draws
         if 2 * votes > trials:
             return left
         return expected_draws(votes, trials, [0.5], alpha=self.plan.beta, most=left)
@@ -220,13 +220,13 @@ class GrowingJudge:
     def see(self, hits: NDArray[np.bool_]) -> None:
         """Look at the next votes, and at the bound where its turn has come."""
         while not self.finished:
-            (look, level), watch = self._looks[0], self._watch
-            new = hits[: look - watch.draws]
-            watch.see(new)
+            (look, level), tests = self._looks[0], self._tests
+            new = hits[: look - tests.draws]
+            tests.see(new)
             hits = hits[len(new) :]
-            if watch.decided:  # only that the class holds less than half
+            if tests.decided:  # only that the class holds less than half
                 self.finished = True
-            elif watch.draws == look:
+            elif tests.draws == look:
                 self._look(look, level)
             else:
                 return
@@ -237,7 +237,7 @@ class GrowingJudge:
         return Outcome(verdict=verdict, selection_votes=self.selection.votes)
 
     def _look(self, look: int, level: float) -> None:
-        plan, successes = self.plan, self._watch.successes
+        plan, successes = self.plan, self._tests.successes
         self._p_lower = plan.bound(successes, look, level, self.selection)
         self._looks = self._looks[1:]
         self.finished = not self._looks or plan.good_enough(plan.noise.radius(self._p_lower), successes / look)

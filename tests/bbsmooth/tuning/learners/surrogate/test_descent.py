@@ -6,10 +6,10 @@ from torch import Tensor
 
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import CrossEntropy, NoisyImages, Walk
+from bbsmooth.tuning import CrossEntropy, NoisyImages, SurrogateDescent
 from tests.bbsmooth.tuning.test_tune import BRIGHT, IMAGES, Gamma
 
-WALK = Walk(steps=60, learning_rate=0.02, anchor=0.0, batch_size=20)
+WALK = SurrogateDescent(steps=60, learning_rate=0.02, anchor=0.0, batch_size=20)
 
 
 def classifier(images: Tensor) -> Tensor:
@@ -18,10 +18,10 @@ def classifier(images: Tensor) -> Tensor:
     return torch.stack([-bright / 2, bright / 2], 1)
 
 
-def walked(walk: Walk, seed: int = 0) -> Tensor:
+def walked(descent: SurrogateDescent, seed: int = 0) -> Tensor:
     data = NoisyImages(images=IMAGES, labels=BRIGHT, noise=Gaussian(0.3), grid=Grid(8), seed=0, purpose="test")
     start = Gamma().initial_parameters()
-    found = walk.from_(
+    found = descent.run(
         start, coordinator=Gamma(), classifier=classifier, loss=CrossEntropy(), data=data, generator=fork(seed)
     )
     assert torch.equal(start, Gamma().initial_parameters())

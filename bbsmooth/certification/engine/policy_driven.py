@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from bbsmooth.certification.engine.policies import Policy, Standing
-from bbsmooth.certification.engine.scheduler import ORDER, Batch, C, Images, Purse, take
+from bbsmooth.certification.engine.scheduler import ORDER, Batch, C, Images, RemainingBudget, take
 from oracles import BudgetExhausted, Purpose
 
 WINDOW = 4096
@@ -43,7 +43,7 @@ class _Lane(Generic[C]):
     chosen: bool = False
 
 
-class Allocated(Generic[C]):
+class PolicyDriven(Generic[C]):
     """Of all images at work the one with the lowest index comes first; results as they are known.
 
     Another image is begun as soon as the policy prefers it to what is at work, or where a batch would not be full.
@@ -51,18 +51,18 @@ class Allocated(Generic[C]):
 
     Args:
         images: to be begun.
-        purse: what may be spent.
+        budget: what may be spent.
         policy: the order.
         num_selection: draws that choose the class of an image.
         window: most images at work at once.
     """
 
     def __init__(
-        self, images: Images[C], purse: Purse, policy: Policy, num_selection: int, *, window: int = WINDOW
+        self, images: Images[C], budget: RemainingBudget, policy: Policy, num_selection: int, *, window: int = WINDOW
     ) -> None:
         """Nothing is begun yet."""
         self._images = images
-        self._purse = purse
+        self._budget = budget
         self._policy = policy
         self._num_selection = num_selection
         self._window = window
@@ -75,8 +75,8 @@ class Allocated(Generic[C]):
         self.refused: BudgetExhausted | None = None
 
     def next_batch(self, size: int, *, waiting: bool) -> Batch[C] | None:
-        """See `Board`."""
-        left = self._purse.left
+        """See `Scheduler`."""
+        left = self._budget.left
         size = size if left is None else min(size, left)
         if size == 0:
             self._give_up(waiting=waiting)
@@ -90,12 +90,12 @@ class Allocated(Generic[C]):
         return None if waiting or self._done else self._batch(size, least=1)
 
     def told(self, case: C) -> None:
-        """See `Board`."""
+        """See `Scheduler`."""
         if (lane := self._of.get(id(case))) is not None:
             self._refresh(lane)
 
     def finished(self) -> Iterator[tuple[int, C, float]]:
-        """See `Board`."""
+        """See `Scheduler`."""
         while self._done:
             digest, lane = self._done.popitem()
             del self._lanes[digest], self._of[id(lane.case)]
@@ -107,7 +107,7 @@ class Allocated(Generic[C]):
         """Whether another image can be begun, and is not likely to starve those that are preferred to it."""
         if self._ended or len(self._lanes) >= self._window:
             return False
-        left = self._purse.left
+        left = self._budget.left
         if left is None or self._fresh == 0 or not self._lanes:
             return True
         needs = (lane.expected if lane.chosen else self._fresh for lane in self._lanes.values())

@@ -16,7 +16,7 @@ Ask = Callable[[Tensor, bytes], Answers]
 
 Question = tuple[Tensor, bytes]
 
-Together = Callable[[Ask, Iterable[Question]], Iterator[Answers]]
+QueryExecutor = Callable[[Ask, Iterable[Question]], Iterator[Answers]]
 """Asks questions, none of which depends on another's answer; the answers come in their order."""
 
 
@@ -26,7 +26,7 @@ def one_by_one(ask: Ask, questions: Iterable[Question]) -> Iterator[Answers]:
 
 
 @dataclass(frozen=True, slots=True)
-class AtOnce:
+class Concurrent:
     """Several questions under way at a time, and no more of them in memory.
 
     Args:
@@ -38,7 +38,7 @@ class AtOnce:
     interrupt: Callable[[], None] = lambda: None
 
     def __call__(self, ask: Ask, questions: Iterable[Question]) -> Iterator[Answers]:
-        """See `Together`. Whatever ends it, what is under way is still answered and recorded."""
+        """See `QueryExecutor`. Whatever ends it, what is under way is still answered and recorded."""
         with ThreadPoolExecutor(self.most, thread_name_prefix="oracle") as pool:
             under_way: deque[Future[Answers]] = deque()
             try:

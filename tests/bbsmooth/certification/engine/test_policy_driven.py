@@ -15,13 +15,13 @@ from torch import Tensor
 
 from bbsmooth.certification import (
     POLICIES,
-    Allocated,
     CertifyingCase,
-    InTurn,
+    InOrder,
     Outcome,
+    PolicyDriven,
     SequentialPlan,
     VoteSource,
-    work,
+    run_cases,
 )
 from bbsmooth.certification.engine.loop import Arrange
 from bbsmooth.certification.sequences import DEFAULT_TEST
@@ -44,8 +44,8 @@ T = TypeVar("T")
 
 def arrange(policy: str, *, window: int = 4_096) -> Arrange[CertifyingCase]:
     if policy == "in-turn":
-        return InTurn
-    return lambda images, purse: Allocated(images, purse, POLICIES[policy], PLAN.num_selection, window=window)
+        return InOrder
+    return lambda images, budget: PolicyDriven(images, budget, POLICIES[policy], PLAN.num_selection, window=window)
 
 
 def decided(
@@ -58,7 +58,7 @@ def decided(
     concurrency: int = 1,
     window: int = 4_096,
 ) -> Iterator[tuple[int, Outcome]]:
-    finished = work(
+    finished = run_cases(
         enumerate(images),
         lambda image: CertifyingCase(image, PLAN, source, source.log.spec.classes),
         source,
@@ -222,7 +222,7 @@ def test_repeated_calls_that_cost_more_are_seen_in_time(stores: Callable[[], Res
     oracle = halfspace()
     source = vote_source(WatchedOracle(oracle, before=partial(_repeat, ledger)), stores(), ledger=ledger)
     done = list[tuple[int, CertifyingCase, float]]()
-    finished = work(
+    finished = run_cases(
         enumerate(IMAGES),
         lambda image: CertifyingCase(image, plan, source, source.log.spec.classes),
         source,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.tuning import AtOnce, Cosines, OutputDifferences, RandomDirections, clean_labels, one_by_one
+from bbsmooth.tuning import Concurrent, Cosines, OutputDifferences, RandomDirections, clean_labels, one_by_one
+from bbsmooth.tuning.executor import Question
 from bbsmooth.tuning.objective import QUESTION
-from bbsmooth.tuning.together import Question
 from oracles import Answers, BudgetExhausted
 from tests.bbsmooth.tuning.test_objective import Brightness, objective
 
@@ -41,16 +41,16 @@ def questions(count: int, made: list[int] | None = None) -> Iterator[Question]:
 
 def test_answers_come_in_the_order_of_the_questions() -> None:
     crowd = Crowd(3)
-    told = list(AtOnce(3)(crowd.ask, questions(12)))
+    told = list(Concurrent(3)(crowd.ask, questions(12)))
     assert [len(answers) for answers in told] == list(range(1, 13))
     assert crowd.most == 3
     assert {name for _, name in crowd.asked} == {str(number).encode() for number in range(12)}
 
 
 def test_no_more_questions_are_made_than_are_under_way() -> None:
-    for together, ahead in ((one_by_one, 1), (AtOnce(4), 4)):
+    for executor, ahead in ((one_by_one, 1), (Concurrent(4), 4)):
         made: list[int] = []
-        told = together(Brightness().ask, questions(20, made))
+        told = executor(Brightness().ask, questions(20, made))
         next(told)
         assert len(made) == ahead
         assert len(list(told)) == 19
@@ -60,12 +60,12 @@ def test_whoever_asks_at_once_learns_the_same_under_the_same_names() -> None:
     values = torch.linspace(0.1, 0.8, QUESTION + 7).tolist()
     points = torch.tensor([[0.0], [0.1], [-0.05], [0.2]])
     found = []
-    for together in (one_by_one, AtOnce(5)):
+    for executor in (one_by_one, Concurrent(5)):
         oracle = Brightness()
-        one = replace(objective(oracle, values, [1] * len(values)), together=together)
+        one = replace(objective(oracle, values, [1] * len(values)), executor=executor)
         differences = OutputDifferences(basis=Cosines(1), directions=RandomDirections(), num_directions=3)
         slope, loss = differences.slope(one, one.images, probe_radius=0.1, generator=torch.Generator().manual_seed(1))
-        labels = clean_labels((one.images * 255).byte(), oracle.ask, together)
+        labels = clean_labels((one.images * 255).byte(), oracle.ask, executor)
         asked = {name: images for images, name in oracle.asked}
         assert len(asked) == len(oracle.asked) == 2 * 6 + 2  # two questions for each variant, and for the clean images
         found.append((one.losses(points), one.group_losses(points), slope, torch.tensor(loss), labels, asked))
@@ -84,7 +84,7 @@ def test_an_error_ends_it_after_what_is_under_way() -> None:
         return oracle.ask(images, name)
 
     with pytest.raises(BudgetExhausted):
-        list(AtOnce(3)(ask, questions(100)))
+        list(Concurrent(3)(ask, questions(100)))
     assert {b"0", b"1"} <= {name for _, name in oracle.asked} <= {str(number).encode() for number in range(6)}
 
 
@@ -100,4 +100,4 @@ def test_an_interrupt_makes_what_waits_give_up() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(AtOnce(3, interrupted.set)(ask, interrupting()))
+        list(Concurrent(3, interrupted.set)(ask, interrupting()))

@@ -18,7 +18,7 @@ Classifier = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
+class SurrogateDescent:
     """Fresh noisy images, the classifier's loss on what is shown for them, and a pull towards the clean image.
 
     Args:
@@ -42,7 +42,7 @@ class Walk:
         if min(self.steps, self.learning_rate, self.batch_size) <= 0 or self.anchor < 0:
             raise ValueError(f"steps, rate and batch size must be positive and the anchor not negative, got {self}")
 
-    def from_(
+    def run(
         self,
         parameters: Tensor,
         *,
