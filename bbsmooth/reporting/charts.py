@@ -160,7 +160,8 @@ def training_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[
 
 
 def _history_line(name: str, events: Sequence[Record], key: str, *, marked: bool, x: str = "queries") -> Line:
-    known = (event for event in events if key in event and math.isfinite(event[key]))  # a run may diverge
+    numbers = (event for event in events if event.get(key) is not None and event.get(x) is not None)
+    known = (event for event in numbers if math.isfinite(event[key]))  # a run may diverge
     points = tuple(Point(event[x], event[key]) for event in known)
     return Line(name, points, points if marked else points[-1:], steps=False)
 

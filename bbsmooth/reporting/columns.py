@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from bbsmooth.assemble import describe_coordinator
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import charts
+from bbsmooth.reporting.lineage import spent_before
 from bbsmooth.reporting.model import EMPTY, NOT_ASKED, Cell, Column, Table
 from bbsmooth.reporting.numbers import duration, length, money, percent
 from bbsmooth.reporting.scope import decided_radii, missing, progress, speaks_at
 from bbsmooth.reporting.words import norm_word
-from bbsmooth.runs.reading import Run, read_run
-
-_MOST_ANCESTORS = 20
+from bbsmooth.runs.reading import Run
 
 Say = Callable[[Run], Cell]
 
@@ -114,33 +111,15 @@ def _method(run: Run) -> str | None:
     return ", ".join(sorted(methods)) or run.settings.get("method")
 
 
-def _before(run: Run, key: str) -> float | None:
-    """What the coordinator in front cost, and the ones that it was started from; None where nobody can tell."""
-    total: float = 0
-    for _ in range(_MOST_ANCESTORS):
-        if not run.manifest.get("coordinator"):
-            return total
-        path = Path(run.settings["coordinator"])
-        try:
-            same = describe_coordinator(path)["coordinator"] == run.manifest["coordinator"]
-            run = read_run(path)
-        except (OSError, ValueError):  # no run there, or no such weights
-            return None
-        if not same or run.ledger is None:
-            return None
-        total += run.ledger[key]
-    return None
-
-
 def _of_coordinator(run: Run) -> Cell:
     if not run.manifest.get("coordinator"):
         return EMPTY
-    queries = _before(run, "spent_total")
+    queries = spent_before(run, "spent_total")
     return Cell("unknown", None) if queries is None else _count(queries)
 
 
 def _price(run: Run) -> Cell:
-    own, before = _spent(run, "price"), _before(run, "price")
+    own, before = _spent(run, "price"), spent_before(run, "price")
     known = own is not None and before is not None and (run.ledger or {})["price_per_1000"]
     return Cell(money(own + before), own + before) if known and own is not None and before is not None else EMPTY
 

@@ -20,9 +20,9 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.1f}"
 
 
-def count(number: int, what: str) -> str:
-    """So many of something."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def count(number: int, what: str, several: str | None = None) -> str:
+    """A number of things: of `what` where it is one, else of `several` or of `what` with an s."""
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"
 
 
 def money(amount: float) -> str:
@@ -54,7 +54,7 @@ def mebibytes(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time that took so long."""
+    """A duration in seconds, or in hours, minutes and seconds."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -96,7 +96,7 @@ def predictions_table(predictions: list[Record]) -> Table:
     rows = []
     for entry in predictions:
         answer = "abstains" if entry["abstained"] else str(entry["name"])
-        most, total = max(entry["counts"].values()), sum(entry["counts"].values())
+        most, total = max(entry["counts"].values(), default=0), sum(entry["counts"].values())
         votes = Cell(f"{most:,} of {total:,}", most)
         rows.append((Cell(entry["file"], entry["file"]), Cell(answer, answer), votes, _p_value(entry["p_value"])))
     return Table("predictions", "Predictions", columns, tuple(rows))

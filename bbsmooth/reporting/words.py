@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bbsmooth.reporting.lineage import coordinator_phrase
 from bbsmooth.reporting.numbers import count, interval, money, percent
 from bbsmooth.reporting.scope import told
 from bbsmooth.runs.certificates import Record
@@ -41,10 +42,9 @@ def overview(run: Run) -> str:
 
 def _certified(run: Run) -> list[str]:
     settings, data = run.settings, run.manifest["data"]
-    front = " behind the coordinator tuned for it" if settings["coordinator"] else ""
     return [
         f"Images of {data['name']} ({data['split']} split) were certified for the classifier "
-        f"{run.manifest['oracle']['name']}{front}, which was only asked for its answers.",
+        f"{run.manifest['oracle']['name']}{coordinator_phrase(run)}, which was only asked for its answers.",
         f"Each image was shown under {settings['noise']} noise of standard deviation {settings['sigma']:g} (white "
         f"being 1): {count(settings['num_selection'], 'answer')} chose a class, "
         f"{'up to ' if _varies(run) else ''}{count(settings['num_estimation'], 'fresh answer')} bounded its "

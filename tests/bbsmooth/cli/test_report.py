@@ -86,6 +86,34 @@ def test_pictures_show_what_the_oracle_was_shown(world: World) -> None:
     html = (world.run / "report.html").read_text()
     assert html.count("data:image/png;base64,") == 6
     assert "shown to the oracle" in html
+    assert "behind a denoiser that was made without a query" in html
+    assert "tuned" not in html.split('class="lead"')[1].split("</p>")[0]
+
+
+@pytest.mark.parametrize(
+    ("own", "spent", "phrase"),
+    [
+        (True, 1, "behind a coordinator tuned with 1 query for it,"),
+        (True, 1200, "behind a coordinator tuned with 1,200 queries for it,"),
+        (False, 1200, "behind a coordinator tuned with 1,200 queries for another,"),
+        (None, 1200, "behind a coordinator,"),
+    ],
+)
+def test_a_page_says_what_the_coordinator_cost(world: World, own: bool | None, spent: int, phrase: str) -> None:
+    tuned = world.folder / "tuned"
+    subject = ("--oracle", world.oracle("bright"), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", "0.25")
+    bbsmooth("tune", *subject, "--budget", 0, "--pretrain-epochs", 1, "--out", tuned)
+    world.certify("--coordinator", tuned, "--limit", 2)
+    ledger, manifest = (json.loads((tuned / name).read_text()) for name in ("ledger.json", "manifest.json"))
+    (tuned / "ledger.json").write_text(
+        json.dumps(ledger | {"spent_total": spent, "spent": ledger["spent"] | {"tune": spent}})
+    )
+    asked = json.loads((world.run / "manifest.json").read_text())["oracle"]
+    asked = asked if own else {"name": "another", "fingerprint": "00"}
+    (tuned / "manifest.json").write_text(json.dumps(manifest | {"oracle": manifest["oracle"] | asked}))
+    if own is None:
+        (tuned / "coordinator.safetensors").unlink()
+    assert phrase in bbsmooth("report", world.run, "--format", "md").out
 
 
 @pytest.mark.parametrize("form", ["html", "png", "svg", "md", "tex", "tsv", "json", "txt"])

@@ -1,0 +1,52 @@
+"""Runs that a run builds on: those that made its coordinator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bbsmooth.assemble import describe_coordinator
+from bbsmooth.reporting.numbers import count
+from bbsmooth.runs.reading import Run, read_run
+
+_MOST_ANCESTORS = 20
+
+
+def coordinator_runs(run: Run) -> list[Run] | None:
+    """The run that made the coordinator in front, then the one that it was started from, and so on.
+
+    Empty without a coordinator; None where one of the runs is not at hand any more, or holds other weights by now.
+    """
+    found: list[Run] = []
+    while run.manifest.get("coordinator"):
+        path = Path(str(run.settings["coordinator"]))
+        try:
+            same = describe_coordinator(path)["coordinator"] == run.manifest["coordinator"]
+            run = read_run(path)
+        except (OSError, ValueError):  # no run there, or no such weights
+            return None
+        if not same or run.ledger is None or len(found) == _MOST_ANCESTORS:
+            return None
+        found.append(run)
+    return found
+
+
+def spent_before(run: Run, key: str) -> float | None:
+    """What its coordinator cost, an entry of ledgers such as `spent_total`; None where nobody can tell."""
+    ancestors = coordinator_runs(run)
+    return None if ancestors is None else sum((ancestor.ledger or {})[key] for ancestor in ancestors)
+
+
+def coordinator_phrase(run: Run) -> str:
+    """What stands in front of the classifier, to be put behind its name; empty without a coordinator."""
+    if not run.settings.get("coordinator"):
+        return ""
+    ancestors = coordinator_runs(run)
+    if not ancestors:
+        return " behind a coordinator"
+    asked = [ancestor for ancestor in ancestors if (ancestor.ledger or {})["spent_total"]]
+    if not asked:
+        return " behind a denoiser that was made without a query"
+    queries = count(sum((ancestor.ledger or {})["spent_total"] for ancestor in asked), "query", "queries")
+    own = run.manifest["oracle"]["fingerprint"]
+    others = {each.manifest["oracle"]["name"] for each in asked if each.manifest["oracle"]["fingerprint"] != own}
+    return f" behind a coordinator tuned with {queries} for {' and '.join(sorted(others)) if others else 'it'}"
