@@ -1,15 +1,18 @@
 from .accounts import LEDGER, Account, account, charged, interruption, refuse_small_budget
-from .describing import describe, describe_classifier, describe_coordinator, describe_images
+from .describing import describe, describe_classifier, describe_coordinator, describe_front, describe_images
 from .fronts import COORDINATOR, Front, load_coordinator
-from .opening import bare_oracle, images_for, load_images, opened
+from .opening import IN_MEMORY, bare_oracle, images_for, load_images, opened, settled
+from .subject import Subject
 from .voting import FINE_BITS, answering, copies_for, copies_of, grid_for, vote_source
 
 __all__ = [
     "COORDINATOR",
     "FINE_BITS",
+    "IN_MEMORY",
     "LEDGER",
     "Account",
     "Front",
+    "Subject",
     "account",
     "answering",
     "bare_oracle",
@@ -19,6 +22,7 @@ __all__ = [
     "describe",
     "describe_classifier",
     "describe_coordinator",
+    "describe_front",
     "describe_images",
     "grid_for",
     "images_for",
@@ -27,5 +31,6 @@ __all__ = [
     "load_images",
     "opened",
     "refuse_small_budget",
+    "settled",
     "vote_source",
 ]

@@ -6,9 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from bbsmooth import data
-from bbsmooth.assemble.fronts import COORDINATOR
-from bbsmooth.coordinator import load
+from bbsmooth.assemble.fronts import COORDINATOR, Front
+from bbsmooth.coordinator import Coordinator, load
 from bbsmooth.coordinator.diffusion import diffusion_digest, is_diffusion
 from bbsmooth.noise import ALGORITHM
 from oracles import OracleSpec
@@ -53,7 +55,15 @@ def describe_coordinator(path: Path | None) -> dict[str, Any]:
         return {"coordinator": None}
     if not (path / COORDINATOR).is_file() and is_diffusion(path):
         return {"coordinator": {"fingerprint": diffusion_digest(path)}}
-    coordinator, parameters = load(path / COORDINATOR)
+    return _described(*load(path / COORDINATOR))
+
+
+def describe_front(front: Front) -> dict[str, Any]:
+    """What a manifest says of what stands before the oracle, as `describe_coordinator` does."""
+    return describe_coordinator(front.path) if front.held is None else _described(*front.held)
+
+
+def _described(coordinator: Coordinator, parameters: Tensor) -> dict[str, Any]:
     digest = hashlib.sha256(bytes.fromhex(coordinator.fingerprint) + parameters.contiguous().numpy().tobytes())
     return {"coordinator": {"fingerprint": digest.hexdigest()}}
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bbsmooth.coordinator import CoordinatedOracle, Coordinator, load
+from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, Coordinator, load, save
 from bbsmooth.coordinator.diffusion import DiffusionDenoiser, diffusion_digest, is_diffusion, load_diffusion
 from bbsmooth.errors import UsageError
 from oracles import Oracle
 
 COORDINATOR = "coordinator.safetensors"
+FRONT = "front"
+"""Folder of a run directory for a coordinator that was handed over in memory."""
 
 
 def load_coordinator(path: Path, sigma: float) -> tuple[Coordinator, Tensor]:
@@ -51,12 +53,21 @@ class Front:
     """What stands between the noise and the oracle.
 
     Args:
-        path: directory of a `tune` run or of a diffusion model, None for nothing.
+        path: directory of a `tune` run or of a diffusion model, None for nothing or for one that is held in memory.
         sigma: of the noise, to tell whether the coordinator was made for it.
+        held: the coordinator and its parameters (P,), where no file needs to be read.
     """
 
     path: Path | None
     sigma: float
+    held: tuple[Autoencoder, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a coordinator in memory that was made for other noise."""
+        if self.held is not None and self.held[0].sigma != self.sigma:
+            raise UsageError(
+                f"`front` was made for sigma {self.held[0].sigma:g}, not {self.sigma:g}; make one for {self.sigma:g}"
+            )
 
     def before(self, oracle: Oracle) -> Oracle:
         """The oracle with the coordinator in front of it, or as it is.
@@ -70,7 +81,8 @@ class Front:
         shape = oracle.spec.image_shape
         if shape is not None and coordinator.image_shape != shape:
             raise UsageError(
-                f"{self.path} is a coordinator for images {coordinator.image_shape}, the oracle takes {shape}"
+                f"{self.path or '`front`'} is a coordinator for images {coordinator.image_shape}, "
+                f"the oracle takes {shape}"
             )
         return CoordinatedOracle(coordinator, parameters, oracle)
 
@@ -81,4 +93,13 @@ class Front:
         Raises:
             UsageError: there is no coordinator, or it was made for another sigma.
         """
-        return None if self.path is None else load_coordinator(self.path, self.sigma)
+        if self.held is not None or self.path is None:
+            return self.held
+        return load_coordinator(self.path, self.sigma)
+
+    def keep(self, folder: Path) -> None:
+        """Write a coordinator that is held in memory into a run directory, unless it is there."""
+        file = folder / FRONT / COORDINATOR
+        if self.held is not None and not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            save(file, *self.held)

@@ -17,13 +17,19 @@ _LOCAL_CALLS = 2  # on each device: one draws its noise while the other is answe
 _LOCAL = frozenset({"local-vit", "timm", "trained"})
 
 
+IN_MEMORY = "python:"
+"""Begins the name, in settings, of an oracle or of images that were handed over as Python objects."""
+
+
 def bare_oracle(config: OracleConfig) -> Oracle:
     """The oracle that the user named, with nothing around it.
 
     Raises:
-        UsageError: several devices for one that is not local.
+        UsageError: several devices for one that is not local, or an oracle that was a Python object.
         SpecError: see `open_oracle` and `replicated`.
     """
+    if config.oracle.startswith(IN_MEMORY):
+        raise UsageError(f"{config.oracle} was a Python object, which no name opens again; hand it over as `oracle`")
     local = config.oracle.partition("?")[0].partition(":")[0] in _LOCAL
     devices = several_devices(config.device) if config.on_several else ()
     if devices and not local:
@@ -41,6 +47,15 @@ def opened(config: OracleConfig) -> tuple[Oracle, OracleConfig]:
     """
     require_engine(config)
     oracle = bare_oracle(replace(config, device="cpu") if config.on_ray else config)  # workers have the devices
+    return oracle, settled(oracle, config)
+
+
+def settled(oracle: Oracle, config: OracleConfig) -> OracleConfig:
+    """How to ask an open oracle: where the user is silent, as its own description says.
+
+    Raises:
+        UsageError: a limit on money without a price.
+    """
     price, replicas = config.price, len(oracle.replicas) if isinstance(oracle, ReplicatedOracle) else 1
     calls = config.concurrency or (0 if config.on_ray else _LOCAL_CALLS * replicas)  # 0: as many as workers can take
     if isinstance(oracle, RemoteOracle):
@@ -49,7 +64,7 @@ def opened(config: OracleConfig) -> tuple[Oracle, OracleConfig]:
     if config.max_price is not None and not price:
         raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0")
     batch = min(config.batch_size, oracle.spec.max_batch or config.batch_size)
-    return oracle, replace(config, price=price, concurrency=calls, batch_size=batch)
+    return replace(config, price=price, concurrency=calls, batch_size=batch)
 
 
 def images_for(config: DataConfig, spec: OracleSpec, split: data.Split) -> data.ImageSet:
@@ -63,7 +78,14 @@ def images_for(config: DataConfig, spec: OracleSpec, split: data.Split) -> data.
 
 
 def load_images(config: DataConfig, split: data.Split, image_shape: tuple[int, int, int] | None) -> data.ImageSet:
-    """The images that the user named, in a shape, or as they are."""
+    """The images that the user named, in a shape, or as they are.
+
+    Raises:
+        UsageError: they were Python objects.
+        DataError: see `bbsmooth.data.load`.
+    """
+    if config.data.startswith(IN_MEMORY):
+        raise UsageError(f"{config.data} were Python objects, which no name opens again; hand them over as `images`")
     return data.load(
         config.data,
         split=split,

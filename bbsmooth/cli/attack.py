@@ -67,8 +67,8 @@ def attack(
     certified radius; if it does, that is an alarm, with everything that is needed to see it again.
     """
     with guarded(out, as_json=as_json, progress=progress), writing(out, resume=resume) as folder:
-        from bbsmooth.commands.attack import AttackConfig
-        from bbsmooth.commands.attack import attack as run
+        from bbsmooth.api.sessions.attack import AttackConfig
+        from bbsmooth.commands.by_name import attack as run
 
         summary = run(
             certified,

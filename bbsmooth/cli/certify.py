@@ -165,7 +165,7 @@ def certify(
     a run that ends early goes on with --resume and pays for nothing twice.
     """
     with guarded(out, as_json=as_json, progress=progress), writing(out, resume=resume) as folder:
-        from bbsmooth.commands.certify import certify as run
+        from bbsmooth.commands.by_name import certify as run
         from bbsmooth.settings.certify import CertifyConfig
         from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 

@@ -106,8 +106,8 @@ def plan(
     they are kept, and --reuse there takes them over.
     """
     with guarded(out, as_json=as_json), perhaps_writing(out, resume=resume) as folder:
-        from bbsmooth.commands.plan import PlanConfig
-        from bbsmooth.commands.plan import plan as run
+        from bbsmooth.api.sessions.plan import PlanConfig
+        from bbsmooth.commands.by_name import plan as run
         from bbsmooth.progress.meter import say
         from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 

@@ -45,12 +45,13 @@ def predict(
 ) -> None:
     """Print the smoothed class of single images, abstaining where the votes do not prove it. Each costs n queries."""
     with guarded(out, as_json=as_json, progress=progress), perhaps_writing(out, resume=resume) as folder:
-        from bbsmooth.commands.predict import PredictConfig
-        from bbsmooth.commands.predict import predict as run
+        from bbsmooth.api.sessions.predict import PredictConfig
+        from bbsmooth.commands.by_name import predict as run
         from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 
         found = run(
             folder,
+            tuple(images),
             oracle=OracleConfig(
                 oracle=options.oracle_name(oracle, model),
                 device=options.places(device, devices),
@@ -63,7 +64,7 @@ def predict(
                 max_attempts=max_attempts,
             ),
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=coordinator, seed=seed),
-            config=PredictConfig(files=tuple(images), num_draws=n, alpha=alpha, resize=resize),
+            config=PredictConfig(files=tuple(map(str, images)), num_draws=n, alpha=alpha, resize=resize),
             resume=resume,
             tell=(lambda entry: None) if as_json else _print,
         )

@@ -118,8 +118,8 @@ def train(
         guarded(out if leads else None, as_json=as_json and leads, progress=progress if leads else "none"),
         perhaps_writing(out if leads else None, resume=resume) as folder,
     ):
-        from bbsmooth.commands.train import TrainConfig
-        from bbsmooth.commands.train import train as run
+        from bbsmooth.api.sessions.train import TrainConfig
+        from bbsmooth.api.sessions.train import train as run
         from bbsmooth.settings.common import DataConfig, SmoothingConfig
 
         run(

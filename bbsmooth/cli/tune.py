@@ -98,12 +98,13 @@ def tune(
         guarded(out, as_json=as_json, budget_grows=False, progress=progress),
         writing(out, resume=resume) as folder,
     ):
-        from bbsmooth.commands.tune import TuneConfig, tune_coordinator
+        from bbsmooth.api.sessions.tune import TuneConfig
+        from bbsmooth.commands.by_name import tune as run
         from bbsmooth.progress.tensorboard import logged
         from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 
         with logged(tensorboard):
-            tune_coordinator(
+            run(
                 folder,
                 oracle=OracleConfig(
                     oracle=options.oracle_name(oracle, model),

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bbsmooth.api.sessions.train import HISTORY
 from bbsmooth.certification import average_certified_radius
 from bbsmooth.certification.accuracy import share
-from bbsmooth.commands.train import HISTORY
 from bbsmooth.runs.certificates import CONFIDENCE, read_certificates, read_summary
 from bbsmooth.runs.directory import read_manifest
 from experiments.peftsmoothing.judging import judged

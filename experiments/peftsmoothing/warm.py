@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import peft
 
+import bbsmooth.api.sessions.train
 import bbsmooth.cli.main
-import bbsmooth.commands.attack
-import bbsmooth.commands.certify
-import bbsmooth.commands.train
-import bbsmooth.commands.tune
+import bbsmooth.commands.by_name
 import experiments.peftsmoothing.judging
 from bbsmooth import data
 

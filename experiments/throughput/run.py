@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from bbsmooth.commands.certify import certify
+from bbsmooth.commands.by_name import certify
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 from oracles.checkpoint import Settings, read_header

@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bbsmooth.commands.tuning_images import TuningImages, few
+from bbsmooth.api.sessions.tuning_images import TuningImages, few
 from bbsmooth.coordinator import CoordinatedOracle, Coordinator
 from bbsmooth.tuning import TunePlan, one_by_one, tune
 from experiments.tuning.paired import GRID, correct

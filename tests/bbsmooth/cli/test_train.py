@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from bbsmooth.commands.train import CHECKPOINT
+from bbsmooth.api.sessions.train import CHECKPOINT
 from bbsmooth.runs.files import write_bytes
 from tests.bbsmooth.cli.world import Outcome, bbsmooth
 
@@ -72,7 +72,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("bbsmooth.commands.train.write_bytes", failing)
+        patched.setattr("bbsmooth.api.sessions.train.write_bytes", failing)
         assert train(stopped, "--method", method).status == 130
     assert "--resume" in train(stopped, "--method", method).line
     assert train(stopped, "--method", method, "--resume").status == 0

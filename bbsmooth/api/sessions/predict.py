@@ -1,4 +1,4 @@
-"""`bbsmooth predict`: the smoothed class of single images."""
+"""A run that predicts: the smoothed class of each image."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from pathlib import Path
 
 from bbsmooth import data
 from bbsmooth.assemble import (
-    Front,
+    Subject,
     account,
-    describe,
-    describe_coordinator,
     grid_for,
-    opened,
     refuse_small_budget,
     vote_source,
 )
@@ -26,7 +23,7 @@ from bbsmooth.runs.certificates import PREDICTIONS, Record, public_label
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_json
-from bbsmooth.settings.common import GROWING, SPEED, OracleConfig, SmoothingConfig, settings
+from bbsmooth.settings.common import GROWING, SPEED, settings
 from oracles import Purpose
 
 
@@ -35,13 +32,13 @@ class PredictConfig:
     """What to predict.
 
     Args:
-        files: image files.
+        files: names of the images, in order.
         num_draws: votes for one image.
         alpha: probability that a prediction is not the smoothed class.
         resize: whether images are scaled and cropped to what the oracle takes.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     num_draws: int
     alpha: float
     resize: bool
@@ -57,34 +54,28 @@ class PredictConfig:
 
 def predict(
     out: Path | None,
+    subject: Subject,
     *,
-    oracle: OracleConfig,
-    smoothing: SmoothingConfig,
     config: PredictConfig,
     resume: bool,
     tell: Callable[[Record], None] = lambda entry: None,
 ) -> list[Record]:
-    """Predict, and return for each file its class or None for an abstention, the votes, and the p-value.
+    """Predict, and return for each image its class or None for an abstention, the votes, and the p-value.
 
     Args:
         out: run directory; None keeps nothing.
-        oracle: whom to ask.
-        smoothing: the noise.
+        subject: whom to ask, under which noise, about which images.
         config: what to ask.
         resume: go on with the run in `out`.
         tell: called with each prediction as soon as it is known.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
-        BudgetExhausted: the budget does not suffice for all files; what is known is on disk.
+        BudgetExhausted: the budget does not suffice for all images; what is known is on disk.
         OracleError: see there.
     """
-    plan = config.plan
-    base, oracle = opened(oracle)
-    front = Front(smoothing.coordinator, smoothing.sigma)
-    seen = front.before(base)  # what does not fit is refused before a run is begun
-    grid_for(seen, smoothing)
-    images = data.load_files(config.files, image_shape=seen.spec.image_shape, resize=config.resize)
+    plan, base, oracle, images = config.plan, subject.oracle, subject.asking, subject.images
+    grid_for(subject.seen, subject.smoothing)  # what does not fit is refused before a run is begun
     data.check(images)
     refuse_small_budget(oracle, plan.num_draws, "`num_draws`")
     with ExitStack() as stack:
@@ -92,15 +83,16 @@ def predict(
         run = RunDirectory.open(
             folder,
             command="predict",
-            settings=settings(oracle, smoothing, {"files": list(map(str, config.files)), "n": config.num_draws})
+            settings=settings(oracle, subject.smoothing, {"files": list(config.files), "n": config.num_draws})
             | {"alpha": config.alpha, "resize": config.resize},
-            context=describe(base.spec, images) | describe_coordinator(smoothing.coordinator),
+            context=subject.context,
             resume=resume,
             changeable=SPEED | GROWING,
         )
         stack.enter_context(ended(run, ENDINGS))
         kept = stack.enter_context(account(run, oracle))
-        source = vote_source(base, front, smoothing, kept, (Purpose.PREDICT,))
+        subject.front.keep(folder)
+        source = vote_source(base, subject.front, subject.smoothing, kept, (Purpose.PREDICT,))
         predictions: list[Record] = []
         bar = stack.enter_context(meter("predict", len(images) * plan.num_draws, "queries", spending=kept.ledger))
         for index, case, _ in run_cases(
@@ -115,7 +107,7 @@ def predict(
             found, classes = case.prediction(), base.spec.classes
             predictions.append(
                 {
-                    "file": str(config.files[index]),
+                    "file": config.files[index],
                     "predicted": None if found.label is None else public_label(found.label, classes),
                     "name": None if found.label is None else classes.name(found.label),
                     "abstained": found.label is None,

@@ -1,4 +1,4 @@
-"""`bbsmooth certify`: certificates for the first images of a data set."""
+"""A run that certifies: one certificate or abstention for each image."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from torch import Tensor
 from bbsmooth import data
 from bbsmooth.assemble import (
     Account,
-    Front,
+    Subject,
     account,
     answering,
     copies_for,
-    describe,
     describe_classifier,
-    describe_coordinator,
     grid_for,
-    images_for,
-    opened,
     refuse_small_budget,
     vote_source,
 )
@@ -51,7 +47,7 @@ from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
 from bbsmooth.settings.certify import DATA, ORACLE, CertifyConfig
-from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
 from oracles import Purpose
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
@@ -59,10 +55,8 @@ PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
 
 def certify(
     out: Path,
+    subject: Subject,
     *,
-    oracle: OracleConfig,
-    smoothing: SmoothingConfig,
-    images: DataConfig,
     config: CertifyConfig,
     resume: bool,
     reuse: Path | None = None,
@@ -73,9 +67,7 @@ def certify(
 
     Args:
         out: run directory.
-        oracle: whom to ask.
-        smoothing: the noise.
-        images: which images.
+        subject: whom to ask, under which noise, about which images.
         config: what to prove.
         resume: go on with the run in `out`.
         reuse: run whose answers need not be asked for again, None for none.
@@ -87,16 +79,18 @@ def certify(
         BudgetExhausted: the budget ended before the images did; all verdicts so far are on disk.
         OracleError: see there; all answers so far are on disk.
     """
-    base, oracle = opened(oracle)
-    front = Front(smoothing.coordinator, smoothing.sigma)
-    seen = front.before(base)  # unfit ones are refused before a run is begun
+    base, oracle, smoothing, front, dataset = (
+        subject.oracle,
+        subject.asking,
+        subject.smoothing,
+        subject.front,
+        subject.images,
+    )
+    seen = subject.seen  # unfit ones are refused before a run is begun
     copies_for(seen, smoothing)
     config = config.settled(smoothing.mechanism)
     config.plan(smoothing.mechanism, 1)
-    dataset = images_for(images, seen.spec, data.Split.TEST)
-    context = (
-        describe(base.spec, dataset) | describe_coordinator(smoothing.coordinator) | describe_classifier(seen.spec)
-    )
+    context = subject.context | describe_classifier(seen.spec)
     if incremental_from is not None and reuse is not None:
         raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
     changed = None if incremental_from is None else earlier_run(incremental_from, smoothing, context)
@@ -110,7 +104,7 @@ def certify(
     if dataset.classes is not None and config.labels == DATA:
         labels = match_labels(dataset.classes, base.spec.classes)
     refuse_small_budget(oracle, *_least(config, oracle, plan, drift.number(base.spec.remote)))
-    asked = settings(oracle, smoothing, images, config, drift)
+    asked = settings(oracle, smoothing, subject.data, config, drift)
     earlier = None if reuse is None else reused(reuse, settings=asked, context=context)
     run = RunDirectory.open(
         out,
@@ -126,6 +120,7 @@ def certify(
         account(run, oracle, reuse=earlier) as kept,
         earlier_votes(changed, out, seen.spec) as before,
     ):
+        front.keep(out)
         session = _Session(dataset, count, labels, CertificateFile(out), config, plan, out, time.monotonic())
         try:
             grid = grid_for(base, smoothing.additive)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.commands.tuning_images import TuningImages, few, tuning_images
+from bbsmooth.api.sessions.tuning_images import TuningImages, few, tuning_images
 from bbsmooth.data import load
 from bbsmooth.errors import UsageError
 from bbsmooth.tuning import one_by_one

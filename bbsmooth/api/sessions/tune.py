@@ -1,4 +1,4 @@
-"""`bbsmooth tune`: a coordinator for an oracle, from the oracle's answers alone."""
+"""A run that tunes: a coordinator for an oracle, from the oracle's answers alone."""
 
 from __future__ import annotations
 
@@ -13,24 +13,20 @@ from typing import Any
 
 from safetensors.torch import load as load_tensors
 
-from bbsmooth import data
+from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
+from bbsmooth.api.sessions.tuning_start import begin, start_from
 from bbsmooth.assemble import (
     COORDINATOR,
     FINE_BITS,
     Front,
+    Subject,
     account,
     answering,
     charged,
-    describe,
-    describe_coordinator,
     grid_for,
-    images_for,
     interruption,
-    opened,
 )
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
-from bbsmooth.commands.tuning_images import TuningImages, tuning_images
-from bbsmooth.commands.tuning_start import begin, start_from
 from bbsmooth.coordinator import Autoencoder, save
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid
@@ -42,9 +38,7 @@ from bbsmooth.runs.files import write_bytes
 from bbsmooth.settings.common import (
     SPEED,
     USUAL_DRIFT,
-    DataConfig,
     DriftConfig,
-    OracleConfig,
     SmoothingConfig,
     settings,
 )
@@ -93,18 +87,16 @@ class TuneConfig:
 
 def tune_coordinator(
     out: Path,
+    subject: Subject,
     *,
-    oracle: OracleConfig,
-    smoothing: SmoothingConfig,
-    images: DataConfig,
     config: TuneConfig,
     resume: bool,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> None:
     """Pre-train, tune, and leave `coordinator.safetensors` and `summary.json` in `out`.
 
-    A budget of 0 stops after pre-training: the denoiser that costs no query. `smoothing.coordinator` names a run to
-    start from in place of pre-training.
+    A budget of 0 stops after pre-training: the denoiser that costs no query. Tuning starts from the subject's front
+    in place of pre-training, where it has one.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -113,8 +105,7 @@ def tune_coordinator(
         OracleChanged: the model was changed; the best parameters of before are in place.
         OracleError: see there; all answers so far are on disk.
     """
-    base, oracle = opened(oracle)
-    dataset = images_for(images, base.spec, data.Split.TRAIN)
+    base, oracle, smoothing, dataset = subject.oracle, subject.asking, subject.smoothing, subject.images
     queries = oracle.limits.limit
     if queries is None:
         raise UsageError("tuning needs a budget: give `budget`, the queries that may be spent; 0 only pre-trains")
@@ -130,14 +121,12 @@ def tune_coordinator(
     method = _method(choice, config)
     _refuse_unfit(method, found, queries)
     grid_for(base, smoothing)
-    start = None if smoothing.coordinator is None else start_from(smoothing, method, dataset.image_shape)
+    start = start_from(subject.front, method, dataset.image_shape)
     run = RunDirectory.open(
         out,
         command="tune",
-        settings=settings(oracle, smoothing, images, config, drift),
-        context=describe(base.spec, dataset)
-        | describe_coordinator(smoothing.coordinator)
-        | {"method_used": choice.method, "method_because": choice.reason},
+        settings=settings(oracle, smoothing, subject.data, config, drift),
+        context=subject.context | {"method_used": choice.method, "method_because": choice.reason},
         resume=resume,
         changeable=SPEED,
     )
@@ -145,6 +134,7 @@ def tune_coordinator(
         say(f"method {choice.method}, because {choice.reason}")
     with ended(run, ENDINGS), account(run, oracle) as kept:
         started = time.monotonic()
+        subject.front.keep(out)
         coordinator, parameters, pretraining = begin(
             out, start, found.pixels, method, smoothing, epochs=config.pretrain_epochs
         )

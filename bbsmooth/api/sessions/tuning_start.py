@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bbsmooth.assemble import load_coordinator
+from bbsmooth.assemble import Front
 from bbsmooth.coordinator import Autoencoder, PretrainPlan, load, pretrain, save
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
@@ -62,12 +62,19 @@ def begin(
     return coordinator, coordinator.initial_parameters(), took
 
 
-def start_from(smoothing: SmoothingConfig, method: Method, image_shape: tuple[int, int, int]) -> Autoencoder:
-    """The coordinator to start from, its parameters taken into the weights: the method's own start there at zero."""
-    assert smoothing.coordinator is not None
-    coordinator, parameters = load_coordinator(smoothing.coordinator, smoothing.sigma)
+def start_from(front: Front, method: Method, image_shape: tuple[int, int, int]) -> Autoencoder | None:
+    """The coordinator to start from, its parameters taken into the weights: the method's own start there at zero.
+
+    None where there is none, so that pre-training makes it.
+
+    Raises:
+        UsageError: it is not of the form that the method tunes, or for other images.
+    """
+    if (parts := front.parts) is None:
+        return None
+    coordinator, parameters = parts
     if not isinstance(coordinator, Autoencoder):
-        raise UsageError(f"{smoothing.coordinator} is a diffusion model, in which nothing is tuned; leave `start` out")
+        raise UsageError(f"{front.path} is a diffusion model, in which nothing is tuned; leave `start` out")
     if coordinator.image_shape != image_shape:
         raise UsageError(f"`start` has a coordinator for images {coordinator.image_shape}, these are {image_shape}")
     if coordinator.form != method.form:

@@ -1,4 +1,4 @@
-"""`bbsmooth plan`: what a certification would cost, from a small pilot, before any money is spent on it."""
+"""A run of a pilot: what a certification would cost, from few queries, before any money is spent on it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth import data
-from bbsmooth.assemble import (
-    Account,
-    Front,
-    account,
-    describe,
-    describe_coordinator,
-    grid_for,
-    images_for,
-    opened,
-    vote_source,
-)
+from bbsmooth.assemble import Account, Subject, account, grid_for, vote_source
 from bbsmooth.certification import VoteSource, run_cases
 from bbsmooth.certification.forecast import CONFIDENCE, Forecast, forecast
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
@@ -35,7 +25,7 @@ from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.settings.certify import CertifyConfig
-from bbsmooth.settings.common import GROWING, SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.settings.common import GROWING, SPEED, OracleConfig, settings
 from oracles import Purpose
 
 CHANGEABLE = SPEED | GROWING | {"num_estimation", "alpha", "beta"}
@@ -92,10 +82,8 @@ class PlanConfig:
 
 def plan(
     out: Path | None,
+    subject: Subject,
     *,
-    oracle: OracleConfig,
-    smoothing: SmoothingConfig,
-    images: DataConfig,
     config: PlanConfig,
     resume: bool,
     announce: Callable[[str], None],
@@ -104,9 +92,7 @@ def plan(
 
     Args:
         out: run directory, whose answers a certification can reuse; None keeps nothing.
-        oracle: whom to ask; the budget and the price of the pilot.
-        smoothing: the noise.
-        images: which images.
+        subject: whom to ask, with the budget and the price of the pilot; under which noise, about which images.
         config: what is to be certified.
         resume: go on with the pilot in `out`.
         announce: told what the pilot costs, before it is asked.
@@ -115,13 +101,10 @@ def plan(
         UsageError: settings that cannot work, or a budget below the pilot; nothing was spent.
         OracleError: see there; all answers so far are on disk.
     """
-    base, oracle = opened(oracle)
-    front = Front(smoothing.coordinator, smoothing.sigma)
-    seen = front.before(base)  # what does not fit is refused before a run is begun
-    grid_for(seen, smoothing)
+    oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
+    grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     for way in config.ways():
         way.judged_plan(smoothing.distribution, 1)
-    dataset = images_for(images, seen.spec, data.Split.TEST)
     count = min(len(dataset), config.images or len(dataset))
     data.check(dataset, count)
     chosen = _chosen(count, config.pilot, smoothing.seed)
@@ -130,14 +113,15 @@ def plan(
         run = RunDirectory.open(
             out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-"))),
             command="plan",
-            settings=settings(oracle, smoothing, images, config),
-            context=describe(base.spec, dataset) | describe_coordinator(smoothing.coordinator),
+            settings=settings(oracle, smoothing, subject.data, config),
+            context=subject.context,
             resume=resume,
             changeable=CHANGEABLE,
         )
         stack.enter_context(ended(run, ENDINGS))
         kept = stack.enter_context(account(run, oracle))
-        source = vote_source(base, front, smoothing, kept, (Purpose.SELECT,))
+        subject.front.keep(run.path)
+        source = vote_source(subject.oracle, subject.front, smoothing, kept, (Purpose.SELECT,))
         pilot = _Pilot(run, kept, source, oracle, config.num_selection)
         announce(pilot.cost(len(chosen)))
         found = pilot.ask([(index, dataset.image(index)) for index in chosen])

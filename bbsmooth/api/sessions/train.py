@@ -1,4 +1,4 @@
-"""`bbsmooth train`: what one could do with the weights, on the same data and under the same noise."""
+"""A run that trains: what one could do with the weights, on the same data and under the same noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bbsmooth attack`: what an attacker finds against the certificates of a run."""
+"""A run that attacks: what an attacker finds against the certificates of another run."""
 
 from __future__ import annotations
 
@@ -13,16 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bbsmooth import data
-from bbsmooth.assemble import (
-    Front,
-    account,
-    describe,
-    describe_coordinator,
-    images_for,
-    load_coordinator,
-    opened,
-    vote_source,
-)
+from bbsmooth.assemble import Subject, account, vote_source
 from bbsmooth.attacks.attack import AdversarialExample, Attack, nearest
 from bbsmooth.attacks.empirical import AttackResult, empirical_accuracy
 from bbsmooth.attacks.gradient import GradientAttack
@@ -37,7 +28,7 @@ from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, read_ce
 from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
-from bbsmooth.settings.common import SPEED, DataConfig, OracleConfig, SmoothingConfig, settings
+from bbsmooth.settings.common import SPEED, settings
 from bbsmooth.whitebox.gradients import differentiable
 from oracles import Classes, Purpose
 
@@ -126,13 +117,13 @@ class Certified:
         return kind(**values | {key: Path(values[key]) for key in paths if values[key] is not None})
 
 
-def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: AttackConfig, resume: bool) -> Record:
+def attack(target: Certified, out: Path, subject: Subject, *, config: AttackConfig, resume: bool) -> Record:
     """Attack the images of a run, and return what `summary.json` says.
 
     Args:
-        certified: directory of a `certify` run; its oracle, data, noise and coordinator are the target.
+        target: the run whose certificates are attacked.
         out: the run directory.
-        oracle: settings of `OracleConfig` that differ from that run's: the budget, and how fast to ask.
+        subject: oracle, noise and images of that run; the budget, and how fast to ask.
         config: how to attack.
         resume: go on with the run in `out`.
 
@@ -141,23 +132,20 @@ def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: Att
         BudgetExhausted: the budget ended before the images did; all results so far are on disk.
         OracleError: see there.
     """
-    target = Certified.read(certified)
-    asked = target.config(OracleConfig, **oracle)
-    smoothing = dataclasses.replace(target.config(SmoothingConfig), seed=config.seed)
-    base, asked = opened(asked)
-    front = Front(smoothing.coordinator, smoothing.sigma)
-    dataset = images_for(target.config(DataConfig), front.before(base).spec, data.Split.TEST)
-    chosen = _attack(config, asked.oracle, smoothing)
+    base, asked, dataset = subject.oracle, subject.asking, subject.images
+    smoothing = dataclasses.replace(subject.smoothing, seed=config.seed)
+    chosen = _attack(config, subject)
     run = RunDirectory.open(
         out,
         command="attack",
-        settings=settings(asked, smoothing, config) | {"certificates": str(certified)},
-        context=describe(base.spec, dataset) | describe_coordinator(smoothing.coordinator),
+        settings=settings(asked, smoothing, config) | {"certificates": str(target.path)},
+        context=subject.context,
         resume=resume,
         changeable=SPEED | {"budget", "max_price", "price", "limit", "certificates"},
     )
     with ended(run, ENDINGS), account(run, asked) as kept:
-        source = vote_source(base, front, smoothing, kept, (Purpose.ATTACK,))
+        subject.front.keep(out)
+        source = vote_source(base, subject.front, smoothing, kept, (Purpose.ATTACK,))
         asking = {purpose: source.oracles[Purpose.ATTACK] for purpose in (Purpose.ATTACK, Purpose.PREDICT)}
         source = dataclasses.replace(source, oracles=asking)  # the judge's draws are others, its account the same
         victim = SmoothedTarget(
@@ -259,13 +247,13 @@ class _Session:
         np.savez_compressed(self.folder / EXAMPLES / f"{index}.npz", x=found.image.permute(1, 2, 0).numpy()[None])
 
 
-def _attack(config: AttackConfig, oracle: str, smoothing: SmoothingConfig) -> Attack:
+def _attack(config: AttackConfig, subject: Subject) -> Attack:
+    smoothing = subject.smoothing
     if config.method == "hopskipjump":
         return HopSkipJump(steps=config.steps, evaluations=config.draws)
     if config.method == "nes":
         return ScoreAttack(sigma=smoothing.sigma, radii=config.radii, steps=config.steps, draws=config.draws)
-    coordinator = None if smoothing.coordinator is None else load_coordinator(smoothing.coordinator, smoothing.sigma)
-    model = differentiable(oracle, coordinator)
+    model = differentiable(subject.asking.oracle, subject.front.parts)
     return GradientAttack(
         model=model, noise=smoothing.distribution, radii=config.radii, steps=config.steps, draws=config.draws
     )

@@ -1,0 +1,69 @@
+"""What a run is about: an oracle, noise and images as open objects, beside the settings that name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bbsmooth.assemble.describing import describe, describe_front
+from bbsmooth.assemble.fronts import Front
+from bbsmooth.assemble.opening import images_for, opened
+from bbsmooth.data import ImageSet, Split
+from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
+from oracles import Oracle
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """What a run is about.
+
+    Attributes:
+        oracle: the bare one.
+        asking: its settings, settled (see `opened`).
+        smoothing: the noise.
+        front: stands between the noise and the oracle.
+        images: what is asked about.
+        data: the settings of the images, None where these are files.
+    """
+
+    oracle: Oracle
+    asking: OracleConfig
+    smoothing: SmoothingConfig
+    front: Front
+    images: ImageSet
+    data: DataConfig | None
+
+    @classmethod
+    def named(cls, *, oracle: OracleConfig, smoothing: SmoothingConfig, images: DataConfig, split: Split) -> Subject:
+        """The subject of these names; no query is spent.
+
+        Raises:
+            UsageError: a coordinator that does not fit, and as `opened`.
+            SpecError: as `opened`.
+            DataError: see `bbsmooth.data.load`.
+        """
+        base, asking = opened(oracle)
+        front = Front(smoothing.coordinator, smoothing.sigma)
+        return cls(
+            oracle=base,
+            asking=asking,
+            smoothing=smoothing,
+            front=front,
+            images=images_for(images, front.before(base).spec, split),
+            data=images,
+        )
+
+    @cached_property
+    def seen(self) -> Oracle:
+        """The oracle with what stands in front of it: the classifier that noisy images reach.
+
+        Raises:
+            UsageError: the front does not fit the oracle's images or the noise.
+        """
+        return self.front.before(self.oracle)
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What a manifest says of oracle, images and front."""
+        return describe(self.oracle.spec, self.images) | describe_front(self.front)

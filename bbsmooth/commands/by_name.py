@@ -1,0 +1,117 @@
+"""What a user names, opened and handed to the sessions that the public API calls too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bbsmooth import data
+from bbsmooth.api.sessions import attack as attacking
+from bbsmooth.api.sessions import certify as certifying
+from bbsmooth.api.sessions import plan as planning
+from bbsmooth.api.sessions import predict as predicting
+from bbsmooth.api.sessions import tune as tuning
+from bbsmooth.assemble import Front, Subject, opened
+from bbsmooth.runs.certificates import Record
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
+
+
+def certify(
+    out: Path,
+    *,
+    oracle: OracleConfig,
+    smoothing: SmoothingConfig,
+    images: DataConfig,
+    config: CertifyConfig,
+    resume: bool,
+    reuse: Path | None = None,
+    incremental_from: Path | None = None,
+    drift: DriftConfig = USUAL_DRIFT,
+) -> Record:
+    """Certify the first images of a test split; see `bbsmooth.api.sessions.certify`."""
+    config.settled(smoothing.mechanism).plan(smoothing.mechanism, 1)  # before what takes long to open
+    subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
+    return certifying.certify(
+        out, subject, config=config, resume=resume, reuse=reuse, incremental_from=incremental_from, drift=drift
+    )
+
+
+def tune(
+    out: Path,
+    *,
+    oracle: OracleConfig,
+    smoothing: SmoothingConfig,
+    images: DataConfig,
+    config: tuning.TuneConfig,
+    resume: bool,
+    drift: DriftConfig = USUAL_DRIFT,
+) -> None:
+    """Tune a coordinator on a training split; see `bbsmooth.api.sessions.tune`."""
+    subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TRAIN)
+    tuning.tune_coordinator(out, subject, config=config, resume=resume, drift=drift)
+
+
+def plan(
+    out: Path | None,
+    *,
+    oracle: OracleConfig,
+    smoothing: SmoothingConfig,
+    images: DataConfig,
+    config: planning.PlanConfig,
+    resume: bool,
+    announce: Callable[[str], None],
+) -> Record:
+    """Forecast what certifying a test split would cost; see `bbsmooth.api.sessions.plan`."""
+    for way in config.ways():
+        way.judged_plan(smoothing.distribution, 1)  # before what takes long to open
+    subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
+    return planning.plan(out, subject, config=config, resume=resume, announce=announce)
+
+
+def predict(
+    out: Path | None,
+    files: tuple[Path, ...],
+    *,
+    oracle: OracleConfig,
+    smoothing: SmoothingConfig,
+    config: predicting.PredictConfig,
+    resume: bool,
+    tell: Callable[[Record], None] = lambda entry: None,
+) -> list[Record]:
+    """Predict the smoothed classes of image files; see `bbsmooth.api.sessions.predict`."""
+    _ = config.plan  # before what takes long to open
+    base, asking = opened(oracle)
+    front = Front(smoothing.coordinator, smoothing.sigma)
+    subject = Subject(
+        oracle=base,
+        asking=asking,
+        smoothing=smoothing,
+        front=front,
+        images=data.load_files(files, image_shape=front.before(base).spec.image_shape, resize=config.resize),
+        data=None,
+    )
+    return predicting.predict(out, subject, config=config, resume=resume, tell=tell)
+
+
+def attack(
+    certified: Path, out: Path, *, oracle: Mapping[str, Any], config: attacking.AttackConfig, resume: bool
+) -> Record:
+    """Attack the images of a run of `bbsmooth certify`; see `bbsmooth.api.sessions.attack`.
+
+    Args:
+        certified: directory of that run; its oracle, data, noise and coordinator are the target.
+        out: the run directory.
+        oracle: settings of `OracleConfig` that differ from that run's: the budget, and how fast to ask.
+        config: how to attack.
+        resume: go on with the run in `out`.
+    """
+    target = attacking.Certified.read(certified)
+    subject = Subject.named(
+        oracle=target.config(OracleConfig, **oracle),
+        smoothing=target.config(SmoothingConfig),
+        images=target.config(DataConfig),
+        split=data.Split.TEST,
+    )
+    return attacking.attack(target, out, subject, config=config, resume=resume)
