@@ -44,6 +44,7 @@ class Classes:
         names: known labels, each once.
         open_set: whether unknown names become new classes.
         numbers_only: whether all names of an open set are numbers, since its classifier has no names for its classes.
+        named: whether somebody chose the names; False where they only number the outputs of a model.
 
     Attributes:
         clean: from what an answer says to the name of a new class, without what must not be written down.
@@ -52,7 +53,9 @@ class Classes:
         SpecError: a name stands twice, or a closed set is empty.
     """
 
-    def __init__(self, names: Iterable[str] = (), *, open_set: bool = False, numbers_only: bool = False) -> None:
+    def __init__(
+        self, names: Iterable[str] = (), *, open_set: bool = False, numbers_only: bool = False, named: bool = True
+    ) -> None:
         """Number the names."""
         self._names = list(names)
         self._numbers = {name: number for number, name in enumerate(self._names)}
@@ -60,6 +63,7 @@ class Classes:
         self.clean: Callable[[str], str] = str
         self.open_set = open_set
         self.numbers_only = numbers_only
+        self.named = named and not numbers_only
         if len(self._numbers) != len(self._names):
             raise SpecError(f"class names must differ from each other, got {self._names}")
         if not self._names and not open_set:
@@ -68,7 +72,7 @@ class Classes:
     @classmethod
     def numbered(cls, count: int) -> Classes:
         """The closed set "0", "1", ..., for a model that has no names for its outputs."""
-        return cls(map(str, range(count)))
+        return cls(map(str, range(count)), named=False)
 
     def __len__(self) -> int:
         """Number of classes known so far."""

@@ -30,6 +30,7 @@ class OwnedModel:
         module: from normalised images (B, C, H, W) to logits (B, K).
         identity: architecture and arguments, as one line.
         classes: names of the K outputs.
+        named: whether somebody chose the names; False where they only number the outputs.
         image_shape: (C, H, W).
         normalisation: of images with white at 1.
     """
@@ -39,6 +40,7 @@ class OwnedModel:
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     normalisation: Normalisation
+    named: bool = True
 
 
 def owned_model(name: str) -> OwnedModel:
@@ -153,7 +155,7 @@ def timm_model(
         owned.module,
         name=name or f"timm:{architecture}",
         architecture=owned.identity,
-        classes=Classes(owned.classes),
+        classes=Classes(owned.classes, named=owned.named),
         image_shape=owned.image_shape,
         normalisation=owned.normalisation,
         device=device,
@@ -196,6 +198,7 @@ def _owned(
         classes=_classes(settings),
         image_shape=(settings.in_chans or 3, *(settings.image_size or (224, 224))),
         normalisation=_normalisation(settings),
+        named=settings.classes is not None,
     )
 
 

@@ -64,6 +64,11 @@ class Subject:
         return self.front.before(self.oracle)
 
     @property
+    def class_order(self) -> str | None:
+        """Order in which the oracle's outputs follow the data's classes, None where names decide."""
+        return None if self.data is None else self.data.class_order
+
+    @property
     def context(self) -> dict[str, Any]:
         """What a manifest says of oracle, images and front."""
         return describe(self.oracle.spec, self.images) | describe_front(self.front)

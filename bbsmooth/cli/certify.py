@@ -150,6 +150,7 @@ def certify(
     resize: options.Resize = False,
     data_root: options.DataRoot = None,
     download: options.Download = False,
+    class_order: options.ClassOrder = None,
     model: options.Model = None,
     batch_size: options.BatchSize = 256,
     concurrency: options.Concurrency = None,
@@ -185,7 +186,9 @@ def certify(
                 workers=workers or 0,
             ),
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=coordinator, seed=seed),
-            images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
+            images=DataConfig(
+                data=data, resize=resize, data_root=data_root, download=download, class_order=class_order
+            ),
             config=CertifyConfig(
                 num_selection=n0,
                 num_estimation=n,

@@ -138,6 +138,16 @@ DataRoot = Annotated[
 Download = Annotated[
     bool, typer.Option("--download", help="Fetch a data set that is not on disk.", rich_help_panel=IMAGES)
 ]
+ClassOrder = Annotated[
+    str | None,
+    typer.Option(
+        "--class-order",
+        metavar="NAME",
+        help="How the oracle's outputs follow folders or labels that are numbers: string (1, 10, 2, as torchvision "
+        "reads folders) or numeric (1, 2, 10). Asked for where the two differ and nobody named the oracle's classes.",
+        rich_help_panel=IMAGES,
+    ),
+]
 
 Model = Annotated[
     str | None,

@@ -93,6 +93,7 @@ def plan(
     resize: options.Resize = False,
     data_root: options.DataRoot = None,
     download: options.Download = False,
+    class_order: options.ClassOrder = None,
     model: options.Model = None,
     batch_size: options.BatchSize = 256,
     concurrency: options.Concurrency = None,
@@ -124,7 +125,9 @@ def plan(
                 max_price=None,
             ),
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=coordinator, seed=seed),
-            images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
+            images=DataConfig(
+                data=data, resize=resize, data_root=data_root, download=download, class_order=class_order
+            ),
             config=PlanConfig(
                 radii=tuple(sorted(set(radius))),
                 num_selection=n0,

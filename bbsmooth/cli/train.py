@@ -100,6 +100,7 @@ def train(
     resize: options.Resize = False,
     data_root: options.DataRoot = None,
     download: options.Download = False,
+    class_order: options.ClassOrder = None,
     device: options.Device = "auto",
     bfloat16: Annotated[
         bool, typer.Option("--bfloat16", help="Compute in bfloat16 where it is safe.", rich_help_panel=options.SPEED)
@@ -125,7 +126,9 @@ def train(
         run(
             folder or Path(out),
             smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=None, seed=seed),
-            images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
+            images=DataConfig(
+                data=data, resize=resize, data_root=data_root, download=download, class_order=class_order
+            ),
             config=TrainConfig(
                 model=model,
                 method=method,

@@ -82,6 +82,7 @@ def tune(
     resize: options.Resize = False,
     data_root: options.DataRoot = None,
     download: options.Download = False,
+    class_order: options.ClassOrder = None,
     model: options.Model = None,
     engine: options.Engine = "threads",
     workers: options.Workers = None,
@@ -120,7 +121,9 @@ def tune(
                     workers=workers or 0,
                 ),
                 smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=start, seed=seed),
-                images=DataConfig(data=data, resize=resize, data_root=data_root, download=download),
+                images=DataConfig(
+                    data=data, resize=resize, data_root=data_root, download=download, class_order=class_order
+                ),
                 config=TuneConfig(
                     method=method,
                     objective=objective,

@@ -23,6 +23,9 @@ GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "limit", "r
 USUAL_CANARIES = 8
 """Canaries of a remote model, where the user does not say how many."""
 
+STRING, NUMERIC = "string", "numeric"
+"""Orders of class names that are numbers: "1", "10", "2", or 1, 2, 10."""
+
 THREADS, RAY = "threads", "ray"
 """Engines: calls are answered by threads of this process, or by workers on a Ray cluster."""
 
@@ -147,12 +150,20 @@ class DataConfig:
         resize: whether images are scaled and cropped to what the oracle takes.
         data_root: where downloaded sets lie, None for the usual place.
         download: whether a missing set may be fetched.
+        class_order: in which the oracle's outputs follow class names that are numbers, "string" (as torchvision reads
+            folders) or "numeric"; None where names decide.
     """
 
     data: str
     resize: bool
     data_root: Path | None
     download: bool
+    class_order: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no order."""
+        if self.class_order not in (None, STRING, NUMERIC):
+            raise UsageError(f"`class_order` must be {STRING} or {NUMERIC}, got {self.class_order!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ _REGULAR = frozenset(
         "budget",
         "canaries",
         "canary_every",
+        "class_order",
         "clients",
         "columns",
         "concurrency",

@@ -118,7 +118,10 @@ def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
         if isinstance(asked.plan, IncrementalPlan):
             earlier = _log(run, EARLIER_RESPONSES, ("earlier", "classifier"), stack)
         known = images.classes is not None and asked.config.labels == DATA
-        labels = match_labels(images.classes or (), classes) if known else None
+        try:
+            labels = match_labels(images.classes or (), classes, run.settings.get("class_order")) if known else None
+        except UsageError as error:  # a run of before names that are numbers had to be explained
+            raise NotAtHand(f"nothing says which class each label is ({error})") from error
         begin = opener(asked.plan, source, earlier=earlier)
         yield _Replay(asked=asked, images=images, labels=labels, source=source, begin=begin)
 

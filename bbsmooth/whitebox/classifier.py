@@ -23,6 +23,7 @@ class Classifier:
         head: names of the classifying layers.
         classes: names of the outputs.
         identity: architecture and arguments, as one line.
+        named: whether somebody chose the names of the outputs.
     """
 
     module: nn.Module
@@ -31,6 +32,7 @@ class Classifier:
     head: tuple[str, ...]
     classes: tuple[str, ...]
     identity: str
+    named: bool = True
 
     @classmethod
     def of(cls, owned: OwnedModel, new_classes: Sequence[str] | None, *, seed: int) -> Classifier:
@@ -48,7 +50,8 @@ class Classifier:
                 _, body = timm_part(owned.module)
                 body.reset_classifier(len(new_classes))  # type: ignore[operator]  # every timm model has it
         classes = tuple(new_classes or owned.classes)
-        return cls(owned.module, owned.normalisation, owned.image_shape, head, classes, owned.identity)
+        named = owned.named or new_classes is not None
+        return cls(owned.module, owned.normalisation, owned.image_shape, head, classes, owned.identity, named)
 
     @property
     def example(self) -> Tensor:

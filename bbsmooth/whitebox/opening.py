@@ -29,7 +29,7 @@ def open_trained(rest: str, options: Mapping[str, str]) -> LocalOracle:
         module,
         name=f"trained:{rest}",
         architecture=classifier.identity,
-        classes=Classes(classifier.classes),
+        classes=Classes(classifier.classes, named=classifier.named),
         image_shape=classifier.image_shape,
         normalisation=classifier.normalisation,
         device=options.get("device", "auto"),

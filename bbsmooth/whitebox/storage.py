@@ -114,6 +114,7 @@ def owned(name: str) -> OwnedModel:
         classes=classifier.classes,
         image_shape=classifier.image_shape,
         normalisation=classifier.normalisation,
+        named=classifier.named,
     )
 
 

@@ -91,7 +91,7 @@ class Endpoint:
 
     def labels(self) -> Labels:
         """The labels that the user named, or free words."""
-        return Labels(self.common.known_labels(), self.common.label_map)
+        return Labels(self.common.known_labels(), self.common.label_map, named=self.common.num_classes is None)
 
     def spec(
         self,

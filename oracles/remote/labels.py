@@ -26,6 +26,7 @@ class Labels:
     Args:
         given: the server's labels in its order, empty where they are free words.
         synonyms: from a label of the server to the class that it counts as; any other label counts as itself.
+        named: whether somebody chose the labels; False where they only number the outputs of a model.
 
     Raises:
         SpecError: a label stands twice or is empty, or a synonym is none of the labels.
@@ -33,6 +34,7 @@ class Labels:
 
     given: tuple[str, ...] = ()
     synonyms: Mapping[str, str] = field(default_factory=dict)
+    named: bool = field(default=True, compare=False)
     _known: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +56,8 @@ class Labels:
 
     def classes(self) -> Classes:
         """The set of classes: closed where the labels are known, open where they are free words."""
-        return Classes(dict.fromkeys(map(self._merged, self.given)), open_set=not self.given)
+        names = dict.fromkeys(map(self._merged, self.given))
+        return Classes(names, open_set=not self.given, named=self.named or bool(self.synonyms))
 
     def from_names(self, names: Iterable[object], spec: OracleSpec) -> Answers:
         """Answers from one label an image.

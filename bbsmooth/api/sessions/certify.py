@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,7 +25,7 @@ from bbsmooth.assemble import (
 )
 from bbsmooth.assemble.drift import LEAST, CanaryImages, Watching, watched
 from bbsmooth.assemble.incremental import earlier_run, earlier_votes, worth
-from bbsmooth.assemble.labels import match_labels
+from bbsmooth.assemble.labels import match_labels, never_matched
 from bbsmooth.certification import LabelledCase, VoteSource, run_cases
 from bbsmooth.certification.cases.case import ProvingCase
 from bbsmooth.certification.methods.cases import AnyPlan, opener
@@ -48,9 +49,14 @@ from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
 from bbsmooth.settings.certify import DATA, ORACLE, CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
-from oracles import Purpose
+from oracles import Classes, Purpose
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
+
+_ENOUGH_TO_TELL = 3
+"""Certificates after which a user learns that names never match, before the rest is paid for."""
+
+_log = logging.getLogger("bbsmooth")
 
 
 def certify(
@@ -102,7 +108,7 @@ def certify(
     plan = config.plan(smoothing.mechanism, count)
     labels = None
     if dataset.classes is not None and config.labels == DATA:
-        labels = match_labels(dataset.classes, base.spec.classes)
+        labels = match_labels(dataset.classes, base.spec.classes, subject.class_order)
     refuse_small_budget(oracle, *_least(config, oracle, plan, drift.number(base.spec.remote)))
     asked = settings(oracle, smoothing, subject.data, config, drift)
     earlier = None if reuse is None else reused(reuse, settings=asked, context=context)
@@ -173,6 +179,7 @@ class _Session:
     folder: Path
     started: float
     summary: Record = field(default_factory=dict)
+    told: bool = False
 
     def __post_init__(self) -> None:
         """A run never shrinks."""
@@ -209,6 +216,7 @@ class _Session:
             outcome = case.outcome()
             record = certificate_record(index, label, outcome, self.plan, classes, seconds)
             held.add(record | radii_by_norm(outcome.verdict, case.case.image.numel()))
+            self._tell_mismatch(classes)
             bar.advance(0, *self._so_far())
 
     def _open(self, case: ProvingCase, source: VoteSource) -> LabelledCase:
@@ -219,6 +227,17 @@ class _Session:
         """The label of an image in the data, as files call it."""
         number = self.dataset.label(index)
         return None if number is None or self.labels is None else self.labels[number]
+
+    def _tell_mismatch(self, classes: Classes) -> None:
+        """Warn once where the oracle has named the classes of some images, and never one of the data's."""
+        if self.told or not self.labels or not classes.open_set:
+            return
+        if len(self.file.records) < min(_ENOUGH_TO_TELL, self.count):
+            return
+        self.told = True
+        answered = [record["predicted"] for record in self.file.records if record["predicted"] is not None]
+        if warning := never_matched(list(map(str, self.labels)), map(str, answered)):
+            _log.warning(warning)
 
     def summarize(self) -> None:
         """Write down what all certificates so far say together."""

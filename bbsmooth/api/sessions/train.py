@@ -169,7 +169,7 @@ def _train(
     dataset, judged = (load_images(images, split, base.image_shape) for split in data.Split)
     if dataset.classes is None:
         raise UsageError(f"training needs labels, and {dataset.name} has none")
-    labels, new_classes = _outputs(dataset.classes, base.classes)
+    labels, new_classes = _outputs(dataset.classes, Classes(base.classes, named=base.named), images.class_order)
     classifier = Classifier.of(base, new_classes, seed=smoothing.seed)
     description = config.description(
         new_classes, seed=smoothing.seed, base_digest=base_digest(config.model, classifier)
@@ -338,10 +338,10 @@ def _finished(out: Path) -> bool:
     return (out / MANIFEST).exists() and read_manifest(out)["status"] == Status.DONE
 
 
-def _outputs(classes: tuple[str, ...], own: tuple[str, ...]) -> tuple[list[int], tuple[str, ...] | None]:
+def _outputs(classes: tuple[str, ...], own: Classes, order: str | None) -> tuple[list[int], tuple[str, ...] | None]:
     """The output for each label of the data, and the classes of a new head where the model's own does not fit them."""
     try:
-        return [int(number) for number in match_labels(classes, Classes(own))], None
+        return [int(number) for number in match_labels(classes, own, order)], None
     except UsageError:
         return list(range(len(classes))), classes
 

@@ -116,6 +116,7 @@ def tune_coordinator(
         shots=config.shots,
         agreement=config.objective == AGREEMENT,
         seed=smoothing.seed,
+        order=subject.class_order,
     )
     choice = _choose(config, queries, base.spec, dataset.image_shape)
     method = _method(choice, config)

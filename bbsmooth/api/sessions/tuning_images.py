@@ -41,7 +41,14 @@ class TuningImages:
 
 
 def tuning_images(
-    dataset: data.ImageSet, classes: Classes, *, most: int, shots: int | None, agreement: bool, seed: int
+    dataset: data.ImageSet,
+    classes: Classes,
+    *,
+    most: int,
+    shots: int | None,
+    agreement: bool,
+    seed: int,
+    order: str | None = None,
 ) -> TuningImages:
     """The first images of the split, or a few of each class.
 
@@ -52,6 +59,7 @@ def tuning_images(
         shots: labelled images of each class, at random; None for all.
         agreement: whether the oracle's answers count in place of labels.
         seed: chooses the few.
+        order: see `match_labels`.
 
     Raises:
         UsageError: labels are needed and not there, or a class has fewer images than `shots`.
@@ -69,7 +77,7 @@ def tuning_images(
         found = found[indices]
     if agreement:
         return TuningImages(dataset.images(indices), None)
-    names = match_labels(dataset.classes, classes)
+    names = match_labels(dataset.classes, classes, order)
     numbers = torch.tensor([name if isinstance(name, int) else classes.number(name) for name in names])
     return TuningImages(dataset.images(indices), numbers[found])
 

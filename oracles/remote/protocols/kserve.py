@@ -259,7 +259,7 @@ def _labels(endpoint: Endpoint, output: Described | None, feedback: Feedback, *,
         )
     if count > MOST_CLASSES:
         raise SpecError(f"the model has {count:,} outputs, more than {MOST_CLASSES:,}; choose another with output=NAME")
-    return Labels(tuple(map(str, range(count))), endpoint.common.label_map)
+    return Labels(tuple(map(str, range(count))), endpoint.common.label_map, named=False)
 
 
 DESCRIPTOR = ProtocolDescriptor(
