@@ -6,6 +6,11 @@ DataError (ValueError)    missing, unreadable or contradictory data
 
 from __future__ import annotations
 
+import re
+
+_PASSWORD = re.compile(r"(?P<user>[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s:/@]*):(?!\d+(?:[/?#\s]|$))\S*@")
+"""A user and a password in a URL; also where the password holds what should be quoted, or a path has lost a slash."""
+
 
 class UsageError(ValueError):
     """A request that cannot be right: one clear line, nothing spent."""
@@ -13,6 +18,15 @@ class UsageError(ValueError):
 
 class DataError(ValueError):
     """Data that cannot be used as asked: one line that names the place and says what to do."""
+
+
+def without_passwords(text: str) -> str:
+    """The text with asterisks in the place of every password in a URL.
+
+    >>> without_passwords("cannot write ftp://me:hunter2@host/run")
+    'cannot write ftp://me:***@host/run'
+    """
+    return _PASSWORD.sub(r"\g<user>:***@", text)
 
 
 def one_line(error: Exception) -> str:

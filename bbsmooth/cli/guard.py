@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import typer
 
+from bbsmooth.errors import without_passwords
 from bbsmooth.settings.flags import in_flags
 
 USAGE = 2
@@ -52,7 +53,7 @@ def guarded(
         raise
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("BBSMOOTH_DEBUG"):
-            traceback.print_exc()
+            print(without_passwords(traceback.format_exc()), file=sys.stderr)
         line, exit_status = _describe(error, out, budget_grows)
         stop(line, exit_status, as_json=as_json)
     finally:
@@ -61,7 +62,7 @@ def guarded(
 
 def stop(line: str, exit_status: int, *, as_json: bool) -> NoReturn:
     """Say what went wrong in one line on stderr, with `as_json` in an object on stdout too, and leave."""
-    line = _one_line(in_flags(line))
+    line = without_passwords(_one_line(in_flags(line)))
     print(line, file=sys.stderr, flush=True)
     if as_json:
         print(json.dumps({"error": line, "exit_status": exit_status}), flush=True)
@@ -78,7 +79,7 @@ def need_command(context: typer.Context) -> None:
 
 def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) -> tuple[str, int]:
     """The line and the exit status."""
-    if isinstance(error, KeyboardInterrupt):  # perhaps in the middle of an import, so nothing is imported here
+    if _interrupted(error):  # perhaps in the middle of an import, so nothing is imported here
         return f"interrupted{_advice(out, '--resume')}", INTERRUPTED
     try:
         from bbsmooth.data import DataError
@@ -102,6 +103,13 @@ def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) 
         larger = _advice(out, "a larger --budget (or --max-price, --max-attempts) and --resume")
         advice = larger if budget_grows else f"; the best so far is saved in {out}"
     return f"{status.value}: {text}{advice}", EXIT_STATUS[status]
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C stands behind an error: some packages turn it into one of their own while they are imported."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or (error.__context__ if isinstance(error, ImportError) else None)
+    return error is not None
 
 
 def _advice(out: str | Path | None, what: str) -> str:

@@ -102,7 +102,10 @@ def serve_smoothed(
     with server.bind(config.host, config.port) as bound, ExitStack() as stack:
         base, oracle = opened(oracle)
         limits = _limits(oracle, service, config)
-        ledger, own = stack.enter_context(accounts.opened_accounts(clients, oracle.limits, service.ledger))
+        files = min(1024, server.open_files() // 8)
+        ledger, own = stack.enter_context(
+            accounts.opened_accounts(clients, oracle.limits, service.ledger, open_files=files)
+        )
         cases = stack.enter_context(_cases(base, smoothing, ledger, plan))
         name = config.name or model.public_name(base.spec)
         recover = base.breaker.reset if isinstance(base, RemoteOracle) else lambda: None

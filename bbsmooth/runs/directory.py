@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.errors import UsageError
+from bbsmooth.errors import UsageError, without_passwords
 from bbsmooth.runs.files import aside, lock_directory, write_json
 from bbsmooth.runs.hashes import KEY, MANIFEST, run_hashes
 from bbsmooth.runs.resuming import compare
@@ -106,7 +106,7 @@ class RunDirectory:
             manifest = {
                 "format": FORMAT,
                 "command": command,
-                "arguments": sys.argv[1:],
+                "arguments": [without_passwords(argument) for argument in sys.argv[1:]],
                 "settings": settings,
                 **context,
                 "versions": _versions(),

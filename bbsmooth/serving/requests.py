@@ -28,6 +28,7 @@ _AXES = 4
 _LARGEST = 2**31  # of an axis: products of these can still be written down in a reply
 _LENGTH = re.compile("[0-9]{1,15}")
 _OTHER_LISTS = 10_000  # and objects, besides those of nested pixels
+_BRIGHTEST = 8.0  # mean of images under any sensible noise, white being 1
 _LONGEST_ID = 1024  # characters, since a reply repeats it
 _REPR = reprlib.Repr()
 _REPR.maxstring, _REPR.maxlist = 80, 2 * _AXES
@@ -146,6 +147,7 @@ def _images(envelope: dict[str, Any], rest: bytes, model: ModelSchema) -> Tensor
     if not np.isfinite(values).all():
         raise malformed(f"every pixel should be a finite {tensor['datatype']} number")
     images = torch.from_numpy(values.reshape(shape).astype(np.uint8 if dtype.kind == "u" else np.float32))
+    _refuse_grey_levels(images, str(tensor["datatype"]))
     if len(images) > model.max_batch:
         raise malformed(f"{model.name} takes at most {model.max_batch} images a request, got {len(images)}")
     try:
@@ -153,6 +155,20 @@ def _images(envelope: dict[str, Any], rest: bytes, model: ModelSchema) -> Tensor
     except ShapeError as error:
         raise malformed(str(error)) from None
     return images
+
+
+def _refuse_grey_levels(images: Tensor, datatype: str) -> None:
+    """Floats that count grey levels from 0 to 255 would all be clipped to white.
+
+    Floats beyond 0 and 1 are taken otherwise: noise makes such pixels, but neither whole numbers nor so bright a mean.
+    """
+    if not images.is_floating_point() or float(images.max()) <= 1:
+        return
+    if bool((images == images.round()).all()) or float(images.mean()) > _BRIGHTEST:
+        raise malformed(
+            f"white is 1 in {datatype} pixels, and these reach {float(images.max()):g}; divide them by 255, or send "
+            "UINT8"
+        )
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

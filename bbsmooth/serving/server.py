@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from contextlib import suppress
 
@@ -18,6 +19,9 @@ KEPT_SECONDS = 75
 
 What is sent on a connection that the server closes just then is lost, and nobody can tell whether it was answered.
 """
+
+
+_MOST_FILES = 65_536
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -44,8 +48,23 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def open_files() -> int:
+    """How many files and connections this process may have open, after raising that as far as it is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
+    with suppress(OSError, ValueError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def prepare(app: FastAPI, *, grace: int = GRACE_SECONDS) -> uvicorn.Server:
-    """A server for the application, which says nothing of its own and ends gracefully, within `grace` seconds."""
+    """A server for the application, which says nothing of its own and ends gracefully, within `grace` seconds.
+
+    Connections take half of the files that may be open; one more is told to come again (503) and closed. Without that
+    limit nothing could be accepted any more, and the ledgers could not be opened.
+    """
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -55,6 +74,7 @@ def prepare(app: FastAPI, *, grace: int = GRACE_SECONDS) -> uvicorn.Server:
             lifespan="on",
             timeout_keep_alive=KEPT_SECONDS,
             timeout_graceful_shutdown=grace,
+            limit_concurrency=open_files() // 2,
         )
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +12,11 @@ import fsspec
 from fsspec.implementations.cached import CachingFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
 
-from bbsmooth.errors import UsageError
+from bbsmooth.errors import UsageError, without_passwords
 
 _REPLACING = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
 """Stores that put a whole object in the place of another; elsewhere a file is written aside and then renamed."""
 
-_SECRET = re.compile("//[^/@]*:[^/@]*@")
 _ASIDE = ".tmp"
 
 
@@ -46,7 +44,7 @@ class Place:
         Raises:
             UsageError: it does not, needs a package that is not installed, or the URL holds a password.
         """
-        if _SECRET.search(url):
+        if without_passwords(url) != url:
             raise UsageError(
                 "a password in the URL of a run would end up in its manifest; give it by the environment, or in "
                 "fsspec's configuration"

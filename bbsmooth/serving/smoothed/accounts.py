@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,42 @@ CLIENTS = "clients"
 _log = logging.getLogger(__name__)
 
 
+class OpenLedgers:
+    """Keeps the files of the ledgers that were used last open, and no others: a service may have any number of clients.
+
+    Args:
+        most: ledgers whose files are open at a time; each has two.
+    """
+
+    def __init__(self, most: int) -> None:
+        """None is open."""
+        self._most = most
+        self._used: OrderedDict[int, Ledger] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def used(self, ledger: Ledger) -> None:
+        """Note that a ledger was changed; the one that was changed longest ago is closed where there are too many."""
+        with self._lock:
+            self._used[id(ledger)] = ledger
+            self._used.move_to_end(id(ledger))
+            oldest = self._used.popitem(last=False)[1] if len(self._used) > self._most else None
+        if oldest is not None:
+            self._close(oldest)  # its next change opens it again
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            left, self._used = list(self._used.values()), OrderedDict()
+        for ledger in left:
+            self._close(ledger)
+
+    def _close(self, ledger: Ledger) -> None:
+        try:
+            ledger.save()
+        except StorageError:  # every charge is in its journal
+            _log.exception("a ledger could not be closed")
+
+
 class ClientAccount:
     """The budget of one client.
 
@@ -32,11 +69,13 @@ class ClientAccount:
 
     Args:
         ledger: keeps it.
+        files: limits how many ledgers have open files.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, files: OpenLedgers) -> None:
         """Nothing is reserved."""
         self._ledger = ledger
+        self._files = files
         self._lock = threading.Lock()
         self._reserved = 0  # by requests under way, which may give some of it back
 
@@ -72,6 +111,7 @@ class ClientAccount:
                 self._reserved -= queries
                 under_way = self._reserved
             raise self._explained(error, queries, under_way) from error
+        self._files.used(self._ledger)
 
     def settle(self, reserved: int, used: int) -> None:
         """End a request that had reserved some queries and used some of these. Waits for the disk."""
@@ -80,6 +120,7 @@ class ClientAccount:
                 self._ledger.refund(reserved - used, purpose=PURPOSE)
             except StorageError:  # the client pays too much, which is no reason to withhold the answer
                 _log.exception("a refund could not be written down")
+            self._files.used(self._ledger)
         with self._lock:
             self._reserved -= reserved
 
@@ -103,7 +144,7 @@ class ClientAccount:
 
 @contextmanager
 def opened_accounts(
-    clients: Clients, service: Budget, folder: Path | None
+    clients: Clients, service: Budget, folder: Path | None, *, open_files: int = 256
 ) -> Iterator[tuple[Ledger, Mapping[str, ClientAccount]]]:
     """The service's own ledger and an account for each client, with what earlier processes spent.
 
@@ -111,14 +152,16 @@ def opened_accounts(
         clients: with their budgets.
         service: what the service may spend on the oracle in all.
         folder: keeps the ledgers, and is ours until the block ends; None keeps them in memory.
+        open_files: of clients' ledgers, about as many at a time, however many clients there are.
 
     Raises:
         UsageError: the folder is in use, or holds something else.
     """
+    files = OpenLedgers(max(1, open_files // 2))
     if folder is None:
         yield (
             Ledger(service),
-            {client.name: ClientAccount(Ledger(Budget(queries=client.budget))) for client in clients.all},
+            {client.name: ClientAccount(Ledger(Budget(queries=client.budget)), files) for client in clients.all},
         )
         return
     with _owned(folder):
@@ -133,11 +176,11 @@ def opened_accounts(
         except StorageError as error:
             raise UsageError(f"{error}; restore it, or name another `ledger`") from error
         try:
-            yield ledger, {name: ClientAccount(each) for name, each in ledgers.items()}
+            yield ledger, {name: ClientAccount(each, files) for name, each in ledgers.items()}
         finally:
-            for each in (ledger, *ledgers.values()):
-                with suppress(StorageError):  # every charge is in its journal
-                    each.save()
+            files.close()
+            with suppress(StorageError):  # every charge is in its journal
+                ledger.save()
 
 
 @contextmanager

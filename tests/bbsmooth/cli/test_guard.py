@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,9 @@ from bbsmooth.data import DataError
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import RunDirectory
 from oracles import AnswerError, BudgetExhausted, OracleUnavailable, ShapeError, StorageError
+from tests.waiting import LONG, until
+
+ROOT = Path(__file__).parents[3]
 
 SPENT = BudgetExhausted(requested=5, remaining=2, purpose="estimate")
 
@@ -84,3 +90,65 @@ def test_sigterm_is_an_interrupt_inside_only() -> None:
         signal.raise_signal(signal.SIGTERM)
     assert left.value.exit_code == 130
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("asked", [[], ["--json"]])
+@pytest.mark.parametrize(
+    "loading",
+    [
+        "time.sleep(60)",
+        "try:\n    time.sleep(60)\nexcept BaseException as error:\n    raise ImportError('broken') from error",
+    ],
+    ids=["plain", "swallowed"],
+)
+def test_an_interrupt_while_the_command_is_loaded_is_one_line(loading: str, asked: list[str], tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text(
+        f"import time\nfrom pathlib import Path\nPath({str(tmp_path / 'on')!r}).touch()\n{loading}\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bbsmooth", "oracle", "list", *asked],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    until(lambda: (tmp_path / "on").exists())
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=LONG)
+    assert (child.returncode, err) == (130, "interrupted\n")
+    assert [json.loads(line) for line in out.splitlines()] == [{"error": "interrupted", "exit_status": 130}] * len(
+        asked
+    )
+
+
+def test_an_interrupt_that_became_an_import_error_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ImportError("numpy failed to import")
+    error.__cause__ = KeyboardInterrupt()
+    assert ended(error) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://me:hunter2@host/run", "ftp:/me:hunter2@host/x", "s3::sftp://me:hunter2@host:22/run", "ftp://:hun/ter2@h/x"],
+)
+def test_no_password_in_a_url_is_repeated(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BBSMOOTH_DEBUG", "1")
+    ended(UsageError(f"cannot write {url}: no such place"), as_json=True)
+    shown = "".join(capsys.readouterr())
+    assert "ter2" not in shown
+    assert "***@h" in shown
+
+
+def test_an_address_without_a_password_is_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    ended(UsageError("sftp://me@host:22/run and http://host:8080/a@b are not runs"))
+    assert capsys.readouterr().err == "error: sftp://me@host:22/run and http://host:8080/a@b are not runs\n"
+
+
+def test_a_manifest_keeps_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bbsmooth", "certify", "--coordinator", "ftp://me:hunter2@host/run"])
+    RunDirectory.open(tmp_path, command="test", settings={}, context={}, resume=False).close()
+    assert "hunter2" not in (tmp_path / "manifest.json").read_text()

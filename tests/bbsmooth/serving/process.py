@@ -15,9 +15,19 @@ ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def serving(oracle: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A process that serves `oracle` on 127.0.0.1, and what it said when it was ready."""
+def serving(
+    oracle: str, *arguments: str, files: int | None = None
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A process that serves `oracle` on 127.0.0.1, and what it said when it was ready.
+
+    Args:
+        oracle: by name.
+        arguments: of the command.
+        files: that it may have open at most, connections among them; None for what this process may.
+    """
     command = [sys.executable, "-c", "from bbsmooth.cli.main import run; run()"]
+    if files is not None:
+        command = ["bash", "-c", f'ulimit -n {files}; exec "$@"', "limited", *command]
     child = subprocess.Popen(
         [*command, "serve", "--oracle", oracle, "--port", "0", "--json", *arguments],
         stdout=subprocess.PIPE,

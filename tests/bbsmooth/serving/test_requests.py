@@ -148,3 +148,23 @@ def test_the_length_of_the_json_is_checked() -> None:
             read_request(body, length, MODEL)
     with pytest.raises(Refusal, match="2 bytes follow the JSON"):
         read_request(body + b"ab", str(len(body)), MODEL)
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "FP16"])
+@pytest.mark.parametrize(
+    "pixels",
+    [BYTES.astype(np.float32), BYTES.astype(np.float32) / 2 + 20.3, np.full((1, 1, 2, 2), 2, np.float32)],
+    ids=["whole", "resized", "dark"],
+)
+def test_floats_that_count_grey_levels_are_refused_and_not_clipped(pixels: np.ndarray[Any, Any], datatype: str) -> None:
+    with pytest.raises(
+        Refusal, match="white is 1 in FP.. pixels, and these reach .*; divide them by 255, or send UINT8"
+    ):
+        read(question(pixels, datatype=datatype))
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.eye(2)[None, None], np.zeros((1, 1, 2, 2)), 0.5 + 30 * FLOATS - FLOATS.mean() * 30]
+)
+def test_binary_images_and_noise_are_taken(pixels: np.ndarray[Any, Any]) -> None:
+    assert torch.equal(read(question(pixels)).images, torch.from_numpy(pixels.astype(np.float32)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -14,7 +14,7 @@ import pytest
 from bbsmooth.errors import UsageError
 from bbsmooth.serving.refusal import Refusal
 from bbsmooth.serving.smoothed.accounts import ClientAccount, opened_accounts
-from bbsmooth.serving.smoothed.clients import EVERYBODY, anybody
+from bbsmooth.serving.smoothed.clients import EVERYBODY, Client, Clients, anybody
 from oracles import Budget, Ledger
 
 
@@ -138,3 +138,45 @@ def test_the_ledger_of_a_client_is_an_ordinary_one(tmp_path: Path) -> None:
     with account(100, tmp_path) as own:
         own.reserve(7)
     assert Ledger(Budget(), tmp_path / "clients" / f"{EVERYBODY}.json").total == 7
+
+
+def many(count: int) -> Clients:
+    named = [Client(name=f"client-{number}", budget=1000, rate=None) for number in range(count)]
+    return Clients({client.name.encode(): client for client in named})
+
+
+def open_files(folder: Path) -> int:
+    """Files of this process that are open below a folder."""
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found += str(folder) in str(entry.readlink())
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux lists them")
+def test_any_number_of_clients_needs_few_files(tmp_path: Path) -> None:
+    with opened_accounts(many(300), Budget(), tmp_path, open_files=16) as (_, accounts):
+        for _ in range(2):
+            for account in accounts.values():
+                account.reserve(10)
+                account.settle(10, 4)
+            assert open_files(tmp_path) <= 16 + 1  # and the lock
+        assert {account.spent for account in accounts.values()} == {8}
+    with opened_accounts(many(300), Budget(), tmp_path) as (_, accounts):
+        assert {account.spent for account in accounts.values()} == {8}
+
+
+def test_ledgers_that_are_closed_and_opened_by_many_threads_stay_exact(tmp_path: Path) -> None:
+    with opened_accounts(many(12), Budget(), tmp_path, open_files=2) as (_, accounts), ThreadPoolExecutor(8) as pool:
+
+        def client(number: int) -> None:
+            account = accounts[f"client-{number % 12}"]
+            account.reserve(5)
+            account.settle(5, 3)
+
+        for done in pool.map(client, range(240)):
+            assert done is None
+        assert {account.spent for account in accounts.values()} == {60}
+    kept = [json.loads(file.read_text())["spent_total"] for file in (tmp_path / "clients").glob("*.json")]
+    assert kept == [60] * 12

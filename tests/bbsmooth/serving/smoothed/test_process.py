@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +202,20 @@ def test_images_of_unknown_shape_are_refused(oracle: Callable[[str], str]) -> No
     done = bbsmooth("serve", "--oracle", oracle("bright").replace("&image_shape=1x3x3", ""), "--port", "0", *DRAWS)
     assert done.status == 2
     assert "the service needs to know which images" in done.line
+
+
+def test_more_clients_and_connections_than_files(oracle: Callable[[str], str], tmp_path: Path) -> None:
+    names = [f"client-{number}" for number in range(120)]
+    path = tmp_path / "clients.toml"
+    path.write_text("".join(f'[{name}]\nkey = "key-of-{name}-0123456789"\nbudget = 200\n' for name in names))
+    path.chmod(0o600)
+    arguments = ("--clients", str(path), "--ledger", str(tmp_path / "ledger"))
+    with serving(oracle("bright"), *DRAWS, *arguments, files=128) as (_, told):
+        headers = [{"authorization": f"Bearer key-of-{name}-0123456789"} for name in names]
+        assert {ask(told, headers=each).status_code for each in headers} == {200}
+        with ExitStack() as stack:
+            idle = [stack.enter_context(httpx.Client(trust_env=False, timeout=LONG)) for _ in range(100)]
+            ready = [client.get(f"{told['page']}v2/health/ready").status_code for client in idle]
+            assert set(ready) == {200, 503}  # beyond half of the files connections are told to come again
+        until(lambda: ask(told, headers=headers[0]).status_code == 200)
+    assert {spent(tmp_path / "ledger" / "clients" / f"{name}.json") for name in names[1:]} == {100}
