@@ -1,4 +1,4 @@
-"""What the files of a local model say, besides its weights: architecture, classes, normalisation.
+"""Files of a local model, besides its weights: architecture, classes, normalisation.
 
 A safetensors header may hold `architecture` (timm's name), and as JSON `model_args` (an object), `classes` (names in
 order), `mean` and `std` (one value a channel). A folder saved by timm holds the same in `config.json`.
@@ -29,7 +29,7 @@ _WEIGHT_FILES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a user, a file or a folder says about a model; None where it says nothing.
+    """Settings of a model by a user, a file or a folder; None where it says nothing.
 
     Attributes:
         architecture: timm's name, without the tag of pretrained weights.
@@ -52,7 +52,7 @@ class Settings:
     model_args: dict[str, Any] = field(default_factory=dict)
 
     def over(self, other: Settings) -> Settings:
-        """What these settings say, and where they are silent what `other` says."""
+        """These settings, and those of `other` where they are silent."""
         merged = {
             item.name: getattr(other, item.name) if getattr(self, item.name) is None else getattr(self, item.name)
             for item in fields(self)
@@ -82,7 +82,7 @@ def settings_from(architecture: str | None, stated: Mapping[str, Any]) -> Settin
 
 
 def read_header(path: Path) -> Settings:
-    """What the header of a safetensors file says; nothing for a file of another kind.
+    """Settings in the header of a safetensors file; none for a file of another kind.
 
     Raises:
         SpecError: no such file, or its header cannot be read.
@@ -101,7 +101,7 @@ def read_header(path: Path) -> Settings:
 
 
 def read_folder(folder: Path) -> tuple[Settings, Path]:
-    """What a folder saved by timm says, and its file of weights.
+    """Settings in a folder saved by timm, and its file of weights.
 
     Raises:
         SpecError: no such folder, or one of its two files is missing or cannot be read.

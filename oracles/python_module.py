@@ -106,7 +106,7 @@ class FunctionOracle:
         """(count,) what the function calls 0, 1, ...: others where somebody named classes before the first answer.
 
         Raises:
-            AnswerError: so many cannot be meant.
+            AnswerError: a number that cannot be meant.
         """
         if count > MOST_CLASSES:
             raise AnswerError(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from oracles.checkpoint import Settings, first_line, load_into, read_folder, read_header
 from oracles.errors import OracleUnavailable, SpecError
+from oracles.saved_states import Saved, network_in, prefixes_of, read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def build(architecture: str, given: Settings, *, checkpoint: Path | None = None,
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a model comes from: timm's name, what its files say, and its weights (None: random, or on the hub)."""
+    """The origin of a model: timm's name, its files' settings, and its weights (None: random, or on the hub)."""
 
     architecture: str
     settings: Settings
@@ -65,7 +66,7 @@ class _Source:
 
 
 def _source(architecture: str, checkpoint: Path | None, weights: str | None) -> _Source:
-    """Where the model comes from, with an error for what cannot be combined."""
+    """The origin of the model, with an error for what cannot be combined."""
     if weights not in (None, "pretrained", "random"):
         raise SpecError(f"weights must be pretrained or random, got {weights!r}")
     scheme, _, rest = architecture.partition(":")
@@ -111,14 +112,16 @@ def _known(architecture: str) -> str:
 def _from_disk(source: _Source, settings: Settings) -> Built:
     """A model with the weights of a file, or with random ones that are the same every time."""
     config = _config(source.architecture)
-    state = _read_state(source.weights) if source.weights else None
+    state = read_state(source.weights) if source.weights else None
     stored = _stored_classes(state or {}, config.get("classifier"))
     if stored is not None and settings.num_classes not in (None, stored):
         raise SpecError(f"{source.weights} has {stored} classes, not {settings.num_classes}")
     settings = settings.over(Settings(num_classes=stored))
     module, identity = _create(source.architecture, settings)
     if state is not None and source.weights is not None:
-        load_into(module, state, path=source.weights, architecture=source.architecture)
+        saved = network_in(state, module.state_dict())
+        load_into(module, saved.state, path=source.weights, architecture=source.architecture)
+        settings = settings.over(_normalised(saved, settings, source.weights))
     return Built(module, identity, settings.over(_defaults(config)))
 
 
@@ -165,21 +168,27 @@ def _create(architecture: str, settings: Settings, *, pretrained: bool = False) 
     return module, f"{name} {json.dumps(arguments, sort_keys=True, default=str)}"
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name; wrappers of training scripts are taken off, code is never run."""
-    from timm.models import load_state_dict
+def _normalised(saved: Saved, given: Settings, path: Path) -> Settings:
+    """The normalisation that a file holds as a layer.
 
-    try:
-        state: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
-    except Exception as error:  # zip, pickle, safetensors and timm each raise their own
-        raise SpecError(f"cannot read the checkpoint {path}: {first_line(error)}") from error
-    if not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise SpecError(f"{path} is not a file of weights: it holds more than tensors")
-    return state
+    Raises:
+        SpecError: there was a layer of which it holds nothing and the user says nothing, or one for other images.
+    """
+    if saved.follows and given.mean is None:
+        raise SpecError(
+            f"in {path} another layer stands before the network, probably its normalisation, and its numbers are not "
+            "in the file; give mean=... and std=..., one value a channel"
+        )
+    if saved.mean and given.mean is None and max(saved.mean) > 1.5:
+        raise SpecError(
+            f"{path} normalises images from 0 to 255, by the mean {', '.join(f'{value:g}' for value in saved.mean)}; "
+            "give mean=... and std=... for images from 0 to 1"
+        )
+    return Settings(mean=saved.mean, std=saved.std)
 
 
 def _config(architecture: str) -> dict[str, Any]:
-    """What timm says about an architecture that it knows, and about its pretrained weights."""
+    """Timm's configuration of an architecture that it knows, and of its pretrained weights."""
     import timm
 
     config = timm.get_pretrained_cfg(architecture)
@@ -192,19 +201,20 @@ def _module_config(module: nn.Module) -> dict[str, Any]:
 
 
 def _has_weights(config: Mapping[str, Any]) -> bool:
-    """Whether there are pretrained weights somewhere."""
+    """True if there are pretrained weights somewhere."""
     return any(config.get(place) for place in ("hf_hub_id", "url", "file"))
 
 
 def _stored_classes(state: Mapping[str, Tensor], classifier: str | tuple[str, ...] | None) -> int | None:
-    """Outputs of the last layer in a state, None where it cannot be told."""
+    """Outputs of the last layer in a state, under whatever prefix; None where it cannot be told."""
     name = classifier[0] if isinstance(classifier, tuple | list) else classifier
-    weight = state.get(f"{name}.weight")
-    return None if weight is None else len(weight)
+    weight = f"{name}.weight"
+    prefix = next(iter(prefixes_of(state, weight)), None)
+    return None if prefix is None else len(state[f"{prefix}{weight}"])
 
 
 def _defaults(config: Mapping[str, Any]) -> Settings:
-    """What timm's configuration of pretrained weights says."""
+    """Settings in timm's configuration of pretrained weights."""
     channels, height, width = config["input_size"]
     return Settings(
         num_classes=config["num_classes"],

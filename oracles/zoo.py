@@ -175,7 +175,7 @@ def _settings(
     std: Sequence[float] | None = None,
     model_args: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """What a user says, as `timm_model` documents it."""
+    """A user's settings, as `timm_model` documents them."""
     return Settings(
         num_classes=num_classes or (len(classes) if classes else None),
         classes=tuple(classes) if classes else None,

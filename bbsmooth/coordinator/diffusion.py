@@ -140,10 +140,15 @@ def load_diffusion(folder: Path, sigma: float, *, device: str = "auto") -> Diffu
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            unet = diffusers.UNet2DModel.from_pretrained(str(network), local_files_only=True, use_safetensors=True)
+            unet, loading = diffusers.UNet2DModel.from_pretrained(
+                str(network), local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
             scheduler = diffusers.DDPMScheduler.from_pretrained(str(schedule), local_files_only=True)
     except Exception as error:  # whatever a library makes of somebody's files
         raise UsageError(f"diffusers cannot read the model in {folder}: {str(error).splitlines()[0]}") from error
+    if lacking := sorted(loading["missing_keys"]):
+        more = f" and {len(lacking) - 1} more tensors" if len(lacking) > 1 else ""
+        raise UsageError(f"{network / _WEIGHTS} lacks {lacking[0]}{more}; save the whole model with save_pretrained")
     if scheduler.config.prediction_type not in _PREDICTIONS:
         raise UsageError(
             f"{schedule / _SCHEDULE} predicts {scheduler.config.prediction_type!r}; this needs one of "

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bbsmooth.coordinator import show
@@ -163,6 +164,21 @@ def test_what_is_missing_is_named(file: str, copy: Path) -> None:
     (copy / file).unlink()
     with pytest.raises(UsageError, match=f"{Path(file).name} is missing; save it with save_pretrained"):
         load_diffusion(copy, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        (["conv_in.weight"], "lacks conv_in.weight; save the whole model with save_pretrained"),
+        (["conv_in.weight", "conv_in.bias"], "lacks conv_in.bias and 1 more tensors; save"),
+    ],
+)
+def test_a_tensor_that_the_weights_lack_is_named(gone: list[str], words: str, copy: Path) -> None:
+    file = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: tensor for name, tensor in load_file(file).items() if name not in gone}, file)
+    with pytest.raises(UsageError, match=words) as caught:
+        load_diffusion(copy, 0.25)
+    assert "\n" not in str(caught.value)
 
 
 def test_without_the_library_its_extra_is_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
