@@ -6,7 +6,8 @@ from .accuracy import (
     share,
 )
 from .bounds.clopper_pearson import ClopperPearson
-from .bounds.multiplicity import bonferroni, holm
+from .bounds.multiplicity import FamilyWise, bonferroni, holm
+from .bounds.vote_bounds import VOTE_BOUNDS
 from .cases.certifying import CertifyingCase
 from .cases.labelled import LabelledCase
 from .cases.votes import Draws, VoteSource, select
@@ -16,9 +17,12 @@ from .engine.policy_driven import PolicyDriven
 from .engine.scheduler import InOrder
 from .methods.adaptive import AdaptivePlan
 from .methods.cohen import CohenPlan, conclude
+from .methods.incremental import IncrementalPlan
 from .methods.predict import PredictCase, Prediction, PredictPlan, predict
 from .methods.sequential import SequentialPlan
+from .methods.splitting import SplittingPlan
 from .protocols import Plan
+from .sequences import DEFAULT_TEST
 from .verdict import (
     Abstention,
     Certificate,
@@ -31,7 +35,9 @@ from .verdict import (
 )
 
 __all__ = [
+    "DEFAULT_TEST",
     "POLICIES",
+    "VOTE_BOUNDS",
     "Abstention",
     "AdaptivePlan",
     "Certificate",
@@ -41,7 +47,9 @@ __all__ = [
     "Decision",
     "Draws",
     "Evidence",
+    "FamilyWise",
     "InOrder",
+    "IncrementalPlan",
     "LabelledCase",
     "Outcome",
     "Plan",
@@ -52,6 +60,7 @@ __all__ = [
     "Reason",
     "SequentialPlan",
     "Share",
+    "SplittingPlan",
     "State",
     "Verdict",
     "VoteSource",

@@ -34,7 +34,8 @@ def guarded(
 ) -> Iterator[None]:
     """Turn errors into a line on stderr and an exit status: see `bbsmooth.runs.endings`.
 
-    SIGTERM ends the block as Ctrl-C does. With BBSMOOTH_DEBUG in the environment the traceback is shown as well.
+    SIGTERM ends the block as Ctrl-C does. Of the processes that `torchrun` started only the first one shows progress
+    and prints for programs. With BBSMOOTH_DEBUG in the environment the traceback is shown as well.
 
     Args:
         out: the run directory or its URL, to say how to go on.
@@ -46,7 +47,7 @@ def guarded(
     try:
         from bbsmooth.progress.meter import showing
 
-        with showing(progress):
+        with showing(progress if leads() else "none"):
             yield
         sys.stdout.flush()
     except (typer.Exit, BrokenPipeError):
@@ -54,10 +55,15 @@ def guarded(
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("BBSMOOTH_DEBUG"):
             print(without_passwords(traceback.format_exc()), file=sys.stderr)
-        line, exit_status = _describe(error, out, budget_grows)
-        stop(line, exit_status, as_json=as_json)
+        line, exit_status = _describe(error, out if leads() else None, budget_grows)
+        stop(line, exit_status, as_json=as_json and leads())
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def leads() -> bool:
+    """Whether this is the first, or the only one, of the processes that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def stop(line: str, exit_status: int, *, as_json: bool) -> NoReturn:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from bbsmooth.cli import options
+from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.guard import guarded, need_command
+from bbsmooth.settings.common import OracleConfig
+from bbsmooth.settings.option import Option
 
 oracle_app = typer.Typer(
     help="Classifiers that can be queried: list, check.", invoke_without_command=True, callback=need_command
@@ -30,41 +34,28 @@ def list_oracles(as_json: options.Json = False) -> None:
             print(f"{usage}\n    {summary}")
 
 
+_CHECKED = Option("The oracle, as in --oracle.", "ORACLE", argument=True)
+_BUDGET = Option("Most queries that the check may spend; more look further.", "QUERIES", default=250)
+
+
 @oracle_app.command("check")
+@asking
 def check(
-    oracle: Annotated[str, typer.Argument(metavar="ORACLE", help="The oracle, as in --oracle.")],
-    budget: Annotated[
-        int,
-        typer.Option("--budget", metavar="QUERIES", help="Most queries that the check may spend; more look further."),
-    ] = 250,
-    price: options.Price = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "float32",
+    oracle: Annotated[
+        OracleConfig,
+        Options(only=("oracle", "budget", "price", "device", "dtype"), oracle=_CHECKED, budget=_BUDGET),
+    ],
     as_json: options.Json = False,
 ) -> None:
     """Connect, send a few images, and print what the oracle is, whether it repeats itself and how fast it is.
 
     Larger batches and more calls at once are tried while they bring more and the budget lasts. Every query is counted.
     """
-    with guarded(as_json=as_json):
-        from bbsmooth.commands.check import check as run
-        from bbsmooth.progress.meter import say
-        from bbsmooth.settings.common import OracleConfig
+    from bbsmooth.commands.check import check as run
+    from bbsmooth.progress.meter import say
 
-        found = run(
-            OracleConfig(
-                oracle=oracle,
-                device=device,
-                dtype=dtype,
-                batch_size=1,
-                concurrency=1,
-                budget=budget,
-                price=price,
-                max_price=None,
-            ),
-            say,
-        )
-        print(json.dumps(found) if as_json else "\n".join(_lines(found)))
+    found = run(replace(oracle, batch_size=1, concurrency=1), say)
+    print(json.dumps(found) if as_json else "\n".join(_lines(found)))
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

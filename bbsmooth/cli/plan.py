@@ -10,18 +10,23 @@ from typing import Annotated, Any
 import typer
 
 from bbsmooth.cli import options
-from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import perhaps_writing
+from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
+from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.plan import PlanConfig
+
+_BUDGET = Option("Most queries that the pilot may spend.", "QUERIES", Panel.BUDGET)
 
 
+@asking
 def plan(
-    oracle: options.Oracle,
-    data: options.Data,
-    sigma: options.Sigma,
-    radius: Annotated[
-        list[float],
-        typer.Option("--radius", metavar="NUMBER", help="Radius that is wanted; may be repeated."),
+    oracle: Annotated[
+        OracleConfig, Options(without=("max_price", "max_attempts", "engine", "workers"), budget=_BUDGET)
     ],
+    images: DataConfig,
+    smoothing: SmoothingConfig,
+    config: PlanConfig,
     out: Annotated[
         str | None,
         typer.Option(
@@ -31,116 +36,27 @@ def plan(
         ),
     ] = None,
     resume: options.Resume = False,
-    coordinator: options.Coordinator = None,
     as_json: options.Json = False,
-    n0: Annotated[
-        int,
-        typer.Option(
-            "--n0",
-            metavar="INTEGER",
-            help="Draws that choose an image's class; the pilot asks these.",
-            rich_help_panel=options.SAMPLING,
-        ),
-    ] = 100,
-    n: Annotated[
-        int,
-        typer.Option(
-            "--n",
-            metavar="INTEGER",
-            help="Fresh draws that bound the probability of that class; with sequential at most so many.",
-            rich_help_panel=options.SAMPLING,
-        ),
-    ] = 10_000,
-    alpha: options.Alpha = 0.001,
-    beta: Annotated[
-        float,
-        typer.Option(
-            metavar="NUMBER",
-            help="With sequential: probability that a radius is given up although it holds.",
-            rich_help_panel=options.SAMPLING,
-        ),
-    ] = 0.001,
-    noise: options.Noise = "gaussian",
-    seed: options.Seed = 0,
-    pilot: Annotated[
-        int,
-        typer.Option(
-            "--pilot",
-            metavar="IMAGES",
-            help="Images that are asked about, chosen by chance; each costs n0 queries.",
-            rich_help_panel=options.BUDGET,
-        ),
-    ] = 10,
-    budget: Annotated[
-        int | None,
-        typer.Option(
-            "--budget",
-            metavar="QUERIES",
-            help="Most queries that the pilot may spend.",
-            rich_help_panel=options.BUDGET,
-        ),
-    ] = None,
-    price: options.Price = None,
-    images: Annotated[
-        int | None,
-        typer.Option(
-            "--images",
-            metavar="IMAGES",
-            help="Images to be certified, the first of the test split. Without it all.",
-            rich_help_panel=options.IMAGES,
-        ),
-    ] = None,
-    resize: options.Resize = False,
-    data_root: options.DataRoot = None,
-    download: options.Download = False,
-    class_order: options.ClassOrder = None,
-    model: options.Model = None,
-    batch_size: options.BatchSize = 256,
-    concurrency: options.Concurrency = None,
-    device: options.Device = "auto",
-    devices: options.Devices = None,
-    dtype: options.Dtype = "float32",
 ) -> None:
     """Say what a certification would cost and prove, from a small pilot: queries, time and price, with intervals.
 
     Only the pilot is paid for. Its answers are the first that `bbsmooth certify` with the same seed needs; with --out
     they are kept, and --reuse there takes them over.
     """
-    with guarded(out, as_json=as_json), perhaps_writing(out, resume=resume) as folder:
-        from bbsmooth.api.sessions.plan import PlanConfig
-        from bbsmooth.commands.by_name import plan as run
-        from bbsmooth.progress.meter import say
-        from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
+    from bbsmooth.commands.by_name import plan as run
+    from bbsmooth.progress.meter import say
 
+    with perhaps_writing(out, resume=resume) as folder:
         found = run(
             folder,
-            oracle=OracleConfig(
-                oracle=options.oracle_name(oracle, model),
-                device=options.places(device, devices),
-                dtype=dtype,
-                batch_size=batch_size,
-                concurrency=concurrency or 0,
-                budget=budget,
-                price=price,
-                max_price=None,
-            ),
-            smoothing=SmoothingConfig(sigma=sigma, noise=noise, coordinator=coordinator, seed=seed),
-            images=DataConfig(
-                data=data, resize=resize, data_root=data_root, download=download, class_order=class_order
-            ),
-            config=PlanConfig(
-                radii=tuple(sorted(set(radius))),
-                num_selection=n0,
-                num_estimation=n,
-                alpha=alpha,
-                beta=beta,
-                images=images,
-                pilot=pilot,
-            ),
+            oracle=oracle,
+            smoothing=smoothing,
+            images=images,
+            config=config,
             resume=resume,
             announce=say,
         )
-    print(json.dumps(found) if as_json else "\n".join(_lines(found, alpha, out)))
+    print(json.dumps(found) if as_json else "\n".join(_lines(found, config.alpha, out)))
 
 
 def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str]:

@@ -14,8 +14,12 @@ from bbsmooth.api.sessions import predict as predicting
 from bbsmooth.api.sessions import tune as tuning
 from bbsmooth.assemble import Front, Subject, opened
 from bbsmooth.runs.certificates import Record
+from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
+from bbsmooth.settings.plan import PlanConfig
+from bbsmooth.settings.predict import PredictConfig
+from bbsmooth.settings.tune import TuneConfig
 
 
 def certify(
@@ -44,7 +48,7 @@ def tune(
     oracle: OracleConfig,
     smoothing: SmoothingConfig,
     images: DataConfig,
-    config: tuning.TuneConfig,
+    config: TuneConfig,
     resume: bool,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> None:
@@ -59,7 +63,7 @@ def plan(
     oracle: OracleConfig,
     smoothing: SmoothingConfig,
     images: DataConfig,
-    config: planning.PlanConfig,
+    config: PlanConfig,
     resume: bool,
     announce: Callable[[str], None],
 ) -> Record:
@@ -76,7 +80,7 @@ def predict(
     *,
     oracle: OracleConfig,
     smoothing: SmoothingConfig,
-    config: predicting.PredictConfig,
+    config: PredictConfig,
     resume: bool,
     tell: Callable[[Record], None] = lambda entry: None,
 ) -> list[Record]:
@@ -95,9 +99,7 @@ def predict(
     return predicting.predict(out, subject, config=config, resume=resume, tell=tell)
 
 
-def attack(
-    certified: Path, out: Path, *, oracle: Mapping[str, Any], config: attacking.AttackConfig, resume: bool
-) -> Record:
+def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: AttackConfig, resume: bool) -> Record:
     """Attack the images of a run of `bbsmooth certify`; see `bbsmooth.api.sessions.attack`.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from bbsmooth.errors import UsageError
@@ -15,48 +14,9 @@ from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.summary import summarize
 from bbsmooth.runs.tsv_log import LogLine, read_log, sigma_in
 from bbsmooth.settings.common import SmoothingConfig, settings
+from bbsmooth.settings.import_log import ImportConfig
 
 METHOD = "imported"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportConfig:
-    """What is known about a log besides its lines.
-
-    Args:
-        log: the file.
-        sigma: of the noise, None to read it off the file's name.
-        noise: its distribution.
-        alpha: probability that a certificate is wrong, None where nobody said.
-        num_selection: draws that chose the class (n0), None where nobody said.
-        num_estimation: draws that bounded its probability (n), None where nobody said.
-        radii: at which certified accuracy is counted.
-    """
-
-    log: Path
-    sigma: float | None
-    noise: str
-    alpha: float | None
-    num_selection: int | None
-    num_estimation: int | None
-    radii: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if self.alpha is not None and not 0 < self.alpha < 1:
-            raise UsageError(f"`alpha` must lie between 0 and 1, got {self.alpha}")
-        if any(draws is not None and draws < 1 for draws in (self.num_selection, self.num_estimation)):
-            raise UsageError("`num_selection` and `num_estimation` must be at least 1")
-        if not all(radius >= 0 for radius in self.radii):
-            raise UsageError(f"`radii` must not be negative, got {min(self.radii)}")
-
-    @property
-    def smoothing(self) -> SmoothingConfig:
-        """The noise."""
-        sigma = sigma_in(self.log.name) if self.sigma is None else self.sigma
-        if sigma is None:
-            raise UsageError(f"the name {self.log.name} does not say which sigma it is of; give `sigma`")
-        return SmoothingConfig(sigma=sigma, noise=self.noise, coordinator=None, seed=0)
 
 
 def import_log(out: Path, config: ImportConfig) -> Record:
@@ -65,7 +25,7 @@ def import_log(out: Path, config: ImportConfig) -> Record:
     Raises:
         UsageError: the file is not a log, its sigma is not known, or `out` cannot be used.
     """
-    lines, smoothing = read_log(config.log), config.smoothing
+    lines, smoothing = read_log(config.log), _smoothing(config)
     known = settings(config) | {"sigma": smoothing.sigma, "coordinator": None}
     run = RunDirectory.open(
         out,
@@ -108,3 +68,11 @@ def record(line: LogLine, config: ImportConfig, smoothing: SmoothingConfig) -> R
         "queries": draws,
         "seconds": line.seconds or 0.0,
     }
+
+
+def _smoothing(config: ImportConfig) -> SmoothingConfig:
+    """The noise, whose sigma the file's name may say."""
+    sigma = sigma_in(config.log.name) if config.sigma is None else config.sigma
+    if sigma is None:
+        raise UsageError(f"the name {config.log.name} does not say which sigma it is of; give `sigma`")
+    return SmoothingConfig(sigma=sigma, noise=config.noise, coordinator=None, seed=0)

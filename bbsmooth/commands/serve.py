@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from bbsmooth.assemble import bare_oracle
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import OracleConfig
+from bbsmooth.settings.serve import BODY, ServeConfig
 
 Announce = Callable[[dict[str, Any]], None]
 MEBIBYTE = 2**20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeConfig:
-    """Where and how to serve.
-
-    Args:
-        host: address to listen on.
-        port: 0 for any free one.
-        name: of the model in URLs, None for one that follows from the oracle's.
-        delay_milliseconds: longest wait of a request for others to join it.
-        max_body: largest body of a request, in MiB.
-        grace: seconds that requests under way may take once the server is told to end.
-    """
-
-    host: str
-    port: int
-    name: str | None
-    delay_milliseconds: float
-    max_body: int
-    grace: int = 30
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work."""
-        if not 0 <= self.port < 2**16:
-            raise UsageError(f"`port` must lie between 0 and {2**16 - 1}, got {self.port}")
-        if self.max_body < 1:
-            raise UsageError(f"`max_body` must be at least 1 MiB, got {self.max_body}")
-        if self.grace < 0:
-            raise UsageError(f"`grace` must not be negative, got {self.grace}")
-        if self.name is not None and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", self.name):
-            raise UsageError(f"`name` may hold letters, digits, '.', '_' and '-', got {self.name!r}")
 
 
 def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce) -> bool:
@@ -78,7 +45,7 @@ def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce) -> bool
     with server.bind(config.host, config.port) as bound:
         opened = bare_oracle(oracle)
         name = config.name or model.public_name(opened.spec)
-        served = app.create_app(opened, name=name, plan=plan, max_body_bytes=config.max_body * MEBIBYTE)
+        served = app.create_app(opened, name=name, plan=plan, max_body_bytes=(config.max_body or BODY) * MEBIBYTE)
         bound.listen()
         where = address(bound.getsockname())
         url = f"{where.pop('root')}/v2/models/{name}"

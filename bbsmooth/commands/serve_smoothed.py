@@ -5,17 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bbsmooth.assemble import Account, Front, opened, vote_source
 from bbsmooth.certification import Plan
-from bbsmooth.commands.serve import MEBIBYTE, Announce, ServeConfig, address, needed
+from bbsmooth.commands.serve import MEBIBYTE, Announce, address, needed
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoisyCopies
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
+from bbsmooth.settings.serve import SMOOTHED_BODY, ServeConfig, ServiceConfig
 from oracles import Ledger, Oracle, ResponseStore
 from oracles.remote.remote import RemoteOracle
 from oracles.watch import NoWatch
@@ -24,47 +25,6 @@ if TYPE_CHECKING:
     from bbsmooth.serving.smoothed.app import Limits
     from bbsmooth.serving.smoothed.clients import Clients
     from bbsmooth.serving.smoothed.fresh import FreshCases
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceConfig:
-    """Who may ask for how much.
-
-    Args:
-        max_queries_per_image: to which the draws of an image are cut, None for as many as the method takes.
-        clients: file of clients and their keys, None where no key is asked for.
-        ledger: folder that keeps what was spent, None for memory.
-        rate: requests a second of each client that has no rate of its own, None for no limit.
-        max_images: in one request.
-        max_waiting: images at work.
-    """
-
-    max_queries_per_image: int | None
-    clients: Path | None
-    ledger: Path | None
-    rate: float | None
-    max_images: int
-    max_waiting: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work."""
-        if self.rate is not None and not self.rate > 0:
-            raise UsageError(f"`rate` must be above 0 requests a second, got {self.rate}")
-
-    def capped(self, certify: CertifyConfig) -> CertifyConfig:
-        """The same with so few estimation draws that an image takes at most `max_queries_per_image`.
-
-        Raises:
-            UsageError: none would be left.
-        """
-        most, chosen = self.max_queries_per_image, certify.num_selection
-        if most is None:
-            return certify
-        if most <= chosen:
-            raise UsageError(
-                f"`max_queries_per_image` must be above `num_selection` = {chosen}, which choose the class, got {most}"
-            )
-        return replace(certify, num_estimation=min(certify.num_estimation, most - chosen))
 
 
 def serve_smoothed(
@@ -166,7 +126,7 @@ def _limits(oracle: OracleConfig, service: ServiceConfig, config: ServeConfig) -
             concurrency=oracle.concurrency,
             max_images=service.max_images,
             max_waiting=service.max_waiting,
-            max_body_bytes=config.max_body * MEBIBYTE,
+            max_body_bytes=(config.max_body or SMOOTHED_BODY) * MEBIBYTE,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -5,76 +5,122 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
-from bbsmooth.certification import (
-    POLICIES,
-    AdaptivePlan,
-    CohenPlan,
-    InOrder,
-    LabelledCase,
-    Plan,
-    PolicyDriven,
-    SequentialPlan,
-    bonferroni,
-)
-from bbsmooth.certification.bounds.multiplicity import FamilyWise
-from bbsmooth.certification.bounds.vote_bounds import VOTE_BOUNDS, OneClass
-from bbsmooth.certification.engine.loop import Arrange
-from bbsmooth.certification.methods.cases import AnyPlan
-from bbsmooth.certification.methods.incremental import IncrementalPlan
-from bbsmooth.certification.methods.splitting import SplittingPlan
-from bbsmooth.certification.sequences import DEFAULT_TEST
+from bbsmooth import certification
+from bbsmooth import noise as noises
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import NoiseDistribution, Splitting
 from bbsmooth.settings.common import GROWING, SPEED, OracleConfig
+from bbsmooth.settings.option import Option, Panel, ascending
+from bbsmooth.settings.shared import Alpha, NumEstimation, NumSelection
+
+if TYPE_CHECKING:
+    from bbsmooth.certification import LabelledCase, Plan
+    from bbsmooth.certification.bounds.multiplicity import FamilyWise
+    from bbsmooth.certification.engine.loop import Arrange
+    from bbsmooth.certification.methods.cases import AnyPlan
+    from bbsmooth.noise import NoiseDistribution, Splitting
 
 IN_TURN = "in-turn"
 DATA, ORACLE = LABELS = ("data", "oracle")
 FAMILY_WISE = ("bonferroni", "holm")
+SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certification`, whose names need scipy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifyConfig:
     """What to certify, and with which guarantee.
 
-    Args:
-        num_selection: draws that choose the class (n0).
-        num_estimation: fresh draws that bound its probability (n); for methods that stop early the most of them.
-        alpha: probability that a certificate is wrong: each, or any of them where `family_wise` is set.
-        radii: at which certified accuracy is counted, and which `sequential` decides.
-        limit: how many images, from the first; None for all.
-        method: one of `METHODS`.
-        beta: probability that an early end gives up what holds.
-        tolerance: of `growing`.
-        allocation: which images come first where a budget may not suffice for all.
-        family_wise: how alpha is shared by the images, None where each has its own.
-        bound: of `cohen`, one of `VOTE_BOUNDS`.
-        labels: what an answer has to agree with to count as right: one of `LABELS`.
-        earlier_selection: of `incremental`, draws that chose the class in the earlier run.
-        earlier_estimation: of `incremental`, draws that bounded its probability there.
+    `growing` is `sequential` without a radius to decide. The earlier numbers of draws are those of the run that
+    `incremental` goes on from.
 
     Raises:
         UsageError: what cannot be counted or is unknown.
     """
 
-    num_selection: int
-    num_estimation: int
-    alpha: float
-    radii: tuple[float, ...]
-    limit: int | None
-    method: str = "cohen"
-    beta: float = 0.01
-    tolerance: float = 0.02
-    allocation: str = "cheapest"
-    family_wise: str | None = None
-    bound: str = OneClass.name
-    labels: str = DATA
+    num_selection: NumSelection
+    num_estimation: NumEstimation
+    alpha: Alpha
+    radii: Annotated[
+        tuple[float, ...],
+        Option(
+            "Radius at which certified accuracy is reported, and which sequential decides; may be repeated. Without it "
+            "reports are at 0, 0.25, 0.5, 0.75, 1.",
+            panel=Panel.SAMPLING,
+            default=None,
+            parse=ascending,
+        ),
+    ]
+    limit: Annotated[
+        int | None,
+        Option(
+            "Certify this many images, the first of the test split. Without it all.",
+            "IMAGES",
+            Panel.IMAGES,
+            default=None,
+        ),
+    ]
+    method: Annotated[
+        str,
+        Option(
+            "How votes become certificates: cohen asks n draws of every image; sequential stops as soon as each "
+            "`radii` is decided or, without one, as soon as more draws would hardly enlarge the radius.",
+            panel=Panel.SAMPLING,
+        ),
+    ] = "cohen"
+    beta: Annotated[
+        float,
+        Option(
+            "With sequential: probability that a radius is given up although it holds. No certificate depends on it.",
+            panel=Panel.SAMPLING,
+        ),
+    ] = 0.01
+    tolerance: Annotated[
+        float,
+        Option(
+            "With sequential and no `radii`: how much smaller than after n draws a radius may be, as a share.",
+            panel=Panel.SAMPLING,
+        ),
+    ] = 0.02
+    allocation: Annotated[
+        str,
+        Option(
+            "With sequential and a budget, whose draws are paid for first: cheapest (decides the most images), "
+            "uniform, round-robin or in-turn.",
+            panel=Panel.BUDGET,
+        ),
+    ] = "cheapest"
+    family_wise: Annotated[
+        str | None,
+        Option(
+            "Share alpha among all images, so that with probability 1 - alpha no certificate is wrong: bonferroni or, "
+            "with cohen, holm. Without it alpha is each image's own.",
+            panel=Panel.SAMPLING,
+        ),
+    ] = None
+    bound: Annotated[
+        str,
+        Option(
+            "With cohen, what the votes prove: clopper-pearson, a lower bound on the class; two-class, besides an "
+            "upper bound on every other class, which is more where these share the rest; randomised, a slightly higher "
+            "lower bound by a random number of the image's own.",
+            panel=Panel.SAMPLING,
+        ),
+    ] = ONE_CLASS
+    labels: Annotated[
+        str,
+        Option(
+            "What counts as right: data, the labels of the images if they have any; oracle, what the oracle says to "
+            "the image without noise, for 1 query an image.",
+            panel=Panel.IMAGES,
+        ),
+    ] = DATA
     earlier_selection: int = 0
     earlier_estimation: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be counted."""
-        if self.method not in (*METHODS, SplittingPlan.name):
+        if self.method not in (*METHODS, SPLITTING):
             raise UsageError(f"`method` must be one of {', '.join(METHODS)}, got {self.method!r}")
         if not all(radius >= 0 for radius in self.radii):
             raise UsageError(f"`radii` must not be negative, got {min(self.radii)}")
@@ -82,15 +128,17 @@ class CertifyConfig:
             raise UsageError("`radii` must be finite, got inf")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"`limit` must be at least 1 image, got {self.limit}")
-        if self.allocation not in (*POLICIES, IN_TURN):
-            raise UsageError(f"`allocation` must be one of {', '.join((*POLICIES, IN_TURN))}, got {self.allocation!r}")
+        if self.allocation not in (*certification.POLICIES, IN_TURN):
+            raise UsageError(
+                f"`allocation` must be one of {', '.join((*certification.POLICIES, IN_TURN))}, got {self.allocation!r}"
+            )
         if self.labels not in LABELS:
             raise UsageError(f"`labels` must be one of {', '.join(LABELS)}, got {self.labels!r}")
         if self.family_wise not in (None, *FAMILY_WISE):
             raise UsageError(f"`family_wise` must be one of {', '.join(FAMILY_WISE)}, got {self.family_wise!r}")
-        if self.bound not in VOTE_BOUNDS:
-            raise UsageError(f"`bound` must be one of {', '.join(VOTE_BOUNDS)}, got {self.bound!r}")
-        if self.bound != OneClass.name and (self.method != "cohen" or self.family_wise == "holm"):
+        if self.bound not in certification.VOTE_BOUNDS:
+            raise UsageError(f"`bound` must be one of {', '.join(certification.VOTE_BOUNDS)}, got {self.bound!r}")
+        if self.bound != ONE_CLASS and (self.method != "cohen" or self.family_wise == "holm"):
             raise UsageError(f"`bound` {self.bound} goes with `method` cohen and not with `family_wise` holm")
         if self.family_wise == "holm" and self.method != "cohen":
             raise UsageError(
@@ -105,10 +153,10 @@ class CertifyConfig:
         Raises:
             UsageError: the method does not go with the noise.
         """
-        if isinstance(noise, Splitting) and self.method in ("cohen", SplittingPlan.name):
+        if isinstance(noise, noises.Splitting) and self.method in ("cohen", SPLITTING):
             views = noise.views
-            return replace(self, method=SplittingPlan.name, num_selection=0, num_estimation=views, alpha=0.0)
-        if isinstance(noise, Splitting) or self.method == SplittingPlan.name:
+            return replace(self, method=SPLITTING, num_selection=0, num_estimation=views, alpha=0.0)
+        if isinstance(noise, noises.Splitting) or self.method == SPLITTING:
             raise UsageError("`noise` splitting is a method of its own: give it without `method`")
         return self
 
@@ -118,9 +166,9 @@ class CertifyConfig:
         Raises:
             UsageError: settings under which nothing can be proven.
         """
-        if isinstance(noise, Splitting):
-            return SplittingPlan(noise=noise)
-        alpha = self.alpha if self.family_wise is None else bonferroni(self.alpha, images)
+        if isinstance(noise, noises.Splitting):
+            return certification.SplittingPlan(noise=noise)
+        alpha = self.alpha if self.family_wise is None else certification.bonferroni(self.alpha, images)
         try:
             return METHODS[self.method](self, noise, alpha)
         except ValueError as error:
@@ -133,7 +181,7 @@ class CertifyConfig:
             UsageError: the method is another one, or as `plan`.
         """
         plan = self.plan(noise, images)
-        if isinstance(plan, SplittingPlan | IncrementalPlan):
+        if isinstance(plan, certification.SplittingPlan | certification.IncrementalPlan):
             raise UsageError(f"there is nothing to forecast with `method` {self.method}: it always costs the same")
         return plan
 
@@ -150,7 +198,7 @@ class CertifyConfig:
     @property
     def joint(self) -> FamilyWise | None:
         """The level that all images share, None where each has its own."""
-        return None if self.family_wise is None else FamilyWise(self.family_wise, self.alpha)
+        return None if self.family_wise is None else certification.FamilyWise(self.family_wise, self.alpha)
 
     def in_turn(self, oracle: OracleConfig) -> bool:
         """Whether images are finished one after the other: nothing else makes sense where each costs the same."""
@@ -159,34 +207,36 @@ class CertifyConfig:
     def arrangement(self, oracle: OracleConfig) -> Arrange[LabelledCase]:
         """Which image comes next."""
         if self.in_turn(oracle):
-            return InOrder
-        return lambda images, budget: PolicyDriven(images, budget, POLICIES[self.allocation], self.num_selection)
+            return certification.InOrder
+        return lambda images, budget: certification.PolicyDriven(
+            images, budget, certification.POLICIES[self.allocation], self.num_selection
+        )
 
 
 def _cohen(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
-    return CohenPlan(
+    return certification.CohenPlan(
         noise=noise,
         num_selection=config.num_selection,
         num_estimation=config.num_estimation,
         alpha=alpha,
-        bound=VOTE_BOUNDS[config.bound],
+        bound=certification.VOTE_BOUNDS[config.bound],
     )
 
 
 def _sequential(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
-    return SequentialPlan(
+    return certification.SequentialPlan(
         noise=noise,
         num_selection=config.num_selection,
         max_estimation=config.num_estimation,
         alpha=alpha,
         beta=config.beta,
         radii=config.radii,
-        test=DEFAULT_TEST,
+        test=certification.DEFAULT_TEST,
     )
 
 
 def _growing(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
-    return AdaptivePlan(
+    return certification.AdaptivePlan(
         noise=noise,
         num_selection=config.num_selection,
         max_estimation=config.num_estimation,
@@ -197,7 +247,7 @@ def _growing(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> A
 
 
 def _incremental(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
-    return IncrementalPlan(
+    return certification.IncrementalPlan(
         noise=noise,
         num_estimation=config.num_estimation,
         alpha=alpha,

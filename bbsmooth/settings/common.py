@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import oracles
+from bbsmooth import noise as noises
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import NoiseDistribution, Splitting, Uniform, noise_called
-from oracles import Budget
-from oracles.local import DTYPES
-from oracles.replicas import ALL
+from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.shared import Device, Resize, Seed
+
+if TYPE_CHECKING:
+    from bbsmooth.noise import NoiseDistribution, Splitting
 
 SPEED = frozenset({"batch_size", "concurrency", "device", "engine", "workers"})
 """Settings on which no result depends."""
@@ -26,39 +29,69 @@ USUAL_CANARIES = 8
 STRING, NUMERIC = "string", "numeric"
 """Orders of class names that are numbers: "1", "10", "2", or 1, 2, 10."""
 
+_DTYPES = ("float32", "bfloat16", "float16")  # of `oracles.local`, which needs torch
+_ALL = "all"  # devices, of `oracles.replicas`
 THREADS, RAY = "threads", "ray"
 """Engines: calls are answered by threads of this process, or by workers on a Ray cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleConfig:
-    """Which oracle, and how to ask it.
+    """Which oracle, and how to ask it. A concurrency of 0 is what the oracle's own description says, else the usual."""
 
-    Args:
-        oracle: its name, see `oracles.registry`.
-        device: of local oracles; several between commas, or "all", for a replica on each.
-        dtype: of local oracles' arithmetic.
-        batch_size: images in one call.
-        concurrency: calls under way at once, 0 for what the oracle's own description says.
-        budget: queries that may be spent, None for no limit.
-        price: of 1,000 queries, None for what the oracle's own description says, else nothing.
-        max_price: what may be paid, None for no limit.
-        max_attempts: requests that may be sent, repeated ones included, None for no limit.
-        engine: who answers: "threads", "ray" for workers on this machine, or "ray://ADDRESS" for those of a cluster.
-        workers: of Ray, 0 for one a GPU or processor.
-    """
-
-    oracle: str
-    device: str
-    dtype: str
-    batch_size: int
-    concurrency: int
-    budget: int | None
-    price: float | None
-    max_price: float | None
-    max_attempts: int | None = None
-    engine: str = THREADS
-    workers: int = 0
+    oracle: Annotated[
+        str, Option("The classifier to query; `bbsmooth oracle list` says how to name one.", metavar="ORACLE")
+    ]
+    device: Device = "auto"
+    dtype: Annotated[str, Option("Arithmetic of local oracles: float32, bfloat16 or float16.", panel=Panel.SPEED)] = (
+        "float32"
+    )
+    batch_size: Annotated[int, Option("Images in one call of the oracle; changes no result.", panel=Panel.SPEED)] = 256
+    concurrency: Annotated[
+        int,
+        Option(
+            "Calls under way at once; changes no result. Without it what the oracle's file says, else 8 for remote "
+            "oracles and 2 on each device for others.",
+            panel=Panel.SPEED,
+            default=None,
+            least=1,
+        ),
+    ] = 0
+    budget: Annotated[
+        int | None,
+        Option("Most queries (images sent to the oracle) that the run may spend in all.", "QUERIES", Panel.BUDGET),
+    ] = None
+    price: Annotated[
+        float | None,
+        Option("Price of 1,000 queries. Without it what the oracle's file says, else nothing.", panel=Panel.BUDGET),
+    ] = None
+    max_price: Annotated[
+        float | None, Option("Most that the run may cost in all; needs `price`.", panel=Panel.BUDGET)
+    ] = None
+    max_attempts: Annotated[
+        int | None,
+        Option(
+            "Most requests that the run may send in all, failed and repeated ones included.", "REQUESTS", Panel.BUDGET
+        ),
+    ] = None
+    engine: Annotated[
+        str,
+        Option(
+            "Who answers: threads of this process; ray, workers on this machine; ray://HOST:PORT, those of a Ray "
+            "cluster, or ray://auto of the one that this machine belongs to. Changes no result. Needs "
+            "`pip install 'bbsmooth[ray]'`, on every node.",
+            panel=Panel.SPEED,
+        ),
+    ] = THREADS
+    workers: Annotated[
+        int,
+        Option(
+            "With `engine` ray: how many. Without it one a GPU for local oracles, else one a processor.",
+            panel=Panel.SPEED,
+            default=None,
+            least=1,
+        ),
+    ] = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -69,8 +102,8 @@ class OracleConfig:
             raise UsageError("`devices` is for one machine without Ray, whose workers have a device each; leave it out")
         if self.workers and not self.on_ray:
             raise UsageError("`workers` is for `engine` ray; `concurrency` says how many calls are under way at once")
-        if self.dtype not in DTYPES:
-            raise UsageError(f"`dtype` must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.dtype not in _DTYPES:
+            raise UsageError(f"`dtype` must be one of {', '.join(_DTYPES)}, got {self.dtype!r}")
         for name, least in (("batch_size", 1), ("concurrency", 0), ("workers", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"`{name}` must be at least 1, got {getattr(self, name)}")
@@ -87,30 +120,42 @@ class OracleConfig:
     @property
     def on_several(self) -> bool:
         """Whether the oracle shall have replicas on several devices."""
-        return "," in self.device or self.device == ALL
+        return "," in self.device or self.device == _ALL
 
     @property
-    def limits(self) -> Budget:
+    def limits(self) -> oracles.Budget:
         """The budget."""
-        return Budget(queries=self.budget, price_per_1000=self.price, money=self.max_price, attempts=self.max_attempts)
+        return oracles.Budget(
+            queries=self.budget, price_per_1000=self.price, money=self.max_price, attempts=self.max_attempts
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmoothingConfig:
     """The noise, and what stands between it and the oracle.
 
-    Args:
-        sigma: standard deviation of the noise, white being 1.
-        noise: its distribution.
-        coordinator: directory of a `tune` run whose coordinator stands in front of the oracle, or of a diffusion model;
-            None for the bare oracle.
-        seed: of every draw.
+    `coordinator` is the directory of a `tune` run or of a diffusion model, None for the bare oracle.
     """
 
-    sigma: float
-    noise: str
-    coordinator: Path | None
-    seed: int
+    sigma: Annotated[float, Option("Standard deviation of the noise, on pixels in 0 to 1.")]
+    noise: Annotated[
+        str,
+        Option(
+            "Distribution of the noise: gaussian (L2), laplace or uniform (L1); certify takes splitting (L1) too.",
+            panel=Panel.SAMPLING,
+            default="gaussian",
+        ),
+    ]
+    coordinator: Annotated[
+        Path | None,
+        Option(
+            "Run directory of a `bbsmooth tune`, whose coordinator stands before the oracle; or the folder of a "
+            "pretrained diffusers model, which denoises in one step.",
+            "RUN",
+            default=None,
+        ),
+    ]
+    seed: Seed
 
     def __post_init__(self) -> None:
         """Refuse noise that is none."""
@@ -120,7 +165,7 @@ class SmoothingConfig:
     def mechanism(self) -> NoiseDistribution | Splitting:
         """The noise."""
         try:
-            return noise_called(self.noise, self.sigma)
+            return noises.noise_called(self.noise, self.sigma)
         except ValueError as error:
             raise UsageError(str(error)) from None
 
@@ -131,34 +176,40 @@ class SmoothingConfig:
         Raises:
             UsageError: it is not.
         """
-        if isinstance(mechanism := self.mechanism, Splitting):
+        if isinstance(mechanism := self.mechanism, noises.Splitting):
             raise UsageError("`noise` splitting is for `bbsmooth certify` alone; uniform noise is the nearest to it")
         return mechanism
 
     @property
     def additive(self) -> SmoothingConfig:
-        """The same, or with uniform noise in the place of splitting noise, whose cuts are as far apart."""
-        return replace(self, noise=Uniform.name) if self.noise == Splitting.name else self
+        """The same, or with uniform noise for splitting noise, whose cuts are as far apart."""
+        return replace(self, noise=noises.Uniform.name) if self.noise == noises.Splitting.name else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Which images.
+    """Which images."""
 
-    Args:
-        data: name of the data set, see `bbsmooth.data`.
-        resize: whether images are scaled and cropped to what the oracle takes.
-        data_root: where downloaded sets lie, None for the usual place.
-        download: whether a missing set may be fetched.
-        class_order: in which the oracle's outputs follow class names that are numbers, "string" (as torchvision reads
-            folders) or "numeric"; None where names decide.
-    """
-
-    data: str
-    resize: bool
-    data_root: Path | None
-    download: bool
-    class_order: str | None = None
+    data: Annotated[str, Option("The images; `bbsmooth data list` says what there is.", "DATA")]
+    resize: Resize = False
+    data_root: Annotated[
+        Path | None,
+        Option(
+            "Where downloaded data sets lie. Without it the environment's BBSMOOTH_DATA, or ~/.cache/bbsmooth/data.",
+            "FOLDER",
+            Panel.IMAGES,
+        ),
+    ] = None
+    download: Annotated[bool, Option("Fetch a data set that is not on disk.", panel=Panel.IMAGES)] = False
+    class_order: Annotated[
+        str | None,
+        Option(
+            "How the oracle's outputs follow folders or labels that are numbers: string (1, 10, 2, as torchvision "
+            "reads folders) or numeric (1, 2, 10). Asked for where the two differ and nobody named the oracle's "
+            "classes.",
+            panel=Panel.IMAGES,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse what is no order."""
@@ -168,15 +219,20 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftConfig:
-    """How a change of a remote model is noticed.
+    """How a change of a remote model is noticed."""
 
-    Args:
-        canaries: images that are asked again and again, None for the usual number, 0 for none.
-        canary_every: queries after which they are asked.
-    """
-
-    canaries: int | None = None
-    canary_every: int = 5_000
+    canaries: Annotated[
+        int | None,
+        Option(
+            "Images that are asked again and again, to notice that the model was changed; 0 for none. Without it 8 "
+            "for remote oracles, none for others.",
+            "IMAGES",
+            Panel.BUDGET,
+        ),
+    ] = None
+    canary_every: Annotated[
+        int, Option("Ask the canaries after this many queries, or after 5 minutes.", "QUERIES", Panel.BUDGET)
+    ] = 5_000
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

@@ -101,11 +101,6 @@ _IRREGULAR = {
     "surrogates": "--surrogate",
     "attacks": "--attack",
     "compiled": "--compile",
-    "length": "--prompt-length",
-    "width": "--adapter-width",
-    "kind": "--denoiser",
-    "targets": "--lora-targets",
-    "variant": "--lora-variant",
 }
 FIELDS = _REGULAR | _IRREGULAR.keys()
 """Every field that the command line has a name for."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,56 +27,14 @@ from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, read_ce
 from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
+from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import SPEED, settings
 from bbsmooth.whitebox.gradients import differentiable
 from oracles import Classes, Purpose
 
 ATTACKS = "attacks.jsonl"
 EXAMPLES = "examples"
-METHODS = ("gradient", "nes", "hopskipjump")
 C = TypeVar("C")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttackConfig:
-    """How to attack.
-
-    Args:
-        method: one of `METHODS`.
-        radii: at which empirical accuracy is counted; gradient and nes search balls of these radii.
-        steps: of the attack.
-        num_search: votes behind one answer to the attacker.
-        num_judge: votes that decide whether an image is answered differently.
-        alpha: of that decision.
-        draws: noisy copies in one step of gradient and nes; answers behind a direction of HopSkipJump.
-        limit: how many certificates, from the first; None for all.
-        seed: of the attack and of the votes.
-    """
-
-    method: str
-    radii: tuple[float, ...]
-    steps: int
-    num_search: int
-    num_judge: int
-    alpha: float
-    draws: int
-    limit: int | None
-    seed: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot work."""
-        if self.method not in METHODS:
-            raise UsageError(f"`method` must be one of {', '.join(METHODS)}, got {self.method!r}")
-        for name in ("steps", "num_search", "num_judge", "draws"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` must be at least 1, got {getattr(self, name)}")
-        wrong = [radius for radius in self.radii if not 0 < radius < math.inf]
-        if wrong or not self.radii:
-            raise UsageError(f"`radii` must be above 0, got {wrong[0] if wrong else 'none'}")
-        if not 0 < self.alpha < 1:
-            raise UsageError(f"`alpha` must lie between 0 and 1, got {self.alpha}")
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"`limit` must be at least 1 image, got {self.limit}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,58 +26,13 @@ from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import GROWING, SPEED, OracleConfig, settings
+from bbsmooth.settings.plan import PlanConfig
 from oracles import Purpose
 
 CHANGEABLE = SPEED | GROWING | {"num_estimation", "alpha", "beta"}
 """Settings that a resumed plan may change: the pilot asks the same."""
 
 _NOTE = "pilot"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanConfig:
-    """What is to be certified, and how much may be asked to learn what that costs.
-
-    Args:
-        radii: that are wanted.
-        num_selection: draws that choose an image's class (n0); the pilot asks these.
-        num_estimation: fresh draws that bound its probability (n), for sequential methods the most of them.
-        alpha: probability that a certificate is wrong.
-        beta: probability that an early end gives up what holds.
-        images: how many are to be certified, from the first; None for all.
-        pilot: images of the pilot.
-    """
-
-    radii: tuple[float, ...]
-    num_selection: int
-    num_estimation: int
-    alpha: float
-    beta: float
-    images: int | None
-    pilot: int
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be planned."""
-        if self.pilot < 1:
-            raise UsageError(f"`pilot` must be at least 1 image, got {self.pilot}")
-        if self.images is not None and self.images < 1:
-            raise UsageError(f"`num_images` must be at least 1, got {self.images}")
-
-    def ways(self) -> list[CertifyConfig]:
-        """The certifications to choose from: by fixed numbers of draws, each radius in sequence, all in sequence."""
-        asked = [(radius,) for radius in self.radii] + ([self.radii] if len(self.radii) > 1 else [])
-        return [self._way("cohen", self.radii), *(self._way("sequential", radii) for radii in asked)]
-
-    def _way(self, method: str, radii: tuple[float, ...]) -> CertifyConfig:
-        return CertifyConfig(
-            num_selection=self.num_selection,
-            num_estimation=self.num_estimation,
-            alpha=self.alpha,
-            beta=self.beta,
-            radii=radii,
-            limit=self.images,
-            method=method,
-        )
 
 
 def plan(
@@ -105,7 +60,7 @@ def plan(
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     for way in config.ways():
         way.judged_plan(smoothing.distribution, 1)
-    count = min(len(dataset), config.images or len(dataset))
+    count = min(len(dataset), config.num_images or len(dataset))
     data.check(dataset, count)
     chosen = _chosen(count, config.pilot, smoothing.seed)
     _refuse_small_budget(oracle, len(chosen), config.num_selection)

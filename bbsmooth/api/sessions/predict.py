@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from bbsmooth import data
@@ -16,40 +15,15 @@ from bbsmooth.assemble import (
     refuse_small_budget,
     vote_source,
 )
-from bbsmooth.certification import PredictCase, PredictPlan, run_cases
-from bbsmooth.errors import UsageError
+from bbsmooth.certification import PredictCase, run_cases
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import PREDICTIONS, Record, public_label
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_json
 from bbsmooth.settings.common import GROWING, SPEED, settings
+from bbsmooth.settings.predict import PredictConfig
 from oracles import Purpose
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictConfig:
-    """What to predict.
-
-    Args:
-        files: names of the images, in order.
-        num_draws: votes for one image.
-        alpha: probability that a prediction is not the smoothed class.
-        resize: whether images are scaled and cropped to what the oracle takes.
-    """
-
-    files: tuple[str, ...]
-    num_draws: int
-    alpha: float
-    resize: bool
-
-    @property
-    def plan(self) -> PredictPlan:
-        """The settings of the predictions."""
-        try:
-            return PredictPlan(num_draws=self.num_draws, alpha=self.alpha)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
 
 
 def predict(

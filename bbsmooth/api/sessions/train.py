@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.hashes import MANIFEST
 from bbsmooth.settings.common import DataConfig, SmoothingConfig, settings
+from bbsmooth.settings.train import TrainConfig
 from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
@@ -46,101 +46,62 @@ _OWN_LOSS = (Denoiser.name, AutoLora.name)
 _HELD_OUT = 0.1  # of the training images, where a method looks at its own progress
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """What to train, and how.
+_SETTINGS = {
+    "rank": "rank",
+    "lora_alpha": "alpha",
+    "lora_targets": "targets",
+    "lora_variant": "variant",
+    "prompt_length": "length",
+    "adapter_width": "width",
+    "denoiser": "kind",
+}
+"""Settings of single methods: from the run's name of each to the method's own."""
 
-    Args:
-        model: the classifier, see `bbsmooth.whitebox.storage.owned`.
-        method: a name in `bbsmooth.whitebox.methods.METHODS`.
-        objective: a name in `bbsmooth.whitebox.objectives.OBJECTIVES`.
-        epochs: times that every image is seen.
-        batch_size: images a step.
-        learning_rate: peak; None takes the method's own.
-        train_images: how many images of the training split are used, from the first.
-        device: see `oracles.local.pick_device`.
-        bfloat16: whether the forward pass computes in it.
-        compiled: whether torch.compile makes it faster first.
-        rank: of LoRA.
-        alpha: of LoRA.
-        targets: of LoRA.
-        variant: of LoRA.
-        length: of prompts.
-        width: of adapters.
-        kind: of a denoiser.
-        stability: share of a denoiser's training that is spent on the stability loss.
-        surrogates: classifiers in whose place of the model the stability loss is taken.
+
+def check(config: TrainConfig) -> None:
+    """Refuse a method or objective that does not exist, and settings that are none of the method.
+
+    Raises:
+        UsageError: see above.
     """
+    for name, known in (("method", METHODS), ("objective", OBJECTIVES)):
+        if getattr(config, name) not in known:
+            raise UsageError(f"`{name}` must be one of {', '.join(known)}, got {getattr(config, name)!r}")
+    if config.method in _OWN_LOSS and config.objective != Augmentation.name:
+        raise UsageError(f"`method` {config.method} has a loss of its own; leave `objective` out")
+    own = METHODS[config.method].settings
+    strange = [name for name, inner in _SETTINGS.items() if getattr(config, name) is not None and inner not in own]
+    if strange:
+        raise UsageError(f"`{strange[0]}` is no setting of `method` {config.method}; leave it out")
+    if config.method != Denoiser.name and (config.stability or config.surrogates):
+        raise UsageError(f"`stability` and `surrogates` belong to `method` {Denoiser.name}, not {config.method}")
+    _ = fit_plan(config)
 
-    model: str
-    method: str
-    objective: str
-    epochs: int
-    batch_size: int
-    learning_rate: float | None
-    train_images: int
-    device: str
-    bfloat16: bool
-    compiled: bool
-    rank: int | None = None
-    alpha: float | None = None
-    targets: tuple[str, ...] | None = None
-    variant: str | None = None
-    length: int | None = None
-    width: int | None = None
-    kind: str | None = None
-    stability: float = 0.0
-    surrogates: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        """Refuse what is not there."""
-        for name, known in (("method", METHODS), ("objective", OBJECTIVES)):
-            if getattr(self, name) not in known:
-                raise UsageError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name in ("epochs", "batch_size", "train_images"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise UsageError(f"`learning_rate` must be above 0, got {self.learning_rate}")
-        if self.method in _OWN_LOSS and self.objective != Augmentation.name:
-            raise UsageError(f"`method` {self.method} has a loss of its own; leave `objective` out")
-        strange = [key for key in self._given() if key not in METHODS[self.method].settings]
-        if strange:
-            given = "`lora_alpha`" if strange[0] == "alpha" else f"`{strange[0]}`"
-            raise UsageError(f"{given} is no setting of `method` {self.method}; leave it out")
-        if self.method != Denoiser.name and (self.stability or self.surrogates):
-            raise UsageError(f"`stability` and `surrogates` belong to `method` {Denoiser.name}, not {self.method}")
-        if not 0 <= self.stability <= 1 or (self.surrogates and not self.stability):
-            raise UsageError(f"`stability` must lie between 0 and 1, above 0 with `surrogates`, got {self.stability}")
-        _ = self.plan
+def fit_plan(config: TrainConfig) -> FitPlan:
+    """How long and how fast.
 
-    @property
-    def plan(self) -> FitPlan:
-        """How long and how fast."""
-        try:
-            return FitPlan(
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                learning_rate=METHODS[self.method].learning_rate if self.learning_rate is None else self.learning_rate,
-                bfloat16=self.bfloat16,
-            )
-        except ValueError as error:
-            raise UsageError(str(error)) from None
+    Raises:
+        UsageError: it cannot be fitted like this.
+    """
+    rate = METHODS[config.method].learning_rate if config.learning_rate is None else config.learning_rate
+    try:
+        return FitPlan(epochs=config.epochs, batch_size=config.batch_size, learning_rate=rate, bfloat16=config.bfloat16)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
-    def description(self, new_classes: tuple[str, ...] | None, *, seed: int, base_digest: str) -> Recipe:
-        """How the model is built again."""
-        return Recipe(
-            base=self.model,
-            new_classes=new_classes,
-            method=self.method,
-            settings=self._given(),
-            seed=seed,
-            base_digest=base_digest,
-        )
 
-    def _given(self) -> dict[str, Any]:
-        names = sorted({name for method in METHODS.values() for name in method.settings})
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+def recipe(config: TrainConfig, new_classes: tuple[str, ...] | None, *, seed: int, base_digest: str) -> Recipe:
+    """How the model is built again."""
+    given = {inner: getattr(config, name) for name, inner in _SETTINGS.items()}
+    return Recipe(
+        base=config.model,
+        new_classes=new_classes,
+        method=config.method,
+        settings={name: value for name, value in sorted(given.items()) if value is not None},
+        seed=seed,
+        base_digest=base_digest,
+    )
 
 
 def train(out: Path, *, smoothing: SmoothingConfig, images: DataConfig, config: TrainConfig, resume: bool) -> Record:
@@ -152,6 +113,7 @@ def train(out: Path, *, smoothing: SmoothingConfig, images: DataConfig, config: 
         UsageError: settings that cannot work, images without labels or of another shape.
         SpecError: the model cannot be opened.
     """
+    check(config)
     with joined(config.device) as (group, device):
         return _train(out, smoothing, images, config, resume, group, device)
 
@@ -171,9 +133,7 @@ def _train(
         raise UsageError(f"training needs labels, and {dataset.name} has none")
     labels, new_classes = _outputs(dataset.classes, Classes(base.classes, named=base.named), images.class_order)
     classifier = Classifier.of(base, new_classes, seed=smoothing.seed)
-    description = config.description(
-        new_classes, seed=smoothing.seed, base_digest=base_digest(config.model, classifier)
-    )
+    description = recipe(config, new_classes, seed=smoothing.seed, base_digest=base_digest(config.model, classifier))
     task = _Task(out, classifier, description, config, smoothing, device, group)
     training = _tensors(dataset, config.train_images, labels)
     finished = group.same(group.leads and resume and _finished(out))
@@ -269,10 +229,10 @@ class _Task:
                 self.config.stability if self.config.stability < 1 else 0.0
             )  # at the full rate a denoiser forgets
             return PlainTrainer(
-                module, adaptation_, self._denoising(module), replace(self.config.plan, cool_down=cool_down)
+                module, adaptation_, self._denoising(module), replace(fit_plan(self.config), cool_down=cool_down)
             )
         if held_out is None:
-            return PlainTrainer(module, adaptation_, OBJECTIVES[self.config.objective], self.config.plan)
+            return PlainTrainer(module, adaptation_, OBJECTIVES[self.config.objective], fit_plan(self.config))
         branches = Branches.grow(module, self.classifier.head, seed=self.smoothing.seed)
 
         def robust_accuracy() -> float:
@@ -283,7 +243,7 @@ class _Task:
         objective = AutoLora(
             branches=branches, normalised=self.classifier.normalised, natural_accuracy=natural_accuracy
         )
-        return AutoLoraTrainer(objective, AutoRate(self.config.plan), robust_accuracy, self.group)
+        return AutoLoraTrainer(objective, AutoRate(fit_plan(self.config)), robust_accuracy, self.group)
 
     def _denoising(self, module: Denoised) -> DenoisingLoss:
         surrogates = [Classifier.of(owned(name), None, seed=0) for name in self.config.surrogates]

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from bbsmooth.settings.common import (
     SmoothingConfig,
     settings,
 )
+from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning import Concurrent, Event, QueryExecutor, Schedule, TuneResult, one_by_one, tune
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
@@ -50,39 +51,6 @@ from oracles.identity import IdentifiedOracle
 
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuneConfig:
-    """What to tune, and how.
-
-    Args:
-        method: a name in `bbsmooth.tuning.methods.METHODS`, or "auto".
-        objective: what is made small: a name in `bbsmooth.tuning.methods.OBJECTIVES`, or "agreement"; None for what
-            the method comes with.
-        shots: labelled images of each class that are used, None for all.
-        pretrain_epochs: times that every image is seen in denoising pre-training.
-        train_images: how many images of the training split are used, from the first.
-    """
-
-    method: str
-    objective: str | None
-    shots: int | None
-    pretrain_epochs: int
-    train_images: int
-
-    def __post_init__(self) -> None:
-        """Refuse what does not exist."""
-        for name, value, known in (
-            ("method", self.method, [AUTO, *METHODS]),
-            ("objective", self.objective, [None, *OBJECTIVES, AGREEMENT]),
-        ):
-            if value not in known:
-                raise UsageError(f"`{name}` must be one of {', '.join(filter(None, known))}, got {value!r}")
-        if self.shots is not None and self.shots < 1:
-            raise UsageError(f"`shots` must be at least 1, got {self.shots}")
-        if self.pretrain_epochs < 1 or self.train_images < 1:
-            raise UsageError("`pretrain_epochs` and `train_images` must be at least 1")
 
 
 def tune_coordinator(

@@ -91,7 +91,7 @@ def test_an_address_that_is_taken() -> None:
         (["--max-delay", "-1"], "the delay must lie between 0 and 60 seconds"),
         (["--max-body", "0"], "--max-body must be at least 1 MiB"),
         (["--batch-size", "0"], "--batch-size must be at least 1"),
-        (["--concurrency", "0"], "the concurrency and the queue must be at least 1"),
+        (["--concurrency", "0"], "Invalid value for '--concurrency'"),
         (["--oracle", "local-vitt"], "did you mean local-vit?"),
     ],
 )

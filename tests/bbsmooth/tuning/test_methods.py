@@ -1,12 +1,14 @@
 """The methods that users can name."""
 
+from typing import get_type_hints
+
 import pytest
 import torch
 
-from bbsmooth.cli.tune import METHODS_IN_HELP, OBJECTIVES_IN_HELP
 from bbsmooth.coordinator import PretrainPlan, pretrain
 from bbsmooth.data import load
 from bbsmooth.noise import Gaussian, Grid
+from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning import tune
 from bbsmooth.tuning.automatic import AUTO
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES
@@ -54,6 +56,9 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
 
 
 def test_the_help_of_the_command_names_every_method() -> None:
-    named = METHODS_IN_HELP.removesuffix(".").split(": ")[1].split(", ")
+    help_of = {
+        name: hint.__metadata__[0].help for name, hint in get_type_hints(TuneConfig, include_extras=True).items()
+    }
+    named = help_of["method"].removesuffix(".").split(": ")[1].split(", ")
     assert sorted(named) == sorted([AUTO, *METHODS])
-    assert all(name in OBJECTIVES_IN_HELP for name in [*OBJECTIVES, AGREEMENT])
+    assert all(name in help_of["objective"] for name in [*OBJECTIVES, AGREEMENT])

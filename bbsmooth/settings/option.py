@@ -1,0 +1,66 @@
+"""How the command line asks for a setting: declared once, beside the field.
+
+    seed: Annotated[int, Option("Fixes every random draw.", panel=Panel.SAMPLING, default=0)]
+
+The type comes from the field, help and default from this one line, the flag from `bbsmooth.settings.flags`.
+`bbsmooth.cli.expanding` makes the options of a command out of its settings classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+
+class Panel(StrEnum):
+    """Groups of options in the help."""
+
+    SAMPLING = "Sampling and guarantee"
+    TUNING = "Tuning"
+    TRAINING = "Training"
+    METHODS = "Settings of single methods"
+    ATTACK = "Attack"
+    CLIENTS = "Smoothed: clients and their budgets"
+    SERVER = "Server"
+    BUDGET = "Budget"
+    IMAGES = "Images"
+    SPEED = "Local oracles and speed"
+
+
+class Default(Enum):
+    """Where the command line's default comes from, if not from the option itself."""
+
+    FIELD = "the field's own; the option is required where the field has none"
+    NONE = "nowhere: the option is required"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The command line's option for one field.
+
+    Args:
+        help: what it means, in one or two sentences; other fields stand in backticks, as in errors.
+        metavar: what stands for the value in the help; None derives it from the type.
+        panel: the group of options in which the help lists it.
+        default: the command line's default. What changes a claim has one here alone, none in the library.
+        least: the smallest value.
+        parse: from what was given to what the field takes.
+        separator: between several values in one text; None takes the option several times.
+        argument: whether it is given by its place instead of by a flag.
+    """
+
+    help: str
+    metavar: str | None = None
+    panel: Panel | None = None
+    default: Any = Default.FIELD
+    least: int | None = None
+    parse: Callable[[Any], Any] | None = None
+    separator: str | None = None
+    argument: bool = False
+
+
+def ascending(values: list[float]) -> tuple[float, ...]:
+    """The same values, each once, in ascending order."""
+    return tuple(sorted(set(values)))

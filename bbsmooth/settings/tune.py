@@ -1,0 +1,69 @@
+"""The settings of `bbsmooth tune`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from bbsmooth.errors import UsageError
+from bbsmooth.settings.option import Option, Panel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneConfig:
+    """What to tune, and how.
+
+    `method` is a name in `bbsmooth.tuning.methods.METHODS` or "auto", `objective` one in
+    `bbsmooth.tuning.methods.OBJECTIVES`, "agreement", or None for what the method comes with.
+    """
+
+    method: Annotated[
+        str,
+        Option(
+            "What is tuned and how; auto picks by what was measured, and says what and why: auto, equaliser, "
+            "equaliser-film, equaliser-corrected, spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, output-differences, "
+            "distilled, zo-ds, blackvip.",
+            panel=Panel.TUNING,
+            default="auto",
+        ),
+    ]
+    objective: Annotated[
+        str | None,
+        Option(
+            "What is minimised: cross-entropy, margin, mistakes or radius, of the true label; or agreement, with the "
+            "oracle's own answer to the clean image, which needs no labels but a query for each image, a tenth of the "
+            "budget at most. Without it, what the method was measured best with.",
+            panel=Panel.TUNING,
+            default=None,
+        ),
+    ]
+    shots: Annotated[
+        int | None,
+        Option(
+            "Use this many images of each class, chosen at random, for pre-training and tuning. Without it all.",
+            panel=Panel.TUNING,
+            default=None,
+        ),
+    ]
+    pretrain_epochs: Annotated[
+        int, Option("Epochs of denoising pre-training, without a query.", panel=Panel.TUNING, default=40)
+    ]
+    train_images: Annotated[
+        int, Option("Use this many images, the first of the training split.", "IMAGES", Panel.IMAGES, default=10_000)
+    ]
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist."""
+        from bbsmooth.tuning.automatic import AUTO
+        from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES
+
+        for name, value, known in (
+            ("method", self.method, [AUTO, *METHODS]),
+            ("objective", self.objective, [None, *OBJECTIVES, AGREEMENT]),
+        ):
+            if value not in known:
+                raise UsageError(f"`{name}` must be one of {', '.join(filter(None, known))}, got {value!r}")
+        if self.shots is not None and self.shots < 1:
+            raise UsageError(f"`shots` must be at least 1, got {self.shots}")
+        if self.pretrain_epochs < 1 or self.train_images < 1:
+            raise UsageError("`pretrain_epochs` and `train_images` must be at least 1")
