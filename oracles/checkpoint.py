@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
 
 from oracles.errors import SpecError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # In timm's order of preference; a folder of several parts ("model-00001-of-...") has none of these.
 _WEIGHT_FILES = (

@@ -6,13 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from oracles.errors import AnswerError, ShapeError, SpecError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Feedback(StrEnum):
@@ -149,6 +148,8 @@ class OracleSpec:
         Raises:
             ShapeError: wrong number of axes, size, or type; no image; more images than `max_batch`.
         """
+        import torch
+
         shape = tuple(images.shape)
         wanted = f"(batch, {', '.join(map(str, self.image_shape or ('channels', 'height', 'width')))})"
         if len(shape) != 4 or (self.image_shape is not None and shape[1:] != self.image_shape):
@@ -182,6 +183,8 @@ class Answers:
     @classmethod
     def join(cls, parts: Sequence[Answers]) -> Answers:
         """The answers of several batches of one oracle as those of one batch."""
+        import torch
+
         if len(parts) == 1:
             return parts[0]
         labels = torch.cat([part.labels for part in parts])
@@ -205,6 +208,9 @@ class Answers:
             AnswerError: wrong shape, a score that is not finite, a probability outside [0, 1], or a row in which a
                 top-k answer left out every class.
         """
+        import numpy as np
+        import torch
+
         wanted = (images, len(spec.classes))
         if tuple(scores.shape) != wanted:
             raise AnswerError(f"{spec.name} should answer with scores of shape {wanted}, got {tuple(scores.shape)}")
@@ -236,6 +242,8 @@ class Answers:
         Raises:
             AnswerError: not one label an image, or a label that is not the number of a class.
         """
+        import torch
+
         numbers = torch.as_tensor(labels)
         if tuple(numbers.shape) != (images,):
             raise AnswerError(f"{spec.name} should answer with {images} labels, got shape {tuple(numbers.shape)}")

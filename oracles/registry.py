@@ -14,10 +14,8 @@ from typing import Any
 from oracles.errors import SpecError
 from oracles.options import split_options
 from oracles.oracle import Oracle
-from oracles.python_module import open_module
 from oracles.remote.descriptor import ProtocolDescriptor
 from oracles.remote.opening import PROTOCOLS, open_address, open_file
-from oracles.zoo import open_local_vit, open_timm
 
 GROUP = "bbsmooth.oracles"
 """Entry points of this group add schemes: each is a function (rest, options) -> Oracle with a docstring."""
@@ -46,6 +44,24 @@ class Scheme:
     open: Opener
 
 
+def _local_vit(rest: str, options: dict[str, str]) -> Oracle:
+    from oracles.zoo import open_local_vit  # and torch and timm, which the list of names does without
+
+    return open_local_vit(rest, options)
+
+
+def _timm(rest: str, options: dict[str, str]) -> Oracle:
+    from oracles.zoo import open_timm
+
+    return open_timm(rest, options)
+
+
+def _module(rest: str, options: dict[str, str]) -> Oracle:
+    from oracles.python_module import open_module
+
+    return open_module(rest, options)
+
+
 def _remote(descriptor: ProtocolDescriptor[Any]) -> dict[str, Scheme]:
     """The schemes of a protocol: its name where its address is known, else one for http and one for https."""
     if descriptor.name == "template":
@@ -59,17 +75,17 @@ def _remote(descriptor: ProtocolDescriptor[Any]) -> dict[str, Scheme]:
 
 _BUILT_IN = {
     "local-vit": Scheme(
-        "local-vit", lambda: "the embedded vision transformer for 28 x 28 digits (mnist5k)", open_local_vit
+        "local-vit", lambda: "the embedded vision transformer for 28 x 28 digits (mnist5k)", _local_vit
     ),
     "timm": Scheme(
         "timm:MODEL[?checkpoint=PATH&num_classes=K]",
         lambda: "any timm architecture: local checkpoint, local-dir:FOLDER, or pretrained weights from the hub",
-        open_timm,
+        _timm,
     ),
     "module": Scheme(
         "module:PATH.py:FUNCTION[?classes=A,B&num_classes=K&feedback=logits&image_shape=CxHxW]",
         lambda: "your function from float32 images N x C x H x W in [0, 1] to scores or labels",
-        open_module,
+        _module,
     ),
     **{name: scheme for descriptor in PROTOCOLS.values() for name, scheme in _remote(descriptor).items()},
 }

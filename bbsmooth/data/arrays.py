@@ -12,16 +12,18 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bbsmooth.data.image_set import SPLIT_WORDS, Split, pick_split
 from bbsmooth.data.labels import read_labels
 from bbsmooth.data.source import ArraySource
 from bbsmooth.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _WORDS = "|".join(sorted(SPLIT_WORDS))
 _IMAGES = re.compile(f"x|x_(?P<x>{_WORDS})|(?P<med>{_WORDS})_images")

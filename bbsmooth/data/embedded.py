@@ -7,14 +7,16 @@ round robin over the classes, so that the first K images are balanced.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bbsmooth.data.image_set import Split
 from bbsmooth.data.labels import held_out, numbered_classes, round_robin
 from bbsmooth.data.source import ArraySource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def open_digits(split: Split) -> ArraySource:

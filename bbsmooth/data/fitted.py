@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bbsmooth.data.digests import digest_values
 from bbsmooth.data.image_set import Split
 from bbsmooth.data.resize import fit, to_tensor
 from bbsmooth.data.source import Source
 from bbsmooth.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class FittedImages:
         Raises:
             DataError: as `image`.
         """
+        import torch
+
         images = torch.empty((len(indices), *self.image_shape), dtype=torch.uint8)
         for row, index in enumerate(indices):
             images[row] = self.image(index)
@@ -91,6 +94,8 @@ class FittedImages:
         Raises:
             DataError: the images have none.
         """
+        import torch
+
         if self.source.targets is None:
             raise DataError(f"{self.name} has no labels; use one folder per class, or an array y")
         return torch.from_numpy(self.source.targets[list(indices)])

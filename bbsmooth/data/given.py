@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -19,6 +18,9 @@ from bbsmooth.data.pictures import as_picture
 from bbsmooth.data.resize import to_tensor
 from bbsmooth.errors import DataError, one_line
 from oracles.errors import ShapeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _NAME = "images"
 _FLOATS = (torch.float16, torch.float32, torch.float64)

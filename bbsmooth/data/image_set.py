@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from bbsmooth.errors import DataError as DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Split(StrEnum):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bbsmooth.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MOST_CLASSES = 2**16  # a larger label without a name is a mistake, not one of that many classes
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from bbsmooth.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IMAGENET_MARGIN = Fraction(256, 224)
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
     """(C, H, W) uint8; one channel for mode "L", three for "RGB"."""
+    import torch
+
     pixels = torch.from_numpy(np.array(picture))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
 

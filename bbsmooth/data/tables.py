@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from bbsmooth.data.digests import digest_values
 from bbsmooth.data.labels import read_labels
 from bbsmooth.data.pictures import open_picture
 from bbsmooth.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
 
 NO_LABELS = "none"
 """Value of the option `label` that asks for images without labels."""

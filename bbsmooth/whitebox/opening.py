@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bbsmooth.whitebox.storage import load_trained
 from oracles import Classes, SpecError
-from oracles.local import LocalOracle
+
+if TYPE_CHECKING:
+    from oracles.local import LocalOracle
 
 
 def open_trained(rest: str, options: Mapping[str, str]) -> LocalOracle:
@@ -21,6 +23,9 @@ def open_trained(rest: str, options: Mapping[str, str]) -> LocalOracle:
         SpecError: no directory, or an unknown option.
         UsageError: it holds no trained model.
     """
+    from bbsmooth.whitebox.storage import load_trained  # and torch and timm, which the list of names does without
+    from oracles.local import LocalOracle
+
     unknown = options.keys() - {"device", "dtype"}
     if not rest or unknown:
         raise SpecError(f"trained: needs a run directory, and takes device and dtype, got {rest!r} {sorted(unknown)}")

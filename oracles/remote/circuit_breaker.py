@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from copy import copy
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import OracleUnavailable
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class CircuitBreaker:

@@ -8,13 +8,15 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, features
-from torch import Tensor
 
 from oracles.errors import InputError, ShapeError, SpecError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _STORED_BLOCK = 65535
 """Most bytes in one block of a deflate stream that is not compressed (RFC 1951, 3.2.4)."""
@@ -39,6 +41,8 @@ def unit_floats(images: Tensor) -> Tensor:
     Raises:
         InputError: an image holds NaN.
     """
+    import torch
+
     if images.dtype == torch.uint8:
         return images.float() / 255
     clipped = images.float().numpy().clip(0, 1)
@@ -53,6 +57,8 @@ def eight_bits(images: Tensor) -> Tensor:
     Raises:
         InputError: an image holds NaN.
     """
+    import torch
+
     return images if images.dtype == torch.uint8 else (unit_floats(images) * 255).round().to(torch.uint8)
 
 
@@ -141,6 +147,8 @@ def _png(image: Tensor) -> bytes:
 
     Noise does not compress, and without compression the bytes depend on no library's version.
     """
+    import torch
+
     height, width, channels = image.shape
     colour = 0 if channels == 1 else 2
     rows = torch.nn.functional.pad(image.reshape(height, -1), (1, 0)).numpy().tobytes()  # 0: a row that is not filtered

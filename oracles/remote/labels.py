@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import AnswerError, QuestionRejected, SpecError
 from oracles.oracle import NONE_OF_THESE, Answers, Classes, Feedback, OracleSpec
 from oracles.remote.json_text import kind, numbers
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Ranked = Sequence[tuple[object, object]]
 """What a reply says of one image: labels with their scores, in any order."""
@@ -66,6 +67,8 @@ class Labels:
             AnswerError: one is no text, empty, or none of the known labels.
             QuestionRejected: one is `NONE_OF_THESE`, and labels are listed. Asking again would only be paid again.
         """
+        import torch
+
         return Answers(torch.tensor([self._number(name, spec.classes) for name in names], dtype=torch.int64))
 
     def from_numbers(self, places: Sequence[int], spec: OracleSpec) -> Answers:
@@ -93,6 +96,8 @@ class Labels:
         Raises:
             AnswerError: as `Answers.from_scores`.
         """
+        import torch
+
         if not self.synonyms:
             return Answers.from_scores(scores, spec, images=images)
         Answers.from_scores(scores, replace(spec, classes=Classes(self.given)), images=images)  # checks each score
@@ -121,6 +126,8 @@ class Labels:
             QuestionRejected: an image without a label, where they are listed.
             AnswerError: a score that is no number between 0 and 1.
         """
+        import torch
+
         found = [self._merge(entries, spec) for entries in ranked]
         scores = torch.full((len(found), len(spec.classes)), torch.nan)
         for row, entries in zip(scores, found, strict=True):

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import AnswerLate, Unanswered
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.remote.circuit_breaker import CircuitBreaker
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 REFUSED_FACTOR = 0.5
 """How the limit shrinks where the server turns a request away or does not answer in time."""

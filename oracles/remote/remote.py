@@ -7,9 +7,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import AnswerError, OracleChanged, OracleError, OracleUnavailable
 from oracles.oracle import Answers, OracleSpec
@@ -22,6 +20,9 @@ from oracles.remote.rate_limiter import RateLimiter
 from oracles.remote.transport import Transport
 from oracles.remote.wire_protocol import Parsed, WireProtocol
 from oracles.traffic import Traffic
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GRACE_SECONDS = 3.0
 """What is under way at an interrupt has so long to come back, since it is paid for."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
+from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential, wait_random_exponential
 from tenacity.stop import stop_base
-from torch import Tensor
 
 from oracles.errors import (
     AnswerError,
@@ -23,6 +23,9 @@ from oracles.errors import (
 )
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.remote.circuit_breaker import CircuitBreaker
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BACK_OFF = wait_exponential(multiplier=0.25, max=10) + wait_random_exponential(multiplier=0.25, max=10)
 """Half of it is certain, so that no retry comes at once; half is chance, so that threads do not move in step."""

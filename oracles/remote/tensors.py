@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from oracles.errors import SpecError
 from oracles.remote.image_encoding import Channels, eight_bits, prepared, unit_floats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 _REMEMBERED = 2**17
 """Numbers whose text is kept. Noisy pixels lie on a grid, so the same few come again and again."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from oracles.oracle import Answers, OracleSpec
 from oracles.remote.messages import Reply, Request
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Send = Callable[[Request], Reply]
 """Sends a request that carries no image, such as one for metadata, and returns whatever reply comes.

@@ -8,11 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from oracles.errors import AnswerError, OracleChanged, OracleUnavailable, SpecError
 from oracles.oracle import MOST_CLASSES, Answers, Feedback, OracleSpec
@@ -24,6 +22,9 @@ from oracles.remote.protocols.kserve_metadata import ANY, Described, chosen, geo
 from oracles.remote.protocols.kserve_outputs import FLOATS, HEADER_LENGTH, INTEGERS, TEXT, Output, read_output, split
 from oracles.remote.tensors import Datatype, TensorForm, TensorOptions, flat_json
 from oracles.remote.wire_protocol import Parsed, Send
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BINARY_EXTENSIONS = ("binary_tensor_data", "binary_data")
 """Names under which servers say that they take tensors as bytes."""
@@ -135,6 +136,8 @@ class KserveProtocol:
         return self.labels.from_numbers(output.values, self.spec)
 
     def _scores(self, output: Output, images: int) -> Answers:
+        import torch
+
         wanted = (images, len(self.labels.given))
         if self._rows(output) != wanted or output.datatype == TEXT:
             raise AnswerError(

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import AnswerError, SpecError
 from oracles.oracle import NONE_OF_THESE, REFUSAL, Feedback, OracleSpec
@@ -21,6 +19,9 @@ from oracles.remote.json_text import dump, kind, load_object, member, optional_t
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.wire_protocol import Parsed, Send
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _LABELS = "{labels}"
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import AnswerError
 from oracles.oracle import Feedback, OracleSpec
@@ -16,6 +14,9 @@ from oracles.remote.json_text import kind, numbers
 from oracles.remote.labels import Labels, Ranked
 from oracles.remote.messages import Reply, Request
 from oracles.remote.wire_protocol import Parsed
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-import torch
-
 from oracles.errors import AnswerError, SpecError
 from oracles.oracle import Answers, Feedback, OracleSpec
 from oracles.remote.descriptor import Endpoint
@@ -39,6 +37,8 @@ def answers_from_rows(rows: list[Any], labels: Labels, spec: OracleSpec) -> Answ
     Raises:
         AnswerError: a row is of another form.
     """
+    import torch
+
     if spec.feedback is Feedback.LABELS:
         return _from_labels(rows, labels, spec)
     if spec.feedback is Feedback.TOP_K:

@@ -21,8 +21,7 @@ Authorization = "Bearer ${VISION_KEY}"
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import SpecError
 from oracles.options import TABLE
@@ -35,6 +34,9 @@ from oracles.remote.protocols.rows import answers_from_rows, labels_for
 from oracles.remote.protocols.template_request import RequestOptions, Template, compile_template
 from oracles.remote.protocols.template_response import ResponseOptions
 from oracles.remote.wire_protocol import Parsed, Send
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

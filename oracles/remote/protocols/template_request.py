@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import SpecError
 from oracles.remote.image_encoding import Picture, PictureFormat, base64_text
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, flat_json, nested_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PLACEHOLDER = re.compile(r"\{image:(?P<name>[a-z0-9-]+)(?::(?P<quality>[0-9]{1,4}))?\}")
 _EACH = "\0each"

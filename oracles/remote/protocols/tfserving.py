@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import AnswerError, OracleUnavailable, SpecError
 from oracles.oracle import Feedback, OracleSpec
@@ -23,6 +21,9 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.rows import answers_from_rows, labels_for
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, nested_json
 from oracles.remote.wire_protocol import Parsed, Send
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ADDRESS = re.compile(r"(?P<model>.+/v1/models/[^/]+)(?P<pinned>/(?P<how>versions|labels)/(?P<which>[^/]+))?")
 _DATA = "\0data"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import SpecError
 from oracles.oracle import Feedback, OracleSpec
@@ -22,6 +20,9 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.rows import answers_from_rows, is_row, labels_for
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, nested_json
 from oracles.remote.wire_protocol import Parsed, Send
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _DATA = "\0data"
 
