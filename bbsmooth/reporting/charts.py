@@ -40,7 +40,7 @@ def certified_line(
     grid = {*np.linspace(0, largest, _RADII_OF_A_LINE).tolist(), 1.02 * largest} if decided is None else {*decided}
     grid |= {point.x for point in marks}
     points = tuple(certified_point(found, radius, whole=whole) for radius in sorted(grid))
-    return Line(name, points, tuple(marks), steps=True)
+    return Line(name, points, tuple(marks) if decided is None else points, steps=True, apart=decided is not None)
 
 
 def certified_point(found: Sequence[float | None], radius: float, *, whole: bool) -> Point:

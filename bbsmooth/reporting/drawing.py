@@ -113,6 +113,10 @@ def _trace(line: Line, chart: LineChart, across: Scale, up: Scale) -> Trace:
     highs = [point._replace(y=point.high) for point in line.points if point.high is not None]
     band = _path(place(highs) + place(lows)[::-1]) + "Z" if highs else ""
     dots = tuple(Dot(_round(across(p.x)), _round(up(p.y)), f"{line.name}, {said(p, chart)}") for p in line.marks)
+    if line.apart:
+        ends = [(p.x, p.low, p.high) for p in line.points if p.low is not None and p.high is not None]
+        bars = (_path([(across(x), up(low)), (across(x), up(high))]) for x, low, high in ends)
+        return Trace(line.name, "".join(bars), "", dots, ())
     return Trace(line.name, _path(place(line.points)), band, dots, ())
 
 

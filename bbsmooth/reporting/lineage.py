@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from bbsmooth.assemble import describe_coordinator
@@ -9,6 +10,7 @@ from bbsmooth.reporting.numbers import count
 from bbsmooth.runs.reading import Run, read_run
 
 _MOST_ANCESTORS = 20
+_TRAINED = "trained:"
 
 
 def coordinator_runs(run: Run) -> list[Run] | None:
@@ -28,6 +30,17 @@ def coordinator_runs(run: Run) -> list[Run] | None:
             return None
         found.append(run)
     return found
+
+
+def seen_before(run: Run) -> bool:
+    """Whether what is certified was made on the very images of this run, so that its accuracy is none on new ones."""
+    own = (run.manifest.get("data") or {}).get("fingerprint")
+    makers = list(coordinator_runs(run) or [])
+    oracle = str(run.settings.get("oracle"))
+    if oracle.startswith(_TRAINED):
+        with suppress(OSError, ValueError):
+            makers.append(read_run(Path(oracle.removeprefix(_TRAINED))))
+    return own is not None and any((maker.manifest.get("data") or {}).get("fingerprint") == own for maker in makers)
 
 
 def spent_before(run: Run, key: str) -> float | None:

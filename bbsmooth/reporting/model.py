@@ -107,12 +107,14 @@ class Line:
         points: from left to right.
         marks: points whose numbers are told where the reader asks for them.
         steps: whether each value holds back to the point before it; else points are joined straight.
+        apart: whether nothing is known between the points, so that they are not joined and only their intervals drawn.
     """
 
     name: str
     points: tuple[Point, ...]
     marks: tuple[Point, ...]
     steps: bool
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

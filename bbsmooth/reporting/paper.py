@@ -96,6 +96,8 @@ def _lines(axes: Axes, chart: LineChart) -> dict[str, Artist]:
 
 def _line(axes: Axes, line: Line, color: str, dashes: str) -> Artist:
     xs, ys = [point.x for point in line.points], [point.y for point in line.points]
+    if line.apart:
+        return _dots(axes, line, color)
     style = "steps-pre" if line.steps else "default"
     (drawn,) = axes.plot(xs, ys, color=color, linestyle=dashes, linewidth=1.4, drawstyle=style)
     lows = [point.low for point in line.points if point.low is not None]
@@ -104,6 +106,16 @@ def _line(axes: Axes, line: Line, color: str, dashes: str) -> Artist:
         axes.fill_between(xs, lows, highs, color=color, alpha=0.15, linewidth=0, step="pre" if line.steps else None)
     if len(line.marks) < len(line.points):
         axes.plot([p.x for p in line.marks], [p.y for p in line.marks], ".", color=color)
+    return drawn
+
+
+def _dots(axes: Axes, line: Line, color: str) -> Artist:
+    """Points alone, with their intervals."""
+    xs, ys = [point.x for point in line.points], [point.y for point in line.points]
+    (drawn,) = axes.plot(xs, ys, "o", markersize=3.5, color=color, clip_on=False)
+    for point in line.points:
+        if point.low is not None and point.high is not None:
+            axes.plot([point.x, point.x], [point.low, point.high], color=color, linewidth=1, clip_on=False)
     return drawn
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bbsmooth.reporting.model import Cell, Column, Fact, Table
 from bbsmooth.reporting.numbers import duration, length, mebibytes, money, percent, shortened
-from bbsmooth.reporting.scope import told
+from bbsmooth.reporting.scope import decided_radii, told
 from bbsmooth.reporting.words import proven_word
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
@@ -119,11 +119,17 @@ def facts(run: Run) -> tuple[Fact, ...]:
             if around and summary.get("complete", True)
             else ""
         )
-        found.append(Fact("average certified radius", f"{length(summary['acr'])}{ends}"))
+        found.append(Fact(_acr_word(run), f"{length(summary['acr'])}{ends}"))
     if summary.get("noisy_accuracy") is not None:
         what = "accuracy under noise" if run.command == "train" else "right votes under noise"
         found.append(Fact(what, percent(summary["noisy_accuracy"])))
     return tuple(found)
+
+
+def _acr_word(run: Run) -> str:
+    """What the average is of: a sequential run knows of a radius only which of those that it was asked about hold."""
+    asked = decided_radii(run.certificates or [])
+    return "average certified radius" + ("" if asked is None else ", of those asked about")
 
 
 def manifest_table(manifest: Mapping[str, Any]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bbsmooth.reporting.lineage import coordinator_phrase
+from bbsmooth.reporting.lineage import coordinator_phrase, seen_before
 from bbsmooth.reporting.numbers import count, interval, money, percent
 from bbsmooth.reporting.scope import told
 from bbsmooth.runs.certificates import Record
@@ -54,6 +54,27 @@ def _certified(run: Run) -> list[str]:
         f"A certificate speaks of the smoothed classifier and of changes whose {norm_word(run.certificates)} norm is "
         f"below its radius; {_level(run)} with probability at most {settings['alpha']:g}, over the draws. "
         "It holds for the classifier as it was when it was asked.",
+        *_issued(run),
+        *_seen(run),
+    ]
+
+
+def _issued(run: Run) -> list[str]:
+    """What the level of each image does not bound."""
+    if run.settings.get("family_wise") or (run.summary or {}).get("false_discovery") or not run.settings["alpha"]:
+        return []
+    return [
+        "That probability counts all images that were tried: among the certificates that were issued the share of "
+        "wrong ones may be larger, where many images lie near the boundary."
+    ]
+
+
+def _seen(run: Run) -> list[str]:
+    if not seen_before(run):
+        return []
+    return [
+        "What stands behind these answers was made on the same images: their accuracy, and its interval, say nothing "
+        "about new images. The certificates themselves hold."
     ]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.bbsmooth.cli.world import World, bbsmooth, picture
@@ -167,3 +169,20 @@ def test_no_name_steers_a_terminal(world: World, monkeypatch: pytest.MonkeyPatch
     shown = bbsmooth("report", world.run, "--format", "text").out
     assert "[31mred" in shown
     assert not [sign for sign in shown if sign != "\n" and not sign.isprintable()]
+
+
+def test_a_page_says_that_it_was_tuned_on_the_images_that_it_certifies(world: World) -> None:
+    tuned = world.folder / "tuned"
+    (world.folder / "train").mkdir()
+    for images, said in ((world.folder / "images.npz", True), (world.folder / "train" / "images.npz", False)):
+        if not said:
+            held = np.load(world.folder / "images.npz")
+            np.savez(images, x=255 - held["x"], y=held["y"])
+        subject = ("--oracle", world.oracle("bright"), "--data", f"npz:{images}", "--sigma", "0.25", "--out", tuned)
+        assert bbsmooth("tune", *subject, "--budget", 0, "--pretrain-epochs", 1).status == 0
+        world.certify("--coordinator", tuned, "--limit", 2)
+        text = bbsmooth("report", world.run, "--format", "md").out
+        assert ("was made on the same images" in text) is said
+        assert "among the certificates that were issued the share of wrong ones may be larger" in text
+        shutil.rmtree(tuned)
+        shutil.rmtree(world.run)

@@ -65,3 +65,18 @@ def test_nothing_can_be_drawn() -> None:
     assert draw(chart([])).traces[0].path == ""
     flat = draw(chart([Point(0, 0)], percent=False))
     assert flat.traces[0].dots[0].y == HEIGHT - BOTTOM
+
+
+def test_points_that_stand_apart_are_not_joined() -> None:
+    points = (Point(0.25, 0.8, 0.7, 0.9), Point(0.5, 0.4, 0.3, 0.5))
+    chart = LineChart(
+        "c", "C", Axis("radius"), Axis("share", percent=True), (Line("a", points, points, True, True),), ""
+    )
+    (trace,) = draw(chart).traces
+    assert trace.band == ""
+    bars = trace.path.removeprefix("M").split("M")
+    assert len(bars) == len(trace.dots) == 2
+    for bar, dot in zip(bars, trace.dots, strict=True):
+        (x1, low), (x2, high) = (map(float, corner.split()) for corner in bar.split("L"))
+        assert x1 == x2 == dot.x
+        assert high < dot.y < low  # upwards
