@@ -209,7 +209,11 @@ class CertifyConfig:
         if self.in_turn(oracle):
             return certification.InOrder
         return lambda images, budget: certification.PolicyDriven(
-            images, budget, certification.POLICIES[self.allocation], self.num_selection
+            images,
+            budget,
+            certification.POLICIES[self.allocation],
+            num_selection=self.num_selection,
+            max_estimation=self.num_estimation,
         )
 
 

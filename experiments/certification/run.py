@@ -179,7 +179,9 @@ def _decided(world: World, plan: SequentialPlan, policy: str, budget: int) -> in
     ledger, count = Ledger(Budget(queries=budget)), 0
     arrange: Arrange[CertifyingCase] = InOrder
     if policy in POLICIES:
-        arrange = lambda images, budget: PolicyDriven(images, budget, POLICIES[policy], SELECTION)  # noqa: E731
+        arrange = lambda images, budget: PolicyDriven(  # noqa: E731
+            images, budget, POLICIES[policy], num_selection=SELECTION, max_estimation=CAP
+        )
     with tempfile.TemporaryDirectory() as folder:
         source = replace(
             world.source(),

@@ -1,10 +1,31 @@
-"""One budget for many images: whose draws are paid for next."""
+"""One budget for many images: whose draws are paid for next.
+
+`cheapest` is to decide as many images as the budget allows. Each image is a box: to open it costs its selection draws
+(n0), and shows about how many further queries X its decision takes. Whoever values a decision at z queries opens a box
+where E[max(z - X, 0)] exceeds that cost, and pays for X where X is below z. So a box that is shut is worth the z at which
+
+    E[max(z - X, 0)] = cost of opening,
+
+a box that is open is worth its X, and whatever is worth least comes next: Weitzman's rule ("Optimal search for the best
+alternative", Econometrica 1979), which for boxes without number, of which as many as possible are wanted, is optimal at
+every budget. Here it is an approximation: X is a forecast that every answer corrects, which is why an image that turns
+out dear is left for another one.
+
+The law of X is that of the images begun so far, and of a prior of the weight of one image: log-uniform from 1 to the
+most that a decision can take. Without it a first image that is dear would hold all others back: nothing would suggest
+that one of them might be cheap.
+
+Since what an image is worth depends on the answers alone, the size of a batch matters only through the images that are
+begun to fill it. That is done while the budget is sure to reach them; then batches stay small.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,30 +50,37 @@ class Policy:
     Attributes:
         index: of an image that is begun.
         fresh: of the next one that is not: from what each image begun so far costs once its class is chosen, as far as
-            one can tell, and the number of draws that choose the class.
+            one can tell, the number of draws that choose the class, and the most that a decision takes beyond them.
     """
 
     index: Callable[[Standing], float]
-    fresh: Callable[[Sequence[float], int], float]
+    fresh: Callable[[Sequence[float], int, int], float]
 
 
-def cheapest_rate(costs: Sequence[float], num_selection: int) -> float:
-    """Queries for one more verdict by beginning further images, if they are like those begun so far.
+def reservation_price(costs: Sequence[float], opening: int, most: int) -> float:
+    """The value z of an image that is not begun: where E[max(z - X, 0)] = `opening`.
 
-    To begin m images costs m times `num_selection`. Whoever then finishes only the k cheapest pays for each of them
-    (m num_selection + the k smallest of `costs`) / k; the best k counts. 0 where nothing is known yet.
+    With equal weights w on the k smallest of the values x of X this is (opening + sum w x) / sum w, least over k.
+
+    Args:
+        costs: X of the images begun so far.
+        opening: queries that show X.
+        most: X is at most this.
     """
-    spent, rate = float(num_selection * len(costs)), math.inf
-    for rank, cost in enumerate(sorted(costs), 1):
-        spent += cost
-        rate = min(rate, spent / rank)
-    return rate if costs else 0.0
+    prior = np.geomspace(1, max(1, most), _PRIOR)
+    values = np.concatenate([np.asarray(costs, dtype=np.float64), prior])
+    weights = np.concatenate([np.ones(len(costs)), np.full(_PRIOR, 1 / _PRIOR)]) / (len(costs) + 1)
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return float(((opening + np.cumsum(weights[order] * values[order])) / below).min())
 
+
+_PRIOR = 20  # points that stand for a log-uniform law
 
 POLICIES = {
-    "cheapest": Policy(lambda standing: standing.expected, cheapest_rate),
-    "uniform": Policy(lambda standing: standing.votes, lambda costs, num_selection: 0.0),
-    "round-robin": Policy(lambda standing: standing.turns, lambda costs, num_selection: 0.0),
+    "cheapest": Policy(lambda standing: standing.expected, reservation_price),
+    "uniform": Policy(lambda standing: standing.votes, lambda costs, opening, most: 0.0),
+    "round-robin": Policy(lambda standing: standing.turns, lambda costs, opening, most: 0.0),
 }
 """By name: cheapest decides the most images with any budget; uniform gives every image as many draws as every other;
 round-robin lets every image ask for what it likes, one after the other."""

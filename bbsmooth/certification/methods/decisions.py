@@ -101,6 +101,8 @@ class RadiusTests:
     _refuted: NDArray[np.int64] = field(init=False)
     _slim: NDArray[np.int64] = field(init=False)
     _stop: int = field(init=False)  # draws after which no radius is waited for; cap + 1 while one is
+    _kept: list[tuple[int, int]] = field(init=False, default_factory=list)  # forecasts
+    _forecast_at: tuple[int, int, int] | None = field(init=False, default=None)  # after which draws
 
     def __post_init__(self) -> None:
         """Nothing is decided yet."""
@@ -198,9 +200,12 @@ class RadiusTests:
         return min(self._stop, self.boundaries.cap)
 
     def _forecasts(self, votes: int, trials: int) -> list[tuple[int, int]]:
-        """`_forecast` for each open radius."""
-        rate = (votes + self.successes + 0.5) / (trials + self.draws + 1)
-        return [self._forecast(index, rate) for index in np.flatnonzero(self._settled() > self.draws).tolist()]
+        """`_forecast` for each open radius; kept until the next vote."""
+        if (known := (votes, trials, self.draws)) != self._forecast_at:
+            rate = (votes + self.successes + 0.5) / (trials + self.draws + 1)
+            open_ = np.flatnonzero(self._settled() > self.draws).tolist()
+            self._kept, self._forecast_at = [self._forecast(index, rate) for index in open_], known
+        return self._kept
 
     def _rejected_both(self, index: int) -> bool:
         """Whether a radius's two tests contradict each other, so that only other radii are waited for."""

@@ -22,7 +22,9 @@ def labelling(oracle: Oracle, folder: Path, ledger: Ledger | None = None) -> Vot
 
 
 def allocated() -> Arrange[LabelledCase]:
-    return lambda images, budget: PolicyDriven(images, budget, POLICIES["cheapest"], PLAN.num_selection)
+    return lambda images, budget: PolicyDriven(
+        images, budget, POLICIES["cheapest"], num_selection=PLAN.num_selection, max_estimation=PLAN.max_estimation
+    )
 
 
 def found(

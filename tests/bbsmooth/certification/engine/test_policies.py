@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from bbsmooth.certification.engine.policies import POLICIES, Standing, cheapest_rate, expected_draws
+from bbsmooth.certification.engine.policies import POLICIES, Standing, expected_draws, reservation_price
 
 
 def expected(successes: int, trials: int, *need: float, most: int = 10_000) -> float:
@@ -32,11 +32,20 @@ def test_a_certain_need_is_refuted_at_once() -> None:
     assert expected(90, 100, 1.0) == 1
 
 
-def test_another_image_is_worth_what_the_cheapest_begun_so_far_cost() -> None:
-    assert cheapest_rate([], 100) == 0
-    assert cheapest_rate([40.0], 100) == 140
-    assert cheapest_rate([40.0, 10_000.0], 100) == 240  # the dear one's selection is paid too, it is not finished
-    assert cheapest_rate([40.0, 60.0], 100) == 150
+@pytest.mark.parametrize("costs", [[], [40.0], [10_000.0], [40.0, 60.0, 9_000.0], list(range(1, 900, 7))], ids=len)
+@pytest.mark.parametrize("opening", [1, 20, 100, 1_000])
+def test_an_image_that_is_not_begun_is_worth_what_makes_opening_it_even(costs: list[float], opening: int) -> None:
+    """Weitzman's equation, E[max(z - X, 0)] = opening, over the images seen and one that is log-uniform."""
+    z = reservation_price(costs, opening, 10_000)
+    prior = np.maximum(z - np.geomspace(1, 10_000, 20), 0).mean()
+    seen = sum(max(z - cost, 0) for cost in costs)
+    assert (prior + seen) / (1 + len(costs)) == pytest.approx(opening)
+
+
+def test_a_dear_first_image_does_not_hold_back_the_others_and_many_cheap_ones_are_believed() -> None:
+    assert reservation_price([10_000.0], 100, 10_000) < 1_000
+    assert reservation_price([50.0] * 100, 100, 10_000) == pytest.approx(150, rel=0.02)
+    assert reservation_price([10_000.0] * 1_000, 100, 10_000) > 9_000
 
 
 def test_the_alternatives_are_fair_in_their_own_ways() -> None:
@@ -44,7 +53,7 @@ def test_the_alternatives_are_fair_in_their_own_ways() -> None:
     many = Standing(expected=5.0, votes=90, turns=1)
     first = {name: min((few, many), key=policy.index) for name, policy in POLICIES.items()}
     assert first == {"cheapest": many, "uniform": few, "round-robin": many}
-    assert [policy.fresh([5.0], 100) for name, policy in POLICIES.items() if name != "cheapest"] == [0, 0]
+    assert [policy.fresh([5.0], 100, 10_000) for name, policy in POLICIES.items() if name != "cheapest"] == [0, 0]
 
 
 def test_the_expectation_is_close_to_what_a_decision_takes() -> None:

@@ -45,7 +45,14 @@ T = TypeVar("T")
 def arrange(policy: str, *, window: int = 4_096) -> Arrange[CertifyingCase]:
     if policy == "in-turn":
         return InOrder
-    return lambda images, budget: PolicyDriven(images, budget, POLICIES[policy], PLAN.num_selection, window=window)
+    return lambda images, budget: PolicyDriven(
+        images,
+        budget,
+        POLICIES[policy],
+        num_selection=PLAN.num_selection,
+        max_estimation=PLAN.max_estimation,
+        window=window,
+    )
 
 
 def decided(
