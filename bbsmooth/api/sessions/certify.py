@@ -28,6 +28,7 @@ from bbsmooth.assemble.incremental import earlier_run, earlier_votes, worth
 from bbsmooth.assemble.labels import match_labels, never_matched
 from bbsmooth.certification import LabelledCase, VoteSource, run_cases
 from bbsmooth.certification.cases.case import ProvingCase
+from bbsmooth.certification.engine.scheduler import recorded_first
 from bbsmooth.certification.methods.cases import AnyPlan, opener
 from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
@@ -140,7 +141,8 @@ def certify(
                     "queries",
                     spending=kept.ledger,
                 ) as bar:
-                    session.run(opener(plan, votes, earlier=before), votes, oracle, kept, watching, bar)
+                    recorded = earlier is not None or run.resumed
+                    session.run(opener(plan, votes, earlier=before), votes, oracle, kept, watching, bar, recorded)
         except BaseException:
             with suppress(OSError):  # on a full disk; what ended the run says more
                 session.summarize()
@@ -198,11 +200,12 @@ class _Session:
         kept: Account,
         watching: Watching,
         bar: Meter,
+        recorded: bool,
     ) -> None:
-        """Certify what is not certified yet."""
+        """Certify what is not certified yet; `recorded` says that answers may be on record."""
         classes, held = source.log.spec.classes, watching.hold(self.file.append)
         verdicts = run_cases(
-            self._waiting(),
+            self._waiting(source if recorded and not self.config.in_turn(oracle) else None),
             lambda image: self._open(begin(image), source),
             source,
             batch_size=oracle.batch_size,
@@ -255,11 +258,14 @@ class _Session:
         self.summary["labels"] = ORACLE if self.config.labels == ORACLE else DATA if self.labels else None
         write_summary(self.folder, self.summary)
 
-    def _waiting(self) -> Iterator[tuple[int, Tensor]]:
+    def _waiting(self, source: VoteSource | None) -> Iterator[tuple[int, Tensor]]:
+        """The images without a certificate; with a source first those whose class its record chooses."""
         done = {record["index"] for record in self.file.records}
-        for index in range(self.count):
-            if index not in done:
-                yield index, self.dataset.image(index)
+        left = [index for index in range(self.count) if index not in done]
+        if source is None:
+            return ((index, self.dataset.image(index)) for index in left)
+        size = self.plan.num_selection
+        return recorded_first(left, self.dataset.image, lambda image: source.recorded(image, Purpose.SELECT, size))
 
     def _so_far(self) -> tuple[str, Facts]:
         records = self.file.records

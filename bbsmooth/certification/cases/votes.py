@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bbsmooth.noise.copies import Copies
 from oracles import Classes, ImageRefused, Oracle, Purpose, VoteLog
-from oracles.recording import REFUSED
+from oracles.recording import REFUSED, UNANSWERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,10 @@ class VoteSource:
     def stream(self, image: Tensor, purpose: Purpose) -> bytes:
         """The name of the stream of an image's draws."""
         return self.copies.stream(image, purpose.value)
+
+    def recorded(self, image: Tensor, purpose: Purpose, size: int) -> bool:
+        """Whether the answers to draws 0 to `size - 1` of an image are on record."""
+        return not (self.log.read(self.stream(image, purpose), 0, size) == UNANSWERED).any()
 
     def votes(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
         """Ask about a batch of draws, in one call of the oracle unless it refuses.

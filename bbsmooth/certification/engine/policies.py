@@ -2,7 +2,8 @@
 
 `cheapest` is to decide as many images as the budget allows. Each image is a box: to open it costs its selection draws
 (n0), and shows about how many further queries X its decision takes. Whoever values a decision at z queries opens a box
-where E[max(z - X, 0)] exceeds that cost, and pays for X where X is below z. So a box that is shut is worth the z at which
+where E[max(z - X, 0)] exceeds that cost, and pays for X where X is below z. So a box that is shut is worth the z at
+which
 
     E[max(z - X, 0)] = cost of opening,
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Generic
 
 from bbsmooth.certification.engine.policies import Policy, Standing
@@ -99,11 +100,12 @@ class PolicyDriven(Generic[C]):
             pass
         while not self._done:
             may_open = self._may_open(left)
-            if (batch := self._batch(size, least=size, may_open=may_open)) is not None:
+            wanted = self._wanted(left, may_open=may_open)
+            if (batch := self._batch(wanted, size, least=size)) is not None:
                 return batch
             if not (may_open and self._open()):
                 break
-        return None if waiting or self._done else self._batch(size, least=1, may_open=False)
+        return None if waiting or self._done else self._batch(self._wanted(left, may_open=False), size, least=1)
 
     def told(self, case: C) -> None:
         """Look again at a case that was told answers."""
@@ -136,15 +138,27 @@ class PolicyDriven(Generic[C]):
         needs = (begun.expected if begun.chosen else price for begun in self._begun.values())
         return left - sum(need for need in needs if need <= price) >= price
 
-    def _batch(self, size: int, *, least: int, may_open: bool) -> Batch[C] | None:
+    def _wanted(self, left: int | None, *, may_open: bool) -> list[_Begun[C]]:
+        """The images at work whose draws the budget is for, in their order.
+
+        Those that are preferred to one that is not begun; where none can be begun, those that the budget is expected to
+        finish, and always the first. What else a batch had room for would be paid for in vain.
+        """
+        price = self._price
+        worth = {digest: begun.index if begun.chosen else price for digest, begun in self._begun.items()}
+        order = sorted(self._begun.values(), key=lambda begun: (worth[begun.digest], begun.owners[0]))
+        if may_open:
+            return [begun for begun in order if worth[begun.digest] <= price]
+        if left is None or price == 0:
+            return order
+        needed = accumulate(begun.expected if begun.chosen else price for begun in order)
+        return order[: max(1, sum(need <= left for need in needed))]
+
+    def _batch(self, wanted: list[_Begun[C]], size: int, *, least: int) -> Batch[C] | None:
         """The draws that come next, of one purpose; None where there are fewer than `least`."""
         for purpose in ORDER:
-            ready = [begun for begun in self._begun.values() if begun.backlog[purpose]]
-            if may_open and purpose is Purpose.ESTIMATE:  # what is not begun is preferred to the others
-                price = self._price
-                ready = [begun for begun in ready if begun.index <= price]
-            if sum(begun.backlog[purpose] for begun in ready) >= least:
-                ready.sort(key=lambda begun: (begun.index, begun.owners[0]))
+            ready = [begun for begun in wanted if begun.backlog[purpose]]
+            if ready and sum(begun.backlog[purpose] for begun in ready) >= least:
                 parts = take((begun.case for begun in ready), purpose, size)
                 for case, draws in parts:
                     self._taken(self._of[id(case)], purpose, draws.count)

@@ -84,6 +84,26 @@ class Images(Generic[C]):
         return index, digest, at_work(digest) or self._open_case(image)
 
 
+def recorded_first(
+    indices: Iterable[int], image: Callable[[int], Tensor], recorded: Callable[[Tensor], bool]
+) -> Iterator[tuple[int, Tensor]]:
+    """(index, image) of the images that are on record, then of the others, each group in its order.
+
+    Args:
+        indices: of the images.
+        image: loads one, (C, H, W) uint8; those that are not on record are loaded twice.
+        recorded: whether the draws that choose an image's class are on record.
+    """
+    others = []
+    for index in indices:
+        if recorded(loaded := image(index)):
+            yield index, loaded
+        else:
+            others.append(index)
+    for index in others:
+        yield index, image(index)
+
+
 def take(cases: Iterable[C], purpose: Purpose, size: int) -> list[tuple[C, Draws]]:
     """Up to `size` draws for one purpose, from the first cases that have some."""
     parts: list[tuple[C, Draws]] = []

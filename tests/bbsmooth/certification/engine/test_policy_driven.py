@@ -16,6 +16,7 @@ from torch import Tensor
 from bbsmooth.certification import (
     POLICIES,
     CertifyingCase,
+    Draws,
     InOrder,
     Outcome,
     PolicyDriven,
@@ -24,6 +25,7 @@ from bbsmooth.certification import (
     run_cases,
 )
 from bbsmooth.certification.engine.loop import Arrange
+from bbsmooth.certification.engine.scheduler import recorded_first
 from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.noise import Gaussian
 from oracles import Budget, BudgetExhausted, Ledger, OracleUnavailable, Purpose, ResponseStore
@@ -248,3 +250,56 @@ def _repeat(ledger: Ledger) -> None:
     remaining = ledger.remaining
     if remaining is not None and remaining >= 16:
         ledger.charge(16, purpose=Purpose.ESTIMATE)
+
+
+def test_a_budget_decides_about_the_same_images_whatever_the_size_of_a_batch(
+    stores: Callable[[], ResponseStore], undisturbed: dict[int, Outcome]
+) -> None:
+    """Image 0 is one of those that take longest: it holds back no other."""
+    dearest = max(undisturbed, key=lambda index: undisturbed[index].verdict.evidence.queries)
+    images, found = (
+        IMAGES[[dearest, *(index for index in undisturbed if index != dearest)]],
+        dict[tuple[int, int], int](),
+    )
+    for batch_size, concurrency in ((1, 1), (1, 8), (8, 1), (256, 1)):
+        ledger, bought = Ledger(Budget(queries=1_500)), list[tuple[int, Outcome]]()
+        source = vote_source(halfspace(), stores(), ledger=ledger)
+        stop = ending(decided(images, source, ledger=ledger, batch_size=batch_size, concurrency=concurrency), bought)
+        assert stop is not None
+        found[batch_size, concurrency] = len(bought)
+    assert min(found.values()) >= max(1, 0.85 * max(found.values())), found
+
+
+def test_what_is_on_record_chooses_whom_to_begin(
+    stores: Callable[[], ResponseStore], undisturbed: dict[int, Outcome]
+) -> None:
+    """Selection votes of a pilot cost nothing: its clear images are decided first, with one image a call."""
+    costs = {index: undisturbed[index].verdict.evidence.queries for index in undisturbed}
+    store, pilot = stores(), sorted(sorted(costs, key=lambda index: costs[index])[:5])
+    free = vote_source(halfspace(), store)
+    for index in pilot:
+        draws = Draws(IMAGES[index], free.stream(IMAGES[index], Purpose.SELECT), 0, PLAN.num_selection)
+        free.votes([draws], Purpose.SELECT)
+    ordered = recorded_first(
+        range(len(IMAGES)),
+        IMAGES.__getitem__,
+        lambda image: free.recorded(image, Purpose.SELECT, PLAN.num_selection),
+    )
+    waiting = list(ordered)
+    assert [index for index, _ in waiting] == pilot + [index for index in range(len(IMAGES)) if index not in pilot]
+    ledger = Ledger(Budget(queries=60))
+    source = vote_source(halfspace(), store, ledger=ledger)
+    finished = run_cases(
+        waiting,
+        lambda image: CertifyingCase(image, PLAN, source, source.log.spec.classes),
+        source,
+        batch_size=1,
+        concurrency=1,
+        remaining=lambda: ledger.remaining,
+        arrange=arrange("cheapest"),
+    )
+    done = list[tuple[int, CertifyingCase, float]]()
+    assert ending(finished, done)
+    assert {index for index, _, _ in done} <= set(pilot)
+    assert done
+    assert ledger.spent.get(Purpose.SELECT, 0) == 0
