@@ -119,7 +119,7 @@ def best_prefix(state: State, wanted: State) -> str:
 
 
 def prefixes_of(state: State, name: str) -> list[str]:
-    """What stands before a tensor's name wherever a state holds it, the shortest first."""
+    """Prefixes of a tensor's name, wherever a state holds it, the shortest first."""
     found = [key.removesuffix(name) for key in state if key == name or key.endswith(f".{name}")]
     return sorted(found, key=len)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bbsmooth.attacks.target import ORDER, SmoothedTarget, distance
 from bbsmooth.certification import Prediction
+from oracles.pixels import require_images
 
 
 class Attack(Protocol):
@@ -53,7 +54,11 @@ def nearest(
     """The nearest candidate that the judge confirms, None where it does not even confirm the farthest.
 
     Next to the boundary the judge abstains, so the farthest is judged first and the nearest sought by bisection.
+
+    Raises:
+        ShapeError: `image` is not (C, H, W) uint8.
     """
+    require_images(image, batch=False)
     candidates = sorted(attack.candidates(target, image, label, seed=seed), key=lambda one: distance(one, image, ORDER))
     best: AdversarialExample | None = None
     first, last = 0, len(candidates)

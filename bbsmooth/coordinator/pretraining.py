@@ -17,6 +17,7 @@ from bbsmooth.coordinator.network import Architecture, forward
 from bbsmooth.coordinator.spaces import Space
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import Stream, fork, name_digest
+from oracles.pixels import require_images
 
 _FLAT_SPREAD = 0.05
 _IMAGES_THAT_SET_UNITS = 256
@@ -74,10 +75,10 @@ def pretrain(
         progress: called after every epoch with its number, from 1, and its mean squared error.
 
     Raises:
-        ValueError: no image, or images that are not (N, C, H, W) uint8 of at least 8 x 8 pixels.
+        ShapeError: no image, or images that are not uint8 (N, C, H, W).
+        ValueError: images of less than 8 x 8 pixels.
     """
-    if images.ndim != 4 or len(images) == 0 or images.dtype != torch.uint8:
-        raise ValueError(f"pre-training needs uint8 images (N, C, H, W), got {images.dtype} {tuple(images.shape)}")
+    require_images(images)
     channels, height, width = images.shape[1:]
     architecture = architecture or Architecture.for_images((channels, height, width))
     values = images.float() / 255

@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from bbsmooth.data.image_set import SPLIT_WORDS, Split, pick_split
-from bbsmooth.data.labels import read_labels
+from bbsmooth.data.labels import looks_like_labels, read_labels
 from bbsmooth.data.source import ArraySource
 from bbsmooth.errors import DataError, one_line
 
@@ -46,9 +46,11 @@ def open_arrays(path: Path, split: Split, classes: Sequence[str] | None = None) 
         raise DataError(f"{path} holds the arrays {', '.join(arrays) or '(none)'}; name the images x, the labels y")
     images = splits[""] if "" in splits else splits[pick_split(splits, split, str(path))]
     pixels = _check_pixels(arrays[images], f"{path}: {images}")
-    if _labels_of(images) not in arrays:
-        return ArraySource.of(f"npz:{path.name}", pixels, None, None)
     labels = _labels_of(images)
+    if labels not in arrays:
+        if alike := [name for name in arrays if name != "classes" and looks_like_labels(name)]:
+            raise DataError(f"{path} holds {alike[0]}, which may be labels; call it {labels}, or leave it out")
+        return ArraySource.of(f"npz:{path.name}", pixels, None, None)
     others = [_labels_of(other) for other in splits.values() if other != images and _labels_of(other) in arrays]
     found = read_labels(
         arrays[labels],

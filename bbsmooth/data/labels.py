@@ -17,6 +17,8 @@ MOST_CLASSES = 2**16  # a larger label without a name is a mistake, not one of t
 
 TEST_EVERY = 5
 
+_HINTS = ("label", "class", "target", "category")
+
 
 class Labels(NamedTuple):
     """Labels of images.
@@ -59,6 +61,11 @@ def read_labels(
     if len({column.dtype.kind for column in every.values()}) > 1:
         raise DataError(f"{place} holds names in one split and numbers in another; use one of them")
     return _by_name(found, every, place, names) if found.dtype.kind == "U" else _by_number(found, every, place, names)
+
+
+def looks_like_labels(name: str) -> bool:
+    """True if the name of a column or an array may be one of labels, which are not to be left out silently."""
+    return any(hint in name.lower() for hint in _HINTS)
 
 
 def numbered_classes(num_classes: int) -> tuple[str, ...]:

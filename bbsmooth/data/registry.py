@@ -47,7 +47,7 @@ class _Request:
         return Path(self.argument).expanduser()
 
     def options(self, *known: str) -> tuple[str, dict[str, str]]:
-        """What stands before the options, and the options; a path that is there is taken whole.
+        """The name before its options, and the options; a path that is there is taken whole.
 
         Raises:
             DataError: an option that is unknown or empty, or text that is none.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bbsmooth.data.digests import digest_values
-from bbsmooth.data.labels import read_labels
+from bbsmooth.data.labels import looks_like_labels, read_labels
 from bbsmooth.data.pictures import open_picture
 from bbsmooth.errors import DataError
 
@@ -24,9 +24,6 @@ NO_LABELS = "none"
 
 _LABELS = ("label", "labels", "target", "targets", "class")
 """Columns that hold labels by their names, in any case; where there are several, the first in this order."""
-_HINTS = ("label", "class", "target", "category")
-"""Parts of a name that make a column look like one of labels."""
-
 _log = logging.getLogger("bbsmooth")
 
 
@@ -164,7 +161,10 @@ def _labels(
     feature, stored = rows.features[column], _stored(rows, column)
     names = columns.classes or getattr(feature, "names", None)
     place = f"{name}: column {column!r} ({_type(rows, column)})"
-    return read_labels(stored, images=len(rows), place=place, names=names)
+    try:
+        return read_labels(stored, images=len(rows), place=place, names=names)
+    except DataError as error:
+        raise DataError(f"{error}; ?label={NO_LABELS} takes the images without labels") from error
 
 
 def _label_column(rows: Any, name: str, others: list[str]) -> str | None:
@@ -180,7 +180,7 @@ def _label_column(rows: Any, name: str, others: list[str]) -> str | None:
         return typed[0]
     if named := [by_name[known] for known in _LABELS if known in by_name]:
         return named[0]
-    if alike := [column for column in others if any(hint in column.lower() for hint in _HINTS)]:
+    if alike := [column for column in others if looks_like_labels(column)]:
         raise DataError(
             f"{name} has the column {alike[0]!r} ({_type(rows, alike[0])}), which may hold labels; say so with "
             f"?label={alike[0]}, or ?label={NO_LABELS} for images without labels"

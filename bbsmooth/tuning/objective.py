@@ -16,6 +16,7 @@ from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
 from bbsmooth.tuning.losses.losses import Loss, Mistakes
 from bbsmooth.tuning.losses.probabilities import class_probabilities
 from oracles import Answers, Feedback
+from oracles.pixels import require_images
 
 QUESTION = 100
 """Most images in one question, so in flight at once."""
@@ -125,7 +126,12 @@ def affordable(queries: int) -> int:
 
 
 def clean_labels(images: Tensor, ask: Ask, executor: QueryExecutor = one_by_one) -> Tensor:
-    """(N,) int64: what the oracle calls the clean images (N, C, H, W) uint8. Costs N queries."""
+    """(N,) int64: the oracle's labels of the clean images (N, C, H, W) uint8. Costs N queries.
+
+    Raises:
+        ShapeError: images of another type or shape.
+    """
+    require_images(images)
     told = executor(ask, (_question(part) for part in torch.split(images, QUESTION)))
     return torch.cat([answers.labels for answers in told])
 

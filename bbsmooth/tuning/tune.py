@@ -21,6 +21,7 @@ from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.plan import Schedule, TunePlan
 from oracles import Feedback
+from oracles.pixels import require_images
 
 Event = dict[str, int | float]
 """One line of history. Always step and queries (so far); after a step loss and what else its learner notes; after a
@@ -92,9 +93,11 @@ def tune(
         The best parameters, and what they cost.
 
     Raises:
+        ShapeError: images that are not uint8 (N, C, H, W).
         ValueError: images and labels do not fit, not one step fits the budget, or `resume` is of another run.
         Exception: whatever `ask` raises; nothing is lost, see `resume`.
     """
+    require_images(images)
     if len(images) != len(labels) or len(images) < 2:
         raise ValueError(f"tuning needs at least 2 images and a label for each, got {len(images)} and {len(labels)}")
     training, heldout = _split(images, labels, plan=plan, noise=noise, grid=grid, seed=seed)

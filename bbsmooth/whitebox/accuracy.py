@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import fork
-from bbsmooth.whitebox.fitting import TrainingImages
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.objectives import Model
 

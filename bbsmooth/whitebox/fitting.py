@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import fork
-from bbsmooth.whitebox.distributed import ALONE, Group, Shard
+from bbsmooth.whitebox.distributed import ALONE, Group
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.objectives import Model, TrainingObjective
 
@@ -102,44 +104,6 @@ class Epoch:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingImages:
-    """Training images.
-
-    Attributes:
-        pixels: (N, C, H, W) uint8.
-        labels: (N,) int64.
-    """
-
-    pixels: Tensor
-    labels: Tensor
-
-    def batches(
-        self, size: int, generator: torch.Generator, device: torch.device, group: Group = ALONE
-    ) -> Iterator[tuple[Shard, Tensor, Tensor]]:
-        """All images once, in random order, in batches of `size`: of each the part of this process.
-
-        Yields:
-            The part, and its images (B, C, H, W) float in [0, 1] and labels (B,) on `device`.
-        """
-        for batch in torch.split(torch.randperm(len(self.pixels), generator=generator), size):
-            shard = group.shard(len(batch))
-            chosen = batch[shard.rows]
-            yield shard, self.pixels[chosen].to(device).float() / 255, self.labels[chosen].to(device)
-
-    def divided(self, share: float) -> tuple[TrainingImages, TrainingImages]:
-        """All but the last `share` of the images, and these; of two or more images at least one on each side."""
-        number = len(self.pixels)
-        kept = min(max(number - round(share * number), 1), max(number - 1, 1))
-        return TrainingImages(self.pixels[:kept], self.labels[:kept]), TrainingImages(
-            self.pixels[kept:], self.labels[kept:]
-        )
-
-    def steps(self, size: int) -> int:
-        """Batches in an epoch."""
-        return math.ceil(len(self.pixels) / size)
-
-
 def fit(
     module: nn.Module,
     model: Model,
@@ -152,6 +116,7 @@ def fit(
     state: Optimiser | None = None,
     after: Callable[[Epoch, Optimiser], None] = lambda epoch, state: None,
     group: Group = ALONE,
+    least: int = 1,
 ) -> None:
     """Train, in place, whatever parameters of `module` require a gradient.
 
@@ -169,21 +134,58 @@ def fit(
         state: of an earlier call, to go on from.
         after: told after every epoch.
         group: processes that train together, all with the same weights.
+        least: images that a batch needs, see `least_batch`.
+
+    Raises:
+        UsageError: there is none with that many.
     """
+    if min(plan.batch_size, len(images.pixels)) < least:
+        raise UsageError(
+            "this model normalises by batch statistics, which one image does not have: `batch_size` must be at least "
+            f"{least}, got {plan.batch_size}, for as many training images, got {len(images.pixels)}"
+        )
     state = state or Optimiser.new(module, plan)
     device = next(module.parameters()).device
-    steps = images.steps(plan.batch_size)
+    steps = images.steps(plan.batch_size, least=least)
     for number in range(state.epochs + 1, plan.epochs + 1):
         began, total = time.monotonic(), 0.0
         noising = Noising(noise, fork(seed, "whitebox", "noise", number, device=device.type))
         order = fork(seed, "whitebox", "order", number)
-        for step, (shard, clean, labels) in enumerate(images.batches(plan.batch_size, order, device, group)):
+        batches = images.batches(plan.batch_size, order, device, group, least=least)
+        for step, (shard, clean, labels) in enumerate(batches):
             done = ((number - 1) * steps + step) / (plan.epochs * steps)
             with _precision(plan, device):
                 loss = objective.loss(model, clean, labels, replace(noising, shard=shard), trained=done)
             total += state.step(loss * shard.weight, plan.rate(done), group) * shard.whole
         state.epochs = number
         after(Epoch(number, total / len(images.pixels), time.monotonic() - began), state)
+
+
+def least_batch(module: nn.Module, example: Tensor, objective: TrainingObjective) -> int:
+    """Images that a training step needs: 2 where batch statistics over a single one are undefined, else 1.
+
+    They are where a layer of batch normalisation sees one value a channel: one image, shown once, that the layers
+    before have shrunk to a single pixel. Nothing is changed.
+
+    Args:
+        module: in the mode that it shall be trained in.
+        example: (1, C, H, W), an input it takes.
+        objective: the loss; several noisy copies of an image are as good as several images.
+    """
+    if getattr(objective, "draws", 1) > 1 or not any(
+        isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training for part in module.modules()
+    ):
+        return 1
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            module(example)
+    except ValueError:  # torch: "Expected more than 1 value per channel when training"
+        return 2
+    finally:
+        for name, buffer in module.named_buffers():
+            buffer.copy_(before[name])
+    return 1
 
 
 @dataclass(slots=True)

@@ -31,7 +31,8 @@ from bbsmooth.randomness import fork
 from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.autolora import AutoLora, Branches
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, TrainingImages, fit
+from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, fit
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.noising import Noising
 from experiments.gradient_similarity.similarity import gradient_similarity
 from oracles.zoo import owned_model

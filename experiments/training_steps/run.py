@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from bbsmooth.data import load
 from bbsmooth.noise import Gaussian
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.fitting import FitPlan, TrainingImages, fit
+from bbsmooth.whitebox.fitting import FitPlan, fit
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.methods import METHODS, adaptation
 from bbsmooth.whitebox.objectives import Augmentation
 from oracles.zoo import owned_model

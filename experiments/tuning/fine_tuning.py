@@ -7,7 +7,8 @@ from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.fitting import FitPlan, TrainingImages, fit
+from bbsmooth.whitebox.fitting import FitPlan, fit
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.objectives import Augmentation
 from experiments.tuning.worlds import World

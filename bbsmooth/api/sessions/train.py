@@ -32,7 +32,8 @@ from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.denoising import Denoised, Denoiser, DenoisingLoss
 from bbsmooth.whitebox.distributed import Group, joined
-from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, TrainingImages, fit
+from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, fit, least_batch
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.methods import METHODS, adaptation
 from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Model
 from bbsmooth.whitebox.storage import Recipe, base_digest, owned, save_trained
@@ -180,6 +181,8 @@ class _Task:
         training, held_out = (images, None) if self.config.method != AutoLora.name else images.divided(_HELD_OUT)
         trainer = self._trainer(module, adaptation_, training, held_out)
         trainer.module.train(adaptation_.moves_statistics)
+        example = self.classifier.normalised(torch.zeros(1, *self.classifier.image_shape, device=self.device))
+        least = least_batch(trainer.module, example, trainer.objective)
         trained = self.group.synchronised(trainer.module)
         state = Optimiser.new(trained, trainer.schedule)
         self._restore(trainer, state)
@@ -201,6 +204,7 @@ class _Task:
                 state=state,
                 after=after,
                 group=self.group,
+                least=least,
             )
         return trainer.trained().eval(), [json.loads(line) for line in _lines(self.folder / HISTORY)]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bbsmooth.noise.copies import Copies
 from oracles import Classes, ImageRefused, Oracle, Purpose, VoteLog
+from oracles.pixels import require_images
 from oracles.recording import REFUSED, UNANSWERED
 
 
@@ -56,7 +57,12 @@ class VoteSource:
     interrupt: Callable[[], None] = lambda: None
 
     def stream(self, image: Tensor, purpose: Purpose) -> bytes:
-        """The name of the stream of an image's draws."""
+        """The name of the stream of the draws of an image (C, H, W) uint8.
+
+        Raises:
+            ShapeError: it is no such image.
+        """
+        require_images(image, batch=False)
         return self.copies.stream(image, purpose.value)
 
     def recorded(self, image: Tensor, purpose: Purpose, size: int) -> bool:

@@ -59,6 +59,23 @@ def test_autolora_ends_with_hardly_any_images(images: int, tmp_path: Path) -> No
     assert (done.status, done.err) == (0, "")
 
 
+SHRINKING = "timm:resnet10t?weights=random&num_classes=10&in_chans=1&image_size=8&mean=0.5&std=0.5"
+
+
+@pytest.mark.parametrize(("method", "images"), [("full", 9), ("autolora", 10)])
+def test_a_last_batch_of_one_image_trains_batch_statistics_too(method: str, images: int, tmp_path: Path) -> None:
+    """Of 10 images autolora holds one out."""
+    arguments = ("--data", "digits", "--model", SHRINKING, "--method", method, "--batch-size", 8, "--epochs", 1)
+    done = train(tmp_path / "run", *arguments, "--train-images", images)
+    assert done.status == 0, done.err
+    alone = train(tmp_path / "alone", *arguments, "--train-images", images, "--batch-size", 1)
+    assert (alone.status, alone.line.split(", got")[0]) == (
+        2,
+        "error: this model normalises by batch statistics, which one image does not have: --batch-size must be at "
+        "least 2",
+    )
+
+
 @pytest.mark.parametrize("method", ["lora", "autolora"])
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ from torch import Tensor
 from bbsmooth.coordinator import AddedPrompt, Autoencoder, CleanedImage, FilmSpace, Form, PretrainPlan, pretrain, show
 from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import fork
+from oracles import ShapeError
 
 SIGMA = 0.5
 
@@ -77,7 +78,7 @@ def test_a_batch_of_one_and_flat_images_are_no_special_case(digits: Tensor) -> N
     "images", [torch.zeros(0, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, 1, 8, 8), torch.zeros(8, 8)], ids=str
 )
 def test_what_is_not_a_stack_of_images_is_refused(images: Tensor) -> None:
-    with pytest.raises(ValueError, match="uint8 images"):
+    with pytest.raises(ShapeError, match="images must be uint8"):
         short(images)
 
 

@@ -102,6 +102,8 @@ def test_classes_may_be_named(tmp_path: Path) -> None:
         ),
         ({"x": COLOUR[0, 0]}, r"shape .5, 3.; \(N, H, W\) or"),
         ({"x": np.zeros((2, 4, 4, 4), dtype=np.uint8)}, r"shape \(2, 4, 4, 4\)"),
+        ({"x": COLOUR, "labels": [0, 1, 0]}, "holds labels, which may be labels; call it y, or leave it out"),
+        ({"x_test": COLOUR, "test_targets": [0, 1, 0]}, "holds test_targets, which may be labels; call it y_test"),
         ({"x": COLOUR[:0]}, "it holds no images"),
         ({"x": COLOUR[:, :0]}, "it holds no images"),
         ({"x": COLOUR, "y": [0, 1]}, "y has shape .2,. for 3 images"),

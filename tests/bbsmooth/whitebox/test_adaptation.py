@@ -14,7 +14,8 @@ from bbsmooth.randomness import fork
 from bbsmooth.whitebox.adaptation import Adaptation, Bias, Full, Head, count_parameters, trained_state
 from bbsmooth.whitebox.adapters import Adapter, Residual
 from bbsmooth.whitebox.classifier import classifying_layers
-from bbsmooth.whitebox.fitting import FitPlan, TrainingImages, fit
+from bbsmooth.whitebox.fitting import FitPlan, fit
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.lora import Lora, default_targets
 from bbsmooth.whitebox.objectives import Augmentation
 from bbsmooth.whitebox.prompts import DeepPrompt, Prompt, PromptedVit

@@ -7,7 +7,8 @@ from torch import Tensor
 from bbsmooth.noise import Gaussian
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches, checkpoints, kullback_leibler
 from bbsmooth.whitebox.classifier import classifying_layers
-from bbsmooth.whitebox.fitting import FitPlan, Optimiser, TrainingImages, fit
+from bbsmooth.whitebox.fitting import FitPlan, Optimiser, fit
+from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.trainer import AutoLoraTrainer
 from tests.bbsmooth.whitebox.models import build

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bbsmooth.errors import UsageError
 from bbsmooth.noise import Gaussian
 from bbsmooth.whitebox.accuracy import accuracy
-from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, TrainingImages, fit
-from bbsmooth.whitebox.objectives import Augmentation
+from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, fit, least_batch
+from bbsmooth.whitebox.images import TrainingImages
+from bbsmooth.whitebox.objectives import Augmentation, Consistency, TrainingObjective
 
 CPU = torch.device("cpu")
 
@@ -59,6 +61,69 @@ def run(module: nn.Module, epochs: int, *, state: Optimiser | None = None, stop:
 
 def weights(module: nn.Module) -> Tensor:
     return torch.cat([weight.detach().flatten() for weight in module.parameters()])
+
+
+def shrinking() -> nn.Module:
+    """Down to one pixel, where batch normalisation needs a second image."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2)
+        ).train()
+
+
+@pytest.mark.parametrize(
+    ("module", "objective", "least"),
+    [
+        (shrinking(), Augmentation(), 2),
+        (shrinking(), Consistency(), 1),  # shows two copies of each image
+        (shrinking().eval(), Augmentation(), 1),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)), Augmentation(), 1),
+        (network(), Augmentation(), 1),
+    ],
+)
+def test_batch_statistics_of_one_pixel_need_a_second_image(
+    module: nn.Module, objective: TrainingObjective, least: int
+) -> None:
+    before, drawn = {name: tensor.clone() for name, tensor in module.state_dict().items()}, torch.get_rng_state()
+    assert least_batch(module, torch.zeros(1, 1, 8, 8), objective) == least
+    assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def batches_of(count: int, size: int, least: int) -> list[int]:
+    images = stripes(count)
+    found = list(images.batches(size, torch.Generator().manual_seed(1), CPU, least=least))
+    plain = list(images.batches(size, torch.Generator().manual_seed(1), CPU))
+    assert torch.equal(torch.cat([labels for *_, labels in found]), torch.cat([labels for *_, labels in plain]))
+    assert images.steps(size, least=least) == len(found)
+    return [len(labels) for *_, labels in found]
+
+
+def test_a_last_batch_of_one_joins_the_batch_before() -> None:
+    assert batches_of(33, 16, 1) == [16, 16, 1]
+    assert batches_of(33, 16, 2) == [16, 17]
+    assert batches_of(34, 16, 2) == [16, 16, 2]
+    assert batches_of(32, 16, 2) == [16, 16]
+    assert batches_of(3, 2, 2) == [3]
+    assert batches_of(5, 16, 2) == [5]
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 16), (33, 1)])
+def test_batches_of_one_alone_are_refused(count: int, size: int) -> None:
+    with pytest.raises(
+        UsageError, match=f"`batch_size` must be at least 2, got {size}, .* training images, got {count}"
+    ):
+        fit(
+            shrinking(),
+            shrinking(),
+            stripes(count),
+            noise=Gaussian(0.25),
+            objective=Augmentation(),
+            plan=FitPlan(epochs=1, batch_size=size, learning_rate=1e-2),
+            seed=0,
+            least=2,
+        )
 
 
 def test_learns_and_accuracy_counts_right_answers() -> None:
