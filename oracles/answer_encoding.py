@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oracles.errors import StorageError
+from oracles.errors import RecordDamaged, StorageError
 from oracles.oracle import Answers
 
 
@@ -21,6 +23,23 @@ def decode_labels(raw: bytes) -> NDArray[np.int32]:
     return np.frombuffer(raw, dtype="<i4").astype(np.int32)
 
 
+def seal(key: bytes, row: bytes) -> bytes:
+    """A row with a checksum over it and the key that it belongs to, so that a changed or moved row is found."""
+    return row + zlib.crc32(key + row).to_bytes(4, "big")
+
+
+def unseal(key: bytes, raw: bytes, size: int) -> bytes:
+    """The row of `size` bytes that `seal` was given; rows of 0.1 have no checksum.
+
+    Raises:
+        RecordDamaged: it is not as it was written.
+    """
+    row = raw[:size]
+    if len(raw) != size and raw != seal(key, row):
+        raise RecordDamaged("a row of the recorded answers is not as it was written; restore them from a copy")
+    return row
+
+
 def encode_answers(answers: Answers) -> bytes:
     """Labels and scores: the number of scores an image, then all labels, then all scores as 32-bit floats."""
     width = 0 if answers.scores is None else answers.scores.shape[1]
@@ -28,14 +47,22 @@ def encode_answers(answers: Answers) -> bytes:
     return np.array(width, dtype="<i4").tobytes() + encode_labels(answers.labels) + scores
 
 
-def decode_answers(raw: bytes, *, images: int) -> Answers:
+def decode_answers(raw: bytes, *, images: int, key: bytes | None = None) -> Answers:
     """The answers that `encode_answers` was given.
+
+    Args:
+        raw: the bytes.
+        images: that were answered.
+        key: of the row, where the bytes may be sealed.
 
     Raises:
         StorageError: the bytes do not hold answers for `images` images.
     """
     width = int(np.frombuffer(raw[:4], dtype="<i4")[0]) if len(raw) >= 4 else -1
-    if width < 0 or len(raw) != 4 + 4 * images * (1 + width):
+    size = 4 + 4 * images * (1 + width)
+    if key is not None and len(raw) == size + 4:
+        raw = unseal(key, raw, size)
+    if width < 0 or len(raw) != size:
         raise StorageError(f"a record of {len(raw)} bytes does not hold answers for {images} images")
     labels = torch.from_numpy(decode_labels(raw[4 : 4 + 4 * images])).long()
     if width == 0:

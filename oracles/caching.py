@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oracles.answer_encoding import decode_answers, encode_answers
+from oracles.answer_encoding import decode_answers, encode_answers, seal
 from oracles.errors import SpecError
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import ResponseStore
@@ -49,12 +49,12 @@ class CachingOracle:
         places = {key: place for place, key in enumerate(keys) if rows[key] is None}
         if places:
             answers = self.oracle.query(images[list(places.values())])
-            fresh = {key: encode_answers(_row(answers, row)) for row, key in enumerate(places)}
+            fresh = {key: seal(key, encode_answers(_row(answers, row))) for row, key in enumerate(places)}
             with self.store.transaction():
                 self.store.save_classes(self.spec.classes)
                 self.store.write(fresh)
             rows |= fresh
-        return Answers.join([decode_answers(rows[key] or b"", images=1) for key in keys])
+        return Answers.join([decode_answers(rows[key] or b"", images=1, key=key) for key in keys])
 
 
 def cache_key(spec: OracleSpec, image: Tensor) -> bytes:

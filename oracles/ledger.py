@@ -208,6 +208,24 @@ class Ledger:
         }
 
 
+def _refuse_contradiction(state: Mapping[str, Any], total: int) -> None:
+    """Refuse a state whose parts do not agree, since nobody knows which of them is right; what it leaves out agrees.
+
+    Raises:
+        ValueError: its sum is another one, or what is left or paid does not follow from it.
+    """
+    if state.get("spent_total", total) != total:
+        raise ValueError(f"its purposes add up to {total} queries, its spent_total is {state['spent_total']!r}")
+    known, price = state.get("budget", {}), state.get("price_per_1000")
+    limit = Budget(queries=known.get("queries"), price_per_1000=price, money=known.get("money")).limit
+    left = None if limit is None else max(0, limit - total)
+    if state.get("left", left) != left:
+        raise ValueError(f"{total} of {limit} queries are spent, its left is {state['left']!r}")
+    cost = total * (price or 0.0) / 1000
+    if not math.isclose(state.get("price", cost), cost, rel_tol=1e-9):
+        raise ValueError(f"{total} queries at {price} for 1,000 cost {cost}, its price is {state['price']!r}")
+
+
 def _refuse(wanted: int, limit: int | None, spent: int, purpose: Purpose, unit: str) -> None:
     if limit is not None and spent + wanted > limit:
         raise BudgetExhausted(requested=wanted, remaining=max(0, limit - spent), purpose=purpose, unit=unit)
@@ -220,6 +238,7 @@ def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, Traffic, in
         return spent, 0, Traffic(), 0
     try:
         spent |= {Purpose(purpose): count(queries) for purpose, queries in state["spent"].items()}
+        _refuse_contradiction(state, sum(spent.values()))
         return spent, count(state.get("attempts", 0)), Traffic.from_json(state), count(state.get(CHANGES, 0))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, SpecError) as error:
         raise unreadable(file.path, error) from error

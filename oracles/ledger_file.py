@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from oracles.errors import RecordDamaged, StorageError
 CHANGES = "changes"
 """Entry of a state that says how many there were before it: of several states, the one with the most counts."""
 
+CHECKSUM = "checksum"
+"""Entry of a written state: CRC-32 of all others, so that one flipped bit is found. 0.1 wrote none."""
+
 _SLOT = 16_384
 _SLOTS = 2
-_CHECKSUM, _LENGTH = 8, 6
+_SUM, _LENGTH = 8, 6
 
 
 class LedgerFile:
@@ -148,12 +151,25 @@ def _state(raw: bytes) -> dict[str, Any]:
     state = json.loads(raw)
     if not isinstance(state, dict):
         raise ValueError("it holds no object")
+    said = state.pop(CHECKSUM, None)
+    if said is not None and said != checksum(state):
+        raise ValueError(f"its checksum is {said}, its entries give {checksum(state)}: it was changed")
     return state
+
+
+def checksum(state: Mapping[str, Any]) -> str:
+    """The checksum of a state, over its JSON without `CHECKSUM`."""
+    return _checksum(json.dumps({key: value for key, value in state.items() if key != CHECKSUM}))
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def _text(state: dict[str, Any]) -> bytes:
     """JSON, an entry a line; `indent` would take ten times as long."""
-    return json.dumps(state).replace(', "', ',\n "').encode() + b"\n"
+    text = json.dumps(state)
+    return f'{text[:-1]}, "{CHECKSUM}": "{_checksum(text)}"}}'.replace(', "', ',\n "').encode() + b"\n"
 
 
 def _framed(text: bytes) -> bytes:
@@ -165,12 +181,12 @@ def _framed(text: bytes) -> bytes:
 
 def _unframed(raw: bytes) -> bytes | None:
     """The text in a slot, None where it is empty or torn."""
-    checksum, rest = raw[:_CHECKSUM], raw[_CHECKSUM:]
+    found, rest = raw[:_SUM], raw[_SUM:]
     length = rest[:_LENGTH]
     if not length.isdigit():
         return None
     text = rest[_LENGTH : _LENGTH + int(length)]
-    return text if checksum == b"%08x" % zlib.crc32(text) else None
+    return text if found == b"%08x" % zlib.crc32(text) else None
 
 
 @contextmanager

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from oracles.answer_encoding import decode_answers, decode_labels, encode_answers, encode_labels
-from oracles.errors import RecordDamaged
+from oracles.answer_encoding import decode_answers, decode_labels, encode_answers, encode_labels, seal, unseal
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import Store
 
@@ -56,11 +55,11 @@ class RecordingOracle:
         key = hashlib.sha256(b"batch" + bytes.fromhex(self.spec.fingerprint) + name).digest()
         (raw,) = self.store.read([key])
         if raw is not None:
-            return decode_answers(raw, images=len(images))
+            return decode_answers(raw, images=len(images), key=key)
         answers = self.oracle.query(images)
         with self.store.transaction():
             self.store.save_classes(self.spec.classes)
-            self.store.write({key: encode_answers(answers)})
+            self.store.write({key: seal(key, encode_answers(answers))})
         return answers
 
 
@@ -83,8 +82,13 @@ class VoteLog:
     def read(self, stream: bytes, first: int, count: int) -> NDArray[np.int32]:
         """(count,) labels of draws `first` to `first + count - 1`, `UNANSWERED` where there is none."""
         blocks = range(first // BLOCK, (first + count - 1) // BLOCK + 1)
-        rows = self.store.read([self._key(stream, block) for block in blocks])
-        return np.concatenate([_block(row) for row in rows])[first - blocks.start * BLOCK :][:count]
+        keys = [self._key(stream, block) for block in blocks]
+        rows = zip(keys, self.store.read(keys), strict=True)
+        return np.concatenate([_block(key, row) for key, row in rows])[first - blocks.start * BLOCK :][:count]
+
+    def rows(self, stream: bytes, count: int) -> list[bytes]:
+        """Keys of the rows that keep the first `count` draws of a stream."""
+        return [self._key(stream, block) for block in range(-(-count // BLOCK))]
 
     def write(self, votes: list[tuple[bytes, int, Tensor]]) -> None:
         """Write down votes, all or none: (stream, number of the first draw, labels of the draws from there on)."""
@@ -99,9 +103,9 @@ class VoteLog:
             block, offset = divmod(first + done, BLOCK)
             part = labels[done : done + BLOCK - offset].numpy()
             key = self._key(stream, block)
-            row = _block(self.store.read([key])[0])
+            row = _block(key, self.store.read([key])[0])
             row[offset : offset + len(part)] = part
-            self.store.write({key: encode_labels(torch.from_numpy(row))})
+            self.store.write({key: seal(key, encode_labels(torch.from_numpy(row)))})
             done += len(part)
 
     def _key(self, stream: bytes, block: int) -> bytes:
@@ -110,9 +114,7 @@ class VoteLog:
         ).digest()
 
 
-def _block(row: bytes | None) -> NDArray[np.int32]:
+def _block(key: bytes, row: bytes | None) -> NDArray[np.int32]:
     if row is None:
         return np.full(BLOCK, UNANSWERED, dtype=np.int32)
-    if len(row) != 4 * BLOCK:
-        raise RecordDamaged(f"a record of {len(row)} bytes does not hold {BLOCK} votes")
-    return decode_labels(row)
+    return decode_labels(unseal(key, row, 4 * BLOCK))

@@ -1,15 +1,13 @@
-from .accounts import LEDGER, Account, account, charged, interruption, refuse_small_budget
+from .accounts import Account, account, charged, interruption, refuse_small_budget
 from .describing import describe, describe_classifier, describe_coordinator, describe_front, describe_images
-from .fronts import COORDINATOR, Front, load_coordinator
+from .fronts import Front, load_coordinator
 from .opening import IN_MEMORY, bare_oracle, images_for, load_images, opened, settled
 from .subject import Subject
 from .voting import FINE_BITS, answering, copies_for, copies_of, grid_for, vote_source
 
 __all__ = [
-    "COORDINATOR",
     "FINE_BITS",
     "IN_MEMORY",
-    "LEDGER",
     "Account",
     "Front",
     "Subject",

@@ -11,15 +11,14 @@ from typing import Any
 from bbsmooth.engines.pooled import FailoverOracle, PooledOracle
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.runs.layout import LEDGER, RESPONSES
 from bbsmooth.runs.remote import active_mirror
-from bbsmooth.runs.reuse import RESPONSES, Reused
+from bbsmooth.runs.reuse import Reused
 from bbsmooth.settings.common import OracleConfig
 from oracles import ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
 from oracles.remote.rate_limiter import RateLimitedOracle
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.retrying import RetryingOracle
-
-LEDGER = "ledger.json"
 
 
 @dataclass(frozen=True, slots=True)

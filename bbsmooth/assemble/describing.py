@@ -9,10 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from bbsmooth import data
-from bbsmooth.assemble.fronts import COORDINATOR, Front
+from bbsmooth.assemble.fronts import Front
 from bbsmooth.coordinator import Coordinator, load
 from bbsmooth.coordinator.diffusion import diffusion_digest, is_diffusion
 from bbsmooth.noise import ALGORITHM
+from bbsmooth.runs.layout import COORDINATOR
 from oracles import OracleSpec
 
 

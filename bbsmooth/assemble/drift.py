@@ -217,8 +217,7 @@ class _Notes:
 
     @property
     def _entry(self) -> dict[str, Any]:
-        entry: dict[str, Any] = self.run.manifest.get(DRIFT, {})
-        return entry
+        return self.run.manifest.get("drift") or {}
 
     def _moment(self) -> dict[str, Any]:
         return {"time": now(), "queries": self.kept.ledger.total}

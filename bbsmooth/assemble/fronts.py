@@ -11,11 +11,8 @@ from torch import Tensor
 from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, Coordinator, load, save
 from bbsmooth.coordinator.diffusion import DiffusionDenoiser, diffusion_digest, is_diffusion, load_diffusion
 from bbsmooth.errors import UsageError
+from bbsmooth.runs.layout import COORDINATOR, FRONT
 from oracles import Oracle
-
-COORDINATOR = "coordinator.safetensors"
-FRONT = "front"
-"""Folder of a run directory for a coordinator that was handed over in memory."""
 
 
 def load_coordinator(path: Path, sigma: float) -> tuple[Coordinator, Tensor]:

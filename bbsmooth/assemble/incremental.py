@@ -16,12 +16,10 @@ from bbsmooth.errors import UsageError
 from bbsmooth.runs.certificates import Record, read_certificates
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import in_use
-from bbsmooth.runs.reuse import RESPONSES
+from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import SmoothingConfig
 from oracles import OracleSpec, ResponseStore, VoteLog
-
-EARLIER_RESPONSES = "earlier-responses"
 
 _SAME_DRAWS = ("sigma", "noise", "seed")
 

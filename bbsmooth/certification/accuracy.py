@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
-from bbsmooth.certification.bounds.means import ConstantBets
+from bbsmooth.certification.bounds.means import ConstantBets, MeanBound
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def average_certified_radius(correct_radii: Sequence[float | None]) -> float:
 
 
 def average_radius_interval(
-    correct_radii: Sequence[float | None], *, largest: float, confidence: float
+    correct_radii: Sequence[float | None], *, largest: float, confidence: float, bound: MeanBound | None = None
 ) -> tuple[float, float]:
     """A two-sided interval for the mean radius over the population that the images were drawn from.
 
@@ -68,8 +68,9 @@ def average_radius_interval(
         correct_radii: for each image its radius, None where the class is wrong or the certifier abstained.
         largest: no radius can be larger, whatever the images.
         confidence: for instance 0.95.
+        bound: on the mean, None for constant bets.
     """
     shares = np.array([own or 0.0 for own in correct_radii]) / largest
-    bound, alpha = ConstantBets(), (1 - confidence) / 2
+    bound, alpha = bound or ConstantBets(), (1 - confidence) / 2
     shares = shares.clip(max=1.0)  # of rounding
     return largest * bound.lower(shares, alpha=alpha), largest * (1 - bound.lower(1 - shares, alpha=alpha))

@@ -16,6 +16,7 @@ from typing import NoReturn
 import typer
 
 from bbsmooth.errors import without_passwords
+from bbsmooth.runs.layout import MANIFEST
 from bbsmooth.settings.flags import in_flags
 
 USAGE = 2
@@ -129,7 +130,6 @@ def _holds_run(out: str | Path) -> bool:
         from bbsmooth.runs.remote import holds_run
 
         return holds_run(out)
-    from bbsmooth.runs.hashes import MANIFEST
 
     return (Path(out) / MANIFEST).exists()
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.certificates import CERTIFICATES, Record, write_summary
+from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
-from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.layout import CERTIFICATES
+from bbsmooth.runs.lines import write_lines
 from bbsmooth.runs.summary import summarize
 from bbsmooth.runs.tsv_log import LogLine, read_log, sigma_in
 from bbsmooth.settings.common import SmoothingConfig, settings
@@ -36,7 +36,7 @@ def import_log(out: Path, config: ImportConfig) -> Record:
     )
     with ended(run, ENDINGS):
         records = [record(line, config, smoothing) for line in lines]
-        write_bytes(out / CERTIFICATES, "".join(f"{json.dumps(line)}\n" for line in records).encode())
+        write_lines(out / CERTIFICATES, records)
         seconds = sum(line.seconds or 0.0 for line in lines)
         summary = summarize(records, config.radii, images=len(lines), seconds=seconds)
         write_summary(out, summary)

@@ -22,8 +22,8 @@ def runs_table(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]
     told: list[tuple[Column, Say]] = [
         (Column("made_by", "made by", numeric=False), lambda run: _text(run.command)),
         (Column("method", "method", numeric=False), lambda run: _text(_method(run))),
-        (Column("oracle", "oracle", numeric=False), lambda run: _text((run.manifest.get("oracle") or {}).get("name"))),
-        (Column("data", "data", numeric=False), lambda run: _text((run.manifest.get("data") or {}).get("name"))),
+        (Column("oracle", "oracle", numeric=False), lambda run: _text(run.oracle and run.oracle["name"])),
+        (Column("data", "data", numeric=False), lambda run: _text(run.data and run.data["name"])),
         (Column("sigma", "sigma"), lambda run: _number(run.settings.get("sigma"))),
         (Column("alpha", "alpha"), lambda run: _number(run.settings.get("alpha"))),
         (Column("images", "images"), _images),

@@ -187,7 +187,7 @@ def _common(one: Run, other: Run) -> list[tuple[Record, Record]]:
         return []
     theirs = {record["index"]: record for record in other.certificates or []}
     pairs = [(record, theirs[record["index"]]) for record in one.certificates or [] if record["index"] in theirs]
-    prints = [(run.manifest.get("data") or {}).get("fingerprint") for run in (one, other)]
+    prints = [run.data and run.data["fingerprint"] for run in (one, other)]
     same = None in prints or prints[0] == prints[1]
     return pairs if same and all(mine["label"] == its["label"] for mine, its in pairs) else []
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from bbsmooth.reporting.numbers import rounded_down, shortened
 from bbsmooth.reporting.views import Views
-from bbsmooth.runs.certificates import Label, Record
+from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
+from bbsmooth.runs.records import Label
 
 MOST_ROWS = 15_000
 """Rows of one page; a page with more would not stay below 3 MB."""
@@ -51,7 +52,7 @@ def _classes(run: Run, records: Sequence[Record]) -> list[tuple[str, str]]:
     found: set[Label] = {record[key] for record in records for key in ("label", "predicted")} - {None}
     counted = {name for record in records for name in record["counts"] or {}}
     names = sorted({str(label) for label in found} | counted, key=lambda name: (not name.isdecimal(), name.zfill(9)))
-    known = (run.manifest.get("oracle") or {}).get("classes")
+    known = run.oracle and run.oracle["classes"]
     return [(name, _shown(name, known)) for name in names]
 
 

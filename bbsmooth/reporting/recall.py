@@ -18,13 +18,14 @@ def images_of(run: Run) -> data.ImageSet:
         DataError: they are not at hand.
         UsageError: others have their place, or the run names none.
     """
-    settings, described = run.settings, run.manifest.get("data")
-    if described is None or "data" not in settings:
+    settings, described = run.settings, run.data
+    if described is None or described["image_shape"] is None or "data" not in settings:
         raise UsageError("the run names no data")
+    channels, height, width = described["image_shape"]
     images = data.load(
         settings["data"],
         split=described["split"],
-        image_shape=tuple(described["image_shape"]),
+        image_shape=(channels, height, width),
         resize=settings["resize"],
         root=None if settings["data_root"] is None else Path(settings["data_root"]),
     )

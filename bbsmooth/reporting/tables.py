@@ -109,9 +109,9 @@ def facts(run: Run) -> tuple[Fact, ...]:
     for key in ("oracle", "data"):
         if isinstance(manifest.get(key), dict):
             found.append(Fact(key, str(manifest[key]["name"])))
-    for key, word in (("started", "started"), ("ended", "ended")):
-        if manifest.get(key):
-            found.append(Fact(word, str(manifest[key])))
+    for word, moment in (("started", manifest.get("started")), ("ended", manifest.get("ended"))):
+        if moment:
+            found.append(Fact(word, moment))
     if summary.get("acr") is not None:
         around = summary.get("acr_interval")
         ends = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ from bbsmooth.certification import Abstention, Certificate, Outcome, Verdict
 from bbsmooth.certification.protocols import Terms
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Norm, implied_radius
-from bbsmooth.runs.files import explained, write_json
+from bbsmooth.runs.decoding import Damaged, read_lines, read_record
+from bbsmooth.runs.files import write_json
+from bbsmooth.runs.layout import CERTIFICATES, SUMMARY
+from bbsmooth.runs.lines import LineFile
+from bbsmooth.runs.records import SUMMARIES, CertificateLine, Label
 from oracles import Classes
 
-CERTIFICATES = "certificates.jsonl"
-SUMMARY = "summary.json"
-PREDICTIONS = "predictions.json"
 CONFIDENCE = 0.95
 """Of the intervals for shares of images."""
 
 Record = dict[str, Any]
-Label = int | str
 
 
 def public_label(number: int, classes: Classes) -> Label:
@@ -92,21 +92,13 @@ class CertificateFile:
 
     def __init__(self, folder: Path) -> None:
         """Read what is there."""
-        self.path = folder / CERTIFICATES
-        self.records = read_certificates(folder) if self.path.exists() else []
-        with explained(self.path):
-            self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
-            whole = self._file.read().rfind(b"\n") + 1
-            self._file.truncate(whole)
-            self._file.seek(whole)
+        path = folder / CERTIFICATES
+        self.records = read_certificates(folder) if path.exists() else []
+        self._file = LineFile(path)
 
     def append(self, record: Record) -> None:
         """Write one line and sync it."""
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
-        with explained(self.path):
-            while line:
-                line = line[self._file.write(line) :]
-            os.fsync(self._file.fileno())
+        self._file.append(record)
         self.records.append(record)
 
     def close(self) -> None:
@@ -118,24 +110,25 @@ def read_certificates(folder: Path) -> list[Record]:
     """The certificates of a run, by index; half a line at the end, left by a crash, is not one.
 
     Raises:
-        UsageError: the file is missing, or a line is not a certificate.
+        UsageError: the file is missing, a line is not a certificate, or an image has two.
     """
     path = folder / CERTIFICATES
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; name a run of `bbsmooth certify`") from error
-    records = []
-    for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            record = json.loads(line)
-            record["radius"], record["correct"], record["abstained"]
-            if not isinstance(record["index"], int | float):
-                raise TypeError(f"its index is {record['index']!r}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path}, line {number}, is not a certificate: {error}") from error
-        records.append(record)
+    if not path.exists():
+        raise UsageError(f"cannot read {path}: it is not there; name a run of `bbsmooth certify`")
+    records: list[Record] = list(map(dict, read_lines(path, CertificateLine, "a certificate")))
+    refuse_twice(path, records)
     return sorted(records, key=lambda record: record["index"])
+
+
+def refuse_twice(path: Path, records: Sequence[Record]) -> None:
+    """Refuse a file with two lines for one image.
+
+    Raises:
+        Damaged: it has.
+    """
+    twice = [index for index, lines in Counter(record["index"] for record in records).items() if lines > 1]
+    if twice:
+        raise Damaged(f"{path} has image {twice[0]} twice; restore it from a copy")
 
 
 def write_summary(folder: Path, summary: Record) -> None:
@@ -143,13 +136,10 @@ def write_summary(folder: Path, summary: Record) -> None:
     write_json(folder / SUMMARY, summary)
 
 
-def read_summary(folder: Path) -> Record:
-    """What `summary.json` says.
+def read_summary(folder: Path, command: str = "") -> Record:
+    """The summary of a run; where its command is given, with everything that this command writes there.
 
     Raises:
-        UsageError: it is missing or unreadable.
+        Damaged: it is missing or unreadable.
     """
-    try:
-        return dict(json.loads((folder / SUMMARY).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"cannot read {folder / SUMMARY}: {error}") from error
+    return dict(read_record(folder / SUMMARY, SUMMARIES.get(command, dict)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -13,14 +12,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bbsmooth.errors import UsageError, without_passwords
+from bbsmooth.runs.decoding import Damaged, checked, read_record
 from bbsmooth.runs.files import aside, lock_directory, write_json
-from bbsmooth.runs.hashes import KEY, MANIFEST, run_hashes
+from bbsmooth.runs.hashes import changed_files, run_hashes
+from bbsmooth.runs.layout import FORMAT, LEDGER, MANIFEST
+from bbsmooth.runs.records import MANIFESTS, LedgerState, Manifest
 from bbsmooth.runs.resuming import compare
 
-FORMAT = 1
 _PACKAGES = ("bbsmooth", "torch", "numpy", "scipy", "timm", "diskcache")
 
 
@@ -46,7 +47,7 @@ class RunDirectory:
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     resumed: bool
     _lock: int = field(repr=False)
 
@@ -98,12 +99,13 @@ class RunDirectory:
             if not resume and manifest["command"] == command:
                 raise UsageError(f"{path} holds a run already; go on with it by `resume=True`, or name another `run`")
             compare(path, manifest, command=command, settings=settings, context=context, changeable=changeable)
+            _refuse_changed(path, manifest)
             manifest["settings"] = settings
             manifest["resumed"].append(now())
         elif any(entry.name != aside(manifest_path).name for entry in path.iterdir()):
             raise UsageError(f"{path} is not empty and holds no run; name another directory with `run`")
         else:
-            manifest = {
+            begun = {
                 "format": FORMAT,
                 "command": command,
                 "arguments": [without_passwords(argument) for argument in sys.argv[1:]],
@@ -113,8 +115,9 @@ class RunDirectory:
                 "started": now(),
                 "resumed": [],
                 "ended": None,
-                "status": Status.RUNNING,
+                "status": Status.RUNNING.value,
             }
+            manifest = cast(Manifest, begun)
         run = cls(path, manifest, bool(manifest["resumed"]), lock)
         run.mark(Status.RUNNING)
         return run
@@ -123,12 +126,12 @@ class RunDirectory:
         """Write down how the run stands."""
         self.manifest["status"] = status.value
         self.manifest["ended"] = None if status is Status.RUNNING else now()
-        self.manifest[KEY] = None if status is Status.RUNNING else run_hashes(self.path, self.manifest)
+        self.manifest["hashes"] = None if status is Status.RUNNING else run_hashes(self.path, self.manifest)
         write_json(self.path / MANIFEST, self.manifest)
 
     def note(self, key: str, value: Any) -> None:
         """Write down something else in the manifest."""
-        self.manifest[key] = value
+        cast(dict[str, Any], self.manifest)[key] = value
         write_json(self.path / MANIFEST, self.manifest)
 
     def close(self) -> None:
@@ -160,28 +163,45 @@ def ended(run: RunDirectory, statuses: Mapping[type[BaseException], Status]) -> 
             run.close()
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Manifest:
     """The manifest of a run.
 
     Raises:
         UsageError: there is none, or it cannot be read.
     """
-    try:
-        manifest = json.loads((path / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise UsageError(f"{path} is not a run directory: it holds no {MANIFEST}") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path / MANIFEST} cannot be read ({error}); restore it, or use another directory") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not _complete(manifest):
-        raise UsageError(
-            f"{path / MANIFEST} is not a manifest of format {FORMAT}; restore it, or use another directory"
-        )
+    if not (path / MANIFEST).exists():
+        raise UsageError(f"{path} is not a run directory: it holds no {MANIFEST}")
+    manifest = read_record(path / MANIFEST, Manifest)
+    if manifest["format"] != FORMAT:
+        raise Damaged(f"{path / MANIFEST} is of format {manifest['format']}, this version reads format {FORMAT}")
     return manifest
 
 
-def _complete(manifest: dict[str, Any]) -> bool:
-    kinds = {"command": str, "settings": dict, "resumed": list, "status": str}
-    return all(isinstance(manifest.get(key), kind) for key, kind in kinds.items())
+def complete_manifest(path: Path) -> Manifest:
+    """The manifest of a run, with everything that its command writes there.
+
+    Raises:
+        UsageError: there is none, it cannot be read, or something is missing.
+    """
+    manifest = read_manifest(path)
+    try:
+        return checked(manifest, MANIFESTS.get(manifest["command"], Manifest)) and manifest
+    except ValueError as error:
+        raise Damaged(f"cannot read {path / MANIFEST}: {error}; restore it from a copy") from error
+
+
+def _refuse_changed(path: Path, manifest: Manifest) -> None:
+    """Refuse to go on with a run whose files are not those that it ended with.
+
+    A ledger that a lost process left behind a URL is charged ahead, and says so; it is another file by right.
+    """
+    for name, what in changed_files(path, manifest):
+        if name != LEDGER or not _charged_ahead(path):
+            raise Damaged(f"{path / name} {what}; restore it from a copy, or name another `out`")
+
+
+def _charged_ahead(path: Path) -> bool:
+    return (path / LEDGER).exists() and bool(read_record(path / LEDGER, LedgerState).get("reserved"))
 
 
 def _versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
+from bbsmooth.runs.layout import ASIDE
 
 
 def in_use(path: Path) -> bool:
@@ -83,4 +84,4 @@ def lock_directory(path: Path) -> int:
 
 def aside(path: Path) -> Path:
     """The name under which a file is written before it takes its place."""
-    return path.with_name(path.name + ".tmp")
+    return path.with_name(path.name + ASIDE)

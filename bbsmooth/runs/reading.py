@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.errors import UsageError
-from bbsmooth.runs.certificates import CERTIFICATES, PREDICTIONS, SUMMARY, Record, read_certificates, read_summary
-from bbsmooth.runs.directory import Status, read_manifest
+from bbsmooth.runs.certificates import Record, read_certificates, read_summary
+from bbsmooth.runs.decoding import read_lines, read_record
+from bbsmooth.runs.directory import Status, complete_manifest
 from bbsmooth.runs.files import in_use
+from bbsmooth.runs.layout import CERTIFICATES, HISTORY, LEDGER, PREDICTIONS, SUMMARY
+from bbsmooth.runs.records import DataEntry, HistoryEvent, LedgerState, Manifest, OracleEntry, Prediction
 from bbsmooth.runs.remote.naming import name_of
-
-LEDGER = "ledger.json"
-HISTORY = "history.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Run:
 
     path: Path
     place: str
-    manifest: dict[str, Any]
+    manifest: Manifest
     status: str
     summary: Record | None
     ledger: Record | None
@@ -54,6 +52,16 @@ class Run:
         return dict(self.manifest["settings"])
 
     @property
+    def oracle(self) -> OracleEntry | None:
+        """The oracle that was asked, None where none was."""
+        return self.manifest.get("oracle")
+
+    @property
+    def data(self) -> DataEntry | None:
+        """The images, None where they have no name."""
+        return self.manifest.get("data")
+
+    @property
     def name(self) -> str:
         """What people call it."""
         return self.path.name or str(self.path.resolve())
@@ -65,18 +73,18 @@ def read_run(path: Path) -> Run:
     Raises:
         UsageError: `path` is not a run directory, or a file in it cannot be read.
     """
-    manifest = read_manifest(path)
+    manifest = complete_manifest(path)
     dead = manifest["status"] == Status.RUNNING and not in_use(path)
     return Run(
         path=path,
         place=name_of(path),
         manifest=manifest,
         status="killed" if dead else manifest["status"],
-        summary=read_summary(path) if (path / SUMMARY).exists() else None,
-        ledger=_json(path / LEDGER, dict) if (path / LEDGER).exists() else None,
-        predictions=_json(path / PREDICTIONS, list) if (path / PREDICTIONS).exists() else None,
+        summary=read_summary(path, manifest["command"]) if (path / SUMMARY).exists() else None,
+        ledger=dict(read_record(path / LEDGER, LedgerState)) if (path / LEDGER).exists() else None,
+        predictions=_predictions(path / PREDICTIONS) if (path / PREDICTIONS).exists() else None,
         certificates=read_certificates(path) if (path / CERTIFICATES).exists() else None,
-        history=_lines(path / HISTORY) if (path / HISTORY).exists() else None,
+        history=_history(path / HISTORY) if (path / HISTORY).exists() else None,
     )
 
 
@@ -98,17 +106,9 @@ def run_json(path: Path) -> Record:
     }
 
 
-def _json(path: Path, kind: type) -> Any:
-    try:
-        return kind(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+def _predictions(path: Path) -> list[Record]:
+    return list(map(dict, read_record(path, list[Prediction])))
 
 
-def _lines(path: Path) -> list[Record]:
-    """Whole lines of a file; half a line at its end, left by a crash, is not one."""
-    try:
-        raw = path.read_bytes()
-        return [dict(json.loads(line)) for line in raw[: raw.rfind(b"\n") + 1].splitlines()]
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+def _history(path: Path) -> list[Record]:
+    return list(map(dict, read_lines(path, HistoryEvent, "an event of a history")))

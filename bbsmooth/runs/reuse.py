@@ -12,9 +12,8 @@ from typing import Any
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import in_use
+from bbsmooth.runs.layout import RESPONSES
 from bbsmooth.runs.resuming import shown
-
-RESPONSES = "responses"
 
 _SAME_DRAWS = ("sigma", "noise", "seed", "dtype")
 _SAME_THINGS = ("oracle", "coordinator", "noise_algorithm")

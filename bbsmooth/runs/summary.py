@@ -14,6 +14,7 @@ from bbsmooth.certification import (
     certified_accuracy,
     holm,
 )
+from bbsmooth.certification.bounds.means import MeanBetting
 from bbsmooth.certification.bounds.multiplicity import FamilyWise, p_value
 from bbsmooth.noise import DISTRIBUTIONS
 from bbsmooth.runs.certificates import CONFIDENCE, Record
@@ -115,4 +116,13 @@ def _noisy_accuracy(records: Sequence[Record]) -> float | None:
 
 def _acr_interval(correct: Sequence[float | None], largest_radius: float) -> Record:
     low, high = average_radius_interval(correct, largest=largest_radius, confidence=CONFIDENCE)
+    return {"low": low, "high": high, "bound": "constant-bets"}
+
+
+def acr_interval_of_0_1(records: Sequence[Record], largest_radius: float) -> Record:
+    """The interval that 0.1 wrote, without the name of a bound: by bets in the order of the images."""
+    correct = [record["radius"] if record["correct"] else None for record in records]
+    low, high = average_radius_interval(
+        correct, largest=largest_radius, confidence=CONFIDENCE, bound=MeanBetting(len(correct))
+    )
     return {"low": low, "high": high}

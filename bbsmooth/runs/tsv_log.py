@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.certificates import Label, Record
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.records import Label
 
 _NEEDED = ("idx", "label", "predict", "radius", "correct")
 _SIGMA = re.compile(r"(?:sigma|noise)[_=-]?(\d+(?:\.\d+)?)(?!\d)", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.assemble import copies_of
-from bbsmooth.assemble.incremental import EARLIER_RESPONSES
 from bbsmooth.assemble.labels import match_labels
 from bbsmooth.certification import LabelledCase, VoteSource
 from bbsmooth.certification.cases.case import ProvingCase
@@ -20,15 +19,19 @@ from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import ALGORITHM, noise_called
 from bbsmooth.reporting.recall import images_of
-from bbsmooth.runs.certificates import Label, Record, certificate_record, public_label, radii_by_norm
+from bbsmooth.runs.certificates import Record, certificate_record, public_label, radii_by_norm
+from bbsmooth.runs.directory import Status
+from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
 from bbsmooth.runs.reading import Run
-from bbsmooth.runs.reuse import RESPONSES
+from bbsmooth.runs.records import Label
 from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located
 from bbsmooth.verification.differing import differences
-from bbsmooth.verification.stored import StoredAnswers
+from bbsmooth.verification.stored import StoredAnswers, Tally
+from bbsmooth.verification.ties import Recorded, left_over, unpaid_or_lost
 from oracles import Classes, Feedback, OracleError, OracleSpec, Purpose, StorageError, VoteLog
+from oracles.recording import BLOCK
 
 _TAKEN = "seconds"  # nobody can tell again how long it took
 
@@ -46,8 +49,17 @@ def wrong_votes(run: Run) -> Iterator[str]:
     asked = Asked.of(run)
     try:
         with _replay(run, asked) as replay:
+            used: set[bytes] = set()
             for record in run.certificates or []:
                 yield from located(record, replay.wrong)
+                recorded = replay.recorded(record)
+                used.update(recorded.rows)
+                if not run.manifest.get("reused"):
+                    yield from located(record, lambda _, found=recorded: found.beyond(asked.plan))
+            yield from left_over(run, replay.rows, used)
+            if run.status == Status.BUDGET and replay.rows.keys() - used:
+                yield from replay.unwritten(run.certificates or [])
+            yield from unpaid_or_lost(run, replay.rows)
     except OracleError as error:
         yield f"the recorded answers cannot be read as the manifest says: {error}"
 
@@ -62,6 +74,7 @@ class _Replay:
         labels: of the images' classes as lines call them, None where they have none.
         source: of the votes on record.
         begin: opens the case of an image.
+        rows: all votes on record, by the key of their row.
     """
 
     asked: Asked
@@ -69,6 +82,7 @@ class _Replay:
     labels: list[Label] | None
     source: VoteSource
     begin: Callable[[Tensor], ProvingCase]
+    rows: Mapping[bytes, Tally]
 
     def wrong(self, record: Record) -> Iterator[str]:
         """What a line says otherwise than the answers on record."""
@@ -84,6 +98,29 @@ class _Replay:
         other = [key for key in again if key in different]
         if other:
             yield f"{', '.join(other)}: not as the answers on record have it, which give {other[0]} {again[other[0]]}"
+
+    def unwritten(self, records: list[Record]) -> Iterator[str]:
+        """Images without a line whose answers are all on record; a run writes their lines before its budget ends it."""
+        for index in sorted(set(range(self.asked.images)) - {record["index"] for record in records}):
+            if self.begin(self.images.image(index)).finished:
+                yield f"image {index} has all its answers on record, and no certificate"
+
+    def recorded(self, record: Record) -> Recorded:
+        """The answers on record for the image of a line."""
+        image, plan = self.images.image(record["index"]), self.asked.plan
+        most = {Purpose.SELECT: plan.num_selection, Purpose.ESTIMATE: plan.max_estimation, Purpose.PREDICT: 1}
+        rows = {
+            purpose: self.source.log.rows(self.source.stream(image, purpose), draws + BLOCK)
+            for purpose, draws in most.items()
+        }
+        answers = {
+            purpose: sum(self.rows[key].answered for key in keys if key in self.rows) for purpose, keys in rows.items()
+        }
+        return Recorded(
+            rows=[key for keys in rows.values() for key in keys],
+            selection=answers[Purpose.SELECT],
+            estimation=answers[Purpose.ESTIMATE],
+        )
 
     def _line(self, record: Record, case: LabelledCase, image: Tensor) -> Record:
         index, outcome, classes = record["index"], case.outcome(), self.source.log.spec.classes
@@ -105,7 +142,7 @@ def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
     if run.manifest["noise_algorithm"] != ALGORITHM:
         raise NotAtHand("the noise was drawn by another version of bbsmooth")
     with ExitStack() as stack:
-        log = _log(run, RESPONSES, ("classifier", "fingerprint"), stack)
+        log, rows = _log(run, RESPONSES, stack)
         classes = log.spec.classes
         clean = frozenset({Purpose.PREDICT} if asked.config.labels == ORACLE else ())
         copies = copies_of(
@@ -114,33 +151,34 @@ def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
             eight_bit=log.spec.eight_bit,
         )
         source = VoteSource(oracles={}, log=log, copies=copies, clean=clean)
-        earlier = None
+        earlier: VoteLog | None = None
         if isinstance(asked.plan, IncrementalPlan):
-            earlier = _log(run, EARLIER_RESPONSES, ("earlier", "classifier"), stack)
+            earlier, _ = _log(run, EARLIER_RESPONSES, stack)
         known = images.classes is not None and asked.config.labels == DATA
         try:
             labels = match_labels(images.classes or (), classes, run.settings.get("class_order")) if known else None
         except UsageError as error:  # a run of before names that are numbers had to be explained
             raise NotAtHand(f"nothing says which class each label is ({error})") from error
         begin = opener(asked.plan, source, earlier=earlier)
-        yield _Replay(asked=asked, images=images, labels=labels, source=source, begin=begin)
+        yield _Replay(asked=asked, images=images, labels=labels, source=source, begin=begin, rows=rows)
 
 
-def _log(run: Run, folder: str, fingerprint: tuple[str, str], stack: ExitStack) -> VoteLog:
-    """The votes in a folder; `fingerprint` says where the manifest has that of the classifier which gave them."""
+def _log(run: Run, folder: str, stack: ExitStack) -> tuple[VoteLog, Mapping[bytes, Tally]]:
+    """The votes in a folder, and its rows, of the classifier before the change or of the one that was certified."""
     try:
         store = StoredAnswers(run.path / folder)
     except StorageError as error:
         raise NotAtHand(f"the answers are not at hand ({error})") from error
     stack.callback(store.close)
-    oracle, (part, key) = run.manifest["oracle"], fingerprint
+    manifest, oracle = run.manifest, run.manifest["oracle"]
+    earlier, own = manifest.get("earlier"), manifest["classifier"]["fingerprint"]
     classes = Classes(open_set=True) if oracle["classes"] == "open" else Classes(oracle["classes"])
     spec = OracleSpec(
         name=oracle["name"],
-        fingerprint=run.manifest[part][key],
+        fingerprint=earlier["classifier"] if earlier and folder == EARLIER_RESPONSES else own,
         classes=classes,
         image_shape=None,
         feedback=Feedback(oracle["feedback"]),
         eight_bit=run.manifest["classifier"]["eight_bit"],
     )
-    return VoteLog(store, spec)
+    return VoteLog(store, spec), store.vote_rows()

@@ -6,16 +6,41 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oracles import Classes, StorageError
+from oracles.answer_encoding import decode_labels, unseal
+from oracles.recording import BLOCK, REFUSED
 from oracles.store import CLASSES
 
 DATABASE = "cache.db"
 
+_VOTES = "SELECT key, value FROM Cache WHERE raw = 1 AND length(key) = 32 AND length(value) IN (?, ?)"
 _ROW = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND filename IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a row of votes holds.
+
+    Attributes:
+        answered: draws with an answer.
+        refused: draws that the oracle refused to answer.
+    """
+
+    answered: int
+    refused: int
+
+    @classmethod
+    def of(cls, labels: NDArray[np.int32]) -> Tally:
+        """Count the labels of a row."""
+        return cls(answered=int((labels >= 0).sum()), refused=int((labels == REFUSED).sum()))
 
 
 class StoredAnswers:
@@ -45,6 +70,14 @@ class StoredAnswers:
         except sqlite3.Error as error:
             raise StorageError(f"the response cache cannot be read: {error}") from error
         return [None if row is None else row[0] for row in rows]
+
+    def vote_rows(self) -> dict[bytes, Tally]:
+        """How many votes each row of votes holds, by its key."""
+        try:
+            found = self._database.execute(_VOTES, (4 * BLOCK, 4 * BLOCK + 4)).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(f"the response cache cannot be read: {error}") from error
+        return {bytes(key): Tally.of(decode_labels(unseal(bytes(key), value, 4 * BLOCK))) for key, value in found}
 
     def load_classes(self, classes: Classes) -> None:
         """Number the names of an open set as the run did."""

@@ -7,17 +7,21 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from bbsmooth.assemble.incremental import worth
+from bbsmooth.certification import CohenPlan, Reason
 from bbsmooth.certification.methods.incremental import IncrementalPlan
+from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.data import DataError
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import image_digest
 from bbsmooth.reporting.recall import images_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
-from bbsmooth.runs.summary import summarize
+from bbsmooth.runs.summary import acr_interval_of_0_1, summarize
 from bbsmooth.settings.certify import ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.differing import differences
+from bbsmooth.verification.ties import whole_and_alone
+from oracles.ledger_file import CHECKSUM, checksum
 
 _CLOSE = 1e-9
 
@@ -28,7 +32,7 @@ def wrong_summary(run: Run) -> Iterator[str]:
     if summary is None:
         yield "summary.json is missing"
         return
-    again = _again(run, records, summary["seconds"])
+    again = expected_summary(run, records, summary["seconds"])
     said = {key: summary.get(key) for key in again}
     for place, one, other in differences(said, json.loads(json.dumps(again))):
         yield f"summary.json: {place} is {one!r}, the certificates give {other!r}"
@@ -42,8 +46,8 @@ def wrong_summary(run: Run) -> Iterator[str]:
         yield f"the run is done, but has {len(records)} of {again['images']} certificates"
 
 
-def _again(run: Run, records: Sequence[Record], seconds: float) -> Record:
-    """The summary that follows from the certificates."""
+def expected_summary(run: Run, records: Sequence[Record], seconds: float) -> Record:
+    """The summary that follows from the certificates of a run that took so many seconds."""
     if run.command == "import-log":
         return summarize(records, run.settings["radii"], images=len(records), seconds=seconds)
     asked = Asked.of(run)
@@ -56,6 +60,9 @@ def _again(run: Run, records: Sequence[Record], seconds: float) -> Record:
         largest_radius=asked.plan.largest_radius,
         family_wise=asked.config.joint,
     )
+    around = (run.summary or {}).get("acr_interval")
+    if found["acr_interval"] and asked.plan.largest_radius and around and "bound" not in around:
+        found["acr_interval"] = acr_interval_of_0_1(records, asked.plan.largest_radius)
     return found | ({"incremental": worth(records, asked.plan)} if isinstance(asked.plan, IncrementalPlan) else {})
 
 
@@ -77,6 +84,10 @@ def wrong_ledger(run: Run) -> Iterator[str]:
     limit = ledger["budget"]["queries"]
     if limit is not None and ledger["left"] is not None and ledger["left"] > max(0, limit - total):
         yield f"ledger.json: {ledger['left']} queries are left, {total} of {limit} are spent"
+    if limit is not None and total > limit and not ledger.get("reserved") and not run.manifest["resumed"]:
+        yield f"ledger.json: {total} queries are spent under a budget of {limit}"
+    if ledger.get(CHECKSUM) not in (None, checksum(ledger)):
+        yield f"ledger.json: its checksum is {ledger[CHECKSUM]}, its entries give {checksum(ledger)}"
     yield from _uncovered(run, ledger["spent"])
 
 
@@ -90,6 +101,10 @@ def _uncovered(run: Run, spent: Mapping[str, int]) -> Iterator[str]:
     paid = spent["select"] + spent["estimate"]
     if run.manifest.get("reused"):
         return
+    fixed = run.settings.get("method", CohenPlan.name) in (CohenPlan.name, SplittingPlan.name)
+    refused = any(record["reason"] == Reason.REFUSED for record in records)
+    if run.command == "certify" and fixed and paid > answers and not refused and whole_and_alone(run):
+        yield f"ledger.json: {paid} queries were spent on votes, the certificates rest on {answers}"
     if paid < answers and paid < sum(record["queries"] for record in _different_images(run, records)):
         yield f"ledger.json: {paid} queries were spent on votes, the certificates rest on {answers}"
 

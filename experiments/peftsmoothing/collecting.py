@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.api.sessions.train import HISTORY
 from bbsmooth.certification import average_certified_radius
 from bbsmooth.certification.accuracy import share
 from bbsmooth.runs.certificates import CONFIDENCE, read_certificates, read_summary
 from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.layout import HISTORY
 from experiments.peftsmoothing.judging import judged
 from experiments.peftsmoothing.running import MEASURED
 from experiments.peftsmoothing.study import Job, Study

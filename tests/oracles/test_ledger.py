@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from oracles import Budget, BudgetExhausted, Ledger, Purpose, SpecError, StorageError
+from oracles.ledger_file import checksum
 from tests.waiting import LONG
 
 
@@ -76,7 +77,7 @@ def test_the_file_says_after_every_step_what_memory_says(path: Path) -> None:
             except BudgetExhausted:
                 assert ledger.total + queries > 200
         state = json.loads(path.read_text())
-        assert state == ledger.as_json()
+        assert state == ledger.as_json() | {"checksum": checksum(state)}
         assert state["spent"] == ledger.spent
         assert state["spent_total"] + state["left"] == 200
         assert Ledger(Budget(queries=200), path).spent == ledger.spent

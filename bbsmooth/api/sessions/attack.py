@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +22,18 @@ from bbsmooth.certification import certified_accuracy
 from bbsmooth.errors import UsageError
 from bbsmooth.noise.distribution import Norm
 from bbsmooth.progress.meter import meter
-from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, read_certificates, write_summary
-from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
+from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, read_certificates, refuse_twice, write_summary
+from bbsmooth.runs.decoding import read_lines
+from bbsmooth.runs.directory import RunDirectory, complete_manifest, ended
 from bbsmooth.runs.endings import ENDINGS
-from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.layout import ATTACKS
+from bbsmooth.runs.lines import LineFile
+from bbsmooth.runs.records import AttackLine
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import SPEED, settings
 from bbsmooth.whitebox.gradients import differentiable
 from oracles import Classes, Purpose
 
-ATTACKS = "attacks.jsonl"
 EXAMPLES = "examples"
 C = TypeVar("C")
 
@@ -58,7 +59,7 @@ class Certified:
         Raises:
             UsageError: it is none, or its certificates are not about L2.
         """
-        manifest = read_manifest(path)
+        manifest = complete_manifest(path)
         if manifest["command"] != "certify":
             raise UsageError(f"{path} is a run of `bbsmooth {manifest['command']}`; attack one of `bbsmooth certify`")
         records = read_certificates(path)
@@ -135,15 +136,13 @@ class _Session:
     def run(self) -> None:
         """Attack what is not attacked yet."""
         lines = _lines(self.folder)
-        write_bytes(self.folder / ATTACKS, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
         done = {line["index"] for line in lines}  # not the first ones, if the run that is attacked went on meanwhile
         turned = sum(line["found"] is not None for line in lines)
         left = [record for record in self.records if record["index"] not in done]
-        with (self.folder / ATTACKS).open("a") as file, meter("attack", len(left), "images") as bar:
+        with LineFile(self.folder / ATTACKS) as file, meter("attack", len(left), "images") as bar:
             for record in left:
                 line = self._attacked(record)
-                file.write(json.dumps(line) + "\n")
-                file.flush()
+                file.append(line)
                 turned += line["found"] is not None
                 bar.advance(1, f"{turned} turned")
 
@@ -229,5 +228,6 @@ def _number(label: int | str, classes: Classes) -> int:
 
 def _lines(folder: Path) -> list[Record]:
     path = folder / ATTACKS
-    whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
-    return [json.loads(line) for line in whole.splitlines()]
+    lines = list(map(dict, read_lines(path, AttackLine, "the result of an attack"))) if path.exists() else []
+    refuse_twice(path, lines)
+    return lines

@@ -34,9 +34,7 @@ from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import Facts, Meter, meter
 from bbsmooth.runs.certificates import (
-    SUMMARY,
     CertificateFile,
-    Label,
     Record,
     certificate_record,
     public_label,
@@ -46,6 +44,8 @@ from bbsmooth.runs.certificates import (
 )
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.layout import SUMMARY
+from bbsmooth.runs.records import Label
 from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
 from bbsmooth.settings.certify import DATA, ORACLE, CertifyConfig

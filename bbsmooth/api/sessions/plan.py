@@ -115,7 +115,7 @@ class _Pilot:
     @property
     def seconds(self) -> float:
         """Wall time of the queries so far."""
-        return float(self.run.manifest.get(_NOTE, {}).get("seconds", 0.0))
+        return float((self.run.manifest.get("pilot") or {}).get("seconds", 0.0))
 
     @property
     def seconds_per_query(self) -> float:

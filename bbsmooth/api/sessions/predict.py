@@ -17,10 +17,11 @@ from bbsmooth.assemble import (
 )
 from bbsmooth.certification import PredictCase, run_cases
 from bbsmooth.progress.meter import meter
-from bbsmooth.runs.certificates import PREDICTIONS, Record, public_label
+from bbsmooth.runs.certificates import Record, public_label
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_json
+from bbsmooth.runs.layout import PREDICTIONS
 from bbsmooth.settings.common import GROWING, SPEED, settings
 from bbsmooth.settings.predict import PredictConfig
 from oracles import Purpose

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,10 +19,13 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record, read_summary, write_summary
+from bbsmooth.runs.decoding import read_lines
 from bbsmooth.runs.directory import RunDirectory, Status, ended, read_manifest
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
-from bbsmooth.runs.hashes import MANIFEST
+from bbsmooth.runs.layout import CHECKPOINT, HISTORY, MANIFEST
+from bbsmooth.runs.lines import write_lines
+from bbsmooth.runs.records import HistoryEvent
 from bbsmooth.settings.common import DataConfig, SmoothingConfig, settings
 from bbsmooth.settings.train import TrainConfig
 from bbsmooth.whitebox.accuracy import accuracy
@@ -40,8 +42,6 @@ from bbsmooth.whitebox.storage import Recipe, base_digest, owned, save_trained
 from bbsmooth.whitebox.trainer import AutoLoraTrainer, PlainTrainer, Trainer
 from oracles import Classes
 
-CHECKPOINT = "checkpoint.safetensors"
-HISTORY = "history.jsonl"
 _TRAINER, _OPTIMISER, _EPOCHS = "coach ", "optimiser ", "epochs"  # as 0.1 began its tensors
 _OWN_LOSS = (Denoiser.name, AutoLora.name)
 _HELD_OUT = 0.1  # of the training images, where a method looks at its own progress
@@ -206,7 +206,7 @@ class _Task:
                 group=self.group,
                 least=least,
             )
-        return trainer.trained().eval(), [json.loads(line) for line in _lines(self.folder / HISTORY)]
+        return trainer.trained().eval(), _epochs(self.folder / HISTORY)
 
     def summary(self, module: nn.Module, epochs: list[Record], judged: TrainingImages) -> Record:
         """What `summary.json` says."""
@@ -277,8 +277,7 @@ class _Task:
         line = {"epoch": epoch.number, "loss": epoch.loss, "seconds": round(epoch.seconds, 3), **trainer.end_epoch()}
         if not self.group.leads:
             return
-        lines = [*_lines(self.folder / HISTORY)[: epoch.number - 1], json.dumps(line)]
-        write_bytes(self.folder / HISTORY, "".join(f"{one}\n" for one in lines).encode())
+        write_lines(self.folder / HISTORY, [*_epochs(self.folder / HISTORY)[: epoch.number - 1], line])
         kept = {f"{_TRAINER}{name}": tensor for name, tensor in trainer.state_dict().items()}
         kept |= {f"{_OPTIMISER}{name}": tensor for name, tensor in state.tensors().items()}
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in kept.items()}
@@ -315,8 +314,8 @@ def _tensors(dataset: data.ImageSet, limit: int, outputs: list[int]) -> Training
     return TrainingImages(dataset.images(indices), torch.tensor(outputs)[dataset.labels(indices)])
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+def _epochs(path: Path) -> list[Record]:
+    return list(map(dict, read_lines(path, HistoryEvent, "an epoch"))) if path.exists() else []
 
 
 def _peak_memory(device: torch.device) -> int:

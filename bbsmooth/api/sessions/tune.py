@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from safetensors.torch import load as load_tensors
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_start import begin, start_from
 from bbsmooth.assemble import (
-    COORDINATOR,
     FINE_BITS,
     Front,
     Subject,
@@ -35,6 +33,8 @@ from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.layout import CHECKPOINT, COORDINATOR, HISTORY
+from bbsmooth.runs.lines import append_line
 from bbsmooth.settings.common import (
     SPEED,
     USUAL_DRIFT,
@@ -48,9 +48,6 @@ from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
 from oracles.identity import IdentifiedOracle
-
-CHECKPOINT = "checkpoint.safetensors"
-HISTORY = "history.jsonl"
 
 
 def tune_coordinator(
@@ -215,8 +212,7 @@ def _keep(out: Path, step: _Step) -> None:
     """Write a step down."""
     raw, event = step
     write_bytes(out / CHECKPOINT, raw)
-    with (out / HISTORY).open("a") as file:
-        file.write(json.dumps(event) + "\n")
+    append_line(out / HISTORY, event)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,12 @@ from bbsmooth.coordinator import Autoencoder, PretrainPlan, load, pretrain, save
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.decoding import read_record
 from bbsmooth.runs.files import write_json
+from bbsmooth.runs.layout import PRETRAINED, PRETRAINING
+from bbsmooth.runs.records import Pretraining
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import Method
-
-PRETRAINED = "pretrained.safetensors"
-PRETRAINING = "pretraining.json"
 
 
 def begin(
@@ -35,7 +34,7 @@ def begin(
     if start is not None:
         return start, start.initial_parameters(), {"epochs": 0, "seconds": 0.0}
     if (out / PRETRAINED).exists():
-        return *load(out / PRETRAINED), json.loads((out / PRETRAINING).read_text())
+        return *load(out / PRETRAINED), dict(read_record(out / PRETRAINING, Pretraining))
     began, losses = time.monotonic(), [0.0]
     with meter("pre-train (no query)", epochs, "epochs") as bar:
 

@@ -9,16 +9,15 @@ from pathlib import Path
 from shutil import copyfile
 
 from bbsmooth.progress.meter import say
-from bbsmooth.runs.hashes import MANIFEST
+from bbsmooth.runs.layout import ASIDE, CACHES, LEDGER, LEDGER_JOURNAL, MANIFEST
+from bbsmooth.runs.lines import whole
 from bbsmooth.runs.remote.ahead import Advance, State, charged_ahead
 from bbsmooth.runs.remote.lease import FOLDER, Holding
 from bbsmooth.runs.remote.place import Place
 from bbsmooth.runs.remote.rows import DATABASE, ChangedRows, is_rows, snapshot
 from oracles import StorageError
 
-LEDGER = "ledger.json"
-_STORES = ("responses", "earlier-responses")
-_LEFT_OUT = {LEDGER, "ledger.journal"}
+_LEFT_OUT = {LEDGER, LEDGER_JOURNAL}
 _TRIES = 5
 
 Stamp = tuple[int, int]
@@ -210,8 +209,8 @@ class Mirror:
         found = {}
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder)
-            passing = any(part.endswith(".tmp") for part in name.parts)
-            if passing or name.parts[0] in _STORES or str(name) in _LEFT_OUT or not path.is_file():
+            passing = any(part.endswith(ASIDE) for part in name.parts)
+            if passing or name.parts[0] in CACHES or str(name) in _LEFT_OUT or not path.is_file():
                 continue
             status = path.stat()
             found[name.as_posix()] = (status.st_mtime_ns, status.st_size)
@@ -246,17 +245,17 @@ def caches(folder: Path, holder: int, *, mirrored: bool) -> list[ChangedRows]:
         holder: number of this process's hold.
         mirrored: whether the folder was made from what is at the URL just now.
     """
-    return [ChangedRows.of(folder / name, holder, mirrored=mirrored) for name in _STORES]
+    return [ChangedRows.of(folder / name, holder, mirrored=mirrored) for name in CACHES]
 
 
 def mirrored_files(names: set[str]) -> set[str]:
     """The files at a URL that are files of the run directory, besides what is in response caches."""
-    return {name for name in names if name.partition("/")[0] not in (FOLDER, *_STORES) and not name.endswith(".tmp")}
+    return {name for name in names if name.partition("/")[0] not in (FOLDER, *CACHES) and not name.endswith(ASIDE)}
 
 
 def mirrored_caches(names: set[str]) -> list[str]:
     """The folders of response caches at a URL."""
-    return [store for store in _STORES if any(name.startswith(f"{store}/") for name in names)]
+    return [store for store in CACHES if any(name.startswith(f"{store}/") for name in names)]
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -270,6 +269,5 @@ def _copy(path: Path, target: Path) -> Path:
     if path.suffix != ".jsonl":
         copyfile(path, target)
         return target
-    raw = path.read_bytes()
-    target.write_bytes(raw[: raw.rfind(b"\n") + 1])
+    target.write_bytes(whole(path.read_bytes()))
     return target

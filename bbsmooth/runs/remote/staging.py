@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import say
-from bbsmooth.runs.hashes import MANIFEST
+from bbsmooth.runs.layout import HASHED, LEDGER, MANIFEST
 from bbsmooth.runs.remote.ahead import RESERVED
 from bbsmooth.runs.remote.lease import FOLDER, Holding, Note, latest, new_token
-from bbsmooth.runs.remote.mirror import LEDGER, Mirror, Stamp, caches, mirrored_caches, mirrored_files, stamp_of
+from bbsmooth.runs.remote.mirror import Mirror, Stamp, caches, mirrored_caches, mirrored_files, stamp_of
 from bbsmooth.runs.remote.naming import called
 from bbsmooth.runs.remote.place import Place, is_url
 from bbsmooth.runs.remote.rows import DATABASE, apply, in_order
@@ -34,7 +34,6 @@ SECONDS = "BBSMOOTH_MIRROR_SECONDS"
 _SECONDS = 20.0
 _HOLDS = 6  # a process that says nothing for so many passes has lost the run
 _TOKENS, _WHOLE = "tokens", "whole"
-_REPLACED = (".json", ".jsonl", ".safetensors")
 
 _active: ContextVar[Mirror | None] = ContextVar("mirror", default=None)
 
@@ -138,7 +137,7 @@ def _opened(place: Place, home: Path, resume: bool) -> Mirror:
     try:
         names = place.names()
         if newest_here:
-            stamps: dict[str, Stamp] = {name: (0, 0) for name in mirrored_files(names) if name.endswith(_REPLACED)}
+            stamps: dict[str, Stamp] = {name: (0, 0) for name in mirrored_files(names) if name.endswith(HASHED)}
         else:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)

@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bbsmooth.errors import UsageError
+from bbsmooth.runs.layout import LEDGER
 from bbsmooth.serving.refusal import Refusal
 from bbsmooth.serving.smoothed.clients import Clients
 from bbsmooth.serving.smoothed.fair_batching import PURPOSE
 from oracles import Budget, BudgetExhausted, Ledger, StorageError
 
-SERVICE_LEDGER = "ledger.json"
+SERVICE_LEDGER = LEDGER
 """What the service itself spent on the oracle, repeated attempts included, in the folder of ledgers."""
 
 CLIENTS = "clients"

@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.runs.files import write_json
 from tests.bbsmooth.cli.world import SmallDisk, World, bbsmooth, picture
 from tests.waiting import LONG
 
@@ -354,10 +356,46 @@ def test_damaged_answers_are_said_to_be_and_nothing_is_asked(world: World) -> No
     assert world.asked.total() == QUERIES
 
 
+def killed(run: Path) -> None:
+    """Let the manifest say what it says of a run whose process is gone."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    write_json(run / "manifest.json", manifest | {"status": "running", "ended": None, "hashes": None})
+
+
+def test_an_ended_run_is_resumed_only_as_it_ended(world: World) -> None:
+    world.certify("--limit", 2)
+    asked = world.asked.total()
+    for name in ("certificates.jsonl", "summary.json"):
+        before = (world.run / name).read_text()
+        (world.run / name).write_text(before.replace("true", "false", 1))
+        done = world.resumed()
+        assert done.status == 2
+        assert f"{world.run / name} is not as it was when the run ended" in done.line
+        (world.run / name).write_text(before)
+    assert world.asked.total() == asked
+    assert world.resumed().status == 0
+
+
+@pytest.mark.parametrize("change", [{"spent": {}}, {"spent_total": 1}, {"left": 10**6}, {"attempts": 7}], ids=str)
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_ledger_that_contradicts_itself_is_refused(world: World, change: dict[str, Any], ended: bool) -> None:
+    world.certify("--limit", 2, "--budget", 10**5)
+    ledger = json.loads((world.run / "ledger.json").read_text())
+    write_json(world.run / "ledger.json", ledger | change)
+    if not ended:
+        killed(world.run)
+    asked = world.asked.total()
+    done = world.resumed("--budget", 10**5)
+    assert done.status == 2
+    assert "ledger.json" in done.line
+    assert world.asked.total() == asked
+
+
 def test_half_a_line_is_written_again(world: World) -> None:
     world.certify("--limit", 3)
     file = world.run / "certificates.jsonl"
     file.write_bytes(file.read_bytes()[:-30])
+    killed(world.run)
     assert world.resumed().status == 0
     assert world.certificates() == world.undisturbed()
     assert world.asked.total() == ALL
@@ -367,6 +405,7 @@ def test_a_line_that_is_no_certificate_is_named(world: World) -> None:
     world.certify("--limit", 2)
     file = world.run / "certificates.jsonl"
     file.write_text("nonsense\n" + file.read_text())
+    killed(world.run)
     done = world.resumed()
     assert done.status == 2
     assert f"{file}, line 1, is not a certificate" in done.line

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from bbsmooth.api.sessions.train import CHECKPOINT
 from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.layout import CHECKPOINT
 from tests.bbsmooth.cli.world import Outcome, bbsmooth
 
 SMALL = ("--model", "local-vit", "--data", "mnist5k", "--sigma", 0.5, "--epochs", 2, "--train-images", 128)

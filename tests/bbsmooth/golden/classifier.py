@@ -17,17 +17,17 @@ CENTRES: NDArray[Any] = np.stack(
 def _merits(images: NDArray[Any], centres: NDArray[Any]) -> NDArray[Any]:
     """(N, K) integers, largest where the centre is nearest."""
     values = np.rint(images.reshape(len(images), -1).astype(np.float64) * 65280).astype(np.int64)
-    return 2 * values @ centres.T - 256 * (centres**2).sum(1)
+    return np.asarray(2 * values @ centres.T - 256 * (centres**2).sum(1))
 
 
 def nearest(images: NDArray[Any]) -> NDArray[Any]:
     """Labels: the digit whose mean image is nearest."""
-    return _merits(images, CENTRES).argmax(1)
+    return np.asarray(_merits(images, CENTRES).argmax(1))
 
 
 def changed(images: NDArray[Any]) -> NDArray[Any]:
     """Labels of a classifier that was changed a little."""
-    return _merits(images, CENTRES + (np.arange(64) % 7 == 0)).argmax(1)
+    return np.asarray(_merits(images, CENTRES + (np.arange(64) % 7 == 0)).argmax(1))
 
 
 def scores(images: NDArray[Any]) -> NDArray[Any]:

@@ -24,8 +24,7 @@ _COMPLETE = ("cohen", "sequential", "splitting", "budget-ended")
 _BARE = ("tune", "train")
 """Kept without their weights."""
 
-_CERTIFIED = ("cohen", "two-class", "randomised", "holm", "laplace", "uniform", "by-oracle", "changed", "splitting")
-_CERTIFIED += ("sequential", "growing", "budget-ended")
+_CERTIFIED = [name for name, command in COMMANDS.items() if command[0] == "certify"]
 _TAKEN = ("seconds",)
 """What no two runs share."""
 

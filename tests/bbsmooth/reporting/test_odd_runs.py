@@ -17,7 +17,7 @@ from bbsmooth.commands.compare import compare
 from bbsmooth.commands.report import FORMATS as REPORTED
 from bbsmooth.commands.report import report
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.certificates import CERTIFICATES
+from bbsmooth.runs.layout import CERTIFICATES
 from bbsmooth.runs.summary import summarize
 from tests.bbsmooth.golden import test_golden
 from tests.bbsmooth.reporting.worlds import PLAN, RADII, certified, change, cut, sequential, trained, tuned

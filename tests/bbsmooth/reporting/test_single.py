@@ -37,7 +37,9 @@ def attacked(folder: Path, run: Run, contradictions: list[int]) -> Run:
     context = {key: run.manifest[key] for key in ("oracle", "coordinator", "data", "noise_algorithm")}
     asked = settings(run.settings["data"], 40) | {"method": "gradient", "certificates": str(run.path)}
     opened = RunDirectory.open(folder / "attack", command="attack", settings=asked, context=context, resume=False)
-    write_summary(opened.path, {"accuracy": ACCURACY, "contradictions": contradictions, "images": 40})
+    write_summary(
+        opened.path, {"method": "gradient", "accuracy": ACCURACY, "contradictions": contradictions, "images": 40}
+    )
     opened.mark(Status.DONE)
     opened.close()
     return read_run(opened.path)
@@ -135,7 +137,7 @@ def test_a_contradiction_is_an_alarm(run: Run, tmp_path: Path) -> None:
 def test_attacks_on_something_else_are_refused(run: Run, tmp_path: Path) -> None:
     attack = attacked(tmp_path, run, [])
     single.refuse_foreign(run, [attack])
-    change(attack.path / "manifest.json", oracle={"name": "another"})
+    change(attack.path / "manifest.json", oracle=dict(run.manifest["oracle"], name="another"))
     with pytest.raises(UsageError, match="its oracle is another one"):
         single.refuse_foreign(run, [read_run(attack.path)])
     with pytest.raises(UsageError, match="a run of `bbsmooth tune`"):
@@ -147,7 +149,7 @@ def test_the_whole_manifest_is_in_the_appendix(run: Run) -> None:
     told = {row[0].text: row[1].text for row in table.rows}
     assert told["settings.seed"] == "3"
     assert told["data.fingerprint"] == run.manifest["data"]["fingerprint"]
-    assert told["hashes.certificates.jsonl"] == run.manifest["hashes"]["certificates.jsonl"]
+    assert told["hashes.certificates.jsonl"] == (run.manifest["hashes"] or {})["certificates.jsonl"]
     assert told["versions.torch"]
     assert told["oracle.classes"] == "zero, one, two"
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bbsmooth.assemble import describe
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting.text import run_log, run_text
 from bbsmooth.runs.directory import RunDirectory, Status
@@ -12,13 +12,15 @@ from bbsmooth.runs.files import write_json
 from bbsmooth.runs.reading import run_json
 from bbsmooth.runs.summary import summarize
 from oracles import Budget, Ledger, Purpose
+from tests.bbsmooth.reporting.worlds import DIGITS, settings
+from tests.builders import spec
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
-    settings: dict[str, Any] = {"oracle": "local-vit", "data": "mnist5k", "noise": "gaussian", "sigma": 0.5}
+    context = describe(spec(3), None) | {"data": DIGITS}
     opened = RunDirectory.open(
-        tmp_path, command="certify", settings=settings | {"alpha": 0.001}, context={}, resume=False
+        tmp_path, command="certify", settings=settings("mnist5k", 40), context=context, resume=False
     )
     ledger = Ledger(Budget(queries=5000, price_per_1000=2), tmp_path / "ledger.json")
     ledger.charge(1234, purpose=Purpose.ESTIMATE)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from bbsmooth import data
-from bbsmooth.assemble import LEDGER, describe
+from bbsmooth.assemble import describe
 from bbsmooth.certification import CohenPlan, Outcome, conclude
 from bbsmooth.noise import Gaussian, Grid
-from bbsmooth.runs.certificates import CERTIFICATES, certificate_record, public_label, write_summary
+from bbsmooth.runs.certificates import certificate_record, public_label, write_summary
 from bbsmooth.runs.directory import RunDirectory, Status
+from bbsmooth.runs.layout import CERTIFICATES, LEDGER
 from bbsmooth.runs.summary import summarize
 from oracles import Budget, Classes, Ledger, Purpose
 from tests.builders import spec
@@ -23,6 +24,16 @@ from tests.builders import spec
 RADII = (0.0, 0.25, 0.5, 0.75)
 PLAN = CohenPlan(noise=Gaussian(0.5), num_selection=100, num_estimation=1000, alpha=0.001)
 SIDE = 8
+
+DIGITS = {
+    "name": "digits",
+    "split": "train",
+    "fingerprint": "ab",
+    "images": 40,
+    "image_shape": [1, 8, 8],
+    "classes": None,
+}
+"""As a manifest describes images."""
 
 
 def pictures(folder: Path, count: int, classes: int) -> str:
@@ -97,7 +108,7 @@ def tuned(folder: Path, *, name: str = "tuned") -> Path:
         folder / name,
         command="tune",
         settings=settings("digits", 0) | {"method": "spsa-gc", "budget": 3000},
-        context=describe(spec(3), None) | {"data": {"name": "digits"}, "coordinator": None},
+        context=describe(spec(3), None) | {"data": DIGITS, "coordinator": None},
         resume=False,
     )
     events: list[dict[str, Any]] = [{"step": 0, "queries": 500, "heldout_accuracy": 0.5}]
@@ -124,8 +135,15 @@ def trained(folder: Path, *, name: str = "trained", watched: bool = False) -> Pa
     run = RunDirectory.open(
         folder / name,
         command="train",
-        settings={"model": "local-vit", "method": "lora", "noise": "gaussian", "sigma": 0.5, "seed": 3},
-        context={"data": {"name": "digits"}},
+        settings={
+            "model": "local-vit",
+            "data": "digits",
+            "method": "lora",
+            "noise": "gaussian",
+            "sigma": 0.5,
+            "seed": 3,
+        },
+        context={"data": DIGITS},
         resume=False,
     )
     events: list[dict[str, Any]] = [{"epoch": number, "loss": 2.0 / number, "seconds": 1.5} for number in (1, 2)]

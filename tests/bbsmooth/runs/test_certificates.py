@@ -30,6 +30,7 @@ from bbsmooth.runs.certificates import (
     read_summary,
     write_summary,
 )
+from bbsmooth.runs.lines import write_lines
 from bbsmooth.runs.tsv_log import classic_log
 from oracles import Classes
 
@@ -59,8 +60,15 @@ def record(index: int = 0, label: int | str | None = 1, radius: float | None = 0
         "correct": None if label is None else radius is not None and label == 1,
         "abstained": radius is None,
         "radius": radius,
+        "norm": "l2",
+        "p_lower": 0.0 if radius is None else 0.7,
         "counts": {"0": 10, "1": 30},
+        "n0": 10,
         "n": 40,
+        "alpha": 0.05,
+        "sigma": 0.5,
+        "noise": "gaussian",
+        "total_variation": 0.0,
         "queries": 50,
         "seconds": 1.5,
     } | changes
@@ -174,13 +182,36 @@ def test_a_line_that_is_no_certificate_is_named(tmp_path: Path, line: str) -> No
         read_certificates(tmp_path)
 
 
+def test_two_lines_for_one_image_are_refused(tmp_path: Path) -> None:
+    write_lines(tmp_path / "certificates.jsonl", [record(0), record(1), record(0, radius=None)])
+    with pytest.raises(UsageError, match="has image 0 twice; restore it from a copy"):
+        CertificateFile(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"index": -1}, {"index": 1.0}, {"index": True}, {"radius": "0.3"}, {"radius": -1}, {"n": None}, {"correct": 1},
+     {"counts": {"0": -1}}, {"p_lower": 1.5}, {"alpha": None}, {"seconds": 1e999}, {"decisions": [{"radius": 1}]}],
+    ids=str,
+)  # fmt: skip
+def test_a_field_of_another_type_or_range_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    write_lines(tmp_path / "certificates.jsonl", [record(0), record(1) | change])
+    with pytest.raises(UsageError, match=f"line 2, is not a certificate: .*{next(iter(change))}"):
+        read_certificates(tmp_path)
+
+
+def test_fields_of_a_later_version_stay(tmp_path: Path) -> None:
+    write_lines(tmp_path / "certificates.jsonl", [record(0) | {"of_tomorrow": [1, {"a": None}]}])
+    assert read_certificates(tmp_path)[0]["of_tomorrow"] == [1, {"a": None}]
+
+
 def test_a_line_that_cannot_be_written_names_the_file(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("needs /dev/full")
     file = CertificateFile(tmp_path)
-    file._file.close()
-    file._file = full.open("wb", buffering=0)
+    file._file._file.close()
+    file._file._file = full.open("wb", buffering=0)
     with pytest.raises(OSError, match=r"cannot write .*certificates.jsonl: No space left on device; make room"):
         file.append(record())
     assert file.records == []

@@ -11,7 +11,16 @@ from bbsmooth.runs.directory import RunDirectory, Status, ended, read_manifest
 from bbsmooth.runs.files import explained, in_use, write_bytes, write_json
 
 SETTINGS = {"sigma": 0.5, "batch_size": 4}
-CONTEXT = {"data": {"name": "digits", "fingerprint": "ab"}}
+CONTEXT = {
+    "data": {
+        "name": "digits",
+        "split": "test",
+        "fingerprint": "ab",
+        "images": 3,
+        "image_shape": [1, 8, 8],
+        "classes": None,
+    }
+}
 
 
 def begin(path: Path, *, resume: bool = False, **changes: Any) -> RunDirectory:

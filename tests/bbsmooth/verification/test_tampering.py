@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ def test_files_that_come_or_go_are_found(run: Path) -> None:
 
 @pytest.mark.parametrize("key", ["arguments", "started", "ended", "versions", "oracle", "noise_algorithm", "status"])
 def test_every_entry_of_the_manifest_counts(run: Path, key: str) -> None:
-    change(run / "manifest.json", **{key: "changed"})
+    said: Any = dict(read_manifest(run))[key]
+    kinds: dict[type, Any] = {list: ["changed"], dict: dict(said, name="changed") if isinstance(said, dict) else None}
+    change(run / "manifest.json", **{key: kinds.get(type(said), "changed")})
     assert any("manifest.json is not as it was" in line for line in verify(run).findings)
 
 
@@ -99,7 +102,7 @@ CHANGES: dict[str, tuple[Callable[[Record], Record], str]] = {
         lambda line: {"counts": line["counts"] | {str(line["selected"]): line["counts"][str(line["selected"])] + 1}},
         "counts add up to 1001",
     ),
-    "negative votes": (lambda line: {"counts": {str(line["selected"]): 1001, "9": -1}}, "no numbers of votes"),
+    "negative votes": (lambda line: {"counts": {str(line["selected"]): 1001, "9": -1}}, "Expected `int` >= 0"),
     "n": (lambda line: {"n": 900, "queries": 1000}, "the settings say 1000"),
     "n0": (lambda line: {"n0": 10, "queries": 1010}, "n0 is 10, the settings say 100"),
     "queries": (lambda line: {"queries": 3}, "queries is 3, n0 \\+ n is 1100"),
@@ -117,11 +120,14 @@ CHANGES: dict[str, tuple[Callable[[Record], Record], str]] = {
     "selected": (lambda line: {"selected": line["selected"] + 1}, "predicted is"),
     "a reason": (lambda line: {"reason": "unproven"}, "abstained is False, the reason 'unproven'"),
     "details": (lambda line: {"details": {"p_upper": 0.001}}, "none of this bound's"),
-    "decisions": (lambda line: {"decisions": [{"radius": 0.5, "state": "certified"}]}, "none of this bound's"),
-    "seconds": (lambda line: {"seconds": float("nan")}, "seconds is nan"),
+    "decisions": (
+        lambda line: {"decisions": [{"radius": 0.5, "state": "certified", "draws": 9, "successes": 9}]},
+        "none of this bound's",
+    ),
+    "seconds": (lambda line: {"seconds": float("nan")}, "at `$.seconds`"),
     "nothing": (lambda line: {"counts": None}, "is not a certificate"),
     "text": (lambda line: {"radius": "large"}, "is not a certificate"),
-    "nan": (lambda line: {"radius": float("nan")}, "the votes prove"),
+    "nan": (lambda line: {"radius": float("nan")}, "at `$.radius`"),
 }
 
 
@@ -131,7 +137,7 @@ def test_what_does_not_follow_from_the_counts_is_found(run: Path, name: str) -> 
     changes, message = CHANGES[name]
     edit(run, line, **changes(record(run, line)))
     found = findings(run)
-    assert f"certificates.jsonl, image {record(run, line)['index']}" in found
+    assert re.search(rf"certificates.jsonl, (image {record(run, line)['index']}:|line {line + 1}, is not)", found)
     assert any(part.replace("\\", "") in found for part in message.split("|")), found
 
 
@@ -155,7 +161,7 @@ def test_a_radius_of_0_is_no_certificate_where_nothing_is_proven(run: Path) -> N
 @pytest.mark.parametrize("index", [None, "1", []])
 def test_an_index_that_is_no_number_is_a_finding(run: Path, index: object) -> None:
     edit(run, 3, index=index)
-    assert f"line 4, is not a certificate: its index is {index!r}" in findings(run)
+    assert "line 4, is not a certificate: Expected `int`" in findings(run)
 
 
 def test_images_that_are_missing_or_twice_are_found(run: Path) -> None:
@@ -164,7 +170,7 @@ def test_images_that_are_missing_or_twice_are_found(run: Path) -> None:
     path.write_text("".join(lines[:5] + lines[6:]))
     assert "image 5 has no certificate" in findings(run)
     path.write_text("".join([*lines[:6], lines[3], *lines[6:]]))
-    assert "image 3 has two certificates" in findings(run)
+    assert "has image 3 twice" in findings(run)
     path.write_text("".join(lines[:-1]))
     assert "image 39 has no certificate" in findings(run)
 
@@ -178,7 +184,7 @@ def test_images_that_are_missing_or_twice_are_found(run: Path) -> None:
 )  # fmt: skip
 def test_a_summary_that_does_not_follow_is_found(run: Path, changes: Record) -> None:
     change(run / "summary.json", **changes)
-    assert f"summary.json: {next(iter(changes))}" in findings(run)
+    assert re.search(rf"summary.json: ({next(iter(changes))}|Expected .*{next(iter(changes))})", findings(run))
 
 
 def test_every_number_of_the_curve_counts(run: Path) -> None:
@@ -197,7 +203,7 @@ def test_every_number_of_the_curve_counts(run: Path) -> None:
         ({"spent_total": 3}, "the purposes add up to 44000"),
         ({"price": 0.5}, "price is 0.5"),
         ({"spent": {"select": 4000, "estimate": 39_999}, "spent_total": 43_999, "price": 87.998}, "rest on 44000"),
-        ({"budget": {"queries": 10**6, "money": None}}, "the manifest says None"),
+        ({"budget": {"queries": 10**6, "money": None, "attempts": None}}, "the manifest says None"),
     ],
 )
 def test_a_ledger_that_does_not_cover_the_answers_is_found(run: Path, changes: Record, message: str) -> None:

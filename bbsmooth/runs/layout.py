@@ -1,0 +1,39 @@
+"""The files of a run directory, and the number of their format. No other module spells one of these names."""
+
+from __future__ import annotations
+
+FORMAT = 1
+"""Of `manifest.json`, and with it of all other files."""
+
+MANIFEST = "manifest.json"
+LEDGER = "ledger.json"
+LEDGER_JOURNAL = "ledger.journal"
+SUMMARY = "summary.json"
+
+RESPONSES = "responses"
+"""Folder of the response cache."""
+
+EARLIER_RESPONSES = "earlier-responses"
+"""Folder of a copy of another run's response cache, for the method "incremental"."""
+
+CERTIFICATES = "certificates.jsonl"
+PREDICTIONS = "predictions.json"
+ATTACKS = "attacks.jsonl"
+
+HISTORY = "history.jsonl"
+CHECKPOINT = "checkpoint.safetensors"
+COORDINATOR = "coordinator.safetensors"
+FRONT = "front"
+"""Folder for a coordinator that was handed over in memory."""
+
+PRETRAINED = "pretrained.safetensors"
+PRETRAINING = "pretraining.json"
+
+HASHED = (".json", ".jsonl", ".safetensors")
+"""Endings of files that hold results."""
+
+CACHES = (RESPONSES, EARLIER_RESPONSES)
+"""Folders whose files are databases, and change whenever one opens them."""
+
+ASIDE = ".tmp"
+"""Ends the name of a file or folder on its way to its place."""

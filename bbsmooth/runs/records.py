@@ -1,0 +1,489 @@
+"""The records in the files of a run directory: their fields, types and ranges.
+
+Each is what `json` reads, a dict, whose fields a type checker knows and `bbsmooth.runs.decoding` has checked. Fields
+that are not named here, as a later version may write, stay where they are when a record is written again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+Label = int | str
+"""A class in files: its number, or in an open set, where numbers mean nothing, its name."""
+
+Count = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0, le=1e300)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Shape = Annotated[list[Count], Meta(min_length=3, max_length=3)]
+Settings = dict[str, Any]
+"""What was asked for, by field of the settings classes."""
+
+
+class OracleEntry(TypedDict):
+    """The oracle in a manifest."""
+
+    name: str
+    fingerprint: str
+    classes: list[str] | Literal["open"]
+    image_shape: Shape | None
+    feedback: str
+    deterministic: bool
+
+
+class DataEntry(TypedDict):
+    """The images in a manifest."""
+
+    name: str
+    split: str
+    fingerprint: str
+    images: Count
+    image_shape: Shape | None
+    classes: list[str] | None
+
+
+class Fingerprint(TypedDict):
+    """A coordinator in a manifest."""
+
+    fingerprint: str
+
+
+class ClassifierEntry(TypedDict):
+    """All that comes after the noise, in a manifest."""
+
+    fingerprint: str
+    eight_bit: bool
+
+
+class ReusedEntry(TypedDict):
+    """The run whose answers another one took."""
+
+    run: str
+    started: str
+    settings: Settings
+
+
+class EarlierEntry(TypedDict):
+    """The run of the classifier before it was changed."""
+
+    run: str
+    started: str
+    classifier: str
+
+
+class LogEntry(TypedDict):
+    """The file that was imported."""
+
+    name: str
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """`manifest.json`: what was asked for, what that turned out to mean, and how the run stands."""
+
+    format: int
+    command: str
+    settings: Settings
+    status: str
+    resumed: list[str]
+    started: NotRequired[str]
+    ended: NotRequired[str | None]
+    arguments: NotRequired[list[str]]
+    versions: NotRequired[dict[str, str]]
+    oracle: NotRequired[OracleEntry]
+    data: NotRequired[DataEntry]
+    noise_algorithm: NotRequired[str]
+    coordinator: NotRequired[Fingerprint | None]
+    classifier: NotRequired[ClassifierEntry]
+    reused: NotRequired[ReusedEntry]
+    earlier: NotRequired[EarlierEntry]
+    log: NotRequired[LogEntry]
+    drift: NotRequired[dict[str, Any] | None]
+    pilot: NotRequired[dict[str, Any]]
+    hashes: NotRequired[dict[str, str] | None]
+
+
+class DecisionRecord(TypedDict):
+    """What a certificate decided about one radius."""
+
+    radius: Amount
+    state: str
+    draws: Count
+    successes: Count
+
+
+class CertificateLine(TypedDict):
+    """A line of `certificates.jsonl`: one image."""
+
+    index: Count
+    label: Label | None
+    predicted: Label | None
+    correct: bool | None
+    abstained: bool
+    radius: Amount | None
+    norm: str
+    p_lower: Share | None
+    selected: Label | None
+    counts: dict[str, Count] | None
+    n0: Count
+    n: Count
+    alpha: Share
+    sigma: Amount
+    noise: str
+    total_variation: Share | None
+    method: NotRequired[str]
+    queries: Count
+    seconds: Amount
+    reason: NotRequired[str | None]
+    selection_votes: NotRequired[Count]
+    details: NotRequired[dict[str, Any]]
+    decisions: NotRequired[list[DecisionRecord]]
+    radius_l1: NotRequired[Amount | None]
+    radius_l2: NotRequired[Amount | None]
+    radius_linf: NotRequired[Amount | None]
+
+
+class BudgetEntry(TypedDict):
+    """The limits in a ledger."""
+
+    queries: Count | None
+    attempts: Count | None
+    money: Amount | None
+
+
+class LedgerState(TypedDict):
+    """`ledger.json`: what was spent."""
+
+    budget: BudgetEntry
+    spent: dict[str, Count]
+    spent_total: Count
+    left: Count | None
+    attempts: Count
+    price_per_1000: Amount | None
+    price: Amount
+    retries: NotRequired[Count]
+    bytes: NotRequired[Count]
+    bytes_sent: NotRequired[Count]
+    bytes_received: NotRequired[Count]
+    latency: NotRequired[dict[str, Amount]]
+    latency_bins: NotRequired[dict[str, Count]]
+    changes: NotRequired[Count]
+    reserved: NotRequired[dict[str, Count]]
+    checksum: NotRequired[str]
+
+
+class Prediction(TypedDict):
+    """An entry of `predictions.json`: one file."""
+
+    file: str
+    predicted: Label | None
+    abstained: bool
+    reason: str | None
+    p_value: Share
+    alpha: Share
+    counts: dict[str, Count]
+    name: str | None
+
+
+class HistoryEvent(TypedDict):
+    """A line of `history.jsonl`: a step of `tune`, or an epoch of `train`. A loss may be no number."""
+
+    step: NotRequired[Count]
+    epoch: NotRequired[Count]
+    queries: NotRequired[Count]
+    loss: NotRequired[float | None]
+    seconds: NotRequired[float]
+    heldout_accuracy: NotRequired[float]
+    heldout_merit: NotRequired[float]
+    best_step: NotRequired[Count]
+
+
+class AttackLine(TypedDict):
+    """A line of `attacks.jsonl`: one image."""
+
+    index: Count
+    label: Label | None
+    selected: Label | None
+    correct: bool | None
+    radius: Amount | None
+    found: Amount | None
+    turned_into: Label | None
+    p_value: Share | None
+    seed: int
+
+
+class Interval(TypedDict):
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+class MeanInterval(Interval):
+    """A confidence interval for a mean, with the name of its bound; 0.1 wrote none and bet in the order of images."""
+
+    bound: NotRequired[str]
+
+
+class CurvePoint(Interval):
+    """A share of images at one radius."""
+
+    radius: Amount
+    value: Share
+
+
+class CertifySummary(TypedDict):
+    """What the certificates of a run, or the lines of an imported log, say together."""
+
+    images: Count
+    certificates: Count
+    complete: bool
+    abstained: Count
+    confidence: Share
+    certified_accuracy: list[CurvePoint] | None
+    certified: list[CurvePoint] | None
+    acr: Amount | None
+    queries: Count
+    seconds: Amount
+    reasons: NotRequired[dict[str, Count]]
+    decisions: NotRequired[list[dict[str, Any]] | None]
+    family_wise: NotRequired[dict[str, Any] | None]
+    noisy_accuracy: NotRequired[Share | None]
+    acr_interval: NotRequired[MeanInterval | None]
+    incremental: NotRequired[dict[str, Any]]
+    labels: NotRequired[str | None]
+
+
+class Pretraining(TypedDict):
+    """`pretraining.json`, and its part of a summary."""
+
+    epochs: Count
+    mean_squared_error: NotRequired[float | None]
+    seconds: NotRequired[Amount]
+
+
+class TuneSummary(TypedDict):
+    """What tuning reached; without steps, what pre-training alone did."""
+
+    pretraining: NotRequired[Pretraining | None]
+    method: NotRequired[str]
+    steps: NotRequired[Count]
+    queries: NotRequired[Count]
+    best_step: NotRequired[Count]
+    heldout_accuracy_start: NotRequired[Share]
+    heldout_accuracy_best: NotRequired[Share]
+
+
+class AttackedShare(Interval):
+    """A share of images with its interval."""
+
+    value: Share
+
+
+class AttackShare(TypedDict):
+    """Empirical and certified robust accuracy at one radius."""
+
+    radius: Amount
+    empirical: AttackedShare
+    certified: AttackedShare
+
+
+class AttackSummary(TypedDict):
+    """What an attack found."""
+
+    images: Count
+    method: str
+    accuracy: list[AttackShare]
+    contradictions: list[Count]
+
+
+class Parameters(TypedDict):
+    """How much of a network was trained."""
+
+    trained: Count
+    all: Count
+    share: Share
+
+
+class TrainSummary(TypedDict):
+    """What training reached."""
+
+    method: str
+    parameters: Parameters
+    epochs: Count
+    seconds_per_epoch: Amount
+    clean_accuracy: Share
+    noisy_accuracy: Share
+
+
+class PlanSummary(TypedDict):
+    """What certification would cost."""
+
+    images: Count
+    confidence: Share
+    pilot: dict[str, Any]
+    expected: list[dict[str, Any]]
+
+
+class SmoothedSettings(TypedDict):
+    """Settings of every command that draws noise."""
+
+    sigma: Amount
+    noise: str
+    seed: int
+
+
+class SpendingSettings(SmoothedSettings):
+    """Settings of every command that asks an oracle."""
+
+    oracle: str
+    budget: Count | None
+    max_price: Amount | None
+    batch_size: NotRequired[int]
+
+
+class CertifySettings(SpendingSettings):
+    """Settings of `certify`."""
+
+    data: str
+    num_selection: Count
+    num_estimation: Count
+    alpha: Share
+    radii: list[Amount]
+    limit: NotRequired[Count | None]
+    method: NotRequired[str]
+    bound: NotRequired[str]
+    beta: NotRequired[Share]
+    tolerance: NotRequired[Share]
+    labels: NotRequired[str]
+    family_wise: NotRequired[str | None]
+    earlier_selection: NotRequired[Count]
+    earlier_estimation: NotRequired[Count]
+    coordinator: str | None
+    data_root: NotRequired[str | None]
+    resize: NotRequired[bool]
+    dtype: NotRequired[str]
+
+
+class PlanSettings(SpendingSettings):
+    """Settings of `plan`."""
+
+    data: str
+    num_selection: Count
+    num_estimation: Count
+    alpha: Share
+    radii: list[Amount]
+
+
+class TuneSettings(SpendingSettings):
+    """Settings of `tune`."""
+
+    data: str
+
+
+class PredictSettings(SpendingSettings):
+    """Settings of `predict`."""
+
+    files: list[str]
+    n: Count
+    alpha: Share
+
+
+class AttackSettings(SpendingSettings):
+    """Settings of `attack`."""
+
+    radii: list[Amount]
+    alpha: Share
+
+
+class ImportSettings(TypedDict):
+    """Settings of `import-log`."""
+
+    sigma: Amount
+    noise: str
+    alpha: Share
+    num_selection: Count
+    num_estimation: Count
+    radii: list[Amount]
+
+
+class TrainSettings(SmoothedSettings):
+    """Settings of `train`."""
+
+    data: str
+
+
+class _Asking(TypedDict):
+    oracle: OracleEntry
+    noise_algorithm: str
+
+
+class _AskingAboutData(_Asking):
+    data: DataEntry
+
+
+class CertifyManifest(_AskingAboutData):
+    """What the manifest of `certify` must hold besides."""
+
+    settings: CertifySettings
+    classifier: NotRequired[ClassifierEntry]
+
+
+class PlanManifest(_AskingAboutData):
+    """What the manifest of `plan` must hold besides."""
+
+    settings: PlanSettings
+
+
+class TuneManifest(_AskingAboutData):
+    """What the manifest of `tune` must hold besides."""
+
+    settings: TuneSettings
+
+
+class AttackManifest(_AskingAboutData):
+    """What the manifest of `attack` must hold besides."""
+
+    settings: AttackSettings
+
+
+class PredictManifest(_Asking):
+    """What the manifest of `predict` must hold besides."""
+
+    settings: PredictSettings
+
+
+class ImportManifest(TypedDict):
+    """What the manifest of `import-log` must hold besides."""
+
+    settings: ImportSettings
+
+
+class TrainManifest(TypedDict):
+    """What the manifest of `train` must hold besides."""
+
+    settings: TrainSettings
+    data: DataEntry
+
+
+MANIFESTS: dict[str, type[Any]] = {
+    "certify": CertifyManifest,
+    "plan": PlanManifest,
+    "tune": TuneManifest,
+    "attack": AttackManifest,
+    "predict": PredictManifest,
+    "import-log": ImportManifest,
+    "train": TrainManifest,
+}
+"""By command."""
+
+SUMMARIES: dict[str, type[Any]] = {
+    "certify": CertifySummary,
+    "import-log": CertifySummary,
+    "tune": TuneSummary,
+    "attack": AttackSummary,
+    "plan": PlanSummary,
+    "train": TrainSummary,
+}
+"""By command."""
