@@ -1,4 +1,4 @@
-"""What an attack is, and what comes of it."""
+"""Attacks, and the adversarial examples that they find."""
 
 from __future__ import annotations
 

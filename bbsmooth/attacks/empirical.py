@@ -26,7 +26,7 @@ class AttackResult:
 
     @property
     def contradiction(self) -> bool:
-        """Whether something was found inside the certified radius, which nobody may find."""
+        """True where something was found inside the certified radius, which nobody may find."""
         return self.radius is not None and self.found is not None and self.found < self.radius
 
 

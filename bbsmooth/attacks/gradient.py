@@ -38,7 +38,7 @@ class GradientAttack:
     name: ClassVar[str] = "gradient"
 
     def candidates(self, target: SmoothedTarget, image: Tensor, label: int, *, seed: int) -> Iterator[Tensor]:
-        """See `Attack`. Larger balls are tried only until one holds a candidate; then images behind it are too."""
+        """Candidates, as `Attack` says. Balls are tried by size until one holds some; images behind them follow."""
         clean = image[None].float() / WHITE
         noising = Noising(self.noise, fork(seed, "attack", self.name, image_digest(image)))
         ascent = SmoothAdversarial(steps=self.steps, draws=self.draws)

@@ -33,7 +33,7 @@ class HopSkipJump:
     name: ClassVar[str] = "hopskipjump"
 
     def candidates(self, target: SmoothedTarget, image: Tensor, label: int, *, seed: int) -> Iterator[Tensor]:
-        """See `Attack`."""
+        """Candidates, as `Attack` says: the nearest image that was answered differently, and those behind it."""
         foolbox = import_foolbox()
         attack = foolbox.attacks.HopSkipJumpAttack(
             steps=self.steps,

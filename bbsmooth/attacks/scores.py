@@ -42,7 +42,7 @@ class ScoreAttack:
     name: ClassVar[str] = "nes"
 
     def candidates(self, target: SmoothedTarget, image: Tensor, label: int, *, seed: int) -> Iterator[Tensor]:
-        """See `Attack`. Larger balls are tried only until one holds a candidate; then images behind it are too.
+        """Candidates, as `Attack` says. Balls are tried by size until one holds some; images behind them follow.
 
         Where the oracle refuses noisy copies, their scores are not to be had and the search is over.
         """

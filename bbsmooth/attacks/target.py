@@ -1,4 +1,4 @@
-"""What an attack may ask, and how its success is judged: votes of the smoothed classifier, charged and recorded."""
+"""Target of attacks: votes of the smoothed classifier, charged and recorded, for the search and for its judge."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SmoothedTarget:
 
     @property
     def feedback(self) -> Feedback:
-        """What the oracle's answers hold."""
+        """Feedback of the oracle: what its answers hold."""
         return self.source.oracles[Purpose.ATTACK].spec.feedback
 
     def misclassified(self, images: Tensor, label: int) -> Tensor:
@@ -55,7 +55,7 @@ class SmoothedTarget:
         return torch.tensor([not tally.refused and self._is_other(tally, label) for tally in tallies])
 
     def scored(self, image: Tensor, noise: Tensor, name: bytes) -> Answers:
-        """What the oracle says of one image (C, H, W) uint8 under each of some noise (B, C, H, W), white at 1.
+        """Answers to one image (C, H, W) uint8 under each of some noise (B, C, H, W), white at 1.
 
         Args:
             image: as an attacker sends it.

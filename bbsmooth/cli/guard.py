@@ -113,7 +113,7 @@ def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) 
 
 
 def _interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C stands behind an error: some packages turn it into one of their own while they are imported."""
+    """True where Ctrl-C stands behind an error: some packages turn it into one of their own while they are imported."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or (error.__context__ if isinstance(error, ImportError) else None)
     return error is not None

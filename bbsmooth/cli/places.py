@@ -1,4 +1,4 @@
-"""Where commands write and read runs: local paths, or URLs in whose place a local folder stands meanwhile."""
+"""Places of runs: local paths, or URLs that a local folder stands for meanwhile."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def reading(runs: Sequence[str]) -> Iterator[list[Path]]:
 
 
 def found_in(folder: Path, *, as_json: bool) -> str:
-    """What a run found, as one JSON object or for people: to be printed once it is in its place."""
+    """Findings of a run, as one JSON object or for people: to be printed once it is in its place."""
     from bbsmooth.reporting.text import run_text
     from bbsmooth.runs.reading import run_json
 

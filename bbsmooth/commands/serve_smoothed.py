@@ -134,7 +134,7 @@ def _limits(oracle: OracleConfig, service: ServiceConfig, config: ServeConfig) -
 
 @contextmanager
 def _cases(base: Oracle, smoothing: SmoothingConfig, ledger: Ledger, plan: Plan) -> Iterator[FreshCases]:
-    """What begins certifications of images that `base` takes, charged to `ledger`."""
+    """Cases of images that `base` takes, charged to `ledger`."""
     from bbsmooth.serving.smoothed.fair_batching import PURPOSE
     from bbsmooth.serving.smoothed.fresh import FreshCases, NullStore, secret_seed
 

@@ -13,7 +13,7 @@ from bbsmooth.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_CLASSES = 2**16  # a larger label without a name is a mistake, not one of that many classes
+MOST_CLASSES = 2**20  # a larger label without a name is a mistake, not one of that many classes
 
 TEST_EVERY = 5
 

@@ -1,1 +1,1 @@
-"""Where an oracle's calls are answered: in this process, or by workers on a Ray cluster."""
+"""Engines that answer an oracle's calls: this process, or workers on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""What a worker does in its own process: it opens the oracle, draws noise, and answers."""
+"""The worker's own process: it opens the oracle, draws noise, and answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALUES_AT_ONCE = 2**24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
-    """What a worker needs to know.
+    """Specification of a worker.
 
     Attributes:
         opening: opens the oracle.
@@ -61,12 +61,12 @@ class Answering:
         self._classifier = asked if spec.front is None else CoordinatedOracle(*spec.front, asked)
 
     def handshake(self) -> Handshake | OracleError:
-        """Which oracle it has opened, or why it could not."""
+        """Handshake with the oracle that it has opened, or the error that prevented it."""
         place = f"worker {os.getpid()} on {socket.gethostname()}"
         return self._failure or Handshake(self._bare.spec.fingerprint, place)
 
     def answer(self, images: Tensor, voting: bool) -> WorkerReply:
-        """See `bbsmooth.engines.pool.Worker.answer`."""
+        """Answer as `bbsmooth.engines.pool.Worker.answer` says."""
         asked = self._classifier if voting else self._asked
         try:
             reply = WorkerReply.answered(self._ask(asked, images), asked.spec, scores=not voting)

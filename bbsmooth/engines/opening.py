@@ -1,4 +1,4 @@
-"""Who answers: this process, or workers."""
+"""Choice of who answers: this process, or workers."""
 
 from __future__ import annotations
 
@@ -87,6 +87,6 @@ def engine(
 
 
 def _address(name: str) -> str | None:
-    """Where the cluster is, as `ray.init` takes it; None for one that is to be started here."""
+    """Address of the cluster, as `ray.init` takes it; None for one that is to be started here."""
     address = name.removeprefix(_SCHEME)
     return None if address == name else AUTO if address == AUTO else name

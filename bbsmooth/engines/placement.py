@@ -1,4 +1,4 @@
-"""How many workers there are, and what each of them is given."""
+"""Number of workers, and what each of them is given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CUDA = "cuda"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What a cluster has."""
+    """Processors and GPUs of a cluster."""
 
     cpus: int
     gpus: int
@@ -21,7 +21,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """How work is spread.
+    """Workers, and what each is given.
 
     Attributes:
         workers: how many.

@@ -33,7 +33,7 @@ class WorkerLost(AnswerLost):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a worker says of itself: which oracle it has opened, and where it is, for people."""
+    """A worker's first words: the oracle that it has opened, and where it is, for people."""
 
     fingerprint: str
     place: str
@@ -109,7 +109,7 @@ class WorkerPool:
             return len(self._alive)
 
     def ask(self, images: Tensor, *, voting: bool) -> WorkerReply:
-        """What a worker says about images, see `Worker.answer`; waits until one is free.
+        """Ask a worker about images, as `Worker.answer` says; wait until one is free.
 
         Raises:
             WorkerLost: it died.

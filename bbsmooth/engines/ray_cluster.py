@@ -141,12 +141,12 @@ class Cluster:
 
     @property
     def resources(self) -> Resources:
-        """What it has."""
+        """Processors and GPUs of all nodes."""
         resources = self.ray.cluster_resources()
         return Resources(cpus=int(resources.get("CPU", 0)), gpus=int(resources.get("GPU", 0)))
 
     def starter(self, spec: WorkerSpec, placement: Placement, *, seconds_between: float) -> Callable[[], Worker]:
-        """What starts one worker.
+        """Function that starts one worker.
 
         Args:
             spec: what it needs to know.
@@ -171,7 +171,7 @@ class Cluster:
 
 
 class _RayWorker:
-    """See `Worker`; whoever keeps turns lives as long as somebody knows it."""
+    """A `Worker` on Ray; the shared rate limiter lives as long as somebody knows it."""
 
     def __init__(self, ray: Any, actor: Any, turns: Any) -> None:
         self._ray, self._actor, self._turns = ray, actor, turns

@@ -1,4 +1,4 @@
-"""What a worker tells of a question, in a form that can travel."""
+"""Replies of workers, in a form that can travel."""
 
 from __future__ import annotations
 

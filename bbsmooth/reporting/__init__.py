@@ -1,4 +1,4 @@
-"""What runs found, as pages, figures, tables and text.
+"""Findings of runs as pages, figures, tables and text.
 
 One data model (`model`), made from the files of a run (`single`) or of several (`comparison`), and one file for each
 form that it takes: `page` (HTML), `paper` (PNG and SVG with matplotlib), `tex` (tables for a paper), `exports`

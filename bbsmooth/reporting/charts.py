@@ -68,7 +68,7 @@ def accuracy_chart(lines: Sequence[Line], norm: str, what: str) -> LineChart:
 
 
 def radius_histogram(records: Sequence[Record], norm: str, *, labelled: bool) -> Histogram:
-    """How many images have which radius. Abstentions have none and are not in it."""
+    """Histogram of radii; abstentions have none and are not in it."""
     certified = [record for record in records if record["radius"] is not None]
     edges = np.linspace(0, max((record["radius"] for record in certified), default=0.0) or 1.0, _BINS + 1)
     groups = {"certified right": True, "certified wrong": False} if labelled else {"certified": None}
@@ -88,7 +88,7 @@ def radius_histogram(records: Sequence[Record], norm: str, *, labelled: bool) ->
 
 
 def queries_histogram(records: Sequence[Record]) -> Histogram:
-    """How many images took how many queries, where they took different numbers."""
+    """Histogram of the queries of images, where these took different numbers."""
     queries = [record["queries"] for record in records]
     least, most = min(queries), max(queries)
     note = f"From {least:,} to {most:,}, {sum(queries) / len(queries):,.0f} on average."
@@ -105,7 +105,7 @@ def queries_histogram(records: Sequence[Record]) -> Histogram:
 
 
 def history_charts(histories: Sequence[tuple[str, Sequence[Record]]]) -> tuple[LineChart, ...]:
-    """How runs went: those that tuned against queries, those that trained with gradients against epochs."""
+    """Charts of histories: of runs that tuned against queries, of those that trained with gradients against epochs."""
     told = [
         (make, [(name, events) for name, events in histories if any(key in event for event in events)])
         for key, make in (("queries", tuning_charts), ("epoch", training_charts))

@@ -102,7 +102,7 @@ def _acr(run: Run) -> Cell:
 
 
 def own_labels(run: Run) -> bool:
-    """Whether right means: as the oracle says without noise."""
+    """True where right means: as the oracle says without noise."""
     return (run.summary or {}).get("labels") == "oracle"
 
 

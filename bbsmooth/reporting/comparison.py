@@ -22,7 +22,7 @@ from bbsmooth.runs.reading import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which part of a comparison is shown, and how.
+    """Names, radii, columns and pairs of a comparison that are shown.
 
     Args:
         names: what runs are called, one for each in their order; none for the names of their directories.
@@ -117,7 +117,7 @@ def told_radii(runs: Sequence[Run]) -> tuple[float, ...]:
 
 
 def is_labelled(run: Run) -> bool:
-    """Whether certified accuracy can be counted."""
+    """True where certified accuracy can be counted: every image has a label."""
     return bool(run.certificates) and all(record["label"] is not None for record in run.certificates or [])
 
 

@@ -1,4 +1,4 @@
-"""Where everything in a chart of a page stands, in SVG units; the template only writes it down."""
+"""Layout of the charts of a page, in SVG units; the template only writes it down."""
 
 from __future__ import annotations
 

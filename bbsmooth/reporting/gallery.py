@@ -22,7 +22,7 @@ _LONGEST = 80
 
 
 def gallery(run: Run, views: Views) -> dict[str, Any] | None:
-    """What the page's script needs: names of classes, rows, pictures; None where the run has no certificates.
+    """Data for the page's script: names of classes, rows, pictures; None where the run has no certificates.
 
     A row is [index, label, predicted, outcome, radius, p_lower, queries, votes], classes by their place in `classes`
     (None: unknown, or an abstention), radius rounded down, votes as [class, count] pairs, the rest under class -1.

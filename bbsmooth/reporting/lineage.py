@@ -33,24 +33,29 @@ def coordinator_runs(run: Run) -> list[Run] | None:
 
 
 def seen_before(run: Run) -> bool:
-    """Whether what is certified was made on the very images of this run, so that its accuracy is none on new ones."""
-    own = (run.manifest.get("data") or {}).get("fingerprint")
+    """True where the model was made on the very images of this run, so that its accuracy is none on new ones."""
+    own = _images(run)
     makers = list(coordinator_runs(run) or [])
     oracle = str(run.settings.get("oracle"))
     if oracle.startswith(_TRAINED):
         with suppress(OSError, ValueError):
             makers.append(read_run(Path(oracle.removeprefix(_TRAINED))))
-    return own is not None and any((maker.manifest.get("data") or {}).get("fingerprint") == own for maker in makers)
+    return own is not None and any(_images(maker) == own for maker in makers)
+
+
+def _images(run: Run) -> str | None:
+    """Fingerprint of its images."""
+    return None if run.data is None else run.data.get("fingerprint")
 
 
 def spent_before(run: Run, key: str) -> float | None:
-    """What its coordinator cost, an entry of ledgers such as `spent_total`; None where nobody can tell."""
+    """Sum of an entry of ledgers, such as `spent_total`, over the runs that made its coordinator; None if unknown."""
     ancestors = coordinator_runs(run)
     return None if ancestors is None else sum((ancestor.ledger or {})[key] for ancestor in ancestors)
 
 
 def coordinator_phrase(run: Run) -> str:
-    """What stands in front of the classifier, to be put behind its name; empty without a coordinator."""
+    """Words for the coordinator in front, to be put behind the classifier's name; empty without one."""
     if not run.settings.get("coordinator"):
         return ""
     ancestors = coordinator_runs(run)

@@ -1,4 +1,4 @@
-"""What every form of a report is made from: facts, tables and charts whose numbers are final."""
+"""Data model of reports: facts, tables and charts whose numbers are final."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Fact(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What stands in a table.
+    """A cell of a table.
 
     Attributes:
         text: for people.
@@ -85,7 +85,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What is measured along a side of a chart.
+    """An axis of a chart.
 
     Attributes:
         title: with the unit.
@@ -163,7 +163,7 @@ def shown(number: float, axis: Axis) -> str:
 
 
 def said(point: Point, chart: LineChart) -> str:
-    """What a point says."""
+    """Text of a point: its numbers, and its interval where there is one."""
     around = ""
     if point.low is not None and point.high is not None:
         around = f" ({shown(point.low, chart.y)} to {shown(point.high, chart.y)})"

@@ -127,7 +127,7 @@ def _binomial(successes: NDArray[np.int64], trials: int, chance: float) -> Numbe
 
 
 def score(only_first: Numbers, only_second: Numbers, images: int, delta: float) -> Numbers:
-    """How many standard errors the estimate lies above `delta`, the nuisance at its most likely value (Tango 1998)."""
+    """Score statistic: standard errors by which the estimate exceeds `delta`, nuisance at its likeliest (Tango)."""
     linear = (2 * images - only_first + only_second) * delta - only_first - only_second
     constant = -only_second * delta * (1 - delta)
     root = np.sqrt(np.maximum(0.0, linear**2 - 8 * images * constant))
@@ -174,7 +174,7 @@ def _lower(only_first: int, only_second: int, images: int, level: float, *, posi
 
 
 def _score_bound(only_first: int, only_second: int, images: int, level: float) -> float:
-    """Where Tango's asymptotic interval begins: the search for the exact one starts there."""
+    """Lower end of Tango's asymptotic interval: the search for the exact one starts there."""
     estimate, z = (only_first - only_second) / images, float(ndtri(1 - level))
     if estimate <= -1:
         return -1.0

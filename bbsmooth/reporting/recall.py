@@ -1,4 +1,4 @@
-"""What a run saw, found again: its images, and the grid of its noise."""
+"""Inputs of a run, found again: its images, and the grid of its noise."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def decided_radii(records: Sequence[Record]) -> tuple[float, ...] | None:
 
 
 def speaks_at(records: Sequence[Record], radius: float) -> bool:
-    """Whether the share of images that are certified at a radius can be told from these certificates."""
+    """True where the share of images that are certified at a radius can be told from these certificates."""
     decided = decided_radii(records)
     return decided is None or radius in decided
 
@@ -40,7 +40,7 @@ def missing(run: Run) -> int:
 
 
 def progress(run: Run) -> str | None:
-    """How many images of how many are certified, where some are missing."""
+    """Certified images of all, as text such as "107 of 200"; None where none is missing."""
     if not (left := missing(run)):
         return None
     done = len(run.certificates or [])

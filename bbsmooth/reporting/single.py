@@ -67,7 +67,7 @@ def accuracy(run: Run, attacks: Sequence[Run] = ()) -> LineChart | None:
 
 
 def attack_chart(run: Run) -> LineChart | None:
-    """What an attack left, and what was certified of the same images."""
+    """Chart of the accuracy that an attack left, and of what was certified of the same images."""
     if run.command != "attack" or not run.summary or not run.summary["accuracy"]:
         return None
     proven = charts.summary_points([{"radius": row["radius"]} | row["certified"] for row in run.summary["accuracy"]])
@@ -76,7 +76,7 @@ def attack_chart(run: Run) -> LineChart | None:
 
 
 def history(run: Run) -> tuple[LineChart, ...]:
-    """How tuning or training went, against queries or epochs."""
+    """Charts of tuning or training, against queries or epochs."""
     return charts.history_charts([(run.name, run.history)]) if run.history else ()
 
 

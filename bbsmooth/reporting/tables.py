@@ -43,7 +43,7 @@ def decisions_table(summary: Record) -> Table | None:
 
 
 def training_table(summary: Record) -> Table | None:
-    """What training with gradients took and gave; None before it came to its end."""
+    """Table of costs and results of training with gradients; None before it came to its end."""
     parameters = summary.get("parameters")
     if parameters is None:
         return None
@@ -67,7 +67,7 @@ def training_table(summary: Record) -> Table | None:
 
 
 def ledger_table(ledger: Record) -> Table:
-    """What was spent, by purpose, and what came with it. What a ledger does not hold is not shown."""
+    """Table of what was spent, by purpose; an entry that the ledger does not hold is left out."""
     rows = [(purpose, queries) for purpose, queries in ledger["spent"].items() if queries]
     cells = [(Cell(purpose, purpose), Cell(f"{queries:,}", queries)) for purpose, queries in rows]
     cells.append((Cell("queries in all", "total"), Cell(f"{ledger['spent_total']:,}", ledger["spent_total"])))
@@ -103,7 +103,7 @@ def predictions_table(predictions: list[Record]) -> Table:
 
 
 def facts(run: Run) -> tuple[Fact, ...]:
-    """What the run is, in short lines."""
+    """Facts about a run, in short lines."""
     manifest, summary = run.manifest, run.summary or {}
     found = [Fact("run", run.place), Fact("made by", f"bbsmooth {run.command}"), Fact("status", run.status)]
     for key in ("oracle", "data"):
@@ -127,7 +127,7 @@ def facts(run: Run) -> tuple[Fact, ...]:
 
 
 def _acr_word(run: Run) -> str:
-    """What the average is of: a sequential run knows of a radius only which of those that it was asked about hold."""
+    """Name of the average radius: a sequential run knows only which of the radii that it was asked about hold."""
     asked = decided_radii(run.certificates or [])
     return "average certified radius" + ("" if asked is None else ", of those asked about")
 

@@ -32,7 +32,7 @@ def run_log(path: Path) -> str:
 
 
 def run_text(path: Path) -> str:
-    """What a run found, for people.
+    """Findings of a run, for people.
 
     Raises:
         UsageError: `path` is not a run directory, or a file in it cannot be read.
@@ -54,7 +54,7 @@ def text_of(run: Run) -> str:
 
 
 def ledger_line(ledger: Record) -> str:
-    """What was spent, on what, and what is left."""
+    """Line that says what was spent, on what, and what is left."""
     spent = ", ".join(f"{purpose} {queries:,}" for purpose, queries in ledger["spent"].items() if queries)
     line = f"queries spent: {ledger['spent_total']:,}{f' ({spent})' if spent else ''}"
     if ledger["left"] is not None:

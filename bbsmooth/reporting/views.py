@@ -139,7 +139,7 @@ class _Front:
     parameters: Tensor
 
     def show(self, noisy: Tensor) -> Tensor:
-        """What the oracle was shown, (C, H, W) float32 in [0, 1]."""
+        """Image that the oracle was shown, (C, H, W) float32 in [0, 1]."""
         with torch.inference_mode():
             return show(self.coordinator, _floats(noisy)[None], self.parameters)[0]
 

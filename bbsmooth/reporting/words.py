@@ -1,4 +1,4 @@
-"""What a run did and found, in plain words."""
+"""A run in plain words: what it did and found."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NORMS = {"l1": "L1", "l2": "L2", "linf": "L-infinity"}
 
 
 def norm_word(records: list[Record] | None) -> str:
-    """How people write the norm of certificates; empty where there are none."""
+    """Name of the norm of certificates, for people; empty where there are none."""
     norms = {record["norm"] for record in records or []}
     return " and ".join(sorted(_NORMS.get(str(norm), str(norm)) for norm in norms if norm is not None))
 
 
 def proven_word(summary: Record) -> str:
-    """What the curve of a summary shows: accuracy where there are labels, agreement where the oracle gave them."""
+    """Name of a summary's curve: accuracy where there are labels, agreement where the oracle gave them."""
     if not summary["certified_accuracy"]:
         return "certified answers"
     return "certified agreement" if summary.get("labels") == "oracle" else "certified accuracy"
@@ -60,7 +60,7 @@ def _certified(run: Run) -> list[str]:
 
 
 def _issued(run: Run) -> list[str]:
-    """What the level of each image does not bound."""
+    """Sentence on what the level of each image does not bound."""
     if run.settings.get("family_wise") or (run.summary or {}).get("false_discovery") or not run.settings["alpha"]:
         return []
     return [
@@ -194,7 +194,7 @@ def _attacked(run: Run) -> list[str]:
 
 
 def _watched(run: Run) -> list[str]:
-    """What is known about changes of a remote model while the run went on."""
+    """Sentence on changes of a remote model while the run went on."""
     drift = run.manifest.get("drift") or {}
     if drift.get("changed"):
         moments = ", ".join(str(change["time"]) for change in drift["changed"])

@@ -73,7 +73,7 @@ def create_app(
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """What went wrong, in the protocol's form."""
+    """Reply that says what went wrong, in the protocol's form."""
     return _explained(error).reply
 
 

@@ -19,7 +19,7 @@ from oracles.errors import QuestionRejected
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
-    """How requests are put together.
+    """Limits within which requests are put together.
 
     Args:
         size: most images in one call of the oracle.
@@ -52,7 +52,7 @@ class _Request:
     answers: asyncio.Future[Answers] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def joins(self, other: _Request) -> bool:
-        """Whether both fit into one tensor without changing a bit."""
+        """True where both fit into one tensor without changing a bit."""
         return self.images.dtype == other.images.dtype and self.images.shape[1:] == other.images.shape[1:]
 
 
@@ -131,7 +131,7 @@ class Batcher:
             return batch
 
     def _complete(self) -> bool:
-        """Whether waiting longer would bring nothing."""
+        """True where waiting longer would bring nothing."""
         full = sum(len(request.images) for request in self._queue) >= self._plan.size
         return full or self._present >= self._expected
 

@@ -1,4 +1,4 @@
-"""What a server says of the oracle that it serves, in the words of the protocol."""
+"""Metadata of the oracle that a server serves, in the words of the protocol."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ServedModel:
 
     @property
     def scored(self) -> bool:
-        """Whether answers are scores, not names."""
+        """True where answers are scores, False where they are names."""
         return self.spec.feedback in (Feedback.PROBABILITIES, Feedback.LOGITS) and not self.spec.classes.open_set
 
     @property
@@ -62,7 +62,7 @@ class ServedModel:
 
     @property
     def input_spec(self) -> OracleSpec:
-        """What images in a request have to fit."""
+        """Specification that images in a request have to fit."""
         return self.spec
 
     def metadata(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Why a request gets no answer, as an HTTP status and one line."""
+"""Refusals of requests, as an HTTP status and one line."""
 
 from __future__ import annotations
 

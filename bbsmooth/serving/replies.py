@@ -64,7 +64,7 @@ def write_reply(
 
 
 def envelope(name: str, version: str, request_id: str | None) -> dict[str, Any]:
-    """What a reply says besides its tensors."""
+    """Entries of a reply besides its tensors."""
     return {"model_name": name, "model_version": version} | ({} if request_id is None else {"id": request_id})
 
 

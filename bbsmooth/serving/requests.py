@@ -36,7 +36,7 @@ _shown = _REPR.repr
 
 
 class ModelSchema(Protocol):
-    """What a question is held against."""
+    """Properties of a model that a request has to fit."""
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class ModelSchema(Protocol):
 
     @property
     def input_spec(self) -> OracleSpec:
-        """What images have to fit."""
+        """Specification that images have to fit."""
         ...
 
     @property
@@ -61,7 +61,7 @@ class ModelSchema(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """What a client asks.
+    """A checked inference request.
 
     Attributes:
         images: (B, C, H, W) uint8 or float32.

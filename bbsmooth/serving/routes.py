@@ -41,7 +41,7 @@ def always() -> bool:
 def server_routes(
     model: ModelInfo, *, ready: Callable[[], bool] = always, live: Callable[[], bool] = always
 ) -> APIRouter:
-    """What concerns the server.
+    """Routes about the server.
 
     Args:
         model: the only one.
@@ -57,17 +57,17 @@ def server_routes(
 
     @routes.get("/v2/health/live")
     async def liveness() -> JSONResponse:
-        """Whether the server runs."""
+        """Say that the server runs."""
         return _health({}, "live", live())
 
     @routes.get("/v2/health/ready")
     async def readiness() -> JSONResponse:
-        """Whether its model can be asked."""
+        """Say whether its model can be asked."""
         return _health({}, "ready", ready())
 
     @routes.get("/v2/models")
     async def models() -> dict[str, list[str]]:
-        """What is served."""
+        """List the model that is served."""
         return {"models": [model.name]}
 
     return routes
@@ -80,7 +80,7 @@ def model_routes(
     ready: Callable[[], bool] = always,
     described: dict[str, Any] | None = None,
 ) -> APIRouter:
-    """What concerns the model.
+    """Routes about the model.
 
     Args:
         model: that is asked.
@@ -106,7 +106,7 @@ def model_routes(
 
         @routes.get(f"{base}/ready")
         async def readiness() -> JSONResponse:
-            """Whether the model can be asked."""
+            """Say whether the model can be asked."""
             return _health({"name": model.name}, "ready", ready())
 
         routes.post(f"{base}/infer", **(described or {}))(infer)

@@ -49,7 +49,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def open_files() -> int:
-    """How many files and connections this process may have open, after raising that as far as it is allowed."""
+    """Number of files and connections that this process may have open, after raising it as far as is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

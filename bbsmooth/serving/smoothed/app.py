@@ -31,7 +31,7 @@ from oracles import OracleChanged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the service takes at once.
+    """Limits of what the service takes at once.
 
     Args:
         batch_size: draws in one call of the oracle.
@@ -141,14 +141,14 @@ def create_smoothed_app(
 
 
 def _own_routes(service: Service) -> APIRouter:
-    """What the protocol has no route for."""
+    """Routes beyond the protocol."""
     routes = APIRouter(tags=["client"])
     routes.get("/v2/budget", responses={401: {"description": "No key, or one that is not known here."}})(service.budget)
     return routes
 
 
 def _pages(app: FastAPI, model: SmoothedModel, metrics: Metrics) -> APIRouter:
-    """What is for people, and for Prometheus."""
+    """Pages for people, and metrics for Prometheus."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")

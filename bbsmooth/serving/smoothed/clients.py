@@ -1,4 +1,4 @@
-"""Who may ask, by the key that a request brings."""
+"""Clients, known by the key that a request brings."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Clients:
 
     @property
     def keyed(self) -> bool:
-        """Whether a key is asked for."""
+        """True where a key is asked for."""
         return self._everybody is None
 
     @property
@@ -127,7 +127,7 @@ def read_clients(path: Path, *, rate: float | None) -> Clients:
 
 
 def _tables(path: Path) -> tuple[dict[str, Any], bool]:
-    """What the file says, and whether only its owner can read it."""
+    """Tables of the file, and True where only its owner can read it."""
     try:
         with path.open("rb") as file:
             private = not stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077

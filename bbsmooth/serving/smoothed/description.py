@@ -1,4 +1,4 @@
-"""What the API's description (OpenAPI) says of inference, and the page that shows it without loading anything."""
+"""Description of inference for OpenAPI, and for the page that shows it without loading anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is told where the service fails; the oracle's own words, which may name its address, go to the log."""
+"""Replies to clients where the service fails; the oracle's own words, which may name its address, go to the log."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class FairBatcher:
 
     @property
     def ended(self) -> OracleError | None:
-        """Why no image will ever be answered again by this process, None while that is not so."""
+        """Error after which this process answers no image any more, None while there is none."""
         return self._ended
 
     @contextmanager
@@ -163,7 +163,7 @@ class FairBatcher:
 
     @property
     def seconds_per_image(self) -> float:
-        """How often an image at work is expected to be finished, in seconds; 0 where nothing is known. Never waits."""
+        """Seconds until the next image at work is expected to be finished, 0 where nothing is known. Never waits."""
         return self._seconds_per_image
 
     def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""What goes on, for Prometheus. No key, client or image is in it."""
+"""Metrics for Prometheus. No key, client or image is in them."""
 
 from __future__ import annotations
 

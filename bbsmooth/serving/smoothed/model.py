@@ -1,4 +1,4 @@
-"""What the service says of the smoothed classifier, in the words of the protocol."""
+"""Metadata of the smoothed classifier, in the words of the protocol."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class SmoothedModel:
 
     @property
     def input_spec(self) -> OracleSpec:
-        """What images in a request have to fit."""
+        """Specification that images in a request have to fit."""
         return replace(self.spec, name=self.name, max_batch=None)
 
     @property
     def radii(self) -> tuple[float, ...]:
-        """That are decided one by one; none with most methods."""
+        """Radii that are decided one by one; none with most methods."""
         return self.plan.radii if isinstance(self.plan, SequentialPlan) else ()
 
     @property

@@ -15,7 +15,7 @@ from bbsmooth.serving.smoothed.model import NO_CLASS, NO_RADIUS, SmoothedModel
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a client gets for one image.
+    """Result for one image.
 
     Attributes:
         outcome: what is proven.

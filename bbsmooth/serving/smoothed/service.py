@@ -161,7 +161,7 @@ def _refuse_other_sites(request: Request) -> None:
 
 
 async def _answered(request: Request, images: Sequence[ImageRequest]) -> list[Outcome]:
-    """What is proven about each image.
+    """Outcomes, one for each image.
 
     Raises:
         ClientDisconnect: nobody waits for it any more.
