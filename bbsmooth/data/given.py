@@ -3,78 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from bbsmooth.data.digests import digest_arrays
 from bbsmooth.data.image_set import ImageSet, Split
+from bbsmooth.data.in_memory import GivenImages
 from bbsmooth.data.labels import read_labels
 from bbsmooth.data.pictures import as_picture
 from bbsmooth.data.resize import to_tensor
 from bbsmooth.errors import DataError, one_line
 from oracles.errors import ShapeError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 _NAME = "images"
 _FLOATS = (torch.float16, torch.float32, torch.float64)
 _ITEM_KEYS = ("image", "img", "pixel_values", "label", "labels")
 _STEPS_OF_FLOAT = 4  # rounding errors that two ways of dividing by 255 may differ by
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class GivenImages:
-    """An `ImageSet` in memory.
-
-    Attributes:
-        pixels: (N, C, H, W) uint8.
-        targets: (N,) labels, or None.
-    """
-
-    name: str
-    split: Split
-    classes: tuple[str, ...] | None
-    fingerprint: str
-    pixels: Tensor
-    targets: NDArray[np.int64] | None
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image."""
-        channels, height, width = self.pixels.shape[1:]
-        return channels, height, width
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.pixels)
-
-    def image(self, index: int) -> Tensor:
-        """One image, (C, H, W) uint8."""
-        return self.pixels[index]
-
-    def label(self, index: int) -> int | None:
-        """Its label, None where the images have none."""
-        return None if self.targets is None else int(self.targets[index])
-
-    def images(self, indices: Sequence[int]) -> Tensor:
-        """Several images, (B, C, H, W) uint8."""
-        return self.pixels[list(indices)]
-
-    def labels(self, indices: Sequence[int]) -> Tensor:
-        """Their labels, (B,) int64.
-
-        Raises:
-            DataError: the images have none.
-        """
-        if self.targets is None:
-            raise DataError(f"{self.name} have no labels; give `labels`, one an image")
-        return torch.from_numpy(self.targets[list(indices)])
 
 
 def images_of(
@@ -109,18 +56,10 @@ def images_of(
         return images
     pixels, own, names = _read(images, limit)
     labels = own if labels is None else labels[:limit]
-    targets = None
-    known = tuple(classes) if classes else names
-    if labels is not None:
-        known, targets = read_labels(labels, images=len(pixels), place="`labels`", names=known)
-    return GivenImages(
-        name=_NAME,
-        split=split,
-        classes=known if targets is not None else None,
-        fingerprint=_fingerprint(pixels, targets, known if targets is not None else None),
-        pixels=pixels,
-        targets=targets,
-    )
+    if labels is None:
+        return GivenImages.of(_NAME, split, pixels)
+    found = read_labels(labels, images=len(pixels), place="`labels`", names=tuple(classes) if classes else names)
+    return GivenImages.of(_NAME, split, pixels, found.targets, found.classes)
 
 
 def as_uint8(images: Tensor, place: str = _NAME) -> Tensor:
@@ -278,10 +217,3 @@ def _is_huggingface(images: Any) -> bool:
 
 def _kind(value: Any) -> str:
     return type(value).__name__
-
-
-def _fingerprint(pixels: Tensor, targets: NDArray[np.int64] | None, classes: tuple[str, ...] | None) -> str:
-    """The same as that of the same arrays in an .npz file."""
-    array = pixels.numpy()
-    grey = array.shape[1] == 1
-    return digest_arrays(classes, array[:, 0] if grey else np.ascontiguousarray(array.transpose(0, 2, 3, 1)), targets)
