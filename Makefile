@@ -43,6 +43,7 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.serving.run
 	$(BIN)/python -m experiments.ray.run
 	$(BIN)/python -m experiments.training_steps.run
+	$(BIN)/python -m experiments.startup.run
 
 clean:
 	rm -rf .venv runs

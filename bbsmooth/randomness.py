@@ -12,11 +12,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Sample = Callable[[np.random.Generator, NDArray[np.float64]], None]
 """Fills an array (rows, values) row after row, so that a shorter array gets the first rows of a longer one."""
@@ -45,6 +48,8 @@ def uniform_number(name: bytes) -> float:
 
 def fork(seed: int, *path: str | int | bytes, device: str = "cpu") -> torch.Generator:
     """A torch generator fixed by `seed` and `path`, for what is drawn in sequence: weights, orders, directions."""
+    import torch
+
     return torch.Generator(device).manual_seed(int.from_bytes(name_digest(seed, *path)[:7], "big"))
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from oracles.errors import RecordDamaged, StorageError
 from oracles.oracle import Answers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 def encode_labels(labels: Tensor) -> bytes:
@@ -58,6 +60,8 @@ def decode_answers(raw: bytes, *, images: int, key: bytes | None = None) -> Answ
     Raises:
         StorageError: the bytes do not hold answers for `images` images.
     """
+    import torch
+
     width = int(np.frombuffer(raw[:4], dtype="<i4")[0]) if len(raw) >= 4 else -1
     size = 4 + 4 * images * (1 + width)
     if key is not None and len(raw) == size + 4:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import OracleChanged
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import ResponseStore
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _IDENTITY = b"identity"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def require_images(images: Tensor, *, batch: bool = True) -> None:
@@ -18,8 +20,10 @@ def require_images(images: Tensor, *, batch: bool = True) -> None:
     Raises:
         ShapeError: another type or number of axes, or no image.
     """
+    import torch
+
     wanted = "(N, C, H, W)" if batch else "(C, H, W)"
-    if not isinstance(images, Tensor):
+    if not isinstance(images, torch.Tensor):
         raise ShapeError(f"images must be a uint8 tensor {wanted}, got a {type(images).__name__}")
     shape = tuple(images.shape)
     if images.dtype != torch.uint8:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from oracles.answer_encoding import decode_answers, decode_labels, encode_answers, encode_labels, seal, unseal
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import Store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 BLOCK = 1024
 """Votes in one row of the store."""
@@ -98,6 +100,8 @@ class VoteLog:
                 self._write(stream, first, labels)
 
     def _write(self, stream: bytes, first: int, labels: Tensor) -> None:
+        import torch
+
         done = 0
         while done < len(labels):
             block, offset = divmod(first + done, BLOCK)

@@ -3,10 +3,9 @@ from .describing import describe, describe_classifier, describe_coordinator, des
 from .fronts import Front, load_coordinator
 from .opening import IN_MEMORY, bare_oracle, images_for, load_images, opened, settled
 from .subject import Subject
-from .voting import FINE_BITS, answering, copies_for, copies_of, grid_for, vote_source
+from .voting import answering, copies_for, copies_of, grid_for, vote_source
 
 __all__ = [
-    "FINE_BITS",
     "IN_MEMORY",
     "Account",
     "Front",

@@ -16,15 +16,12 @@ from bbsmooth.engines.deferred import DeferredCopies
 from bbsmooth.engines.opening import engine
 from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
+from bbsmooth.noise import FINE_BITS, Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
 from bbsmooth.noise.copies import Copies
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from oracles import Oracle, Purpose, VoteLog
 from oracles.identity import IdentifiedOracle
 from oracles.watch import DriftWatch, NoWatch
-
-FINE_BITS = 8
-"""Binary digits of the noise grid beyond 8-bit pixels, for classifiers that take floats."""
 
 
 def answering(

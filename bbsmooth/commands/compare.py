@@ -11,7 +11,6 @@ from bbsmooth.reporting import comparison, exports
 from bbsmooth.reporting.comparison import ALL, Choice
 from bbsmooth.reporting.model import Document, Table
 from bbsmooth.reporting.page import page
-from bbsmooth.reporting.paper import picture
 from bbsmooth.reporting.terminal import to_text
 from bbsmooth.reporting.tex import to_tex
 from bbsmooth.runs.files import write_bytes
@@ -50,6 +49,8 @@ def _bytes(document: Document, form: str) -> bytes:
     charts = [chart for section in document.sections for chart in section.charts]
     if not charts:
         raise UsageError("these runs hold neither labelled certificates nor a history, so there is no figure")
+    from bbsmooth.reporting.paper import picture  # and matplotlib, which only figures need
+
     return picture(charts, form)
 
 

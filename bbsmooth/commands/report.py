@@ -10,7 +10,6 @@ from bbsmooth.errors import UsageError
 from bbsmooth.reporting import exports, single
 from bbsmooth.reporting.model import Chart
 from bbsmooth.reporting.page import page
-from bbsmooth.reporting.paper import picture
 from bbsmooth.reporting.tex import to_tex
 from bbsmooth.reporting.text import run_log, text_of
 from bbsmooth.runs.files import write_bytes
@@ -80,6 +79,8 @@ def _file(run: Run, form: str, pictured: int, attacks: Sequence[Run]) -> bytes:
     if form == "html":
         return page(single.document(run, pictured=pictured, attacks=attacks))
     if form in ("png", "svg"):
+        from bbsmooth.reporting.paper import picture  # and matplotlib, which only figures need
+
         return picture(_charts(run, attacks), form)
     return _printed(run.path, form)
 

@@ -1,7 +1,7 @@
 from .copies import NoisyCopies, SplitViews
 from .distribution import NoiseDistribution, Norm, Smoothing
 from .gaussian import Gaussian
-from .grid import ALGORITHM, Grid, stream_name
+from .grid import ALGORITHM, FINE_BITS, Grid, stream_name
 from .laplace import Laplace
 from .named import DISTRIBUTIONS, noise_called
 from .norms import implied_radius
@@ -11,6 +11,7 @@ from .uniform import Uniform
 __all__ = [
     "ALGORITHM",
     "DISTRIBUTIONS",
+    "FINE_BITS",
     "Gaussian",
     "Grid",
     "Laplace",

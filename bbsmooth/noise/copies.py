@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from bbsmooth.noise.distribution import NoiseDistribution
 from bbsmooth.noise.grid import Grid, stream_name
 from bbsmooth.noise.splitting import Splitting
 from bbsmooth.randomness import Stream, image_digest, name_digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Copies(Protocol):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from bbsmooth.noise.distribution import NoiseDistribution
 from bbsmooth.randomness import DRAWS_AT_A_PLACE, Stream, image_digest, name_digest
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 ALGORITHM = "philox4x64-ziggurat-1"
 """Changes whenever the same stream would give other noise; part of a run's settings."""
+
+FINE_BITS = 8
+"""Binary digits of the noise grid beyond 8-bit pixels, for classifiers that take floats."""
 
 _EXACT_FLOAT32 = 2**24
 
@@ -58,6 +63,8 @@ class Grid:
             (count, C, H, W): with `bits` = 0 uint8, clipped to the pixel range; else float32 with white at 1, not
             clipped, whose value is a function of the exact integer sum alone.
         """
+        import torch
+
         pixels = image.numpy().reshape(1, -1).astype(np.float64) * (1 << self.bits)
         out = np.empty((count, image.numel()), dtype=np.uint8 if self.bits == 0 else np.float32)
         start = 0

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from bbsmooth.noise.distribution import Norm, check_sigma
 from bbsmooth.randomness import name_digest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Splitting:
         Returns:
             (count, C, H, W): uint8, or float32 with white at 1.
         """
+        import torch
+
         pixels, period = image.numpy().reshape(1, -1).astype(np.int64), self.views
         cuts = (np.arange(first, first + count)[:, None] + offsets) % period  # plus one half
         below = cuts + (pixels - cuts - 1) // period * period + 0.5

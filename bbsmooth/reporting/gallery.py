@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bbsmooth.reporting.numbers import rounded_down, shortened
-from bbsmooth.reporting.views import Views
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
 from bbsmooth.runs.records import Label
+
+if TYPE_CHECKING:
+    from bbsmooth.reporting.views import Views
 
 MOST_ROWS = 15_000
 """Rows of one page; a page with more would not stay below 3 MB."""

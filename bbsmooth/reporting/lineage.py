@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from bbsmooth.assemble import describe_coordinator
 from bbsmooth.reporting.numbers import count
 from bbsmooth.runs.reading import Run, read_run
 
@@ -20,6 +19,8 @@ def coordinator_runs(run: Run) -> list[Run] | None:
     """
     found: list[Run] = []
     while run.manifest.get("coordinator"):
+        from bbsmooth.assemble import describe_coordinator  # and torch, which a run without one does without
+
         path = Path(str(run.settings["coordinator"]))
         try:
             same = describe_coordinator(path)["coordinator"] == run.manifest["coordinator"]

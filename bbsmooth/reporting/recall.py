@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bbsmooth import data
-from bbsmooth.assemble import FINE_BITS
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import Grid, NoiseDistribution
+from bbsmooth.noise import FINE_BITS, Grid, NoiseDistribution
 from bbsmooth.runs.reading import Run
 
 

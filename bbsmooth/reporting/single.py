@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import charts, scope, tables
 from bbsmooth.reporting.gallery import MOST_ROWS, gallery, left_out
 from bbsmooth.reporting.model import Document, Line, LineChart, Section, marks_table
 from bbsmooth.reporting.numbers import count
-from bbsmooth.reporting.views import Views, views
 from bbsmooth.reporting.words import norm_word, overview, proven_word
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
+
+if TYPE_CHECKING:
+    from bbsmooth.reporting.views import Views
 
 PICTURED = 120
 """Images of a page that have pictures, where nobody asks for another number."""
@@ -27,6 +30,8 @@ def document(run: Run, *, pictured: int = PICTURED, attacks: Sequence[Run] = ())
         pictured: most images that get pictures.
         attacks: runs of `bbsmooth attack` on it, see `refuse_foreign`.
     """
+    from bbsmooth.reporting.views import views  # and torch, which text does without
+
     found = views(run, pictured)
     return Document(
         title=f"{run.command}: {run.name}",

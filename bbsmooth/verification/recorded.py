@@ -6,12 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bbsmooth import data
-from bbsmooth.assemble import copies_of
-from bbsmooth.assemble.labels import match_labels
 from bbsmooth.certification import LabelledCase, VoteSource
 from bbsmooth.certification.cases.case import ProvingCase
 from bbsmooth.certification.methods.cases import opener
@@ -32,6 +29,9 @@ from bbsmooth.verification.stored import StoredAnswers, Tally
 from bbsmooth.verification.ties import Recorded, left_over, unpaid_or_lost
 from oracles import Classes, Feedback, OracleError, OracleSpec, Purpose, StorageError, VoteLog
 from oracles.recording import BLOCK
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TAKEN = "seconds"  # nobody can tell again how long it took
 
@@ -141,6 +141,9 @@ def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
         raise NotAtHand(f"the images are not at hand ({error})") from error
     if run.manifest["noise_algorithm"] != ALGORITHM:
         raise NotAtHand("the noise was drawn by another version of bbsmooth")
+    from bbsmooth.assemble import copies_of  # and torch, which is of no use without images
+    from bbsmooth.assemble.labels import match_labels
+
     with ExitStack() as stack:
         log, rows = _log(run, RESPONSES, stack)
         classes = log.spec.classes

@@ -9,10 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from bbsmooth import data
-from bbsmooth.assemble import FINE_BITS, Front, bare_oracle
+from bbsmooth.assemble import Front, bare_oracle
 from bbsmooth.certification import VoteSource
 from bbsmooth.cli.main import app
-from bbsmooth.noise import Gaussian, Grid
+from bbsmooth.noise import FINE_BITS, Gaussian, Grid
 from bbsmooth.noise.copies import NoisyCopies
 from bbsmooth.settings.common import OracleConfig
 from experiments.demo.run import PRETRAIN_EPOCHS

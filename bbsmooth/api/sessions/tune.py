@@ -15,7 +15,6 @@ from safetensors.torch import load as load_tensors
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_start import begin, start_from
 from bbsmooth.assemble import (
-    FINE_BITS,
     Front,
     Subject,
     account,
@@ -27,7 +26,7 @@ from bbsmooth.assemble import (
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.coordinator import Autoencoder, save
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import Grid
+from bbsmooth.noise import FINE_BITS, Grid
 from bbsmooth.progress.meter import Spending, meter, say
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended

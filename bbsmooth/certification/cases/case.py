@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from bbsmooth.certification.cases.votes import Draws, VoteSource
 from bbsmooth.certification.verdict import Outcome
 from oracles import Purpose
 from oracles.recording import REFUSED, UNANSWERED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 @dataclass(slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from bbsmooth.certification.cases.case import Tally
 from bbsmooth.certification.cases.ordered import OrderedVotes
@@ -15,6 +15,9 @@ from bbsmooth.certification.protocols import Judge, Plan, Selection
 from bbsmooth.certification.verdict import Abstention, Evidence, Outcome, Reason
 from bbsmooth.randomness import uniform_number
 from oracles import Classes, Purpose
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(slots=True, eq=False)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bbsmooth.certification.cases.ordered import OrderedVotes
 from bbsmooth.certification.cases.votes import Draws, VoteSource
 from bbsmooth.certification.verdict import Outcome
 from oracles import Purpose
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Conclude = Callable[[NDArray[np.int32] | None], Outcome]
 """From the labels of all draws, in their order, to what they prove; None where one of them is refused."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bbsmooth.certification.cases.case import ProvingCase, Tally
 from bbsmooth.certification.cases.votes import Draws, VoteSource
 from bbsmooth.certification.verdict import Outcome
 from oracles import Purpose
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(slots=True, eq=False)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from bbsmooth.certification.cases.votes import Draws, VoteSource
 from oracles import Purpose
 from oracles.recording import REFUSED, UNANSWERED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 @dataclass(slots=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bbsmooth.noise.copies import Copies
 from oracles import Classes, ImageRefused, Oracle, Purpose, VoteLog
 from oracles.pixels import require_images
 from oracles.recording import REFUSED, UNANSWERED
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class VoteSource:
         return self._ask(batch, purpose)
 
     def _ask(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
+        import torch
+
         try:
             labels = self.oracles[purpose].query(self._shown(batch, purpose)).labels
         except ImageRefused:
@@ -92,12 +95,16 @@ class VoteSource:
         return parts
 
     def _shown(self, batch: Sequence[Draws], purpose: Purpose) -> Tensor:
+        import torch
+
         if purpose in self.clean:
             return torch.cat([draws.image.expand(draws.count, *draws.image.shape) for draws in batch])
         drawn = self.copies.draw
         return torch.cat([drawn(one.image, one.stream, first=one.first, count=one.count) for one in batch])
 
     def _ask_halves(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
+        import torch
+
         left = sum(draws.count for draws in batch) // 2
         halves: tuple[list[Draws], list[Draws]] = [], []
         places: tuple[list[int], list[int]] = [], []

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bbsmooth.certification.cases.votes import VoteSource
 from bbsmooth.certification.engine.scheduler import Batch, C, Images, InOrder, RemainingBudget, Scheduler
 from oracles import Purpose
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Progress = Callable[[Purpose, int], None]
 Arrange = Callable[[Images[C], RemainingBudget], Scheduler[C]]
@@ -88,6 +89,8 @@ def run_cases(
 @contextmanager
 def _divided_threads(concurrency: int) -> Iterator[None]:
     """Divide torch's threads among concurrent calls, so that these do not wait for each other's processors."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // concurrency))
     try:

@@ -6,14 +6,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from bbsmooth.certification.cases.case import Case
 from bbsmooth.certification.cases.votes import Draws
 from bbsmooth.randomness import image_digest
 from oracles import BudgetExhausted, Purpose
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 C = TypeVar("C", bound=Case)
 Batch = tuple[Purpose, list[tuple[C, Draws]]]

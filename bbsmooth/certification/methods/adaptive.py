@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import beta as beta_distribution
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
@@ -19,6 +17,10 @@ from bbsmooth.certification.protocols import Selection
 from bbsmooth.certification.sequences import Calibrated, never, refuting
 from bbsmooth.certification.verdict import Evidence, Outcome, Verdict, bounded
 from bbsmooth.noise import NoiseDistribution
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FIRST_SHARE = 0.75
 """Of alpha, for the first look; the rest is for the look at the cap."""

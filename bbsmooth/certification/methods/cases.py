@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bbsmooth.certification.cases.case import ProvingCase
 from bbsmooth.certification.cases.certifying import CertifyingCase
@@ -14,6 +13,9 @@ from bbsmooth.certification.methods.incremental import IncrementalPlan, incremen
 from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.certification.protocols import Plan
 from oracles import VoteLog
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 AnyPlan = Plan | SplittingPlan | IncrementalPlan
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, ClassVar
 
 from bbsmooth.certification.bounds.vote_bounds import OneClass, VoteBound
 from bbsmooth.certification.protocols import Selection
 from bbsmooth.certification.verdict import Evidence, Outcome, Verdict, bounded
 from bbsmooth.noise import NoiseDistribution
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bbsmooth.certification.sequences import OneSidedTest, certifying, refuting
 from bbsmooth.certification.verdict import Decision, State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _PART = 3  # so many rounds of questions are expected to lead to the decision
 _TRUST = 8  # one vote may be asked for ahead for so many known

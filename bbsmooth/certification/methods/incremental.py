@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
 from bbsmooth.certification.cases.fixed import FixedCase
@@ -22,6 +18,11 @@ from bbsmooth.certification.verdict import Abstention, Evidence, Outcome, Reason
 from bbsmooth.noise import NoiseDistribution
 from oracles import Purpose, VoteLog
 from oracles.recording import REFUSED, UNANSWERED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 _NEARLY_ALL = 0.95  # of the earlier selection votes: with so many, few later votes prove more than the change does
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bbsmooth.certification.cases.case import Tally
 from bbsmooth.certification.cases.votes import Draws, VoteSource, select
 from oracles import Classes, Purpose
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

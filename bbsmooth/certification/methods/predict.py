@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scipy.stats import binomtest
-from torch import Tensor
 
 from bbsmooth.certification.cases.case import Tally
 from bbsmooth.certification.cases.votes import Draws, VoteSource, select
 from bbsmooth.certification.verdict import Reason
 from oracles import Classes, Purpose
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, ClassVar
 
 from bbsmooth.certification.methods.decisions import Boundaries, RadiusTests, boundaries
 from bbsmooth.certification.protocols import Selection
 from bbsmooth.certification.sequences import FromSelection, OneSidedTest
 from bbsmooth.certification.verdict import Abstention, Certificate, Decision, Evidence, Outcome, State, Verdict
 from bbsmooth.noise import NoiseDistribution
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
