@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.reporting.exports import to_markdown, to_tex
+from bbsmooth.reporting.exports import to_markdown
 from bbsmooth.reporting.model import EMPTY, Cell, Column, Document, Section, Table
 from bbsmooth.reporting.numbers import percent, points
 from bbsmooth.reporting.page import page
+from bbsmooth.reporting.tex import to_tex
 
 Record = dict[str, Any]
 
