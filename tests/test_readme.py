@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,11 +12,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_first_example_prints_what_the_readme_says() -> None:
+def test_the_first_example_prints_what_the_readme_says(tmp_path: Path) -> None:
     found = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.DOTALL)
     assert found is not None
     code, output = found.groups()
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=where
+    )
     assert ran.stdout == output
 
 

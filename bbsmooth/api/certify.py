@@ -1,80 +1,152 @@
-"""Certification from Python, without the command line: one call, verdicts back."""
+"""Certificates for images in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any, Literal
 
-from torch import Tensor
+import numpy as np
 
-from bbsmooth.assemble import charged, interruption
-from bbsmooth.certification import CertifyingCase, CohenPlan, Verdict, VoteSource, run_cases
-from bbsmooth.noise import Gaussian, Grid, NoisyCopies
-from oracles import Budget, Ledger, Oracle, Purpose, ResponseStore, StorageError, VoteLog
+from bbsmooth.api.methods import Method
+from bbsmooth.api.oracle import BATCH_SIZE
+from bbsmooth.api.results import Certificates
+from bbsmooth.api.sessions import certify as session
+from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
+from bbsmooth.errors import UsageError
+from bbsmooth.noise import NoiseDistribution, Splitting
+from bbsmooth.settings.certify import CertifyConfig
+from oracles import Budget
+
+_STEPS = 5
 
 
 def certify(
-    oracle: Oracle,
-    images: Sequence[Tensor],
+    oracle: AnyOracle,
+    images: Any,
+    labels: Any = None,
     *,
-    sigma: float,
-    num_selection: int,
-    num_estimation: int,
-    alpha: float,
+    noise: NoiseDistribution | Splitting,
+    plan: Method | None = None,
     seed: int,
-    folder: Path,
-    budget: int | None = None,
-    batch_size: int = 256,
-    concurrency: int = 1,
-) -> list[Verdict]:
-    """Certify images by Cohen's algorithm with Gaussian noise.
+    run: Path | str,
+    budget: Budget | None = None,
+    front: AnyFront | None = None,
+    radii: Sequence[float] | None = None,
+    truth: Literal["data", "oracle"] = "data",
+    family_wise: str | None = None,
+    allocation: str = "cheapest",
+    reuse: Path | str | None = None,
+    incremental_from: Path | str | None = None,
+    classes: Sequence[str] | None = None,
+    limit: int | None = None,
+    resume: bool = True,
+    canaries: int | None = None,
+    canary_every: int = 5_000,
+    batch_size: int = BATCH_SIZE,
+    concurrency: int | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Certificates:
+    """Certificates of the smoothed classifier, in a complete run directory.
 
-    Answers and what they cost are kept in `folder`: call again after a crash, and nothing is paid for twice.
+    Called again with the same settings it goes on where it ended, and asks nothing twice. With others it is refused:
+    who has seen results may not choose n or alpha anew on the same draws; `reuse` says what may differ.
 
     Args:
-        oracle: the classifier.
-        images: each (C, H, W) uint8.
-        sigma: of the noise, white being 1.
-        num_selection: draws that choose the class (n0).
-        num_estimation: fresh draws that bound its probability (n).
-        alpha: probability, over the draws, that a certificate is wrong.
+        oracle: from `bbsmooth.oracle`, or what that takes.
+        images: (N, C, H, W) uint8 or floats that are k / 255, in NumPy or torch; a list of images; or a data set.
+        labels: (N,) numbers or names; None for those of a data set, or for none.
+        noise: `Gaussian`, `Laplace`, `Uniform` or `Splitting`.
+        plan: `Cohen`, `Sequential` or `Adaptive`; None with `Splitting`, which leaves nothing to chance.
         seed: of all draws.
-        folder: for the ledger and the responses; one process at a time.
-        budget: queries that may be spent in all, earlier calls on this folder included.
+        run: the run directory, made where it is missing.
+        budget: what may be spent in all, earlier calls on this run included; None for no limit.
+        front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
+        radii: at which the run's reports count; None chooses from 0 to what `plan` can prove. `Sequential` has its own.
+        truth: what counts as right: "data", the labels, or "oracle", its answer to the image without noise.
+        family_wise: shares alpha among all images: "bonferroni" or, with `Cohen`, "holm".
+        allocation: with a budget, whose draws are paid for first: "cheapest", "uniform", "round-robin" or "in-turn".
+        reuse: directory of an earlier run whose answers are not asked for again, where that leaves the guarantee.
+        incremental_from: directory of a run of the classifier before it was changed a little.
+        classes: names of the labels, where these are numbers.
+        limit: images that are certified, from the first; None for all.
+        resume: False refuses a directory that holds a run.
+        canaries: images that tell whether the model was changed; None for the usual number where it may be.
+        canary_every: queries after which they are asked.
         batch_size: images in one call of the oracle.
-        concurrency: calls under way at once.
+        concurrency: calls under way at once, None for what suits the oracle.
+        callbacks: each told (task, done, facts) as the run goes on.
 
     Returns:
-        One verdict an image, in order.
+        One certificate or abstention an image, in order.
 
     Raises:
-        BudgetExhausted: the budget does not suffice for all images.
-        OracleError: see `oracles.errors`.
-        ValueError: settings that cannot work.
+        ShapeError: images that are no 8-bit images.
+        UsageError: settings that cannot work, or a run of other settings in `run`; nothing was spent.
+        BudgetExhausted: the budget ended first. All is saved: `bbsmooth.load(run)` has what there is, and a call with
+            a larger budget goes on.
+        OracleError: see `oracles.errors`; all answers so far are on disk.
     """
-    noise, grid = Gaussian(sigma), Grid(0 if oracle.spec.eight_bit else 8)
-    grid.check(noise)
-    plan = CohenPlan(noise=noise, num_selection=num_selection, num_estimation=num_estimation, alpha=alpha)
-    folder.mkdir(parents=True, exist_ok=True)
-    ledger, store = Ledger(Budget(queries=budget), folder / "ledger.json"), ResponseStore(folder / "responses")
-    try:
-        source = VoteSource(
-            oracles={purpose: charged(oracle, ledger, purpose) for purpose in (Purpose.SELECT, Purpose.ESTIMATE)},
-            log=VoteLog(store, oracle.spec),
-            copies=NoisyCopies(noise=noise, grid=grid, seed=seed),
-            interrupt=interruption(oracle),
+    folder = Path(run)
+    asked, subject = subject_of(
+        oracle,
+        images,
+        labels,
+        noise=noise,
+        front=front,
+        budget=budget,
+        seed=seed,
+        run=folder,
+        classes=classes,
+        batch_size=batch_size,
+        concurrency=concurrency,
+    )
+    config = _config(noise, plan, radii, limit, allocation=allocation, family_wise=family_wise, labels=truth)
+    with told(callbacks) if callbacks else nullcontext():
+        session.certify(
+            folder,
+            subject,
+            config=config,
+            resume=resume,
+            reuse=None if reuse is None else Path(reuse),
+            incremental_from=None if incremental_from is None else Path(incremental_from),
+            drift=drift_of(asked, canaries, canary_every),
         )
-        finished = run_cases(
-            enumerate(images),
-            lambda image: CertifyingCase(image, plan, source, oracle.spec.classes),
-            source,
-            batch_size=batch_size,
-            concurrency=concurrency,
-            remaining=lambda: ledger.remaining,
+    return Certificates.read(folder, images=subject.images)
+
+
+def _config(
+    noise: NoiseDistribution | Splitting,
+    plan: Method | None,
+    radii: Sequence[float] | None,
+    limit: int | None,
+    **options: Any,
+) -> CertifyConfig:
+    """The settings of the certificates.
+
+    Raises:
+        UsageError: no plan for noise that is drawn, or one for noise that is not.
+    """
+    if (plan is None) is not isinstance(noise, Splitting):
+        raise UsageError(
+            "`plan` must be Cohen, Sequential or Adaptive; with Splitting noise, which draws nothing, None"
         )
-        return [case.outcome().verdict for _, case, _ in finished]
-    finally:
-        store.close()
-        with suppress(StorageError):  # on a full disk; every charge is in the ledger's journal
-            ledger.save()
+    given = {"num_selection": 1, "num_estimation": 1, "alpha": 0.5} if plan is None else plan.settings
+    if "radii" in given and radii is not None:
+        raise UsageError("`radii` are part of a Sequential plan; leave them out of the call")
+    asked = tuple(sorted(set(map(float, radii or ()))))
+    config = CertifyConfig(**{"radii": asked} | given | {"limit": limit} | options)
+    if config.radii:
+        return config
+    largest = config.settled(noise).plan(noise, 1).largest_radius
+    return CertifyConfig(**{"radii": _usual(largest)} | given | {"limit": limit} | options)
+
+
+def _usual(largest: float) -> tuple[float, ...]:
+    """Radii at which reports count: even steps of a round length from 0 to the largest that can be proven."""
+    if not largest > 0:
+        return (0.0,)
+    exponent = 10.0 ** np.floor(np.log10(largest / _STEPS))
+    step = float(exponent * max(part for part in (1, 2, 2.5, 5) if part * exponent * _STEPS <= largest))
+    return tuple(round(step * number, 10) for number in range(int(largest / step) + 1))

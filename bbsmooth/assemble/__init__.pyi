@@ -1,12 +1,11 @@
 from .accounts import Account, account, charged, interruption, refuse_small_budget
 from .describing import describe, describe_classifier, describe_coordinator, describe_front, describe_images
 from .fronts import Front, load_coordinator
-from .opening import IN_MEMORY, bare_oracle, images_for, load_images, opened, settled
+from .opening import bare_oracle, images_for, load_images, opened, settled
 from .subject import Subject
 from .voting import answering, copies_for, copies_of, grid_for, vote_source
 
 __all__ = [
-    "IN_MEMORY",
     "Account",
     "Front",
     "Subject",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from bbsmooth.assemble import Account, charged
 from bbsmooth.noise import Grid, stream_name
-from bbsmooth.progress.meter import say
 from bbsmooth.randomness import Stream
 from bbsmooth.runs.directory import RunDirectory, now
 from bbsmooth.settings.common import DriftConfig, SmoothingConfig
@@ -22,6 +22,8 @@ from oracles.canaries import Canaries
 from oracles.identity import IdentifiedOracle
 from oracles.undo_log import UndoLogStore
 from oracles.watch import CanaryWatch, DriftWatch, NoWatch
+
+_log = logging.getLogger(__name__)
 
 DRIFT = "drift"
 LEAST = 3
@@ -228,6 +230,8 @@ class _Notes:
 
     def _warn(self, canaries: Canaries) -> None:
         if not canaries.deterministic:
-            say(f"{self.oracle.spec.name} answers the same image differently; only large changes of it can be noticed")
+            _log.warning(
+                f"{self.oracle.spec.name} answers the same image differently; only large changes of it can be noticed"
+            )
         if not canaries.steady.any():
-            say("no canary image gets the same answer twice: a change of the model cannot be noticed")
+            _log.warning("no canary image gets the same answer twice: a change of the model cannot be noticed")

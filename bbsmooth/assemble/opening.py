@@ -7,7 +7,7 @@ from dataclasses import replace
 from bbsmooth import data
 from bbsmooth.engines.opening import require_engine
 from bbsmooth.errors import UsageError
-from bbsmooth.settings.common import DataConfig, OracleConfig
+from bbsmooth.settings.common import IN_MEMORY, DataConfig, OracleConfig
 from oracles import Oracle, OracleSpec
 from oracles.registry import open_oracle
 from oracles.remote.remote import RemoteOracle
@@ -15,10 +15,6 @@ from oracles.replicas import ReplicatedOracle, replicated, several_devices
 
 _LOCAL_CALLS = 2  # on each device: one draws its noise while the other is answered
 _LOCAL = frozenset({"local-vit", "timm", "trained"})
-
-
-IN_MEMORY = "python:"
-"""Begins the name, in settings, of an oracle or of images that were handed over as Python objects."""
 
 
 def bare_oracle(config: OracleConfig) -> Oracle:

@@ -65,7 +65,7 @@ def compare(
     """
     runs, place = _with_baseline(runs, baseline)
     with guarded(as_json=as_json or format == "json"), reading(runs) as folders:
-        from bbsmooth.commands.compare import compare as run
+        from bbsmooth.reporting.compare import compare as run
         from bbsmooth.reporting.comparison import Choice
 
         choice = Choice(

@@ -46,9 +46,10 @@ def guarded(
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
+        from bbsmooth.cli.notes import notes_shown
         from bbsmooth.progress.meter import showing
 
-        with showing(progress if leads() else "none"):
+        with showing(progress if leads() else "none"), notes_shown():
             yield
         sys.stdout.flush()
     except (typer.Exit, BrokenPipeError):

@@ -51,8 +51,8 @@ def check(
 
     Larger batches and more calls at once are tried while they bring more and the budget lasts. Every query is counted.
     """
+    from bbsmooth.cli.notes import say
     from bbsmooth.commands.check import check as run
-    from bbsmooth.progress.meter import say
 
     found = run(replace(oracle, batch_size=1, concurrency=1), say)
     print(json.dumps(found) if as_json else "\n".join(_lines(found)))

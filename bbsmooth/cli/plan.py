@@ -43,8 +43,8 @@ def plan(
     Only the pilot is paid for. Its answers are the first that `bbsmooth certify` with the same seed needs; with --out
     they are kept, and --reuse there takes them over.
     """
+    from bbsmooth.cli.notes import say
     from bbsmooth.commands.by_name import plan as run
-    from bbsmooth.progress.meter import say
 
     with perhaps_writing(out, resume=resume) as folder:
         found = run(

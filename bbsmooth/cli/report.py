@@ -39,8 +39,8 @@ def report(
 ) -> None:
     """Make a page of what a run found, or print it. Asks the oracle nothing."""
     with guarded(as_json=as_json or format == "json"), reading([run, *(attack or ())]) as (folder, *attacks):
-        from bbsmooth.commands.report import FILES, format_of
-        from bbsmooth.commands.report import report as make
+        from bbsmooth.reporting.report import FILES, format_of
+        from bbsmooth.reporting.report import report as make
 
         form = "json" if as_json else format
         if format_of(form, out) in FILES:

@@ -71,7 +71,7 @@ def serve(
     and figures for Prometheus at /metrics. Serves until Ctrl-C or SIGTERM, and then finishes what is under way. Needs
     `pip install 'bbsmooth[serve]'`.
     """
-    from bbsmooth.progress.meter import say
+    from bbsmooth.cli.notes import say
 
     def announce(served: dict[str, Any]) -> None:
         where = served.get("oracle") or f"{served['url']}, and on a page at {served.get('page')}"
@@ -80,12 +80,12 @@ def serve(
             say("other machines can reach it, and nobody is asked who they are")
 
     if smoothing is None or certify is None or service is None:
-        from bbsmooth.commands.serve import serve as run
+        from bbsmooth.api.sessions.serve import serve as run
 
         _refuse_smoothed(context)
         finished = run(replace(oracle, concurrency=oracle.concurrency or 1), config, announce)
     else:
-        from bbsmooth.commands.serve_smoothed import serve_smoothed
+        from bbsmooth.api.sessions.serve_smoothed import serve_smoothed
 
         if _given(context, "radii") and certify.method != "sequential":
             raise UsageError(

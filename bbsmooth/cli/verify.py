@@ -23,8 +23,8 @@ def verify(
     Exit status 1 where anything is wrong, with one line for each finding.
     """
     with guarded(as_json=as_json), reading([run]) as (folder,):
-        from bbsmooth.commands.verify import verify as check
         from bbsmooth.reporting.escaping import one_line
+        from bbsmooth.verification.run import verify as check
 
         found = check(folder)
         if as_json:

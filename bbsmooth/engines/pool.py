@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.errors import UsageError
-from bbsmooth.progress.meter import say
 from oracles import OracleUnavailable
 from oracles.errors import AnswerLost, Unanswered
+
+_log = logging.getLogger(__name__)
 
 _MOST_FAILED_STARTS = 3
 """So many workers in a row that are lost before they can answer anything end a run."""
@@ -98,7 +100,7 @@ class WorkerPool:
             self._start_worker()
         with self._changed:
             if not self._changed.wait_for(lambda: self._free or self._end, _SECONDS_BEFORE_WORD):
-                say(f"still waiting for the first of {self._workers} workers: there may be no room for it")
+                _log.warning(f"still waiting for the first of {self._workers} workers: there may be no room for it")
                 self._changed.wait_for(lambda: self._free or self._end)
             self._check()
 
@@ -166,7 +168,7 @@ class WorkerPool:
                 return
             self._alive.remove(slot.worker)
             self._free = deque(other for other in self._free if other.worker is not slot.worker)
-        say(f"{slot.place} was lost; another takes over")
+        _log.warning(f"{slot.place} was lost; another takes over")
         self._start_worker()
 
     def _start_worker(self) -> None:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, now and then a line elsewhere, or JSON lines for machines."""
+"""Progress: a bar on a terminal or in a notebook; for commands also a line now and then, or JSON lines for machines."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from tqdm import tqdm
 
 from bbsmooth.errors import UsageError
 
@@ -28,7 +29,14 @@ class Style(StrEnum):
     """How progress is shown."""
 
     AUTO = "auto"
+    """A bar on a terminal, now and then a line elsewhere."""
+
+    BARS = "bars"
+    """A bar on a terminal or in a notebook, nothing elsewhere: what a library may show."""
+
     JSON = "json"
+    """One object a line."""
+
     NONE = "none"
 
 
@@ -36,7 +44,7 @@ Observer = Callable[[str, int, Facts], None]
 """Told a task, how much of it is done, and what came of it."""
 
 _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
-_style: ContextVar[Style] = ContextVar("style", default=Style.AUTO)
+_style: ContextVar[Style] = ContextVar("style", default=Style.BARS)
 
 
 class Spending(Protocol):
@@ -113,8 +121,12 @@ def meter(title: str, total: int | None, unit: str, *, spending: Spending | None
                 shown.tell()
             return
     console = Console(stderr=True)
+    if console.is_jupyter:
+        with tqdm(total=total, desc=title, unit=unit) as shown_bar:
+            yield _NotebookBar(shown_bar, task)
+        return
     if not console.is_terminal:
-        yield _Lines(task)
+        yield _Lines(task) if _style.get() is Style.AUTO else task
         return
     columns = (
         TextColumn("{task.description}"),
@@ -127,8 +139,8 @@ def meter(title: str, total: int | None, unit: str, *, spending: Spending | None
         yield _Bar(bars, task)
 
 
-def say(text: str) -> None:
-    """One line on stderr."""
+def _show(text: str) -> None:
+    """One line on stderr, for commands."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -154,8 +166,8 @@ class _Task:
         self.done += amount
         self.note = note or self.note
         self.facts = facts or self.facts
-        if facts and self.observer is not None:
-            self.observer(self.title, self.done, facts)
+        if self.observer is not None:
+            self.observer(self.title, self.done, facts or {})
 
     @property
     def seconds_left(self) -> float | None:
@@ -204,6 +216,17 @@ class _Bar:
         self._bars.update(self._shown, advance=amount, note=self._task.remarks)
 
 
+class _NotebookBar:
+    def __init__(self, bar: Any, task: _Task) -> None:
+        self._bar = bar
+        self._task = task
+
+    def advance(self, amount: int, note: str = "", facts: Facts | None = None) -> None:
+        self._task.advance(amount, note, facts)
+        self._bar.set_postfix_str(self._task.remarks, refresh=False)
+        self._bar.update(amount)
+
+
 class _Lines:
     def __init__(self, task: _Task) -> None:
         self._task = task
@@ -217,7 +240,7 @@ class _Lines:
         self._last = time.monotonic()
         left = f", {task.seconds_left:,.0f} s to go" if (task.seconds_left or 0) >= 1 else ""
         remarks = f", {task.remarks}" if task.remarks else ""
-        say(f"{task.title}: {task.done:,}{_of(task.total)} {task.unit}{remarks}{left}")
+        _show(f"{task.title}: {task.done:,}{_of(task.total)} {task.unit}{remarks}{left}")
 
 
 class _Objects:
@@ -233,4 +256,4 @@ class _Objects:
 
     def tell(self) -> None:
         self._last = time.monotonic()
-        say(json.dumps(self._task.as_json()))
+        _show(json.dumps(self._task.as_json()))

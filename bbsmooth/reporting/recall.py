@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from bbsmooth import data
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import FINE_BITS, Grid, NoiseDistribution
 from bbsmooth.runs.reading import Run
+from bbsmooth.settings.common import IN_MEMORY
+
+_at_hand: ContextVar[data.ImageSet | None] = ContextVar("images at hand", default=None)
+
+
+@contextmanager
+def at_hand(images: data.ImageSet | None) -> Iterator[None]:
+    """Let runs find images that are held in memory while the block runs, by their fingerprint."""
+    token = _at_hand.set(images)
+    try:
+        yield
+    finally:
+        _at_hand.reset(token)
 
 
 def images_of(run: Run) -> data.ImageSet:
@@ -20,6 +36,11 @@ def images_of(run: Run) -> data.ImageSet:
     settings, described = run.settings, run.data
     if described is None or described["image_shape"] is None or "data" not in settings:
         raise UsageError("the run names no data")
+    held = _at_hand.get()
+    if held is not None and held.fingerprint == described["fingerprint"]:
+        return held
+    if settings["data"].startswith(IN_MEMORY):
+        raise UsageError("they were Python objects; hand them over again, as `images`")
     channels, height, width = described["image_shape"]
     images = data.load(
         settings["data"],

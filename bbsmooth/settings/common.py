@@ -31,6 +31,9 @@ STRING, NUMERIC = "string", "numeric"
 
 _DTYPES = ("float32", "bfloat16", "float16")  # of `oracles.local`, which needs torch
 _ALL = "all"  # devices, of `oracles.replicas`
+IN_MEMORY = "python:"
+"""Begins the name of an oracle or of images that were handed over as Python objects."""
+
 THREADS, RAY = "threads", "ray"
 """Engines: calls are answered by threads of this process, or by workers on a Ray cluster."""
 

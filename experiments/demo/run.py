@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bbsmooth.cli.main import app
-from bbsmooth.commands.compare import compare
-from bbsmooth.commands.report import report
+from bbsmooth.reporting.compare import compare
+from bbsmooth.reporting.report import report
 from bbsmooth.runs.certificates import read_summary
 from bbsmooth.runs.reading import run_json
 

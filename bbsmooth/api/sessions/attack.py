@@ -44,12 +44,12 @@ class Certified:
 
     Attributes:
         path: the directory.
-        settings: of its manifest.
+        manifest: what `manifest.json` says.
         records: its certificates.
     """
 
     path: Path
-    settings: Mapping[str, Any]
+    manifest: Mapping[str, Any]
     records: list[Record]
 
     @classmethod
@@ -65,12 +65,12 @@ class Certified:
         records = read_certificates(path)
         if any(record["norm"] != Norm.L2.value for record in records):
             raise UsageError(f"the certificates of {path} are not about the L2 norm, in which attacks are measured")
-        return cls(path, manifest["settings"], records)
+        return cls(path, manifest, records)
 
     def config(self, kind: type[C], **changed: Any) -> C:
         """The settings that belong to `kind`, some of them changed."""
         names = {item.name for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        values = {key: value for key, value in (dict(self.settings) | changed).items() if key in names}
+        values = {key: value for key, value in (dict(self.manifest["settings"]) | changed).items() if key in names}
         paths = {"coordinator", "data_root"} & values.keys()
         return kind(**values | {key: Path(values[key]) for key in paths if values[key] is not None})
 

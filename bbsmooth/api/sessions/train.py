@@ -105,10 +105,26 @@ def recipe(config: TrainConfig, new_classes: tuple[str, ...] | None, *, seed: in
     )
 
 
-def train(out: Path, *, smoothing: SmoothingConfig, images: DataConfig, config: TrainConfig, resume: bool) -> Record:
+def train(
+    out: Path,
+    *,
+    smoothing: SmoothingConfig,
+    images: DataConfig,
+    config: TrainConfig,
+    resume: bool,
+    held: tuple[data.ImageSet, data.ImageSet] | None = None,
+) -> Record:
     """Train, and return what `summary.json` says.
 
     Of several processes that `torchrun` started, the first one reads and writes `out`; the others return nothing.
+
+    Args:
+        out: the run directory.
+        smoothing: the noise.
+        images: names of the images.
+        config: what to train, and how.
+        resume: go on with the run in `out`.
+        held: images to learn from, and to be judged on, where they are open already.
 
     Raises:
         UsageError: settings that cannot work, images without labels or of another shape.
@@ -116,7 +132,7 @@ def train(out: Path, *, smoothing: SmoothingConfig, images: DataConfig, config: 
     """
     check(config)
     with joined(config.device) as (group, device):
-        return _train(out, smoothing, images, config, resume, group, device)
+        return _train(out, smoothing, images, config, resume, group, device, held)
 
 
 def _train(
@@ -127,9 +143,10 @@ def _train(
     resume: bool,
     group: Group,
     device: torch.device,
+    held: tuple[data.ImageSet, data.ImageSet] | None,
 ) -> Record:
     base = owned(config.model)
-    dataset, judged = (load_images(images, split, base.image_shape) for split in data.Split)
+    dataset, judged = held or tuple(load_images(images, split, base.image_shape) for split in data.Split)
     if dataset.classes is None:
         raise UsageError(f"training needs labels, and {dataset.name} has none")
     labels, new_classes = _outputs(dataset.classes, Classes(base.classes, named=base.named), images.class_order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.coordinator import Autoencoder, save
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import FINE_BITS, Grid
-from bbsmooth.progress.meter import Spending, meter, say
+from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
@@ -47,6 +48,8 @@ from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
 from oracles.identity import IdentifiedOracle
+
+_log = logging.getLogger(__name__)
 
 
 def tune_coordinator(
@@ -96,7 +99,7 @@ def tune_coordinator(
         changeable=SPEED,
     )
     if queries and config.method == AUTO:
-        say(f"method {choice.method}, because {choice.reason}")
+        _log.info(f"method {choice.method}, because {choice.reason}")
     with ended(run, ENDINGS), account(run, oracle) as kept:
         started = time.monotonic()
         subject.front.keep(out)

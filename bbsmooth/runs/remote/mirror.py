@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfile
 
-from bbsmooth.progress.meter import say
 from bbsmooth.runs.layout import ASIDE, CACHES, LEDGER, LEDGER_JOURNAL, MANIFEST
 from bbsmooth.runs.lines import whole
 from bbsmooth.runs.remote.ahead import Advance, State, charged_ahead
@@ -16,6 +16,8 @@ from bbsmooth.runs.remote.lease import FOLDER, Holding
 from bbsmooth.runs.remote.place import Place
 from bbsmooth.runs.remote.rows import DATABASE, ChangedRows, is_rows, snapshot
 from oracles import StorageError
+
+_log = logging.getLogger(__name__)
 
 _LEFT_OUT = {LEDGER, LEDGER_JOURNAL}
 _TRIES = 5
@@ -169,7 +171,7 @@ class Mirror:
 
     def _complain(self, text: str) -> None:
         if text != self._complaint:
-            say(f"{text}; tried again in {self.seconds:g} seconds")
+            _log.warning(f"{text}; tried again in {self.seconds:g} seconds")
         self._complaint = text
 
     def _renew(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -15,7 +16,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bbsmooth.errors import UsageError
-from bbsmooth.progress.meter import say
 from bbsmooth.runs.layout import HASHED, LEDGER, MANIFEST
 from bbsmooth.runs.remote.ahead import RESERVED
 from bbsmooth.runs.remote.lease import FOLDER, Holding, Note, latest, new_token
@@ -24,6 +24,8 @@ from bbsmooth.runs.remote.naming import called
 from bbsmooth.runs.remote.place import Place, is_url
 from bbsmooth.runs.remote.rows import DATABASE, apply, in_order
 from oracles import StorageError
+
+_log = logging.getLogger(__name__)
 
 STAGING = "BBSMOOTH_STAGING"
 """Environment variable: the folder that holds staging folders, without it ~/.cache/bbsmooth/staging."""
@@ -75,7 +77,7 @@ def staged(out: str, *, resume: bool) -> Iterator[Path]:
             try:
                 mirror.finish()
             except (OSError, StorageError) as error:
-                say(f"{error}; {_kept(mirror.folder)}")
+                _log.warning(f"{error}; {_kept(mirror.folder)}")
             else:
                 shutil.rmtree(home)
             raise
@@ -201,7 +203,7 @@ def _take_ledger(note: Note, folder: Path) -> None:
 def _tell_reserved(note: Note) -> None:
     reserved = (note.ledger or {}).get(RESERVED, {}).get("queries", 0)
     if reserved:
-        say(f"{reserved:,} queries that a lost process had reserved, and perhaps spent, stay charged")
+        _log.warning(f"{reserved:,} queries that a lost process had reserved, and perhaps spent, stay charged")
 
 
 @contextmanager

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from bbsmooth.cli.main import app
-from bbsmooth.commands.compare import compare
-from bbsmooth.commands.report import report
-from bbsmooth.commands.verify import verify
+from bbsmooth.reporting.compare import compare
+from bbsmooth.reporting.report import report
 from bbsmooth.runs.reading import run_json
 from bbsmooth.verification.differing import differences
+from bbsmooth.verification.run import verify
 from tests.bbsmooth.golden.commands import COMMANDS, RUNS, STATUS, prepare
 
 _COMPLETE = ("cohen", "sequential", "splitting", "budget-ended")

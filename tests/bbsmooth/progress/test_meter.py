@@ -20,7 +20,10 @@ def test_lines_come_now_and_then_and_only_on_stderr(
         bar.advance(5)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-    with meter("certify", 2000, "queries") as bar:
+    with meter("certify", 2000, "queries") as bar:  # as a library, which prints nothing
+        bar.advance(1000)
+    assert capsys.readouterr() == ("", "")
+    with showing("auto"), meter("certify", 2000, "queries") as bar:
         bar.advance(1000, "3 of 4 certified right")
         bar.advance(500)
     assert capsys.readouterr() == (
@@ -32,7 +35,7 @@ def test_lines_come_now_and_then_and_only_on_stderr(
 
 def test_nobody_need_know_the_total(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
-    with meter("predict", None, "queries") as bar:
+    with showing("auto"), meter("predict", None, "queries") as bar:
         bar.advance(7)
     assert capsys.readouterr().err == "predict: 7 queries\n"
 
@@ -83,7 +86,7 @@ def test_nothing_is_shown_where_nothing_is_wanted(
     with showing("none"), meter("certify", 10, "queries") as bar:
         bar.advance(5)
     assert capsys.readouterr() == ("", "")
-    with meter("certify", 10, "queries") as bar:  # only inside the block
+    with showing("auto"), meter("certify", 10, "queries") as bar:  # only inside the block
         bar.advance(5)
     assert capsys.readouterr().err
 
@@ -93,12 +96,15 @@ def test_lines_say_what_is_left_and_what_was_paid(
 ) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     ledger = Ledger(Budget(queries=100, price_per_1000=50.0))
-    with meter("certify", 80, "queries", spending=ledger) as bar:
+    with showing("auto"), meter("certify", 80, "queries", spending=ledger) as bar:
         ledger.charge(40, purpose=Purpose.SELECT)
         bar.advance(40)
     assert capsys.readouterr().err == "certify: 40 of 80 queries, 60 queries left, price 2.00\n"
 
 
 def test_another_style_is_refused() -> None:
-    with pytest.raises(UsageError, match="`progress` must be one of auto, json, none, got 'loud'"), showing("loud"):
+    with (
+        pytest.raises(UsageError, match="`progress` must be one of auto, bars, json, none, got 'loud'"),
+        showing("loud"),
+    ):
         pass

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from bbsmooth import data
-from bbsmooth.commands.report import report
 from bbsmooth.reporting.page import page
+from bbsmooth.reporting.report import report
 from bbsmooth.reporting.single import document
 from bbsmooth.runs.reading import read_run
 from tests.bbsmooth.reporting.worlds import certified

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from bbsmooth.commands.compare import FORMATS as COMPARED
-from bbsmooth.commands.compare import compare
-from bbsmooth.commands.report import FORMATS as REPORTED
-from bbsmooth.commands.report import report
 from bbsmooth.errors import UsageError
+from bbsmooth.reporting.compare import FORMATS as COMPARED
+from bbsmooth.reporting.compare import compare
+from bbsmooth.reporting.report import FORMATS as REPORTED
+from bbsmooth.reporting.report import report
 from bbsmooth.runs.layout import CERTIFICATES
 from bbsmooth.runs.summary import summarize
 from tests.bbsmooth.golden import test_golden

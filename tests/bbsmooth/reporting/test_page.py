@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bbsmooth.commands.verify import verify
 from bbsmooth.reporting import single
 from bbsmooth.reporting.page import page
 from bbsmooth.runs.reading import Run, read_run
+from bbsmooth.verification.run import verify
 from tests.bbsmooth.reporting.worlds import certified, change, tuned
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'{{7*7}}{% raw %}&amp;\u2028"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bbsmooth.commands.compare import compare
-from bbsmooth.commands.report import report
-from bbsmooth.commands.verify import verify
 from bbsmooth.errors import UsageError
+from bbsmooth.reporting.compare import compare
+from bbsmooth.reporting.report import report
+from bbsmooth.verification.run import verify
 from tests.bbsmooth.golden.commands import COMMANDS, RUNS
 
 OTHERS: list[Any] = [None, True, -1, 0, 1e300, "text", [], {}, [1], {"a": 1}, [None], [{}], float("nan"), 2**70]

@@ -17,7 +17,6 @@ from bbsmooth.certification import ClopperPearson, Outcome
 from bbsmooth.certification.methods.incremental import Chosen, IncrementalPlan
 from bbsmooth.certification.methods.pairs import Pairs
 from bbsmooth.certification.sequences import RandomisedClopperPearson
-from bbsmooth.commands.verify import verify
 from bbsmooth.noise import Gaussian, Grid, Norm, implied_radius
 from bbsmooth.runs.certificates import write_summary
 from bbsmooth.runs.directory import read_manifest
@@ -27,6 +26,7 @@ from bbsmooth.runs.reading import read_run
 from bbsmooth.runs.summary import summarize
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.outcomes import outcome_of
+from bbsmooth.verification.run import verify
 from bbsmooth.verification.stored import StoredAnswers
 from oracles import Classes, ResponseStore
 from tests.bbsmooth.cli.world import World, bbsmooth, build

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bbsmooth import data
-from bbsmooth.commands.verify import verify
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.hashes import run_hashes
+from bbsmooth.verification.run import verify
 from tests.bbsmooth.reporting.worlds import certified, change, tuned
 
 Record = dict[str, Any]

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from bbsmooth.commands.verify import verify
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.hashes import run_hashes
 from bbsmooth.runs.lines import write_lines
 from bbsmooth.runs.reading import read_run
+from bbsmooth.verification.run import verify
 from bbsmooth.verification.totals import expected_summary
 from oracles.ledger_file import checksum
 from tests.bbsmooth.golden.commands import RUNS

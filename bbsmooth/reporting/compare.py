@@ -1,16 +1,16 @@
-"""`bbsmooth compare`: one table and one figure over several runs."""
+"""One table and one figure over several runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from bbsmooth.commands.report import format_of
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import comparison, exports
 from bbsmooth.reporting.comparison import ALL, Choice
 from bbsmooth.reporting.model import Document, Table
 from bbsmooth.reporting.page import page
+from bbsmooth.reporting.report import format_of
 from bbsmooth.reporting.terminal import to_text
 from bbsmooth.reporting.tex import to_tex
 from bbsmooth.runs.files import write_bytes

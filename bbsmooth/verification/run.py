@@ -1,4 +1,4 @@
-"""`bbsmooth verify`: does what a run says follow from what it recorded?"""
+"""All checks of one run: does what it says follow from what it recorded?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bbsmooth serve`: an oracle, or its smoothed classifier, behind the Open Inference Protocol."""
+"""A server: an oracle behind the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from bbsmooth.assemble import bare_oracle
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import OracleConfig
 from bbsmooth.settings.serve import BODY, ServeConfig
+from oracles import Oracle
 
 Announce = Callable[[dict[str, Any]], None]
 MEBIBYTE = 2**20
 
 
-def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce) -> bool:
+def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce, *, held: Oracle | None = None) -> bool:
     """Serve the oracle until SIGTERM or Ctrl-C.
 
     Args:
         oracle: its batch size is the most images of one request and of one call.
         config: where and how.
         announce: told, once questions are answered, what is served where.
+        held: the oracle itself, where it is open already.
 
     Returns:
         Whether everything under way at the end was finished.
@@ -43,7 +45,7 @@ def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce) -> bool
     except ValueError as error:
         raise UsageError(str(error)) from None
     with server.bind(config.host, config.port) as bound:
-        opened = bare_oracle(oracle)
+        opened = bare_oracle(oracle) if held is None else held
         name = config.name or model.public_name(opened.spec)
         served = app.create_app(opened, name=name, plan=plan, max_body_bytes=(config.max_body or BODY) * MEBIBYTE)
         bound.listen()

@@ -1,4 +1,4 @@
-"""`bbsmooth serve --sigma`: the smoothed classifier behind the Open Inference Protocol."""
+"""A server: the smoothed classifier behind the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bbsmooth.assemble import Account, Front, opened, vote_source
+from bbsmooth.api.sessions.serve import MEBIBYTE, Announce, address, needed
+from bbsmooth.assemble import Account, Front, opened, settled, vote_source
 from bbsmooth.certification import Plan
-from bbsmooth.commands.serve import MEBIBYTE, Announce, address, needed
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoisyCopies
 from bbsmooth.settings.certify import CertifyConfig
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from bbsmooth.serving.smoothed.fresh import FreshCases
 
 
+Held = tuple[Oracle, Front]
+
+
 def serve_smoothed(
     oracle: OracleConfig,
     smoothing: SmoothingConfig,
@@ -34,6 +37,8 @@ def serve_smoothed(
     service: ServiceConfig,
     config: ServeConfig,
     announce: Announce,
+    *,
+    held: Held | None = None,
 ) -> bool:
     """Serve the smoothed classifier until SIGTERM or Ctrl-C.
 
@@ -44,6 +49,7 @@ def serve_smoothed(
         service: who may ask for how much.
         config: where and how.
         announce: told, once questions are answered, what is served where.
+        held: oracle and front, where they are open already.
 
     Returns:
         Whether everything under way at the end was finished.
@@ -60,13 +66,16 @@ def serve_smoothed(
     clients = _clients(service, oracle)
     _refuse_small_budgets(clients, oracle, plan.num_selection + plan.max_estimation)
     with server.bind(config.host, config.port) as bound, ExitStack() as stack:
-        base, oracle = opened(oracle)
+        if held is None:
+            (base, oracle), front = opened(oracle), Front(smoothing.coordinator, smoothing.sigma)
+        else:
+            (base, front), oracle = held, settled(held[0], oracle)
         limits = _limits(oracle, service, config)
         files = min(1024, server.open_files() // 8)
         ledger, own = stack.enter_context(
             accounts.opened_accounts(clients, oracle.limits, service.ledger, open_files=files)
         )
-        cases = stack.enter_context(_cases(base, smoothing, ledger, plan))
+        cases = stack.enter_context(_cases(base, front, smoothing, ledger, plan))
         name = config.name or model.public_name(base.spec)
         recover = base.breaker.reset if isinstance(base, RemoteOracle) else lambda: None
         served = app.create_smoothed_app(
@@ -133,7 +142,7 @@ def _limits(oracle: OracleConfig, service: ServiceConfig, config: ServeConfig) -
 
 
 @contextmanager
-def _cases(base: Oracle, smoothing: SmoothingConfig, ledger: Ledger, plan: Plan) -> Iterator[FreshCases]:
+def _cases(base: Oracle, front: Front, smoothing: SmoothingConfig, ledger: Ledger, plan: Plan) -> Iterator[FreshCases]:
     """Cases of images that `base` takes, charged to `ledger`."""
     from bbsmooth.serving.smoothed.fair_batching import PURPOSE
     from bbsmooth.serving.smoothed.fresh import FreshCases, NullStore, secret_seed
@@ -147,7 +156,7 @@ def _cases(base: Oracle, smoothing: SmoothingConfig, ledger: Ledger, plan: Plan)
     with tempfile.TemporaryDirectory(prefix="bbsmooth-") as folder:
         store = ResponseStore(Path(folder))  # of what replies say of the model
         try:
-            front, kept = Front(smoothing.coordinator, smoothing.sigma), Account(ledger, store)
+            kept = Account(ledger, store)
             source = vote_source(base, front, smoothing, kept, (PURPOSE,), watch=NoWatch(NullStore()))
             assert isinstance(source.copies, NoisyCopies), "additive noise is drawn as copies"
             yield FreshCases(source, source.copies, plan)

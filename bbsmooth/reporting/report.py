@@ -1,4 +1,4 @@
-"""`bbsmooth report`: what a run found, in the form that one asks for."""
+"""What a run found, in the form that one asks for."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+"""What certifying images in memory would cost, from a pilot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.api.oracle import BATCH_SIZE
+from bbsmooth.api.results import Forecast
+from bbsmooth.api.sessions import plan as session
+from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
+from bbsmooth.noise import NoiseDistribution
+from bbsmooth.settings.plan import PlanConfig
+from oracles import Budget
+
+_log = logging.getLogger(__name__)
+
+
+def plan(
+    oracle: AnyOracle,
+    images: Any,
+    *,
+    noise: NoiseDistribution,
+    radii: Sequence[float],
+    num_selection: int,
+    max_estimation: int,
+    alpha: float,
+    beta: float,
+    pilot: int,
+    seed: int,
+    run: Path | str | None = None,
+    budget: Budget | None = None,
+    front: AnyFront | None = None,
+    limit: int | None = None,
+    resume: bool = True,
+    batch_size: int = BATCH_SIZE,
+    concurrency: int | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Forecast:
+    """Queries, time, price and certified share to expect of a certification, with intervals, from a small pilot.
+
+    Args:
+        oracle: from `bbsmooth.oracle`, or what that takes.
+        images: (N, C, H, W) uint8 or floats that are k / 255, or a data set.
+        noise: `Gaussian`, `Laplace` or `Uniform`.
+        radii: that are wanted.
+        num_selection: draws that choose an image's class (n0); the pilot asks these.
+        max_estimation: fresh draws that bound its probability (n), for sequential methods the most of them.
+        alpha: probability that a certificate is wrong.
+        beta: probability that an early end gives up what holds.
+        pilot: images of the pilot, chosen by chance.
+        seed: of all draws; `certify` with the same seed takes the pilot's answers over with `reuse=run`.
+        run: the run directory, made where it is missing; None keeps nothing.
+        budget: what the pilot may spend, None for no limit.
+        front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
+        limit: images that are to be certified, from the first; None for all.
+        resume: False refuses a directory that holds a run.
+        batch_size: images in one call of the oracle.
+        concurrency: calls under way at once, None for what suits the oracle.
+        callbacks: each told (task, done, facts) as the pilot goes on.
+
+    Raises:
+        ShapeError: images that are no 8-bit images.
+        UsageError: settings that cannot work, or a budget below the pilot; nothing was spent.
+        OracleError: see `oracles.errors`; all answers so far are on disk.
+    """
+    folder = None if run is None else Path(run)
+    _, subject = subject_of(
+        oracle,
+        images,
+        None,
+        noise=noise,
+        front=front,
+        budget=budget,
+        seed=seed,
+        run=folder,
+        batch_size=batch_size,
+        concurrency=concurrency,
+    )
+    config = PlanConfig(
+        radii=tuple(sorted(set(map(float, radii)))),
+        num_selection=num_selection,
+        num_estimation=max_estimation,
+        alpha=alpha,
+        beta=beta,
+        num_images=limit,
+        pilot=pilot,
+    )
+    with told(callbacks) if callbacks else nullcontext():
+        found = session.plan(folder, subject, config=config, resume=resume, announce=_log.info)
+    return Forecast(found, folder)

@@ -1,0 +1,122 @@
+"""What runs say, read back: reports, comparisons, verification, and any run as its result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.api.denoiser import Tuned
+from bbsmooth.api.results import Attacks, Certificates, Forecast, Predictions, Trained
+from bbsmooth.api.run import RunResult, html_table
+from bbsmooth.data import images_of
+from bbsmooth.errors import UsageError
+from bbsmooth.reporting import comparison
+from bbsmooth.reporting.compare import compare as write_comparison
+from bbsmooth.reporting.recall import at_hand
+from bbsmooth.reporting.report import report as write_report
+from bbsmooth.reporting.terminal import to_text
+from bbsmooth.runs.reading import read_run
+from bbsmooth.verification.run import Verification
+from bbsmooth.verification.run import verify as check
+
+Result = Certificates | Tuned | Trained | Attacks | Predictions | Forecast
+
+
+def load(run: Path | str) -> Result:
+    """What a run directory holds, complete or not, as the object that the call which made it returned.
+
+    Raises:
+        UsageError: `run` is no run directory, or one whose files say nothing yet.
+    """
+    found = read_run(Path(run))
+    results: Sequence[type[RunResult]] = (Certificates, Tuned, Trained, Attacks)
+    for kind in results:
+        if found.command == kind.command:
+            return kind.read(run)  # type: ignore[return-value]  # each is one of `Result`
+    if found.command == "predict" and found.predictions is not None:
+        return Predictions(found.predictions, found.path)
+    if found.command == "plan" and found.summary is not None:
+        return Forecast(found.summary, found.path)
+    raise UsageError(f"{run} is a run of `{found.command}`, which left nothing to load")
+
+
+def report(run: RunResult | Path | str, path: Path | str, *, format: str | None = None, pictured: int = 500) -> Path:
+    """Write the report of a run, and return the file.
+
+    Args:
+        run: a result, or a run directory. Images that were handed over in memory are pictured from a result alone.
+        path: the file to write.
+        format: "html", "md", "tex", "tsv", "json", "text", "png" or "svg"; None for what the file's name ends on.
+        pictured: most images of a page that get pictures.
+
+    Raises:
+        UsageError: an unknown form, or a run that has not what it shows.
+        OSError: the file cannot be written.
+    """
+    folder, images = (run.run, run._images) if isinstance(run, RunResult) else (Path(run), None)
+    with at_hand(images):
+        write_report(folder, format=format, out=Path(path), pictured=pictured)
+    return Path(path)
+
+
+def verify(run: RunResult | Path | str, *, images: Any = None, labels: Any = None) -> Verification:
+    """Check, without a query, that what a run says follows from what it recorded.
+
+    Args:
+        run: a result, or a run directory.
+        images: the images, where they were handed over in memory: certificates are then made again from them, the
+            seed and the answers on record. A result of this process has them.
+        labels: of the images, as they were handed over.
+
+    Raises:
+        UsageError: `run` is no run directory.
+    """
+    folder, held = (run.run, run._images) if isinstance(run, RunResult) else (Path(run), None)
+    with at_hand(held if images is None else images_of(images, labels)):
+        return check(folder)
+
+
+class Comparison:
+    """Several runs side by side: tables with intervals and paired differences."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Read the runs."""
+        self.runs = tuple(paths)
+        document = comparison.document([read_run(path) for path in paths])
+        self._tables = [table for section in document.sections for table in section.tables]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One record a run: the first table."""
+        table = self._tables[0]
+        return [
+            dict(zip((column.name for column in table.columns), (cell.value for cell in row), strict=True))
+            for row in table.rows
+        ]
+
+    to_frame = RunResult.to_frame
+
+    def report(self, path: Path | str) -> Path:
+        """Write the comparison in the form that the file's name ends on (.html, .md, .tex, .tsv, .png); the file."""
+        write_comparison(self.runs, format=None, out=Path(path))
+        return Path(path)
+
+    def __str__(self) -> str:
+        """The tables as text."""
+        return to_text(self._tables)
+
+    def _repr_html_(self) -> str:
+        """The tables, for notebooks."""
+        return "".join(
+            html_table([[cell.text for cell in row] for row in table.rows], [column.title for column in table.columns])
+            for table in self._tables
+        )
+
+
+def compare(*runs: RunResult | Path | str) -> Comparison:
+    """Several runs side by side.
+
+    Raises:
+        UsageError: what cannot be compared.
+    """
+    return Comparison([run.run if isinstance(run, RunResult) else Path(run) for run in runs])

@@ -1,0 +1,144 @@
+"""Coordinators: pre-trained without a query, tuned within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from bbsmooth.api.denoiser import Denoiser, Tuned
+from bbsmooth.api.sessions import tune as session
+from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
+from bbsmooth.coordinator import EqualiserSpace, PretrainPlan
+from bbsmooth.coordinator import pretrain as pretrained
+from bbsmooth.data import Split, images_of
+from bbsmooth.noise import NoiseDistribution
+from bbsmooth.progress.meter import meter
+from bbsmooth.settings.tune import TuneConfig
+from bbsmooth.tuning.automatic import AUTO
+from bbsmooth.tuning.methods import METHODS
+from oracles import Budget
+
+EPOCHS = 40
+"""Times that pre-training sees every image, where nobody says otherwise."""
+
+MOST_IMAGES = 10_000
+"""Images that tuning learns from, where nobody says otherwise."""
+
+
+def pretrain(
+    images: Any, *, noise: NoiseDistribution, seed: int, epochs: int = EPOCHS, callbacks: Sequence[Callback] = ()
+) -> Denoiser:
+    """A denoiser for images like these, made without a query.
+
+    Args:
+        images: (N, C, H, W) uint8 or floats that are k / 255, or a data set; labels are not looked at.
+        noise: that it takes off.
+        seed: of its weights and of the noise.
+        epochs: times that every image is seen.
+        callbacks: each told (task, done, facts) as it goes on.
+
+    Raises:
+        ShapeError: images that are no 8-bit images.
+        ValueError: no epoch.
+    """
+    given, losses = images_of(images, split=Split.TRAIN), [0.0]
+    with told(callbacks) if callbacks else nullcontext(), meter("pre-train (no query)", epochs, "epochs") as bar:
+
+        def progress(epoch: int, loss: float) -> None:
+            losses.append(loss)
+            bar.advance(1, f"mean squared error {loss:.4f}")
+
+        coordinator = pretrained(
+            given.images(range(len(given))),
+            noise=noise,
+            form=METHODS["equaliser"].form,
+            space=EqualiserSpace(),
+            plan=PretrainPlan(epochs=epochs),
+            seed=seed,
+            progress=progress,
+        )
+    return Denoiser(coordinator, coordinator.initial_parameters(), losses[-1])
+
+
+def tune(
+    oracle: AnyOracle,
+    images: Any,
+    labels: Any = None,
+    *,
+    noise: NoiseDistribution,
+    budget: Budget,
+    seed: int,
+    run: Path | str,
+    method: str = AUTO,
+    objective: str | None = None,
+    start: AnyFront | None = None,
+    epochs: int = EPOCHS,
+    shots: int | None = None,
+    limit: int | None = None,
+    classes: Sequence[str] | None = None,
+    resume: bool = True,
+    canaries: int | None = None,
+    canary_every: int = 5_000,
+    callbacks: Sequence[Callback] = (),
+) -> Tuned:
+    """A coordinator for an oracle, tuned by zeroth-order optimisation on its answers, in a complete run directory.
+
+    Args:
+        oracle: from `bbsmooth.oracle`, or what that takes.
+        images: to learn from, (N, C, H, W) uint8 or floats that are k / 255, or a data set. Keep them apart from those
+            that are certified.
+        labels: (N,) numbers or names; not needed with `objective="agreement"`.
+        noise: under which the oracle is asked.
+        budget: what may be spent in all; 0 queries stop after pre-training.
+        seed: of everything that is random.
+        run: the run directory, made where it is missing.
+        method: a name that `bbsmooth tune --help` lists, or "auto", which picks by what was measured.
+        objective: what is made small; None for what the method was measured best with.
+        start: where to start, in place of pre-training: what `pretrain` or `tune` returned, or a run's directory.
+        epochs: of pre-training, without a start.
+        shots: images of each class that are used, at random; None for all.
+        limit: images that are used, from the first.
+        classes: names of the labels, where these are numbers.
+        resume: False refuses a directory that holds a run.
+        canaries: images that tell whether the model was changed; None for the usual number where it may be.
+        canary_every: queries after which they are asked.
+        callbacks: each told (task, done, facts) as the run goes on.
+
+    Raises:
+        ShapeError: images that are no 8-bit images.
+        UsageError: settings that cannot work, or a run of other settings in `run`; nothing was spent.
+        BudgetExhausted: answers were lost in a crash, so that the budget ended first; the best so far is in place.
+        OracleError: see `oracles.errors`; all answers so far are on disk.
+    """
+    folder = Path(run)
+    asked, subject = subject_of(
+        oracle,
+        images,
+        labels,
+        noise=noise,
+        front=start,
+        budget=budget,
+        seed=seed,
+        run=folder,
+        split=Split.TRAIN,
+        classes=classes,
+        batch_size=1,
+        concurrency=1,
+    )
+    with told(callbacks) if callbacks else nullcontext():
+        session.tune_coordinator(
+            folder,
+            subject,
+            config=TuneConfig(
+                method=method,
+                objective=objective,
+                shots=shots,
+                pretrain_epochs=epochs,
+                train_images=min(len(subject.images), limit or MOST_IMAGES),
+            ),
+            resume=resume,
+            drift=drift_of(asked, canaries, canary_every),
+        )
+    return Tuned.read(folder, images=subject.images)
