@@ -21,7 +21,7 @@ class DataError(ValueError):
 
 
 def without_passwords(text: str) -> str:
-    """The text with asterisks in the place of every password in a URL.
+    """The text with asterisks for every password in a URL.
 
     >>> without_passwords("cannot write ftp://me:hunter2@host/run")
     'cannot write ftp://me:***@host/run'

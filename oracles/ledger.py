@@ -139,7 +139,7 @@ class Ledger:
         self._keep(change, queries, attempts, purpose)
 
     def set_aside(self, queries: int, *, purpose: Purpose) -> None:
-        """Keep so many queries of the budget, spent ones excepted, for one purpose: no other may take them."""
+        """Keep `queries` of the budget, spent ones excepted, for one purpose: no other may take them."""
         with self._lock:
             self._set_aside[purpose] = queries
 

@@ -64,7 +64,7 @@ class Traffic:
         return other.as_json()
 
     def percentile(self, percent: float) -> float | None:
-        """Seconds within which so many percent of the replies came; None where none came."""
+        """Seconds within which `percent` percent of the replies came; None where none came."""
         with self._lock:
             found = _percentiles(sorted(self._bins.items()), [percent])
         return found[0][1] if found else None

@@ -49,7 +49,7 @@ class DriftWatch(Protocol):
         ...
 
     def spare(self, queries: int | None) -> int | None:
-        """How many of so many queries can be spent on other things than canaries; None for no limit."""
+        """The part of `queries` that can be spent on other things than canaries; None for no limit."""
         ...
 
     def finish(self) -> None:
@@ -170,7 +170,7 @@ class CanaryWatch:
             self._check()
 
     def before(self, queries: int) -> None:
-        """Let so many queries pass, after a check where one is due.
+        """Let queries pass, after a check where one is due.
 
         Raises:
             OracleChanged: a check has failed, this one or an earlier one.

@@ -51,7 +51,7 @@ def certify(
     """Certificates of the smoothed classifier, in a complete run directory.
 
     Called again with the same settings it goes on where it ended, and asks nothing twice. With others it is refused:
-    who has seen results may not choose n or alpha anew on the same draws; `reuse` says what may differ.
+    nobody may choose n or alpha anew after seeing results of the same draws; `reuse` says what may differ.
 
     Args:
         oracle: from `bbsmooth.oracle`, or what that takes.

@@ -27,10 +27,10 @@ _log = logging.getLogger(__name__)
 
 DRIFT = "drift"
 LEAST = 3
-"""A run costs at least so many queries for each canary: two at the start, one at the end."""
+"""Least queries of a run for each canary: two at the start, one at the end."""
 
 EVERY_SECONDS = 300.0
-"""After so many seconds a check is due, if anything was asked meanwhile."""
+"""Seconds after which a check is due, if anything was asked meanwhile."""
 
 _WHITE = 255
 
@@ -45,7 +45,7 @@ class CanaryImages:
 
     Args:
         image: gives the image (C, H, W) uint8 of a number.
-        among: canaries are evenly spaced among so many images.
+        among: number of images among which the canaries are evenly spaced.
         smoothing: the noise.
         grid: on which it is added for the bare oracle.
     """

@@ -27,7 +27,7 @@ from oracles.watch import DriftWatch, NoWatch
 def answering(
     oracle: Oracle, config: OracleConfig, front: Front
 ) -> AbstractContextManager[tuple[Oracle, OracleConfig]]:
-    """Who answers in the place of `oracle`, and how to ask: it, or workers that have opened the same.
+    """The oracle that answers for `oracle`, and how to ask: it, or workers that have opened the same.
 
     Args:
         oracle: the bare one, as this process has opened it.

@@ -44,7 +44,7 @@ def compare(
         typer.Option(
             metavar="NAME,NAME,...",
             help="Columns of the table of runs, in their order, such as sigma,accuracy,acr,queries,price; accuracy "
-            "stands for all radii. Without it all that have something to say.",
+            "stands for all radii. All that have something to say if left out.",
             rich_help_panel=_TABLE,
         ),
     ] = None,
@@ -52,7 +52,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="The run that each other one is paired with, among RUN... or beside them. Without it all pairs.",
+            help="The run that each other one is paired with, among RUN... or beside them; all pairs if left out.",
             rich_help_panel=_TABLE,
         ),
     ] = None,

@@ -18,7 +18,7 @@ class DeferredImages(Tensor):
     """A batch of noisy copies (B, C, H, W) whose shape and type are known, and whose pixels are not drawn yet.
 
     Whatever asks for more than its shape and type gets the pixels, drawn anew each time. Pickled it is the images
-    without noise and the numbers of the draws: a few hundred bytes in the place of B images. Several of them are
+    without noise and the numbers of the draws: a few hundred bytes instead of B images. Several of them are
     joined by `torch.cat` without being drawn.
 
     Attributes:

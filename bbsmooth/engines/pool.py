@@ -20,7 +20,7 @@ from oracles.errors import AnswerLost, Unanswered
 _log = logging.getLogger(__name__)
 
 _MOST_FAILED_STARTS = 3
-"""So many workers in a row that are lost before they can answer anything end a run."""
+"""Workers in a row that end a run if they are lost before they can answer anything."""
 
 _SECONDS_BEFORE_WORD = 60.0
 
@@ -70,7 +70,7 @@ class _Slot:
 
 
 class WorkerPool:
-    """Hands questions to workers that are free, and starts a worker in the place of each that is lost.
+    """Hands questions to workers that are free, and starts a new worker for each that is lost.
 
     Args:
         start: starts a worker and returns at once.

@@ -11,7 +11,7 @@ from oracles import Answers, Feedback, Oracle, OracleSpec
 from oracles.remote.remote import RemoteOracle
 
 MOST_LOST = 8
-"""So many workers that are lost over one question end a run: the question may be what kills them."""
+"""Workers lost over one question that end a run: the question may be what kills them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def certificate_record(
 
 
 def radii_by_norm(verdict: Verdict, values: int) -> Record:
-    """What the line of a certificate says of its radius in every norm, for images of so many values."""
+    """What the line of a certificate says of its radius in every norm, for images of `values` values."""
     if isinstance(verdict, Abstention):
         return {f"radius_{norm.value}": None for norm in Norm}
     return {f"radius_{norm.value}": implied_radius(verdict.radius, verdict.norm, norm, values=values) for norm in Norm}

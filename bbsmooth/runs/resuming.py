@@ -15,6 +15,20 @@ BY_CONTENT = frozenset({"oracle", "data", "data_root", "download", "coordinator"
 _SHOWN = 40
 
 
+_RENAMED = {
+    "plan": {"images": "num_images"},
+    "train": {
+        "alpha": "lora_alpha",
+        "targets": "lora_targets",
+        "variant": "lora_variant",
+        "length": "prompt_length",
+        "width": "adapter_width",
+        "kind": "denoiser",
+    },
+}
+"""By command, settings that manifests of 0.1 call otherwise."""
+
+
 def compare(
     path: Path,
     manifest: Mapping[str, Any],
@@ -41,7 +55,9 @@ def compare(
         raise UsageError(
             f"{path} holds a run of `bbsmooth {manifest['command']}`, not of `bbsmooth {command}`; name another `run`"
         )
-    then, now = manifest["settings"], json.loads(json.dumps(settings))
+    renamed = _RENAMED.get(command, {})
+    then = {renamed.get(key, key): value for key, value in manifest["settings"].items()}
+    now = json.loads(json.dumps(settings))
     for key in sorted((then.keys() | now.keys()) - changeable - BY_CONTENT):
         if then.get(key) != now.get(key):
             raise UsageError(

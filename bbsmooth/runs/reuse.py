@@ -17,7 +17,7 @@ from bbsmooth.runs.resuming import shown
 
 _SAME_DRAWS = ("sigma", "noise", "seed", "dtype")
 _SAME_THINGS = ("oracle", "coordinator", "noise_algorithm")
-_CLASS = "the class would be chosen anew by who has seen how the first one fared"
+_CLASS = "the class would be chosen again after seeing how the first one fared"
 _LOOKS = "when it looks at the votes was fixed before the first of them"
 
 FIXED: Mapping[str, Mapping[str, str]] = {
@@ -30,8 +30,8 @@ FIXED: Mapping[str, Mapping[str, str]] = {
     "splitting": {},
     "sequential": {
         "num_selection": _CLASS,
-        "radii": "each certificate counts on every smaller radius that was asked about, and who has seen the votes "
-        "could leave out those that stand in the way",
+        "radii": "each certificate counts on every smaller radius that was asked about, and after seeing the votes "
+        "one could leave out those that stand in the way",
     },
     "growing": {
         "num_selection": _CLASS,

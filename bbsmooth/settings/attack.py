@@ -47,7 +47,12 @@ class AttackConfig:
     ]
     limit: Annotated[
         int | None,
-        Option("Attack this many certificates, from the first. Without it all.", "IMAGES", Panel.IMAGES, default=None),
+        Option(
+            "Attack this many certificates, from the first; all of them if left out.",
+            "IMAGES",
+            Panel.IMAGES,
+            default=None,
+        ),
     ]
     seed: Annotated[
         int, Option("Fixes every random draw; the same seed gives the same results.", panel=Panel.SAMPLING, default=1)

@@ -54,7 +54,7 @@ class CertifyConfig:
     limit: Annotated[
         int | None,
         Option(
-            "Certify this many images, the first of the test split. Without it all.",
+            "Certify this many images, the first of the test split; all of them if left out.",
             "IMAGES",
             Panel.IMAGES,
             default=None,
@@ -192,7 +192,7 @@ class CertifyConfig:
         if self.method == "sequential":
             fixed.add("radii")  # they are the question
         if self.family_wise is not None:
-            fixed.add("limit")  # alpha was shared by so many
+            fixed.add("limit")  # alpha was shared by that many
         return (SPEED | GROWING | {"allocation"}) - fixed
 
     @property

@@ -32,7 +32,10 @@ class PlanConfig:
     num_images: Annotated[
         int | None,
         Option(
-            "Images to be certified, the first of the test split. Without it all.", "IMAGES", Panel.IMAGES, default=None
+            "Images to be certified, the first of the test split; all of them if left out.",
+            "IMAGES",
+            Panel.IMAGES,
+            default=None,
         ),
     ]
     pilot: Annotated[

@@ -40,7 +40,8 @@ class TuneConfig:
     shots: Annotated[
         int | None,
         Option(
-            "Use this many images of each class, chosen at random, for pre-training and tuning. Without it all.",
+            "Use this many images of each class, chosen at random, for pre-training and tuning; all of them if "
+            "left out.",
             panel=Panel.TUNING,
             default=None,
         ),

@@ -47,7 +47,7 @@ def wrong_summary(run: Run) -> Iterator[str]:
 
 
 def expected_summary(run: Run, records: Sequence[Record], seconds: float) -> Record:
-    """The summary that follows from the certificates of a run that took so many seconds."""
+    """The summary that follows from the certificates of a run that took `seconds`."""
     if run.command == "import-log":
         return summarize(records, run.settings["radii"], images=len(records), seconds=seconds)
     asked = Asked.of(run)

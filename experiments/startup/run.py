@@ -45,8 +45,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     given = parser.parse_args()
     with _other(given.checkout) as other:
+        git = ["git", "-C", str(other), "rev-parse", "--short", "HEAD"]
+        revision = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
         found = {name: _compared(arguments, other, given.pairs) for name, arguments in COMMANDS.items()}
-    result = {"before": BEFORE if given.checkout is None else given.checkout.name, "commands": found}
+    result = {"before": revision, "commands": found}
     result |= {"machine": {"python": platform.python_version(), "processors": os.cpu_count()}}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     for name, figures in found.items():

@@ -110,7 +110,7 @@ class Labels:
         merged = torch.stack(columns, 1)
         if spec.feedback is Feedback.PROBABILITIES and (merged > 1 + _ROUNDING).any():
             raise AnswerError(
-                f"{spec.name} gave synonyms probabilities that add up to more than 1; leave label_map away"
+                f"{spec.name} gave synonyms probabilities that add up to more than 1; leave out label_map"
             )
         return Answers.from_scores(merged, spec, images=images)
 

@@ -74,6 +74,6 @@ class ClientLimits:
 
     @property
     def seconds_between_requests(self) -> float:
-        """At least so many seconds lie between the beginnings of two requests: then no second or minute has more."""
+        """Least seconds between the beginnings of two requests: then no second or minute has more."""
         per_second, per_minute = self.requests_per_second or math.inf, self.requests_per_minute or math.inf
         return max(1 / per_second, 60 / per_minute)

@@ -23,7 +23,7 @@ SLOWER_FACTOR = 0.8
 """How it shrinks where answers take longer than they used to."""
 
 SLOWER = 2.0
-"""Answers take longer if their recent time is so many times their usual one, ..."""
+"""Answers take longer if their recent time is this many times their usual one, ..."""
 
 SLOWER_SECONDS = 0.02
 """... and so much more than that: less is the noise of machine and network."""

@@ -67,7 +67,7 @@ class TensorForm:
     def __post_init__(self) -> None:
         """Check that the numbers make sense."""
         if self.eight_bit and (self.scale not in (1.0, 255.0) or self.mean or self.std):
-            raise SpecError("UINT8 pixels are sent as they are: leave scale, mean and std away")
+            raise SpecError("UINT8 pixels are sent as they are: leave out scale, mean and std")
         if not all(value > 0 for value in (self.scale, *self.std)):
             raise SpecError(f"scale and std should be above 0, got {self.scale:g} and {list(self.std)}")
 

@@ -25,10 +25,10 @@ from bbsmooth.certification.verdict import Decision, State
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PART = 3  # so many rounds of questions are expected to lead to the decision
-_TRUST = 8  # one vote may be asked for ahead for so many known
+_PART = 3  # rounds of questions that are expected to lead to the decision
+_TRUST = 8  # known votes for each one that may be asked for ahead
 _PATIENCE = 0.25  # of the draws so far: so long a refutation is waited for where a certificate is out of reach,
-_LEAST_PATIENCE = 32  # and at least so many draws
+_LEAST_PATIENCE = 32  # and at least this many draws
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-_NEARLY_ALL = 0.95  # of the earlier selection votes: with so many, few later votes prove more than the change does
+_NEARLY_ALL = 0.95  # of the earlier selection votes: above this share, few later votes prove more than the change does
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class IncrementalPlan:
 
     Args:
         noise: the smoothing distribution, of both classifiers.
-        num_estimation: of the earlier estimation draws the first so many are asked about again (n).
+        num_estimation: how many of the earlier estimation draws, from the first, are asked about again (n).
         alpha: probability, over the draws, that a certificate is wrong.
         earlier_selection: draws that chose the class (n0), of the earlier classifier.
         earlier_estimation: draws that bounded its probability.

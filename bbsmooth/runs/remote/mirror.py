@@ -31,7 +31,7 @@ class Mirror:
     """Brings a run directory to its URL: what is new, every few seconds, and what may be spent, before it is.
 
     Each pass takes files as they stand at one moment, then the answers, then the account; so what is at the URL is what
-    a crash at that moment could have left here, perhaps with more answers and charges, and can be gone on from. Passes
+    a crash at that moment could have left here, perhaps with more answers and charges, and can be resumed. Passes
     that fail are tried again with the next. A ledger that cannot be brought there stops the run instead, since no query
     may be sent that the URL does not know of.
 
@@ -130,7 +130,7 @@ class Mirror:
         """Leave the URL as the run directory is now, with the exact ledger, and let go of it.
 
         Raises:
-            OSError: it cannot be reached; what is there can be gone on from, and nothing is lost here.
+            OSError: it cannot be reached; what is there can be resumed, and nothing is lost here.
             StorageError: another process has taken over.
         """
         self._ended.set()

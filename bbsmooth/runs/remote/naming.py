@@ -1,4 +1,4 @@
-"""What a folder that stands in the place of a URL is called."""
+"""The name of a folder that stands for a URL."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from bbsmooth.errors import UsageError, without_passwords
 
 _REPLACING = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
-"""Stores that put a whole object in the place of another; elsewhere a file is written aside and then renamed."""
+"""Stores that put a whole object over another; elsewhere a file is written aside and then renamed."""
 
 _ASIDE = ".tmp"
 
@@ -153,7 +153,7 @@ class Place:
         """One clear line for whatever a file system raises.
 
         Raises:
-            OSError: in the place of any error.
+            OSError: for any error.
         """
         try:
             yield

@@ -34,7 +34,7 @@ SECONDS = "BBSMOOTH_MIRROR_SECONDS"
 """Environment variable: seconds from one pass to the next, without it 20."""
 
 _SECONDS = 20.0
-_HOLDS = 6  # a process that says nothing for so many passes has lost the run
+_HOLDS = 6  # a process that says nothing for this many passes has lost the run
 _TOKENS, _WHOLE = "tokens", "whole"
 
 _active: ContextVar[Mirror | None] = ContextVar("mirror", default=None)

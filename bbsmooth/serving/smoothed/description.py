@@ -41,7 +41,7 @@ def inference(model: SmoothedModel) -> dict[str, Any]:
             "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": _input(tensor, model.max_batch)},
             "outputs": {
                 "type": "array",
-                "description": "which outputs to send; without it all",
+                "description": "which outputs to send; all of them if left out",
                 "items": {
                     "type": "object",
                     "properties": {"name": {"type": "string", "enum": list(model.outputs)}},

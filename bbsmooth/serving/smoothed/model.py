@@ -17,7 +17,7 @@ NO_RADIUS = -1.0
 """Stands where nothing is certified: smaller than every radius that anybody could ask for."""
 
 NO_CLASS = -1
-"""Stands where nothing is certified, in the place of a class's number."""
+"""Stands where nothing is certified, instead of a class's number."""
 
 _SAYS = {
     "label": "name of the class that the smoothed classifier surely gives, empty for an abstention",

@@ -51,3 +51,13 @@ def test_what_may_change() -> None:
 def test_the_first_difference_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         again(**changes)
+
+
+def test_a_run_begun_under_an_earlier_name_of_a_setting_goes_on() -> None:
+    begun = {"command": "train", "settings": {"alpha": 8.0, "rank": 4}}
+    now = {"lora_alpha": 8.0, "rank": 4, "lora_targets": None}
+    compare(Path("run"), begun, command="train", settings=now, context={}, changeable=frozenset())
+    with pytest.raises(UsageError, match="begun with `lora_alpha` 8.0, not 4.0"):
+        compare(
+            Path("run"), begun, command="train", settings=now | {"lora_alpha": 4.0}, context={}, changeable=frozenset()
+        )
