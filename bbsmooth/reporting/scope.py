@@ -47,6 +47,11 @@ def progress(run: Run) -> str | None:
     return f"{done:,} of {done + left:,}" if left > 0 else f"{done:,}, unfinished"
 
 
+def was_tuned(summary: Record) -> bool:
+    """True where a summary tells of tuning, and not of pre-training alone."""
+    return summary.keys() >= {"method", "steps", "heldout_accuracy_start", "heldout_accuracy_best"}
+
+
 def told(summary: Record) -> list[Record]:
     """The rows of a summary's curve: of accuracy, or of certified answers without labels.
 

@@ -60,6 +60,7 @@ def training_table(summary: Record) -> Table | None:
                 ("clean_accuracy", "accuracy on clean test images", percent),
                 ("noisy_accuracy", "accuracy on noisy test images", percent),
             )
+            if summary.get(key) is not None
         ),
     )
     columns = (Column("item", "", numeric=False), Column("amount", "amount"))

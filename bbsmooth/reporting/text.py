@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bbsmooth.reporting.escaping import one_line
 from bbsmooth.reporting.numbers import count, duration, interval, length, money, percent
-from bbsmooth.reporting.scope import told
+from bbsmooth.reporting.scope import told, was_tuned
 from bbsmooth.reporting.words import proven_word
 from bbsmooth.runs.certificates import Record, read_certificates
 from bbsmooth.runs.directory import read_manifest
@@ -84,7 +84,7 @@ def _head(run: Run) -> Table:
     if "noise" in settings:
         head.add_row("noise", f"{settings['noise']}, sigma {settings['sigma']:g}")
     if settings.get("coordinator"):
-        head.add_row("coordinator", settings["coordinator"])
+        head.add_row("coordinator", str(settings["coordinator"]))
     return head
 
 
@@ -107,8 +107,10 @@ def _certify_tables(settings: dict[str, Any], summary: Record) -> list[Renderabl
 
 
 def _tune_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
-    if "steps" not in summary:
-        return [f"denoising pre-training only, {count(summary['pretraining']['epochs'], 'epoch')}: no query"]
+    if not was_tuned(summary):
+        pretraining = summary.get("pretraining")
+        epochs = f", {count(pretraining['epochs'], 'epoch')}" if pretraining else ""
+        return [f"denoising pre-training only{epochs}: no query"]
     table = Table("held-out noisy accuracy", "value", box=None, padding=(0, 3, 0, 0))
     table.add_row("before tuning", percent(summary["heldout_accuracy_start"]))
     table.add_row("after tuning", percent(summary["heldout_accuracy_best"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bbsmooth.reporting.lineage import coordinator_phrase, seen_before
 from bbsmooth.reporting.numbers import count, interval, money, percent
-from bbsmooth.reporting.scope import told
+from bbsmooth.reporting.scope import told, was_tuned
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
 
@@ -139,7 +139,7 @@ def _tuned(run: Run) -> list[str]:
     )
     if summary is None:
         return [what]
-    if "steps" not in summary:
+    if not was_tuned(summary):
         return [what, "It was trained to denoise, without a query."]
     return [
         what,

@@ -313,6 +313,7 @@ class TrainSummary(TypedDict):
     parameters: Parameters
     epochs: Count
     seconds_per_epoch: Amount
+    peak_memory_bytes: NotRequired[Count | None]
     clean_accuracy: Share
     noisy_accuracy: Share
 
