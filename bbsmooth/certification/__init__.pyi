@@ -19,6 +19,7 @@ from .methods.adaptive import AdaptivePlan
 from .methods.cohen import CohenPlan, conclude
 from .methods.incremental import IncrementalPlan
 from .methods.predict import PredictCase, Prediction, PredictPlan, predict
+from .methods.provable import can_prove, fewest_draws
 from .methods.sequential import SequentialPlan
 from .methods.splitting import SplittingPlan
 from .protocols import Plan
@@ -67,8 +68,10 @@ __all__ = [
     "average_certified_radius",
     "average_radius_interval",
     "bonferroni",
+    "can_prove",
     "certified_accuracy",
     "conclude",
+    "fewest_draws",
     "holm",
     "predict",
     "run_cases",

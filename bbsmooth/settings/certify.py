@@ -174,13 +174,28 @@ class CertifyConfig:
         except ValueError as error:
             raise UsageError(str(error)) from None
 
+    def provable_plan(self, noise: NoiseDistribution | Splitting, images: int) -> AnyPlan:
+        """The same, for votes that are still to be paid for.
+
+        Raises:
+            UsageError: as `plan`, or not even votes that all agree could prove anything.
+        """
+        plan = self.plan(noise, images)
+        if certification.can_prove(plan):
+            return plan
+        least = certification.fewest_draws(plan)
+        problem = f"{self.num_estimation:,} draws at `alpha` {plan.alpha:g} can prove nothing, even if all votes agree"
+        if least is not None:
+            raise UsageError(f"{problem}: `num_estimation` must be at least {least:,}")
+        raise UsageError(f"{problem}, and more would not either; ask for smaller `radii` or a larger `alpha`")
+
     def judged_plan(self, noise: NoiseDistribution, images: int) -> Plan:
         """The same, for methods in which a judge looks at the votes.
 
         Raises:
             UsageError: the method is another one, or as `plan`.
         """
-        plan = self.plan(noise, images)
+        plan = self.provable_plan(noise, images)
         if isinstance(plan, certification.SplittingPlan | certification.IncrementalPlan):
             raise UsageError(f"there is nothing to forecast with `method` {self.method}: it always costs the same")
         return plan

@@ -27,6 +27,12 @@ class PredictConfig:
     def plan(self) -> PredictPlan:
         """The settings of the predictions."""
         try:
-            return certification.PredictPlan(num_draws=self.num_draws, alpha=self.alpha)
+            plan = certification.PredictPlan(num_draws=self.num_draws, alpha=self.alpha)
         except ValueError as error:
             raise UsageError(str(error)) from None
+        if not certification.can_prove(plan):
+            raise UsageError(
+                f"{self.num_draws:,} votes at `alpha` {self.alpha:g} can predict nothing, even if all agree: "
+                f"`num_draws` must be at least {certification.fewest_draws(plan):,}"
+            )
+        return plan

@@ -96,7 +96,7 @@ def certify(
     seen = subject.seen  # unfit ones are refused before a run is begun
     copies_for(seen, smoothing)
     config = config.settled(smoothing.mechanism)
-    config.plan(smoothing.mechanism, 1)
+    config.provable_plan(smoothing.mechanism, 1)
     context = subject.context | describe_classifier(seen.spec)
     if incremental_from is not None and reuse is not None:
         raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
@@ -106,7 +106,7 @@ def certify(
         context |= {"earlier": changed.described}
     count = min(len(dataset), config.limit or len(dataset))
     data.check(dataset, count)
-    plan = config.plan(smoothing.mechanism, count)
+    plan = config.provable_plan(smoothing.mechanism, count)
     labels = None
     if dataset.classes is not None and config.labels == DATA:
         labels = match_labels(dataset.classes, base.spec.classes, subject.class_order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,11 @@ class Prediction:
     p_value: float
     alpha: float
     reason: Reason | None = None
+
+
+def fewest_votes(alpha: float) -> int:
+    """The fewest votes, all for one class, that predict it: the two-sided p-value 2^(1 - n) is at most `alpha`."""
+    return max(1, math.ceil(1 - math.log2(alpha)))
 
 
 def predict(counts: Mapping[int, int], classes: Classes, *, alpha: float) -> Prediction:

@@ -1,0 +1,82 @@
+"""Plans under which no votes whatsoever could prove anything, and the fewest draws that could."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bbsmooth.certification.methods.adaptive import AdaptivePlan
+from bbsmooth.certification.methods.cases import AnyPlan
+from bbsmooth.certification.methods.cohen import CohenPlan
+from bbsmooth.certification.methods.incremental import IncrementalPlan
+from bbsmooth.certification.methods.pairs import Pairs, lower_by_change, lower_by_votes
+from bbsmooth.certification.methods.predict import PredictPlan, fewest_votes
+from bbsmooth.certification.methods.sequential import SequentialPlan
+
+MOST = 2**20
+"""Draws beyond which nobody looks for a plan that could prove something."""
+
+
+def can_prove(plan: AnyPlan | PredictPlan) -> bool:
+    """Say whether an image all of whose votes agree would be certified (or, by `PredictPlan`, predicted).
+
+    No other votes prove more: every bound grows with the votes for the class. For Gaussian, Laplace and uniform noise a
+    radius needs a probability above 1/2, so alpha^(1/n) > 1/2 by Clopper & Pearson.
+    """
+    match plan:
+        case CohenPlan():
+            return plan.largest_radius > 0
+        case SequentialPlan():
+            return _decides(plan)
+        case AdaptivePlan():
+            looks = plan.looks(plan.num_selection)
+            return any(level ** (1 / draws) > 0.5 for draws, level in looks)
+        case IncrementalPlan():
+            n, before = plan.num_estimation, plan.earlier_estimation
+            agreed = Pairs(earlier_votes=before, earlier_trials=before, votes=n, trials=n, lost=0)
+            return max(bound(agreed, alpha=plan.alpha) for bound in (lower_by_votes, lower_by_change)) > 0.5
+        case PredictPlan():
+            return plan.num_draws >= fewest_votes(plan.alpha)
+        case _:
+            return True
+
+
+def fewest_draws(plan: AnyPlan | PredictPlan) -> int | None:
+    """The smallest number of draws with which `plan` could prove something; None where up to `MOST` do not suffice."""
+    low, high = 1, 1
+    while not can_prove(_with(plan, high)):
+        low, high = high + 1, 2 * high
+        if high > _most(plan):
+            return None
+    while low < high:
+        middle = (low + high) // 2
+        if can_prove(_with(plan, middle)):
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+def _decides(plan: SequentialPlan) -> bool:
+    """Whether the smallest radius can be certified within the cap, or the test's own bound proves another."""
+    if plan.largest_radius > plan.radii[-1]:
+        return True
+    upper = replace(plan, radii=plan.radii[:1]).boundaries_given(plan.num_selection, total_variation=0.0).upper[0]
+    return bool((upper <= np.arange(len(upper))).any())
+
+
+def _with(plan: AnyPlan | PredictPlan, draws: int) -> AnyPlan | PredictPlan:
+    match plan:
+        case CohenPlan() | IncrementalPlan():
+            return replace(plan, num_estimation=draws)
+        case SequentialPlan() | AdaptivePlan():
+            return replace(plan, max_estimation=draws)
+        case PredictPlan():
+            return replace(plan, num_draws=draws)
+        case _:
+            return plan
+
+
+def _most(plan: AnyPlan | PredictPlan) -> int:
+    return plan.earlier_estimation - 1 if isinstance(plan, IncrementalPlan) else MOST
