@@ -95,6 +95,11 @@ def earlier_run(path: Path, smoothing: SmoothingConfig, context: Mapping[str, An
     for what, then, asked in _things(manifest, json.loads(json.dumps(context))):
         if then != asked:
             raise UsageError(f"{path} was made with other {what}, so its draws are others")
+    if manifest["classifier"]["fingerprint"] == context["classifier"]["fingerprint"]:
+        raise UsageError(
+            f"the classifier is the one that {path} certified: fewer draws of it, chosen by who has seen more, would be a "
+            "second chance to be wrong; take the certificates of that run, or its answers by `reuse`"
+        )
     return EarlierRun(
         path=path,
         started=manifest["started"],

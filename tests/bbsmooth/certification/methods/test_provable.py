@@ -23,7 +23,7 @@ from bbsmooth.certification.protocols import Plan, Selection
 from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.noise import Gaussian, Laplace, NoiseDistribution, Uniform
 
-NOISES = [Gaussian(0.5), Laplace(0.5), Uniform(0.5)]
+NOISES: list[NoiseDistribution] = [Gaussian(0.5), Laplace(0.5), Uniform(0.5)]
 
 
 def all_agree(plan: Plan, uniform: float = 1.0) -> bool:
@@ -42,37 +42,32 @@ def test_cohens_fewest_draws_are_where_all_votes_prove_more_than_a_half(noise: N
     assert fewest_draws(replace(plan, bound=VOTE_BOUNDS["two-class"])) == math.floor(math.log2(2 / alpha)) + 1
 
 
-@pytest.mark.parametrize(
-    "plan",
-    [
+PLANS: list[CohenPlan | SequentialPlan | AdaptivePlan] = [
+    *(
         CohenPlan(noise=Gaussian(0.5), num_selection=20, num_estimation=1, alpha=0.001, bound=bound)
         for bound in VOTE_BOUNDS.values()
-    ]
-    + [
+    ),
+    *(
         SequentialPlan(
-            noise=noise,
-            num_selection=n0,
-            max_estimation=1,
-            alpha=0.001,
-            beta=0.01,
-            radii=radii,
-            test=DEFAULT_TEST,
+            noise=noise, num_selection=n0, max_estimation=1, alpha=0.001, beta=0.01, radii=radii, test=DEFAULT_TEST
         )
         for noise in NOISES
         for n0 in (2, 100)
         for radii in ((0.0,), (0.25, 0.5))
-    ]
-    + [
+    ),
+    *(
         AdaptivePlan(noise=Gaussian(0.5), num_selection=n0, max_estimation=1, alpha=0.01, beta=0.01, tolerance=0.02)
         for n0 in (5, 100)
-    ],
-    ids=lambda plan: f"{plan.name} {plan.noise.name}",
-)
-def test_one_draw_fewer_certifies_nothing_and_the_fewest_do(plan: Plan) -> None:
+    ),
+]
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.name} {plan.noise.name}")
+def test_one_draw_fewer_certifies_nothing_and_the_fewest_do(plan: CohenPlan | SequentialPlan | AdaptivePlan) -> None:
     least = fewest_draws(plan)
     assert least is not None
     key = "num_estimation" if isinstance(plan, CohenPlan) else "max_estimation"
-    enough, short = replace(plan, **{key: least}), replace(plan, **{key: least - 1})  # type: ignore[type-var]
+    enough, short = replace(plan, **{key: least}), replace(plan, **{key: least - 1})
     luck = 0.05  # the number that helps the randomised bound most
     assert can_prove(enough)
     assert all_agree(enough, luck)
