@@ -35,6 +35,7 @@ class EarlierRun:
         num_selection: draws that chose a class (n0).
         num_estimation: draws that bounded its probability (n).
         images: how many it certified.
+        unchanged: whether the classifier is still the same.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class EarlierRun:
     num_selection: int
     num_estimation: int
     images: int
+    unchanged: bool
 
     @property
     def described(self) -> Mapping[str, Any]:
@@ -59,6 +61,11 @@ class EarlierRun:
             raise UsageError(f"`incremental_from` is a method of its own, got `method` {config.method}; leave that out")
         if (config.limit or 0) > self.images:
             raise UsageError(f"{self.path} certified {self.images} images, so `limit` must not be {config.limit}")
+        if self.unchanged:
+            raise UsageError(
+                f"the classifier is the one that {self.path} certified: fewer draws of it, chosen by who has seen "
+                "more, are a second chance to be wrong; take that run's certificates, or its answers by `reuse`"
+            )
         return replace(
             config,
             method="incremental",
@@ -95,11 +102,6 @@ def earlier_run(path: Path, smoothing: SmoothingConfig, context: Mapping[str, An
     for what, then, asked in _things(manifest, json.loads(json.dumps(context))):
         if then != asked:
             raise UsageError(f"{path} was made with other {what}, so its draws are others")
-    if manifest["classifier"]["fingerprint"] == context["classifier"]["fingerprint"]:
-        raise UsageError(
-            f"the classifier is the one that {path} certified: fewer draws of it, chosen by who has seen more, would be a "
-            "second chance to be wrong; take the certificates of that run, or its answers by `reuse`"
-        )
     return EarlierRun(
         path=path,
         started=manifest["started"],
@@ -107,6 +109,7 @@ def earlier_run(path: Path, smoothing: SmoothingConfig, context: Mapping[str, An
         num_selection=settings["num_selection"],
         num_estimation=settings["num_estimation"],
         images=len(read_certificates(path)),
+        unchanged=manifest["classifier"]["fingerprint"] == context["classifier"]["fingerprint"],
     )
 
 

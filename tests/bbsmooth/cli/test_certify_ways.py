@@ -157,10 +157,22 @@ def test_a_changed_classifier_is_certified_from_the_earlier_run(world: World) ->
 def test_an_earlier_run_that_does_not_fit_is_refused(world: World, arguments: list[str], message: str) -> None:
     earlier = world.folder / "earlier"
     assert world.certify("--limit", "5", out=earlier).status == 0
+    changed(world)
     asked = world.asked.total()
     done = world.certify("--n", "20", "--incremental-from", earlier, *arguments)
     assert done.status == 2
     assert message in done.line
+    assert world.asked.total() == asked
+
+
+def test_a_classifier_that_was_not_changed_is_not_certified_again_with_fewer_draws(world: World) -> None:
+    """Whoever has seen all votes could choose the number at which they look best: as `reuse` would not allow."""
+    earlier = world.folder / "earlier"
+    assert world.certify("--limit", "5", out=earlier).status == 0
+    asked = world.asked.total()
+    done = world.certify("--n", "20", "--incremental-from", earlier)
+    assert done.status == 2
+    assert "are a second chance to be wrong" in done.line
     assert world.asked.total() == asked
 
 

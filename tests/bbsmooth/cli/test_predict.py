@@ -39,8 +39,11 @@ def test_json_holds_the_same(world: World, images: list[Path]) -> None:
     assert first["counts"] == {"0": 20}
 
 
-def test_few_votes_abstain(world: World, images: list[Path]) -> None:
-    assert predict(world, "--n", 3, images[0]).out == f"{images[0]}\tabstains\t3 of 3 votes, p = 0.25\n"
+def test_votes_that_could_predict_nothing_are_not_paid_for(world: World, images: list[Path]) -> None:
+    done = predict(world, "--n", 3, images[0])
+    assert done.status == 2
+    assert "3 votes at --alpha 0.001 can predict nothing, even if all agree: --n must be at least 11" in done.line
+    assert not world.asked.total()
 
 
 def test_answers_are_kept_only_in_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,6 +25,10 @@ from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.noise import Gaussian, Laplace, NoiseDistribution, Uniform
 
 NOISES: list[NoiseDistribution] = [Gaussian(0.5), Laplace(0.5), Uniform(0.5)]
+
+
+def _with(plan: Plan, draws: int) -> Any:
+    return replace(cast("Any", plan), **{"num_estimation" if plan.name == "cohen" else "max_estimation": draws})
 
 
 def all_agree(plan: Plan, uniform: float = 1.0) -> bool:
@@ -66,8 +71,7 @@ PLANS: list[CohenPlan | SequentialPlan | AdaptivePlan] = [
 def test_one_draw_fewer_certifies_nothing_and_the_fewest_do(plan: CohenPlan | SequentialPlan | AdaptivePlan) -> None:
     least = fewest_draws(plan)
     assert least is not None
-    key = "num_estimation" if isinstance(plan, CohenPlan) else "max_estimation"
-    enough, short = replace(plan, **{key: least}), replace(plan, **{key: least - 1})
+    enough, short = _with(plan, least), _with(plan, least - 1)
     luck = 0.05  # the number that helps the randomised bound most
     assert can_prove(enough)
     assert all_agree(enough, luck)
