@@ -21,6 +21,7 @@ still gives the old answer at times is not noticed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 
@@ -28,6 +29,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from oracles.errors import ImageRefused
 from oracles.oracle import Answers, Feedback, OracleSpec
 
 FLOOR = 1e-3
@@ -71,12 +73,24 @@ class Canaries:
     asked: int
 
     @classmethod
-    def observe(cls, images: Tensor, ask: Ask, spec: OracleSpec) -> Canaries:
-        """Ask about images (K, C, H, W) for the first time: all together, one by one, and as the rule says."""
-        together = ask(images)
+    def observe(cls, images: Tensor, ask: Ask, spec: Callable[[], OracleSpec]) -> Canaries:
+        """Ask about images (K, C, H, W) for the first time: all together, one by one, and as the rule says.
+
+        Images that the oracle refuses are left out.
+
+        Args:
+            images: to choose from.
+            ask: the oracle.
+            spec: returns its specification, also once it has answered.
+
+        Raises:
+            OracleError: it answers none of them.
+        """
+        images, together = _answered(images, ask)
         alone = Answers.join([ask(image[None]) for image in images])
-        moved = deviations(together, alone, spec.feedback)
-        if not spec.deterministic or bool((moved > BY_CHANCE).any()):
+        told = spec()
+        moved = deviations(together, alone, told.feedback)
+        if not told.deterministic or bool((moved > BY_CHANCE).any()):
             seen = [together, alone, *(ask(images) for _ in range(REPEATS - 2))]
             return cls._of_labels(images, seen, repeats=REPEATS, asked=REPEATS * len(images))
         if together.scores is None:
@@ -87,7 +101,7 @@ class Canaries:
             labels=together.labels,
             scores=together.scores,
             steady=torch.ones(len(images), dtype=torch.bool),
-            tolerance=max(FLOOR, MARGIN * float(moved.max()), _last_digit(together.scores, spec.feedback)),
+            tolerance=max(FLOOR, MARGIN * float(moved.max()), _last_digit(together.scores, told.feedback)),
             repeats=1,
             asked=2 * len(images),
         )
@@ -116,8 +130,14 @@ class Canaries:
         return self.repeats * len(self.images)
 
     def changed(self, ask: Ask, feedback: Feedback) -> int:
-        """Ask again; how many canaries tell that the model is another one."""
-        suspects = (self.steady & self._differ(ask(self.images), feedback)).nonzero()[:, 0]
+        """Ask again; returns how many canaries tell that the model is another one.
+
+        One that the oracle refuses by now tells nothing.
+
+        Raises:
+            OracleError: it answers none of them.
+        """
+        suspects = (self.steady & self._differ(ask, feedback)).nonzero()[:, 0]
         for _ in range(self.repeats - 1):
             if not len(suspects):
                 break
@@ -125,10 +145,17 @@ class Canaries:
             suspects = suspects[again != self.labels[suspects]]
         return len(suspects)
 
-    def _differ(self, now: Answers, feedback: Feedback) -> Tensor:
+    def _differ(self, ask: Ask, feedback: Feedback) -> Tensor:
+        """(K,) which of them are answered otherwise now."""
+        numbers, now = _answered(self.images, ask, torch.arange(len(self.images)))
+        before = Answers(self.labels[numbers], None if self.scores is None else self.scores[numbers])
         if self.scores is None:
-            return now.labels != self.labels
-        return deviations(Answers(self.labels, self.scores), now, feedback) > self.tolerance
+            moved = now.labels != before.labels
+        else:
+            moved = deviations(before, now, feedback) > self.tolerance
+        differ = torch.zeros(len(self.images), dtype=torch.bool)
+        differ[numbers] = moved
+        return differ
 
     def to_bytes(self) -> bytes:
         """All of it, as safetensors."""
@@ -155,6 +182,22 @@ class Canaries:
             repeats=repeats,
             asked=asked,
         )
+
+
+def _answered(images: Tensor, ask: Ask, kept: Tensor | None = None) -> tuple[Tensor, Answers]:
+    """Those of `kept` (K, ...), else of the images (K, C, H, W), whose images are not refused; and the answers."""
+    kept = images if kept is None else kept
+    with suppress(ImageRefused):
+        return kept, ask(images)
+    found: dict[int, Answers] = {}
+    for number, image in enumerate(images):
+        try:
+            found[number] = ask(image[None])
+        except ImageRefused as error:
+            refusal = error
+    if not found:
+        raise refusal
+    return kept[list(found)], Answers.join(list(found.values()))
 
 
 def deviations(one: Answers, other: Answers, feedback: Feedback) -> Tensor:

@@ -1,13 +1,13 @@
-"""Batches of any size for an oracle that takes only small ones."""
+"""Batches of any size for an oracle that takes only small ones, or refuses large ones."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from oracles.errors import SpecError
+from oracles.errors import BatchRefused, SpecError
 from oracles.oracle import Answers, Oracle, OracleSpec
 
 
@@ -24,7 +24,6 @@ class ChunkingOracle:
 
     oracle: Oracle
     size: int
-    spec: OracleSpec = field(init=False)
 
     def __post_init__(self) -> None:
         """Refuse a size that cannot work."""
@@ -33,10 +32,37 @@ class ChunkingOracle:
             raise SpecError(
                 f"{self.oracle.spec.name} takes 1 to {limit or 'any number of'} images a call, got {self.size}"
             )
-        object.__setattr__(self, "spec", replace(self.oracle.spec, max_batch=None))
+
+    @property
+    def spec(self) -> OracleSpec:
+        """As inside, without a limit."""
+        return replace(self.oracle.spec, max_batch=None)
 
     def query(self, images: Tensor) -> Answers:
         """Answer a batch of any size."""
         self.spec.check(images)
         chunks = torch.split(images, self.size) if len(images) > self.size else [images]
         return Answers.join([self.oracle.query(chunk) for chunk in chunks])
+
+
+@dataclass(frozen=True, slots=True)
+class HalvingOracle:
+    """Asks about the halves of a batch that is refused, and about halves of these.
+
+    For callers that do not record each answer themselves: what one half was answered is lost where the other one fails.
+    """
+
+    oracle: Oracle
+
+    @property
+    def spec(self) -> OracleSpec:
+        """As inside."""
+        return self.oracle.spec
+
+    def query(self, images: Tensor) -> Answers:
+        """Answer a batch. Raises `ImageRefused` where one of its images is refused alone."""
+        try:
+            return self.oracle.query(images)
+        except BatchRefused:
+            middle = len(images) // 2
+            return Answers.join([self.query(images[:middle]), self.query(images[middle:])])

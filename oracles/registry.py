@@ -18,7 +18,10 @@ from oracles.remote.descriptor import ProtocolDescriptor
 from oracles.remote.opening import PROTOCOLS, open_address, open_file
 
 GROUP = "bbsmooth.oracles"
-"""Entry points of this group add schemes: each is a function (rest, options) -> Oracle with a docstring."""
+"""Entry points of this group add schemes: each is a function (rest, options) -> Oracle with a docstring.
+
+If it has an attribute `local` that is true, it takes the options `device` and `dtype`.
+"""
 
 FILE = "PATH/oracle.toml"
 """Stands among the schemes for any path that ends in .toml."""
@@ -37,11 +40,13 @@ class Scheme:
         usage: how it is written.
         about: says what it is, in one line.
         open: from what stands after the colon and the options to the oracle.
+        local: returns whether it computes here, and takes the options `device` and `dtype`.
     """
 
     usage: str
     about: Callable[[], str]
     open: Opener
+    local: Callable[[], bool] = lambda: False
 
 
 def _local_vit(rest: str, options: dict[str, str]) -> Oracle:
@@ -73,14 +78,19 @@ def _remote(descriptor: ProtocolDescriptor[Any]) -> dict[str, Scheme]:
     }
 
 
+def _yes() -> bool:
+    return True
+
+
 _BUILT_IN = {
     "local-vit": Scheme(
-        "local-vit", lambda: "the embedded vision transformer for 28 x 28 digits (mnist5k)", _local_vit
+        "local-vit", lambda: "the embedded vision transformer for 28 x 28 digits (mnist5k)", _local_vit, _yes
     ),
     "timm": Scheme(
         "timm:MODEL[?checkpoint=PATH&num_classes=K]",
         lambda: "any timm architecture: local checkpoint, local-dir:FOLDER, or pretrained weights from the hub",
         _timm,
+        _yes,
     ),
     "module": Scheme(
         "module:PATH.py:FUNCTION[?classes=A,B&num_classes=K&feedback=logits&image_shape=CxHxW]",
@@ -97,6 +107,17 @@ def schemes() -> dict[str, Scheme]:
     for point in entry_points(group=GROUP):
         found.setdefault(point.name, _plug_in(point))
     return found
+
+
+def is_local(name: str) -> bool:
+    """Whether the oracle called `name` computes here, on a device and in a number format of the user's choice."""
+    scheme = schemes().get(name.partition("?")[0].partition(":")[0])
+    return scheme is not None and scheme.local()
+
+
+def local_schemes() -> list[str]:
+    """The schemes of which oracles compute here."""
+    return sorted(name for name, scheme in schemes().items() if scheme.local())
 
 
 def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
@@ -144,7 +165,13 @@ def _plug_in(point: EntryPoint) -> Scheme:
         except SpecError as error:
             return str(error)
 
-    return Scheme(f"{point.name}:...", about, opener)
+    def local() -> bool:
+        try:
+            return bool(getattr(_loaded(point), "local", False))
+        except SpecError:
+            return False
+
+    return Scheme(f"{point.name}:...", about, opener, local)
 
 
 def _loaded(point: EntryPoint) -> Any:

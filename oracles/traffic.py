@@ -22,6 +22,7 @@ class Traffic:
         retries: requests sent again.
         sent: bytes written, headers included, before encryption.
         received: bytes read, as they came, after decryption.
+        batch_limit: images that the server takes in one request, as it turned out; None where it did not.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Traffic:
         self.sent = 0
         self.received = 0
         self._bins: Counter[int] = Counter()
+        self.batch_limit: int | None = None
 
     def exchanged(self, sent: int, received: int, seconds: float | None) -> None:
         """Count a request and its reply; `seconds` is None where none came."""
@@ -80,6 +82,7 @@ class Traffic:
                 "bytes_received": self.received,
                 "latency": {f"p{percent}": round(seconds, 6) for percent, seconds in _percentiles(bins, PERCENTILES)},
                 "latency_bins": dict(bins),
+                **({} if self.batch_limit is None else {"batch_limit": self.batch_limit}),
             }
 
     @classmethod
@@ -93,6 +96,8 @@ class Traffic:
         traffic.retries = count(state.get("retries", 0))
         traffic.sent = count(state.get("bytes_sent", 0))
         traffic.received = count(state.get("bytes_received", 0))
+        limit = state.get("batch_limit")
+        traffic.batch_limit = None if limit is None else max(1, count(limit))
         bins = state.get("latency_bins", {})
         traffic._bins = Counter({_bin(2 ** (int(name) / STEPS)): count(number) for name, number in bins.items()})
         return traffic

@@ -204,7 +204,7 @@ class CanaryWatch:
             raise OracleChanged(self._changed)
 
     def _observe(self, images: Tensor) -> Canaries:
-        canaries = Canaries.observe(images, self._oracle.query, self._oracle.spec)
+        canaries = Canaries.observe(images, self._oracle.query, lambda: self._oracle.spec)
         with self.store.transaction():
             self.store.save_classes(self._oracle.spec.classes)
             self.store.store.write({_CANARIES: canaries.to_bytes()})

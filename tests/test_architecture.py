@@ -117,6 +117,22 @@ def test_public_names_are_there(path: Path) -> None:
     assert [name for name in getattr(module, "__all__", []) if not hasattr(module, name)] == []
 
 
+def test_nothing_above_the_seam_asks_for_the_class_of_an_oracle() -> None:
+    """What an oracle can do besides answering is a protocol in `oracles.capabilities`."""
+    below = [path for room in ("oracles", "bbsmooth/engines") for path in (ROOT / room).rglob("*.py")]
+    classes = set(re.findall(r"^class (\w+Oracle)\b", "\n".join(path.read_text() for path in below), re.MULTILINE))
+    asked = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in sorted((ROOT / "bbsmooth").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in ("isinstance", "issubclass")
+        if any(isinstance(name, ast.Name) and name.id in classes for name in ast.walk(call.args[1]))
+    ]
+    assert asked == []
+
+
 def test_few_modules_import_timm() -> None:
     users = [path for path in SOURCES if any(name.split(".")[0] == "timm" for name in imported_modules(path))]
     whitebox = {f"bbsmooth.whitebox.{name}" for name in ("adapters", "distributed", "prompts")}

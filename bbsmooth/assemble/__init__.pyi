@@ -1,4 +1,4 @@
-from .accounts import Account, account, charged, interruption, refuse_small_budget
+from .accounts import Account, account, charged, refuse_small_budget
 from .describing import describe, describe_classifier, describe_coordinator, describe_front, describe_images
 from .fronts import Front, load_coordinator
 from .opening import bare_oracle, images_for, load_images, opened, settled
@@ -22,7 +22,6 @@ __all__ = [
     "describe_images",
     "grid_for",
     "images_for",
-    "interruption",
     "load_coordinator",
     "load_images",
     "opened",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.engines.pooled import FailoverOracle, PooledOracle
+from bbsmooth.engines.pooled import FailoverOracle
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import LEDGER, RESPONSES
@@ -16,9 +17,18 @@ from bbsmooth.runs.remote import active_mirror
 from bbsmooth.runs.reuse import Reused
 from bbsmooth.settings.common import OracleConfig
 from oracles import ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
+from oracles.capabilities import Server, server_of
+from oracles.chunking import HalvingOracle
+from oracles.remote.batch_limit import BatchLimitOracle
 from oracles.remote.rate_limiter import RateLimitedOracle
-from oracles.remote.remote import RemoteOracle
 from oracles.remote.retrying import RetryingOracle
+from oracles.remote.score_unit import SteadyUnitOracle
+
+_TOLERATED = 2
+"""Canary images that may be refused before any question is answered."""
+
+_VOTES = {Purpose.SELECT, Purpose.ESTIMATE, Purpose.PREDICT}
+"""Purposes for which a refused batch is halved where its votes are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,35 +90,41 @@ def charged(oracle: Oracle, ledger: Ledger, purpose: Purpose) -> Oracle:
     """The oracle behind the ledger. Each call is charged on its own, so chunks stand outside.
 
     A remote one is asked again where that can help. Each attempt waits for its turn before it is charged, and those who
-    find out whose fault a failure is do so on the account of drift.
+    find out whose fault a failure is do so on the account of drift. No batch is sent that is larger than the server
+    takes, as soon as that is known.
     """
-    server = oracle.home if isinstance(oracle, PooledOracle) else oracle
-    if isinstance(server, RemoteOracle):
-        server.begin(ledger.traffic)
-        asked: Oracle = RetryingOracle(
-            _attempt(oracle, ledger, purpose, server),
-            health_check=_attempt(oracle, ledger, Purpose.DRIFT, server),
-            breaker=server.breaker,
-            attempts=server.limits.attempts,
-            retried=ledger.traffic.retried,
-        )
-    else:
-        asked = _attempt(oracle, ledger, purpose)
+    server = server_of(oracle)
+    asked = _attempt(oracle, ledger, purpose, server)
+    if server is not None:
+        asked = _repeated(asked, oracle, ledger, purpose, server)
     limit = oracle.spec.max_batch
     return asked if limit is None else ChunkingOracle(asked, limit)
 
 
-def interruption(oracle: Oracle) -> Callable[[], None]:
-    """What makes calls of the oracle that wait give up at once; nothing where none waits."""
-    return oracle.interrupt if isinstance(oracle, (RemoteOracle, PooledOracle)) else lambda: None
+def _repeated(asked: Oracle, oracle: Oracle, ledger: Ledger, purpose: Purpose, server: Server) -> Oracle:
+    """One try of a server as many times as it takes, with batches that the server takes."""
+    server.begin(ledger.traffic)
+    retrying = RetryingOracle(
+        asked,
+        health_check=_attempt(oracle, ledger, Purpose.DRIFT, server),
+        breaker=server.breaker,
+        attempts=server.limits.attempts,
+        retried=ledger.traffic.retried,
+        tolerated=_TOLERATED if purpose is Purpose.DRIFT else 0,
+    )
+    limited = BatchLimitOracle(retrying, server.batch_limit, partial(ledger.refund, purpose=purpose))
+    if purpose in _VOTES:
+        return limited
+    halving = HalvingOracle(limited)
+    return halving if purpose is Purpose.DRIFT else SteadyUnitOracle(halving)
 
 
-def _attempt(oracle: Oracle, ledger: Ledger, purpose: Purpose, server: RemoteOracle | None = None) -> Oracle:
+def _attempt(oracle: Oracle, ledger: Ledger, purpose: Purpose, server: Server | None) -> Oracle:
     """One try: in its turn where it goes to a server, charged, and again elsewhere where a worker is lost with it."""
     attempt: Oracle = MeteredOracle(oracle, ledger, purpose, attempts=0 if server is None else 1)
     if server is not None:
         attempt = RateLimitedOracle(attempt, server.limiter)
-    return FailoverOracle(attempt) if isinstance(oracle, PooledOracle) else attempt
+    return FailoverOracle(attempt)
 
 
 def refuse_small_budget(config: OracleConfig, queries: int, which: str) -> None:

@@ -9,12 +9,11 @@ from bbsmooth.engines.opening import require_engine
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import IN_MEMORY, DataConfig, OracleConfig
 from oracles import Oracle, OracleSpec
-from oracles.registry import open_oracle
-from oracles.remote.remote import RemoteOracle
-from oracles.replicas import ReplicatedOracle, replicated, several_devices
+from oracles.capabilities import replicas_of, server_of
+from oracles.registry import is_local, local_schemes, open_oracle
+from oracles.replicas import replicated, several_devices
 
 _LOCAL_CALLS = 2  # on each device: one draws its noise while the other is answered
-_LOCAL = frozenset({"local-vit", "timm", "trained"})
 
 
 def bare_oracle(config: OracleConfig) -> Oracle:
@@ -26,10 +25,12 @@ def bare_oracle(config: OracleConfig) -> Oracle:
     """
     if config.oracle.startswith(IN_MEMORY):
         raise UsageError(f"{config.oracle} was a Python object, which no name opens again; hand it over as `oracle`")
-    local = config.oracle.partition("?")[0].partition(":")[0] in _LOCAL
+    local = is_local(config.oracle)
     devices = several_devices(config.device) if config.on_several else ()
     if devices and not local:
-        raise UsageError(f"`devices` is for oracles that run here ({', '.join(sorted(_LOCAL))}), not {config.oracle!r}")
+        raise UsageError(
+            f"`devices` is for oracles that run here ({', '.join(local_schemes())}), not {config.oracle!r}"
+        )
     if devices:
         return replicated(lambda device: open_oracle(config.oracle, {"device": device, "dtype": config.dtype}), devices)
     return open_oracle(config.oracle, {"device": config.device, "dtype": config.dtype} if local else {})
@@ -52,11 +53,12 @@ def settled(oracle: Oracle, config: OracleConfig) -> OracleConfig:
     Raises:
         UsageError: a limit on money without a price.
     """
-    price, replicas = config.price, len(oracle.replicas) if isinstance(oracle, ReplicatedOracle) else 1
-    calls = config.concurrency or (0 if config.on_ray else _LOCAL_CALLS * replicas)  # 0: as many as workers can take
-    if isinstance(oracle, RemoteOracle):
-        price = oracle.limits.price_per_1000 if price is None else price
-        calls = config.concurrency or oracle.limits.concurrency
+    price, server = config.price, server_of(oracle)
+    usual = 0 if config.on_ray else _LOCAL_CALLS * replicas_of(oracle)  # 0: as many as workers can take
+    calls = config.concurrency or usual
+    if server is not None:
+        price = server.limits.price_per_1000 if price is None else price
+        calls = config.concurrency or server.limits.concurrency
     if config.max_price is not None and not price:
         raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0")
     batch = min(config.batch_size, oracle.spec.max_batch or config.batch_size)

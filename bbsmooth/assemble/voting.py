@@ -8,18 +8,18 @@ from functools import partial
 
 import torch
 
-from bbsmooth.assemble.accounts import Account, charged, interruption
+from bbsmooth.assemble.accounts import Account, charged
 from bbsmooth.assemble.fronts import Front
 from bbsmooth.assemble.opening import bare_oracle
 from bbsmooth.certification import VoteSource
 from bbsmooth.engines.deferred import DeferredCopies
 from bbsmooth.engines.opening import engine
-from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import FINE_BITS, Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
 from bbsmooth.noise.copies import Copies
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from oracles import Oracle, Purpose, VoteLog
+from oracles.capabilities import Delegating, interruption
 from oracles.identity import IdentifiedOracle
 from oracles.watch import DriftWatch, NoWatch
 
@@ -107,7 +107,7 @@ def vote_source(
     def guarded(asked: Oracle, purpose: Purpose) -> Oracle:
         return watch.guard(IdentifiedOracle(charged(asked, kept.ledger, purpose), kept.store))
 
-    if isinstance(oracle, PooledOracle):  # the workers have the front, and draw the noise
+    if isinstance(oracle, Delegating):  # the workers have the front, and draw the noise
         voter = oracle.voter(front.before(oracle.home))
         classifiers = {purpose: guarded(voter, purpose) for purpose in purposes}
         dtype = torch.uint8 if voter.spec.eight_bit else torch.float32

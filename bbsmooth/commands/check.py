@@ -13,8 +13,8 @@ from bbsmooth.errors import UsageError
 from bbsmooth.randomness import fork
 from bbsmooth.settings.common import OracleConfig
 from oracles import Oracle, OracleError, OracleUnavailable
+from oracles.capabilities import server_of
 from oracles.probing import Probe, Rates
-from oracles.remote.remote import RemoteOracle
 
 ANY_SHAPE = (3, 224, 224)
 """Shape of the images sent to an oracle that takes any."""
@@ -54,7 +54,8 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
 
 def _turns(oracle: Oracle) -> Callable[[], None]:
     """Waits until the oracle's description allows the next request."""
-    return oracle.limiter.wait if isinstance(oracle, RemoteOracle) else lambda: None
+    server = server_of(oracle)
+    return (lambda: None) if server is None else server.limiter.wait
 
 
 def _first(oracle: Oracle, probe: Probe) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from bbsmooth.engines.deferred import DeferredImages
 from bbsmooth.engines.pool import Handshake
 from bbsmooth.engines.replies import WorkerReply
 from oracles import Answers, Oracle, OracleError, OracleSpec
+from oracles.capabilities import Server, server_of
 from oracles.errors import OracleUnavailable, Unanswered
-from oracles.remote.remote import RemoteOracle
 
 _VALUES_AT_ONCE = 2**24
 """Pixel values of noisy images that are in memory at a time, however large a batch is."""
@@ -54,9 +54,9 @@ class Answering:
         except OracleError as error:
             self._failure = error
             return
-        asked: Oracle = self._bare
-        if isinstance(self._bare, RemoteOracle) and spec.next_slot is not None:
-            asked = _RateLimited(self._bare, spec.next_slot)
+        asked, self._server = self._bare, server_of(self._bare)
+        if self._server is not None and spec.next_slot is not None:
+            asked = _RateLimited(asked, self._server, spec.next_slot)
         self._asked = asked
         self._classifier = asked if spec.front is None else CoordinatedOracle(*spec.front, asked)
 
@@ -72,23 +72,22 @@ class Answering:
             reply = WorkerReply.answered(self._ask(asked, images), asked.spec, scores=not voting)
         except OracleError as error:
             reply = WorkerReply(error=_alone(error))
-        if isinstance(self._bare, RemoteOracle):
-            reply = replace(
-                reply, identity=dict(self._bare.spec.identity), traffic=self._bare.transport.traffic.taken()
-            )
+        if self._server is not None:
+            identity, traffic = self._server.report()
+            reply = replace(reply, identity=identity, traffic=traffic)
         return reply
 
     def interrupt(self) -> None:
         """Let what waits give up."""
-        if self._failure is None and isinstance(self._bare, RemoteOracle):
-            self._bare.interrupt()
+        if self._failure is None and self._server is not None:
+            self._server.interrupt()
 
     def _ask(self, asked: Oracle, images: Tensor) -> Answers:
         """The answers, in one request of a remote oracle, else in pieces of limited size."""
         if not isinstance(images, DeferredImages):
             return asked.query(images)
         most = max(1, _VALUES_AT_ONCE // images.shape[1:].numel())
-        if isinstance(self._bare, RemoteOracle):
+        if self._server is not None:
             most = len(images)
         return Answers.join([asked.query(part) for part in images.drawn(most)])
 
@@ -97,7 +96,8 @@ class Answering:
 class _RateLimited:
     """Waits for the rate limit of all workers, just before the request leaves."""
 
-    oracle: RemoteOracle
+    oracle: Oracle
+    server: Server
     next_slot: Callable[[], float]
 
     @property
@@ -107,7 +107,7 @@ class _RateLimited:
     def query(self, images: Tensor) -> Answers:
         self.oracle.spec.check(images)
         try:
-            self.oracle.breaker.sleep(self.next_slot())
+            self.server.breaker.sleep(self.next_slot())
         except OracleUnavailable as error:  # interrupted
             raise Unanswered(str(error)) from None
         return self.oracle.query(images)

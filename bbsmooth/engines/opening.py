@@ -20,7 +20,7 @@ from bbsmooth.engines.ray_cluster import AUTO, connected, require_ray
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import OracleConfig
 from oracles import Oracle
-from oracles.remote.remote import RemoteOracle
+from oracles.capabilities import server_of
 
 _SCHEME = "ray://"
 _ADDRESS = re.compile(r"auto|(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
@@ -69,7 +69,7 @@ def engine(
     if not config.on_ray:
         yield home, config
         return
-    server = home if isinstance(home, RemoteOracle) else None
+    server = server_of(home)
     with connected(_address(config.engine), cpus=config.workers or None) as cluster:
         placement = place(config, cluster.resources, remote=server is not None)
         start = cluster.starter(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bbsmooth.engines.pool import WorkerLost, WorkerPool
 from oracles import Answers, Feedback, Oracle, OracleSpec
-from oracles.remote.remote import RemoteOracle
+from oracles.capabilities import Server, interruption, server_of
 
 MOST_LOST = 8
 """Workers lost over one question that end a run: the question may be what kills them."""
@@ -47,14 +47,18 @@ class PooledOracle:
         """
         self.spec.check(images)
         reply = self.pool.ask(images, voting=self.voting)
-        if isinstance(self.home, RemoteOracle):
-            self.home.relay(reply.identity, reply.traffic)
+        if self.server is not None:
+            self.server.relay(reply.identity, reply.traffic)
         return reply.answers(self.spec)
+
+    @property
+    def server(self) -> Server | None:
+        """The server that the workers ask, None where they answer themselves."""
+        return server_of(self.home)
 
     def interrupt(self) -> None:
         """Let nobody ask any more, and what waits give up."""
-        if isinstance(self.home, RemoteOracle):
-            self.home.interrupt()
+        interruption(self.home)()
         self.pool.interrupt()
 
 

@@ -41,3 +41,6 @@ def open_trained(rest: str, options: Mapping[str, str]) -> LocalOracle:
         dtype=options.get("dtype", "float32"),
         clip=False,
     )
+
+
+open_trained.local = True  # type: ignore[attr-defined]  # see `oracles.registry.GROUP`

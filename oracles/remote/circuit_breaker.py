@@ -24,6 +24,8 @@ class CircuitBreaker:
 
     Attributes:
         known_good: (1, C, H, W) the first image that was answered, None before: a question that can be answered.
+        refused: images that were refused before any was answered.
+        last_failure: since the last answer, None where there was none.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class CircuitBreaker:
         self._failing_since: float | None = None
         self._tripped = threading.Event()
         self._reason: OracleUnavailable | None = None
+        self.last_failure: Exception | None = None
+        self.refused = 0
 
     def check(self) -> None:
         """Raise the reason for which it tripped, if it has."""
@@ -65,9 +69,15 @@ class CircuitBreaker:
             self._reason, self._failing_since = None, None
             self._tripped.clear()
 
+    @property
+    def patience_left(self) -> float:
+        """Seconds of failure until it trips."""
+        since = self._failing_since
+        return self._patience if since is None else max(0.0, self._patience - (self.now() - since))
+
     def answered(self, images: Tensor) -> None:
         """Note that images (B, C, H, W) were answered."""
-        self._failing_since = None
+        self._failing_since, self.last_failure = None, None
         if self.known_good is None:
             self.known_good = images[:1].clone()
 
@@ -77,9 +87,9 @@ class CircuitBreaker:
         Raises:
             OracleUnavailable: nothing but failures for too long; it has tripped.
         """
-        now = self.now()
+        now, self.last_failure = self.now(), error
         with self._lock:
             since = self._failing_since = now if self._failing_since is None else self._failing_since
-        if now - since > self._patience:
+        if now - since >= self._patience:
             self.trip(OracleUnavailable(f"nothing was answered for {now - since:.0f} seconds; at last: {error}"))
         self.check()

@@ -14,6 +14,7 @@ from oracles.errors import OracleUnavailable, SpecError
 from oracles.oracle import MOST_CLASSES, Feedback, OracleSpec
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
+from oracles.remote.server_words import error_words
 from oracles.remote.wire_protocol import Send, WireProtocol
 
 Own = TypeVar("Own")
@@ -189,11 +190,13 @@ def accepted(reply: Reply, what: str) -> Reply:
         what: was asked for.
 
     Raises:
-        OracleUnavailable: another status.
+        OracleUnavailable: another status, or an error in a reply of status 200.
     """
     if reply.status != 200:
         said = reply.body[:_SHOWN].decode(errors="replace").strip()
         raise OracleUnavailable(f"{what}: the server answered {reply.status} {said!r}")
+    if words := error_words(reply.body):
+        raise OracleUnavailable(f"{what}: the server says {words!r}")
     return reply
 
 

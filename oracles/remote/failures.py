@@ -15,13 +15,14 @@ from http import HTTPStatus
 import httpcore
 
 from oracles.errors import (
-    AnswerError,
     AnswerLate,
     AnswerLost,
     NotReady,
     OracleError,
     OracleUnavailable,
     QuestionRejected,
+    ReplyMisformed,
+    RequestRefused,
     Unanswered,
 )
 from oracles.remote.messages import Reply
@@ -36,8 +37,12 @@ _THROTTLES = {400, 500}
 
 _QUOTA_SPENT, _QUOTA_RENEWED = re.compile(r";\s*r=0\s*(;|$)"), re.compile(r";\s*t=([0-9]{1,9})\s*(;|$)")
 _REJECTED = {400, 411, 413, 414, 415, 422, 431}
+_REFUSED = {400, 413, 422}
+"""Those of them that refuse a batch for its size."""
+
 _LOST = {408, 409, 425}
 _NEVER = {501, 505, 511}
+_ELSEWHERE = {201, 202}
 _HINTS = {
     401: "check the credentials",
     403: "check the credentials and what they allow",
@@ -58,9 +63,11 @@ def of_status(reply: Reply, url: str) -> OracleError:
 
     Returns:
         `Unanswered` for 429, and for throttles that AWS answers with 400 or 500, and `NotReady` for 503: nothing was
-        answered. `QuestionRejected` where the server finds fault with the question. `AnswerLost` for other failures of
+        answered. `QuestionRejected` where the server finds fault with the question, `RequestRefused` where that may
+        be the number of its images. `AnswerLost` for other failures of
         the server, after which nobody knows what it has done. `OracleUnavailable` where no request can succeed.
-        `AnswerError` for other kinds of success.
+        So is it of 201 and 202: the answer is elsewhere, and would be for the next question. `ReplyMisformed` for
+        other kinds of success.
     """
     status = reply.status
     text = " ".join(filter(None, [f"{url} answered {status} {_phrase(status)}".strip(), _quoted(reply.body)]))
@@ -68,11 +75,13 @@ def of_status(reply: Reply, url: str) -> OracleError:
         kind = NotReady if status == 503 else Unanswered
         return kind(text, retry_after=retry_after(reply.headers))
     if status in _REJECTED:
-        return QuestionRejected(text + _hint(status))
+        return (RequestRefused if status in _REFUSED else QuestionRejected)(text + _hint(status))
     if status in _LOST or (status >= 500 and status not in _NEVER):
         return AnswerLost(text)
     if 200 <= status < 300:
-        return AnswerError(f"{text} rather than 200")
+        if status in _ELSEWHERE:
+            return OracleUnavailable(f"{text} rather than 200; name an address that answers at once, with 200")
+        return ReplyMisformed(f"{text} rather than 200")
     return OracleUnavailable(text + _hint(status))
 
 

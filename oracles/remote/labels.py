@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from oracles.errors import AnswerError, QuestionRejected, SpecError
+from oracles.errors import AnswerError, ImageRefused, SpecError
 from oracles.oracle import NONE_OF_THESE, Answers, Classes, Feedback, OracleSpec
 from oracles.remote.json_text import kind, numbers
 
@@ -37,10 +38,13 @@ class Labels:
     synonyms: Mapping[str, str] = field(default_factory=dict)
     named: bool = field(default=True, compare=False)
     _known: frozenset[str] = field(init=False, repr=False, compare=False)
+    _plainly: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the labels."""
         object.__setattr__(self, "_known", frozenset(self.given))
+        plainly = Counter(map(plain, self.given))
+        object.__setattr__(self, "_plainly", {plain(name): name for name in self.given if plainly[plain(name)] == 1})
         if len(self._known) != len(self.given):
             twice = next(name for name in self.given if self.given.count(name) > 1)
             raise SpecError(f"labels should differ from each other, but {twice!r} stands there twice")
@@ -64,8 +68,9 @@ class Labels:
         """Answers from one label an image.
 
         Raises:
-            AnswerError: one is no text, empty, or none of the known labels.
-            QuestionRejected: one is `NONE_OF_THESE`, and labels are listed. Asking again would only be paid again.
+            AnswerError: one is no text, or empty.
+            ImageRefused: one is none of the listed labels, or `NONE_OF_THESE`. Asking again would only be paid again.
+                Case, white space, quotes and a full stop around it do not make another label.
         """
         import torch
 
@@ -123,7 +128,7 @@ class Labels:
         An empty list is an answer where labels are free words: `NONE_OF_THESE`, with 0.
 
         Raises:
-            QuestionRejected: an image without a label, where they are listed.
+            ImageRefused: an image without a label, or with one that is not listed, where they are listed.
             AnswerError: a score that is no number between 0 and 1.
         """
         import torch
@@ -153,9 +158,16 @@ class Labels:
             raise AnswerError(f"the reply should name a label, got {kind(name)}")
         if self.given and name not in self._known:
             if name == NONE_OF_THESE:
-                raise QuestionRejected("the oracle named no label for an image; an empty answer is not a class")
-            raise AnswerError(f"the oracle answered {kind(name)}, which is none of its {len(self.given)} labels")
+                raise ImageRefused("the oracle named no label for an image; an empty answer is not a class")
+            if (meant := self._plainly.get(plain(name))) is None:
+                raise ImageRefused(f"the oracle answered {kind(name)}, which is none of its {len(self.given)} labels")
+            name = meant
         return classes.number(self._merged(name))
+
+
+def plain(text: str) -> str:
+    """The text without what does not make another label: case, white space, quotes and a full stop around it."""
+    return text.strip().strip("\"'`*.").strip().casefold()
 
 
 def _leader(entries: Mapping[int, float], classes: Classes) -> int:

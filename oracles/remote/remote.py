@@ -9,14 +9,17 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from oracles.errors import AnswerError, OracleChanged, OracleError, OracleUnavailable
-from oracles.oracle import Answers, OracleSpec
+from oracles.errors import AnswerError, OracleChanged, OracleError, OracleUnavailable, ReplyMisformed
+from oracles.oracle import Answers, Feedback, OracleSpec
+from oracles.remote.batch_limit import BatchLimit
 from oracles.remote.circuit_breaker import CircuitBreaker
 from oracles.remote.failures import of_status
 from oracles.remote.hand_off_lock import HAND_OFF
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.rate_limiter import RateLimiter
+from oracles.remote.score_unit import UNIT
+from oracles.remote.server_words import is_json, server_words
 from oracles.remote.transport import Transport
 from oracles.remote.wire_protocol import Parsed, WireProtocol
 from oracles.traffic import Traffic
@@ -49,6 +52,7 @@ class RemoteOracle:
         limits: as given.
         breaker: of all who ask it.
         limiter: of all who ask it.
+        batch_limit: of all who ask it.
     """
 
     def __init__(self, protocol: WireProtocol, transport: Transport, limits: ClientLimits) -> None:
@@ -61,6 +65,7 @@ class RemoteOracle:
         self.transport, self.limits = transport, limits
         self.spec.classes.clean = transport.secrets.strike  # a server may give back a key as a label
         self.breaker = CircuitBreaker(limits.patience_seconds)
+        self.batch_limit = BatchLimit(self.spec.name, self._learned)
         self.limiter = RateLimiter(self.breaker, limits.concurrency, limits.seconds_between_requests)
 
     def query(self, images: Tensor) -> Answers:
@@ -84,6 +89,11 @@ class RemoteOracle:
         self._recognise(parsed.identity)
         return parsed.answers
 
+    @property
+    def server(self) -> RemoteOracle:
+        """Itself, see `oracles.capabilities.Server`."""
+        return self
+
     def interrupt(self) -> None:
         """Ask no more: who waits to ask gives up at once, and what is under way has `GRACE_SECONDS` to come back."""
         self.breaker.trip(OracleUnavailable(f"nothing more is asked of {self.spec.name}: interrupted"))
@@ -97,9 +107,17 @@ class RemoteOracle:
             self._grace.cancel()
         self.breaker.reset()
         self.transport.traffic = traffic
+        if traffic.batch_limit is not None:
+            self.batch_limit.largest = traffic.batch_limit
+        elif self.batch_limit.largest is not None:
+            traffic.batch_limit = self.batch_limit.largest
+
+    def report(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """Identity of the model, and the traffic since the last report; for `relay` in another process."""
+        return dict(self.spec.identity), self.transport.traffic.taken()
 
     def relay(self, identity: Mapping[str, str], traffic: Mapping[str, Any]) -> None:
-        """Take over what the same oracle in another process was told, see `OracleSpec.identity` and `Traffic.taken`.
+        """Take over what the same oracle in another process has reported.
 
         Raises:
             OracleChanged: another model answered there than here.
@@ -107,6 +125,9 @@ class RemoteOracle:
         if traffic:
             self.transport.traffic.add(traffic)
         self._recognise(identity)
+
+    def _learned(self, largest: int) -> None:
+        self.transport.traffic.batch_limit = largest
 
     def _parse(self, request: Request, reply: Reply, images: int) -> Parsed:
         """What the reply says. Errors quote replies, so they are about one without secrets."""
@@ -120,7 +141,7 @@ class RemoteOracle:
         try:
             self.protocol.parse(reply, images=images)
         except OracleError as error:
-            failure = error
+            failure = _with_words(error, reply)
         else:
             failure = AnswerError(f"{request.url}: the reply cannot be understood")
         raise secrets.clean(failure)
@@ -131,10 +152,20 @@ class RemoteOracle:
             for name, value in identity.items():
                 text = _shortened(self.transport.secrets.strike(value))
                 known = self._identity.setdefault(name, text)
+                if name == UNIT and self.spec.feedback != text:
+                    self.spec = replace(self.spec, feedback=Feedback(text))
                 if known != text:
                     raise OracleChanged(
                         f"the model behind {self.spec.name} was changed: its {name} was {known!r} and is {text!r} now"
                     )
+
+
+def _with_words(error: OracleError, reply: Reply) -> OracleError:
+    """The error with what the server itself says, where a reply of status 200 holds an error."""
+    if not isinstance(error, AnswerError) or not is_json(reply.body):
+        return error
+    words = server_words(reply.body)
+    return ReplyMisformed(f"the server says {words!r}; {error}" if words and words not in str(error) else str(error))
 
 
 def _shortened(text: str) -> str:

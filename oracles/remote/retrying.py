@@ -14,11 +14,15 @@ from tenacity.stop import stop_base
 from oracles.errors import (
     AnswerError,
     AnswerLost,
+    BatchRefused,
+    BudgetExhausted,
     ImageRefused,
     NotReady,
     OracleError,
     OracleUnavailable,
     QuestionRejected,
+    ReplyMisformed,
+    RequestRefused,
     Unanswered,
 )
 from oracles.oracle import Answers, Oracle, OracleSpec
@@ -31,6 +35,9 @@ _BACK_OFF = wait_exponential(multiplier=0.25, max=10) + wait_random_exponential(
 """Half of it is certain, so that no retry comes at once; half is chance, so that threads do not move in step."""
 
 _HEALTH_CHECKS = 2
+_STRANGE_LABELS = 16
+"""Images in a row whose answers are none of the labels, before any other answer: the labels are wrong then."""
+
 _MAY_PASS = (Unanswered, AnswerLost, AnswerError)
 _MAY_BE_THE_IMAGES = (NotReady, AnswerLost, AnswerError, QuestionRejected)
 
@@ -43,13 +50,16 @@ class RetryingOracle:
     has failed again and again is therefore held against another one that was answered before, the health check. If that
     is answered, and the question once more is not, the images are at fault. What the server turns away without an
     answer because it is busy or gone is asked again for as long as the circuit breaker's patience lasts; all other
-    failures are paid for, so their number is limited.
+    failures are paid for, so their number is limited, of replies that are no answers, and say the same
+    twice, to two. A batch that is refused by
+    its status is not asked about again: fewer of its images may tell more.
 
     Args:
         oracle: one try; paced and charged.
         health_check: the same, on the account of drift.
         breaker: shared by all who ask the server.
         attempts: most tries of one question that are not turned away.
+        tolerated: images that may be at fault before any was answered, as canaries may.
         retried: told of each repetition.
     """
 
@@ -58,6 +68,7 @@ class RetryingOracle:
     breaker: CircuitBreaker
     attempts: int
     retried: Callable[[], None] = lambda: None
+    tolerated: int = 0
 
     @property
     def spec(self) -> OracleSpec:
@@ -68,26 +79,46 @@ class RetryingOracle:
         """Answer a batch, after as many tries as it needs.
 
         Raises:
-            ImageRefused: the server answers others, but not this batch. Parts of it may be answered.
+            ImageRefused: the server answers others, but not this image.
+            BatchRefused: it does not answer these images at once. Parts of them may be answered.
             OracleUnavailable: it answers nothing any more, or rejects every question.
             AnswerError: its replies are no answers.
             BudgetExhausted: another try does not fit.
         """
         self.spec.check(images)
+        try:
+            return self._ask(images)
+        except BudgetExhausted as error:
+            if (failure := self.breaker.last_failure) is None:
+                raise
+            raise BudgetExhausted(
+                requested=error.requested,
+                remaining=error.remaining,
+                purpose=error.purpose,
+                unit=error.unit,
+                after=str(failure),
+            ) from failure
+
+    def _ask(self, images: Tensor) -> Answers:
         while True:
             try:
                 return self._persist(self.oracle, images, self.attempts - 1)
+            except ImageRefused as error:  # its answer is there, and is none
+                raise self._none(images, error) from error
             except _MAY_BE_THE_IMAGES as error:
                 failure: OracleError = error
+            if isinstance(failure, RequestRefused) and len(images) > 1:
+                raise self._refused(images, failure)
             if not self._is_healthy():
                 self._give_up(images, failure)
             elif isinstance(failure, QuestionRejected):
                 raise self._refused(images, failure)
             else:
                 try:
-                    return self._last_try(images)
+                    if (answers := self._last_try(images, failure)) is not None:
+                        return answers
                 except Unanswered as error:  # too busy for this one just now
-                    self.breaker.sleep(error.retry_after or 0.0)
+                    self.breaker.sleep(min(error.retry_after or 0.0, self.breaker.patience_left))
 
     def _persist(self, oracle: Oracle, images: Tensor, most: int) -> Answers:
         """The answer, after up to `most` tries and however many were turned away."""
@@ -99,7 +130,7 @@ class RetryingOracle:
         retrying = Retrying(
             retry=retry_if_exception_type(_MAY_PASS),
             stop=_Doubts(most),
-            wait=_wait,
+            wait=self._wait,
             sleep=self.breaker.sleep,
             before_sleep=lambda state: self.retried(),
             reraise=True,
@@ -133,45 +164,70 @@ class RetryingOracle:
 
     def _give_up(self, images: Tensor, failure: OracleError) -> None:
         """Raise what says best why nothing is answered; return where patience may still help."""
-        if isinstance(failure, QuestionRejected) and self.breaker.known_good is None and len(images) > 1:
-            raise self._refused(images, failure)  # fewer of them may tell more
+        rejected, strange = isinstance(failure, QuestionRejected), isinstance(failure, ReplyMisformed)
+        if self.breaker.known_good is None and (rejected or (strange and self.tolerated)):
+            if len(images) > 1:
+                raise self._refused(images, failure)  # fewer of them may tell more
+            self.breaker.refused += 1
+            if self.breaker.refused <= self.tolerated:
+                raise self._refused(images, failure)
         if not isinstance(failure, NotReady):
             self.breaker.trip(OracleUnavailable(str(failure)))
             raise failure
 
-    def _last_try(self, images: Tensor) -> Answers:
-        """The answer, now that the server is known to work."""
+    def _last_try(self, images: Tensor, failure: OracleError) -> Answers | None:
+        """The answer, now that the server is known to work; None where it failed otherwise than before."""
         self.retried()
         try:
             return self._try(self.oracle, images)
+        except ReplyMisformed as error:
+            if str(error) != str(failure):  # it is wrong in another way each time: no fault of the images
+                return None
+            raise self._refused(images, error) from error
         except _MAY_BE_THE_IMAGES as error:
             raise self._refused(images, error) from error
 
+    def _none(self, images: Tensor, error: ImageRefused) -> OracleError:
+        """What an answer that is none of the labels means, of one image or of one of several."""
+        if len(images) > 1:
+            return BatchRefused(str(error))
+        self.breaker.refused += self.breaker.known_good is None
+        if self.breaker.refused < _STRANGE_LABELS:
+            return error
+        unavailable = OracleUnavailable(f"none of the first {_STRANGE_LABELS} answers names a label; at last: {error}")
+        self.breaker.trip(unavailable)
+        return unavailable
+
     def _refused(self, images: Tensor, error: OracleError) -> ImageRefused:
-        which = "this image" if len(images) == 1 else f"this batch of {len(images)} images"
-        return ImageRefused(f"{self.spec.name} answers others, but not {which}: {error}")
+        if len(images) == 1:
+            return ImageRefused(f"{self.spec.name} answers others, but not this image: {error}")
+        return BatchRefused(
+            f"{self.spec.name} does not answer this batch of {len(images)} images: {error}",
+            unanswered=isinstance(error, RequestRefused),
+        )
+
+    def _wait(self, retry_state: RetryCallState) -> float:
+        """Seconds until the next try: back-off, or longer where the server asks for it, within the patience left."""
+        error = _error(retry_state)
+        retry_after = error.retry_after if isinstance(error, Unanswered) else None
+        return min(max(_BACK_OFF(retry_state), retry_after or 0.0), self.breaker.patience_left)
 
 
 class _Doubts(stop_base):
-    """Stops after `most` failures for which the images may be at fault."""
+    """Stops after `most` failures for which the images may be at fault, or replies that are wrong in one way twice."""
 
     def __init__(self, most: int) -> None:
-        self._left = most
+        self._left, self._wrong = most, ""
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        self._left -= isinstance(_error(retry_state), _MAY_BE_THE_IMAGES)
-        return self._left <= 0
+        error = _error(retry_state)
+        self._left -= isinstance(error, _MAY_BE_THE_IMAGES)
+        before, self._wrong = self._wrong, str(error) if isinstance(error, ReplyMisformed) else ""
+        return self._left <= 0 or (bool(before) and before == self._wrong)
 
 
 def _fail(error: OracleError) -> Answers:
     raise error
-
-
-def _wait(retry_state: RetryCallState) -> float:
-    """Seconds until the next try: back-off, or longer where the server asks for it."""
-    error = _error(retry_state)
-    retry_after = error.retry_after if isinstance(error, Unanswered) else None
-    return max(_BACK_OFF(retry_state), retry_after or 0.0)
 
 
 def _error(retry_state: RetryCallState) -> BaseException | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import os
 import re
 import shlex
@@ -15,12 +16,17 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 from oracles.errors import OracleError, SpecError
 from oracles.options import looks_secret
 
+_log = logging.getLogger("bbsmooth.oracles")
+
 STRUCK = "[secret]"
 """Stands where a secret stood."""
 
 _PLACEHOLDER = re.compile(r"\$\{(?P<what>[^{}]*)\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILE = "file:"
+
+_SHORTEST, _SHORTEST_WORD = 8, 4
+"""Characters of a secret that is struck out anywhere, and as a whole word: shorter ones stand in much that is none."""
 
 
 class Secret:
@@ -69,13 +75,27 @@ class Secrets:
         return Secret(_PLACEHOLDER.sub(lambda match: self._look_up(match["what"], place), template))
 
     def add(self, value: str) -> None:
-        """Strike out `value` from now on, also where it is quoted, escaped or encoded."""
+        """Strike out `value` from now on, also quoted, escaped or encoded, if it is long enough for that."""
+        if not value or value in self._known or (len(value) < _SHORTEST and not self._long_enough(value)):
+            return
         raw = value.encode()
         encoded = base64.b64encode(raw).decode()
         self._known |= {value, json.dumps(value)[1:-1], html.escape(value), html.escape(value, quote=False)}
         self._known |= {quote(value, safe=""), quote_plus(value), encoded, encoded.rstrip("="), raw.hex()}
-        longest_first = sorted(self._known - {""}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+        longest_first = sorted(self._known, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(_anywhere, longest_first)), re.IGNORECASE)
+
+    @staticmethod
+    def _long_enough(value: str) -> bool:
+        """Whether a short secret is struck out at least where it is a whole word; says what is not done."""
+        words = len(value) >= _SHORTEST_WORD
+        _log.warning(
+            "a secret of %d characters is struck out of files and logs %s; use one of at least %d",
+            len(value),
+            "where it is a whole word only" if words else "nowhere",
+            _SHORTEST,
+        )
+        return words
 
     def strike(self, text: str) -> str:
         """The text without any secret."""
@@ -102,6 +122,12 @@ class Secrets:
             raise SpecError(f"{place}: ${{{what}}} should be ${{NAME}} of an environment variable, or ${{file:PATH}}")
         self.add(value)
         return value
+
+
+def _anywhere(value: str) -> str:
+    """The pattern of a secret: anywhere, or as a whole word where it is short."""
+    pattern = re.escape(value)
+    return pattern if len(value) >= _SHORTEST else rf"(?<![0-9A-Za-z]){pattern}(?![0-9A-Za-z])"
 
 
 def placeholders(template: str) -> set[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import logging
 import ssl
 import urllib.request
+from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 import httpcore
@@ -40,7 +42,8 @@ def proxy(url: str, secrets: Secrets) -> httpcore.Proxy | None:
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     named = proxies.get(parts.scheme) or proxies.get("all")
-    if not named or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+    direct = urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]) or _in_a_range(parts.hostname, proxies)
+    if not named or direct:
         return None
     try:
         address = urlsplit(named if "://" in named else f"http://{named}")
@@ -59,6 +62,21 @@ def proxy(url: str, secrets: Secrets) -> httpcore.Proxy | None:
         auth = (user, password)
     host = address.netloc.rpartition("@")[2]
     return httpcore.Proxy(f"{address.scheme}://{host}", auth=auth)
+
+
+def _in_a_range(host: str | None, proxies: Mapping[str, str]) -> bool:
+    """Whether NO_PROXY names a range of addresses (10.0.0.0/8) with that of the host in it."""
+    try:
+        address = ipaddress.ip_address(host or "")
+    except ValueError:
+        return False
+    for entry in proxies.get("no", "").split(","):
+        try:
+            if "/" in entry and address in ipaddress.ip_network(entry.strip(), strict=False):
+                return True
+        except ValueError:  # a name
+            continue
+    return False
 
 
 def http2_is_there() -> bool:

@@ -60,7 +60,7 @@ class WireProtocol(Protocol):
         Raises:
             Unanswered: the reply says that nothing was classified, and to come back later (a throttle inside a 200).
             AnswerError: it holds no usable answer for each of the `images`.
-            QuestionRejected: it is well formed, but names none of the labels for an image.
+            ImageRefused: it is well formed, but names none of the labels for an image.
             OracleUnavailable: it says that the request can never be served (credentials, no such model).
         """
         ...

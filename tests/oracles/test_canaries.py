@@ -63,7 +63,7 @@ class Server:
         return Answers(labels, None if self.spec.feedback is Feedback.LABELS else scores)
 
     def observe(self, images: Tensor = IMAGES) -> Canaries:
-        return Canaries.observe(images, self, self.spec)
+        return Canaries.observe(images, self, lambda: self.spec)
 
 
 def tied(images: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def test_floating_point_images_are_moved_by_a_grey_level_too() -> None:
         shown.append(images)
         return Answers(torch.zeros(len(images), dtype=torch.int64))
 
-    Canaries.observe(torch.full((2, 1, 2, 2), 0.5), ask, specification(Feedback.LABELS))
+    Canaries.observe(torch.full((2, 1, 2, 2), 0.5), ask, lambda: specification(Feedback.LABELS))
     assert [len(images) for images in shown] == [2, 1, 1, 2, 2]
     assert torch.allclose(shown[-2], torch.full((2, 1, 2, 2), 0.5 - 1 / 255))
     assert torch.allclose(shown[-1], torch.full((2, 1, 2, 2), 0.5 + 1 / 255))
@@ -144,7 +144,7 @@ def test_false_alarms_by_chance_are_as_rare_as_the_closed_form_says(monkeypatch:
     monkeypatch.setattr(rule, "REPEATS", 3)
     dice, spec = Dice(q), specification(Feedback.LABELS, deterministic=False)
     many = torch.zeros(40_000, 1, 1, 1, dtype=torch.uint8)
-    alarms = Canaries.observe(many, dice, spec)
+    alarms = Canaries.observe(many, dice, lambda: spec)
     share = alarms.changed(dice, Feedback.LABELS) / len(many)
     expected = 2 * (q * (1 - q)) ** 3
     assert expected <= 2 / math.comb(6, 3)
@@ -165,7 +165,7 @@ def test_answers_by_chance_are_found_out_and_only_agreeing_canaries_count() -> N
             return Answers(torch.where(first, answers, 2))
 
     server = Mixed(0.5, seed=3)
-    seen = Canaries.observe(IMAGES, server, specification(Feedback.LABELS, deterministic=False))
+    seen = Canaries.observe(IMAGES, server, lambda: specification(Feedback.LABELS, deterministic=False))
     assert server.asked == seen.asked == rule.REPEATS * len(IMAGES)
     assert seen.steady.tolist() == [False] + [True] * 5
     assert not seen.deterministic
@@ -179,7 +179,7 @@ def test_answers_by_chance_are_found_out_and_only_agreeing_canaries_count() -> N
 
 def test_a_server_that_claims_to_be_deterministic_is_found_out_by_asking_again() -> None:
     assert not Server(network(), Feedback.PROBABILITIES, rounding=0.2).observe().deterministic
-    assert not Canaries.observe(IMAGES, Dice(0.5), specification(Feedback.LABELS)).deterministic
+    assert not Canaries.observe(IMAGES, Dice(0.5), lambda: specification(Feedback.LABELS)).deterministic
 
 
 def test_a_server_that_rounds_coarsely_in_its_arithmetic_widens_the_tolerance() -> None:

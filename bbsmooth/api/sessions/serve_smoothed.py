@@ -18,7 +18,7 @@ from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from bbsmooth.settings.serve import SMOOTHED_BODY, ServeConfig, ServiceConfig
 from oracles import Ledger, Oracle, ResponseStore
-from oracles.remote.remote import RemoteOracle
+from oracles.capabilities import server_of
 from oracles.watch import NoWatch
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def serve_smoothed(
         )
         cases = stack.enter_context(_cases(base, front, smoothing, ledger, plan))
         name = config.name or model.public_name(base.spec)
-        recover = base.breaker.reset if isinstance(base, RemoteOracle) else lambda: None
+        server_asked = server_of(base)
+        recover = (lambda: None) if server_asked is None else server_asked.breaker.reset
         served = app.create_smoothed_app(
             cases, name=name, clients=clients, accounts=own, limits=limits, recover=recover
         )

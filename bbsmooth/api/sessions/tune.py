@@ -22,7 +22,6 @@ from bbsmooth.assemble import (
     answering,
     charged,
     grid_for,
-    interruption,
 )
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.coordinator import Autoencoder, save
@@ -47,6 +46,7 @@ from bbsmooth.tuning import Concurrent, Event, QueryExecutor, Schedule, TuneResu
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
+from oracles.capabilities import interruption
 from oracles.identity import IdentifiedOracle
 
 _log = logging.getLogger(__name__)

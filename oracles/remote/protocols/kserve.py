@@ -20,6 +20,7 @@ from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.kserve_metadata import ANY, Described, chosen, geometry, read_metadata
 from oracles.remote.protocols.kserve_outputs import FLOATS, HEADER_LENGTH, INTEGERS, TEXT, Output, read_output, split
+from oracles.remote.score_unit import ScoreUnit, taken_for
 from oracles.remote.tensors import Datatype, TensorForm, TensorOptions, flat_json
 from oracles.remote.wire_protocol import Parsed, Send
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 BINARY_EXTENSIONS = ("binary_tensor_data", "binary_data")
 """Names under which servers say that they take tensors as bytes."""
+
+CONFIGURATION = "model_configuration"
+"""The extension by which Triton tells how a model is configured."""
 
 _DATA = "\0data"
 _NOT_READY = re.compile(rb'"ready"\s*:\s*false')
@@ -68,6 +72,7 @@ class KserveProtocol:
         batched: whether the tensors have an axis for the images of a batch.
         binary: whether tensors travel as bytes rather than JSON.
         version: of the model that the URL asks for, None for the server's choice.
+        unit: of scores.
     """
 
     spec: OracleSpec
@@ -80,6 +85,7 @@ class KserveProtocol:
     batched: bool = True
     binary: bool = False
     version: str | None = None
+    unit: ScoreUnit = field(default_factory=lambda: ScoreUnit(None))
 
     @property
     def encoding(self) -> str:
@@ -121,7 +127,8 @@ class KserveProtocol:
         if self.version is not None and identity.get("version", self.version) != self.version:
             raise OracleChanged(f"{self.spec.name}: version {brief(identity['version'])} of the model answered")
         answers = self._answers(read_output(tree, rest, self.output), images)
-        return Parsed(answers, identity, optional_text(tree, {"id": "id"}).get("id", ""))
+        identifier = optional_text(tree, {"id": "id"}).get("id", "")
+        return Parsed(answers, identity | self.unit.identity, identifier)
 
     def _answers(self, output: Output, images: int) -> Answers:
         if self.spec.feedback is not Feedback.LABELS:
@@ -145,7 +152,7 @@ class KserveProtocol:
                 f"{brief(output.shape)}; where these are labels, say feedback=labels"
             )
         scores = torch.from_numpy(np.array(output.values, np.float64).reshape(wanted))
-        return self.labels.from_scores(scores, self.spec, images=images)
+        return self.labels.from_scores(scores, self.unit.of(scores, self.spec), images=images)
 
     def _rows(self, output: Output) -> tuple[int, ...]:
         """The shape with an axis for the images, and without axes of length 1 behind the second or behind labels."""
@@ -177,16 +184,20 @@ def connect(endpoint: Endpoint, options: KserveOptions, send: Send) -> KservePro
     feedback = options.feedback or _feedback(output)
     labels = _labels(endpoint, output, feedback, batched=lie.batched)
     name = options.output or (output.name if output else None)
+    unit = ScoreUnit(options.feedback or (output.feedback if output else None))
+    server = _server(address["root"], send)
+    limits = (lie.max_batch, metadata.max_batch, _configured_batch(endpoint.url, server, send))
+    spec = endpoint.spec(
+        labels,
+        feedback=feedback,
+        encoding=form.identity,
+        eight_bit=form.eight_bit,
+        max_batch=min(filter(None, limits), default=None),
+        image_shape=lie.image_shape,
+        details={"output": name},
+    )
     return KserveProtocol(
-        spec=endpoint.spec(
-            labels,
-            feedback=feedback,
-            encoding=form.identity,
-            eight_bit=form.eight_bit,
-            max_batch=min(filter(None, (lie.max_batch, metadata.max_batch)), default=None),
-            image_shape=lie.image_shape,
-            details={"output": name},
-        ),
+        spec=taken_for(spec, unit, name),
         url=endpoint.url,
         labels=labels,
         form=form,
@@ -194,8 +205,9 @@ def connect(endpoint: Endpoint, options: KserveOptions, send: Send) -> KservePro
         output=name,
         request_output=options.output is not None or len(metadata.outputs) > 1,
         batched=lie.batched,
-        binary=_takes_bytes(address["root"], send) if options.binary is None else options.binary,
+        binary=any(name in server for name in BINARY_EXTENSIONS) if options.binary is None else options.binary,
         version=address["version"],
+        unit=unit,
     )
 
 
@@ -210,11 +222,20 @@ def _check_ready(url: str, send: Send) -> None:
         raise OracleUnavailable(f"{url} is not ready; wait until it is")
 
 
-def _takes_bytes(root: str, send: Send) -> bool:
-    """Whether the server lists the extension for tensors as bytes."""
+def _server(root: str, send: Send) -> list[Any]:
+    """The extensions that the server lists."""
     reply = send(Request("GET", f"{root}/v2"))
     extensions = load_object(reply.body).get("extensions") if reply.status == 200 else None
-    return isinstance(extensions, list) and any(name in extensions for name in BINARY_EXTENSIONS)
+    return extensions if isinstance(extensions, list) else []
+
+
+def _configured_batch(url: str, extensions: list[Any], send: Send) -> int | None:
+    """The most images in a request by the configuration of a model in Triton, None where the server tells none."""
+    if CONFIGURATION not in extensions:
+        return None
+    reply = send(Request("GET", f"{url}/config"))
+    limit = load_object(reply.body).get("max_batch_size") if reply.status == 200 else None
+    return limit if type(limit) is int and limit > 0 else None
 
 
 def _datatype(source: Described | None) -> Datatype:

@@ -16,7 +16,7 @@ from oracles.oracle import NONE_OF_THESE, REFUSAL, Feedback, OracleSpec
 from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
 from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import dump, kind, load_object, member, optional_text, per_image
-from oracles.remote.labels import Labels
+from oracles.remote.labels import Labels, plain
 from oracles.remote.messages import Reply, Request
 from oracles.remote.wire_protocol import Parsed, Send
 
@@ -34,10 +34,10 @@ class OpenaiOptions:
         model: its name.
         prompt: what stands before the image; {labels} is replaced by the list of labels.
         structured: whether the server is asked to hold the model to the list, by a JSON schema.
-        temperature: None leaves it to the server.
-        seed: None leaves it to the server.
-        max_tokens: most tokens of an answer, None leaves it to the server.
-        max_completion_tokens: the same under the name that newer models want.
+        temperature: of sampling; `none` leaves it to the server, as newer models want it.
+        seed: of sampling; `none` leaves it to the server.
+        max_tokens: most tokens of an answer; `none` leaves it to the server.
+        max_completion_tokens: the same under the name that newer models want; it takes the place of `max_tokens`.
         detail: of the image, `low`, `high` or `auto`; None leaves it to the server.
         watch_backend: whether a new `system_fingerprint` counts as a change of the model.
         picture: how images become pictures.
@@ -105,8 +105,8 @@ class OpenaiProtocol:
         text = member(message, "content", str)
         if not text.strip():
             raise AnswerError(f"{self.spec.name} said nothing; an empty answer is not a class")
-        said = _plain(_unpacked(text) if self.options.structured else text)
-        return next((label for label in _listed(self.labels) if _plain(label) == said), NONE_OF_THESE)
+        said = plain(_unpacked(text) if self.options.structured else text)
+        return next((label for label in _listed(self.labels) if plain(label) == said), NONE_OF_THESE)
 
 
 def connect(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> OpenaiProtocol:
@@ -118,7 +118,7 @@ def connect(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> OpenaiPro
     known = endpoint.labels()
     if not known.given:
         raise SpecError("say which labels the model may answer with: labels=cat,dog or labels_file=PATH")
-    if len({_plain(label) for label in known.given}) != len(known.given) or "" in map(_plain, known.given):
+    if len({plain(label) for label in known.given}) != len(known.given) or "" in map(plain, known.given):
         raise SpecError("labels should differ in more than case, quotes and full stops")
     labels = Labels((*known.given, REFUSAL, NONE_OF_THESE), known.synonyms)
     spec = endpoint.spec(
@@ -143,7 +143,7 @@ def _settings(options: OpenaiOptions, labels: Labels) -> dict[str, Any]:
             "model": options.model,
             "temperature": options.temperature,
             "seed": options.seed,
-            "max_tokens": options.max_tokens,
+            "max_tokens": options.max_tokens if options.max_completion_tokens is None else None,
             "max_completion_tokens": options.max_completion_tokens,
             "response_format": _schema(_listed(labels)) if options.structured else None,
             "stream": False,
@@ -182,11 +182,6 @@ def _unpacked(text: str) -> str:
     except (ValueError, RecursionError, TypeError, KeyError):
         return text
     return label if isinstance(label, str) else kind(label)
-
-
-def _plain(text: str) -> str:
-    """The text without what does not make another answer: case, white space, quotes and a full stop around it."""
-    return text.strip().strip("\"'`*.").strip().casefold()
 
 
 DESCRIPTOR = ProtocolDescriptor(

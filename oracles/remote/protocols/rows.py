@@ -10,6 +10,7 @@ from oracles.oracle import Answers, Feedback, OracleSpec
 from oracles.remote.descriptor import Endpoint
 from oracles.remote.json_text import kind, numbers
 from oracles.remote.labels import Labels
+from oracles.remote.score_unit import ScoreUnit
 
 
 def labels_for(endpoint: Endpoint, feedback: Feedback) -> Labels:
@@ -26,13 +27,14 @@ def labels_for(endpoint: Endpoint, feedback: Feedback) -> Labels:
     return labels
 
 
-def answers_from_rows(rows: list[Any], labels: Labels, spec: OracleSpec) -> Answers:
+def answers_from_rows(rows: list[Any], labels: Labels, spec: OracleSpec, unit: ScoreUnit) -> Answers:
     """Answers from one row an image, of the form that the feedback asks for.
 
     Args:
         rows: lists of numbers; or labels or their numbers; or objects from labels to probabilities.
         labels: of the server.
         spec: of the oracle.
+        unit: of scores, learned from them where nobody names it.
 
     Raises:
         AnswerError: a row is of another form.
@@ -48,7 +50,21 @@ def answers_from_rows(rows: list[Any], labels: Labels, spec: OracleSpec) -> Answ
     if wrong is not None:
         raise AnswerError(f"{spec.name} should answer with {len(labels.given)} scores an image, got {len(wrong)}")
     scores = torch.tensor(numbers(list(chain.from_iterable(lists))), dtype=torch.float64)
-    return labels.from_scores(scores.view(len(rows), len(labels.given)), spec, images=len(rows))
+    scores = scores.view(len(rows), len(labels.given))
+    return labels.from_scores(scores, unit.of(scores, spec), images=len(rows))
+
+
+def without_ones(row: Any, feedback: Feedback) -> Any:
+    """A row without axes of length 1: [[0.1, 0.9]] and [[0.1], [0.9]] are scores, [3] and ["dog"] a label."""
+    if feedback is Feedback.LABELS:
+        while isinstance(row, list) and len(row) == 1:
+            (row,) = row
+        return row
+    while isinstance(row, list) and len(row) == 1 and isinstance(row[0], list):
+        (row,) = row
+    while isinstance(row, list) and row and all(isinstance(one, list) and len(one) == 1 for one in row):
+        row = [one[0] for one in row]
+    return row
 
 
 def is_row(found: object, feedback: Feedback) -> bool:

@@ -33,6 +33,7 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.rows import answers_from_rows, labels_for
 from oracles.remote.protocols.template_request import RequestOptions, Template, compile_template
 from oracles.remote.protocols.template_response import ResponseOptions
+from oracles.remote.score_unit import ScoreUnit
 from oracles.remote.wire_protocol import Parsed, Send
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class TemplateProtocol:
         labels: of the server.
         template: of the requests.
         response: where in a reply the answers are.
+        unit: of scores.
     """
 
     spec: OracleSpec
@@ -69,6 +71,7 @@ class TemplateProtocol:
     labels: Labels
     template: Template
     response: ResponseOptions
+    unit: ScoreUnit
 
     @property
     def encoding(self) -> str:
@@ -90,8 +93,8 @@ class TemplateProtocol:
         if self.spec.feedback is Feedback.TOP_K:
             answers = self.labels.from_ranked(rows, self.spec)
         else:
-            answers = answers_from_rows(rows, self.labels, self.spec)
-        return Parsed(answers, self.response.identify(tree))
+            answers = answers_from_rows(rows, self.labels, self.spec, self.unit)
+        return Parsed(answers, self.response.identify(tree) | self.unit.identity)
 
 
 def connect(endpoint: Endpoint, options: TemplateOptions, send: Send) -> TemplateProtocol:
@@ -111,9 +114,10 @@ def connect(endpoint: Endpoint, options: TemplateOptions, send: Send) -> Templat
         encoding=form.identity,
         eight_bit=form.eight_bit,
         max_batch=None if options.request.many else 1,
-        details={"body": options.request.body, "response": repr(options.response)},
+        details={"body": options.request.body, "response": options.response.fingerprint},
     )
-    return TemplateProtocol(spec, endpoint.url, labels, template, options.response)
+    named = None if options.response.logits is None else options.response.feedback
+    return TemplateProtocol(spec, endpoint.url, labels, template, options.response, ScoreUnit(named))
 
 
 DESCRIPTOR = ProtocolDescriptor(

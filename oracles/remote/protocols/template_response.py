@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jmespath
@@ -25,7 +25,7 @@ class ResponseOptions:
             and `scores` are then looked up. Prefer it to `labels = "[].name"`, which skips what has no name.
         labels: to a label, or to a list of labels, best first; to numbers of known labels alike.
         scores: to their probabilities; without `labels`, to the scores of all known labels in their order.
-        logits: whether scores without labels are logits.
+        logits: whether scores without labels are logits, rather than probabilities; if left out, the first reply tells.
         score_scale: scores with labels are multiplied by this, to lie between 0 and 1.
         identity: from the whole reply, by name, whatever tells which model answered.
     """
@@ -34,7 +34,7 @@ class ResponseOptions:
     entries: str | None = None
     labels: str | None = None
     scores: str | None = None
-    logits: bool = False
+    logits: bool | None = None
     score_scale: float = 1.0
     identity: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,6 +56,11 @@ class ResponseOptions:
         if self.labels is not None:
             return Feedback.TOP_K
         return Feedback.LOGITS if self.logits else Feedback.PROBABILITIES
+
+    @property
+    def fingerprint(self) -> str:
+        """All that answers depend on; the unit of scores, where it is left out, does not name another class."""
+        return repr(replace(self, logits=bool(self.logits)))
 
     def rows(self, tree: Any, images: int) -> list[Any]:
         """One row an image, as `answers_from_rows` takes them, lists of labels with probabilities for `TOP_K`.
@@ -107,8 +112,10 @@ def _compiled(path: str | None, name: str) -> None:
         raise SpecError(f"{name} is not JMESPath: there is no function {unknown[0]}()")
 
 
-def _functions(tree: dict[str, Any]) -> Iterator[str]:
-    """The functions that a parsed expression calls."""
+def _functions(tree: Any) -> Iterator[str]:
+    """The functions that a parsed expression calls; the ends of a slice are numbers, or nothing."""
+    if not isinstance(tree, dict):
+        return
     if tree.get("type") == "function_expression":
         yield tree["value"]
     for child in tree.get("children", ()):

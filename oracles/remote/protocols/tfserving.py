@@ -18,7 +18,8 @@ from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, kind, load_object, member, per_image
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocols.rows import answers_from_rows, labels_for
+from oracles.remote.protocols.rows import answers_from_rows, labels_for, without_ones
+from oracles.remote.score_unit import ScoreUnit, taken_for
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, nested_json
 from oracles.remote.wire_protocol import Parsed, Send
 
@@ -41,7 +42,8 @@ class TfservingOptions:
         input: name of the input, for signatures that have several or name the only one.
         output: name of the output that holds the answers, for signatures that have several.
         as_picture: whether images are sent as pictures in base64 rather than as lists of numbers.
-        feedback: what the answers hold.
+        feedback: what the answers hold; scores if left out, of which the first reply tells whether they are
+            probabilities or logits.
         tensor: how images become numbers.
         picture: how they become pictures.
     """
@@ -51,7 +53,7 @@ class TfservingOptions:
     input: str | None = None
     output: str | None = None
     as_picture: bool = False
-    feedback: Feedback = Feedback.PROBABILITIES
+    feedback: Feedback | None = None
     tensor: TensorOptions = field(default_factory=TensorOptions)
     picture: Picture = field(default_factory=Picture)
 
@@ -67,6 +69,7 @@ class TfservingProtocol:
         labels: of the server.
         options: what the signature asks for.
         encoder: how images become numbers or pictures.
+        unit: of scores.
     """
 
     spec: OracleSpec
@@ -75,6 +78,7 @@ class TfservingProtocol:
     labels: Labels
     options: TfservingOptions
     encoder: TensorForm | Picture
+    unit: ScoreUnit
 
     @property
     def encoding(self) -> str:
@@ -97,9 +101,11 @@ class TfservingProtocol:
         found = tree.get("outputs" if self.options.columns else "predictions")
         if self.options.columns:
             found = self._chosen(found)
-        rows = [self._chosen(row) for row in per_image(found, images, "answers")]
+        found = [self._chosen(row) for row in per_image(found, images, "answers")]
+        rows = [without_ones(row, self.spec.feedback) for row in found]
         identity = {} if self.version is None else {"version": self.version}
-        return Parsed(answers_from_rows(rows, self.labels, self.spec), identity)
+        answers = answers_from_rows(rows, self.labels, self.spec, self.unit)
+        return Parsed(answers, identity | self.unit.identity)
 
     def _chosen(self, found: Any) -> Any:
         """The named output of an object of several; a server does not name an output that is the only one."""
@@ -135,20 +141,22 @@ def connect(endpoint: Endpoint, options: TfservingOptions, send: Send) -> Tfserv
     address = _ADDRESS.fullmatch(endpoint.url)
     if address is None:
         raise SpecError(f"the URL should end in /v1/models/NAME or /v1/models/NAME/versions/V, got {endpoint.url}")
-    labels = labels_for(endpoint, options.feedback)
+    feedback = options.feedback or Feedback.PROBABILITIES
+    labels = labels_for(endpoint, feedback)
     encoder = options.picture if options.as_picture else options.tensor.form(Datatype.FP32, Layout.NHWC)
     status = load_object(accepted(send(Request("GET", endpoint.url)), f"status of {endpoint.url}").body)
     version = _version(status, endpoint.url)
     pinned = endpoint.url if version is None else f"{address['model']}/versions/{version}"
     spec = endpoint.spec(
         labels,
-        feedback=options.feedback,
+        feedback=feedback,
         encoding=encoder.identity,
         eight_bit=encoder.eight_bit,
         max_batch=None,
         details={"version": version, "signature": options.signature, "output": options.output},
     )
-    return TfservingProtocol(spec, pinned, version, labels, options, encoder)
+    unit = ScoreUnit(options.feedback)
+    return TfservingProtocol(taken_for(spec, unit, options.output), pinned, version, labels, options, encoder, unit)
 
 
 def _version(status: dict[str, Any], url: str) -> str | None:

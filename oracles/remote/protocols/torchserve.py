@@ -18,6 +18,7 @@ from oracles.remote.json_text import dump, load, per_image
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.rows import answers_from_rows, is_row, labels_for
+from oracles.remote.score_unit import ScoreUnit
 from oracles.remote.tensors import Datatype, Layout, TensorForm, TensorOptions, nested_json
 from oracles.remote.wire_protocol import Parsed, Send
 
@@ -44,7 +45,8 @@ class TorchserveOptions:
         key: member of the JSON object that holds the images, None for a bare list.
         reply_key: member of the reply that holds the answers, None for a bare list. The answer to a picture or to
             bytes may also stand alone.
-        feedback: what the answers hold.
+        feedback: what the answers hold; scores if left out, of which the first reply tells whether they are
+            probabilities or logits.
         tensor: how images become numbers.
         picture: how they become a picture.
     """
@@ -52,7 +54,7 @@ class TorchserveOptions:
     content: Content = Content.JSON
     key: str | None = "instances"
     reply_key: str | None = "predictions"
-    feedback: Feedback = Feedback.PROBABILITIES
+    feedback: Feedback | None = None
     tensor: TensorOptions = field(default_factory=TensorOptions)
     picture: Picture = field(default_factory=Picture)
 
@@ -67,6 +69,7 @@ class TorchserveProtocol:
         labels: of the server.
         options: what the handler expects and returns.
         form: how images become numbers.
+        unit: of scores.
     """
 
     spec: OracleSpec
@@ -74,6 +77,7 @@ class TorchserveProtocol:
     labels: Labels
     options: TorchserveOptions
     form: TensorForm
+    unit: ScoreUnit
 
     @property
     def encoding(self) -> str:
@@ -98,7 +102,8 @@ class TorchserveProtocol:
         Raises:
             AnswerError: it holds no such rows.
         """
-        return Parsed(answers_from_rows(self._rows(load(reply.body), images), self.labels, self.spec))
+        answers = answers_from_rows(self._rows(load(reply.body), images), self.labels, self.spec, self.unit)
+        return Parsed(answers, self.unit.identity)
 
     def _rows(self, tree: Any, images: int) -> list[Any]:
         key = self.options.reply_key
@@ -116,17 +121,18 @@ def connect(endpoint: Endpoint, options: TorchserveOptions, send: Send) -> Torch
     if "/predictions/" not in endpoint.url:
         raise SpecError(f"the URL should end in /predictions/NAME or /predictions/NAME/VERSION, got {endpoint.url}")
     form = options.tensor.form(Datatype.FP32, Layout.NCHW)
-    labels = labels_for(endpoint, options.feedback)
+    feedback = options.feedback or Feedback.PROBABILITIES
+    labels = labels_for(endpoint, feedback)
     encoder = _encoder(options, form)
     spec = endpoint.spec(
         labels,
-        feedback=options.feedback,
+        feedback=feedback,
         encoding=f"{options.content} {encoder.identity}",
         eight_bit=encoder.eight_bit,
         max_batch=None if options.content is Content.JSON else 1,
         details={"key": options.key, "reply_key": options.reply_key},
     )
-    return TorchserveProtocol(spec, endpoint.url, labels, options, form)
+    return TorchserveProtocol(spec, endpoint.url, labels, options, form, ScoreUnit(options.feedback))
 
 
 def _encoder(options: TorchserveOptions, form: TensorForm) -> TensorForm | Picture:

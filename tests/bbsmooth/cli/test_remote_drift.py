@@ -56,7 +56,11 @@ def test_no_certificate_mixes_two_models(world: World, service: Service, announc
     assert len(kept) < len(expected)
     said = manifest(world)
     assert said["status"] == "stopped by the oracle"
-    assert said["drift"]["identity"] == {"name": "shade", "version": "1"}
+    assert said["drift"]["identity"] == {
+        "name": "shade",
+        "version": "1",
+        "unit of scores": "probabilities",
+    }
     (changed,) = said["drift"]["changed"]
     assert changed["last_passed"]["queries"] <= changed["queries"]  # with calls under way that are charged already
     assert after < changed["queries"]

@@ -3,29 +3,31 @@ from email.utils import formatdate
 import pytest
 
 from oracles.errors import (
-    AnswerError,
     AnswerLost,
     NotReady,
     OracleError,
     OracleUnavailable,
     QuestionRejected,
+    ReplyMisformed,
+    RequestRefused,
     Unanswered,
 )
 from oracles.remote.failures import LONGEST_RETRY_AFTER, of_status, presentable, retry_after
 from oracles.remote.messages import Reply
 
-PROTOCOLS: dict[type[OracleError], tuple[int, ...]] = {
+MEANINGS: dict[type[OracleError], tuple[int, ...]] = {
     Unanswered: (429,),
     NotReady: (503,),
-    QuestionRejected: (400, 411, 413, 414, 415, 422, 431),
+    RequestRefused: (400, 413, 422),
+    QuestionRejected: (411, 414, 415, 431),
     AnswerLost: (408, 409, 425, 500, 502, 504, 507, 520, 529, 599),
-    OracleUnavailable: (301, 302, 304, 307, 401, 402, 403, 404, 405, 406, 407, 410, 418, 451, 501, 505, 511),
-    AnswerError: (201, 202, 204, 206, 299),
+    OracleUnavailable: (201, 202, 301, 302, 304, 307, 401, 402, 403, 404, 405, 406, 407, 410, 418, 451, 501, 505, 511),
+    ReplyMisformed: (203, 204, 206, 299),
 }
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(status, kind) for kind, statuses in PROTOCOLS.items() for status in statuses]
+    ("status", "kind"), [(status, kind) for kind, statuses in MEANINGS.items() for status in statuses]
 )
 def test_each_status_means_one_thing(status: int, kind: type[OracleError]) -> None:
     assert type(of_status(Reply(status), "http://host/x")) is kind

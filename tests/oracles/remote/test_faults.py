@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from tenacity import wait_random
 
-from bbsmooth.assemble import charged, interruption
+from bbsmooth.assemble import charged
 from bbsmooth.certification import Verdict
 from oracles import (
     Budget,
@@ -32,6 +32,7 @@ from oracles import (
     Purpose,
     ResponseStore,
 )
+from oracles.capabilities import interruption
 from oracles.oracle import Classes
 from oracles.remote import retrying
 from oracles.remote.failures import LONGEST_RETRY_AFTER

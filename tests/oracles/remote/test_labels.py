@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from oracles import AnswerError, Classes, Feedback, OracleSpec, SpecError
-from oracles.errors import QuestionRejected
+from oracles.errors import ImageRefused
 from oracles.oracle import NONE_OF_THESE
 from oracles.remote.labels import Labels, Ranked
 from tests.builders import spec
@@ -104,7 +104,7 @@ def test_who_names_nothing_votes_for_no_class() -> None:
     assert [own.classes.name(number) for number in answers.labels.tolist()] == ["cat", NONE_OF_THESE]
     assert not own.classes.is_answer(int(answers.labels[1]))
     assert answers.scores.nan_to_num(nan=-1.0).tolist() == [[pytest.approx(0.7), -1.0], [-1.0, 0.0]]
-    with pytest.raises(QuestionRejected, match="named no label for an image; an empty answer is not a class"):
+    with pytest.raises(ImageRefused, match="named no label for an image; an empty answer is not a class"):
         ANIMALS.from_ranked([[]], spec_of(ANIMALS, Feedback.TOP_K))
 
 
@@ -127,9 +127,9 @@ def test_scores_of_ranked_lists_are_probabilities(ranked: Ranked) -> None:
 
 def test_unknown_labels_and_numbers_are_no_answer() -> None:
     own = spec_of(ANIMALS, Feedback.LABELS)
-    with pytest.raises(AnswerError, match="none of its 3 labels"):
+    with pytest.raises(ImageRefused, match="none of its 3 labels"):
         ANIMALS.from_names(["fox"], own)
-    with pytest.raises(AnswerError, match="none of its 3 labels"):
+    with pytest.raises(ImageRefused, match="none of its 3 labels"):
         ANIMALS.from_names(["cat"], own)  # a class, but no label of the server
     for wrong in (-1, 3):
         with pytest.raises(AnswerError, match="outside 0 to 2"):

@@ -128,7 +128,7 @@ def test_kserve_by_name(server: Server, extensions: list[str]) -> None:
     assert names(oracle) == ["dark", "bright"]
     assert oracle.limits.concurrency == 3
     assert (oracle.spec.image_shape, oracle.spec.max_batch) == ((1, 1, 1), 8)
-    assert oracle.spec.identity == {"name": "light", "version": "7"}
+    assert oracle.spec.identity == {"name": "light", "version": "7", "unit of scores": "probabilities"}
     (asked,) = server.asked
     assert ("Inference-Header-Content-Length" in asked.headers) is bool(extensions)
 
@@ -142,7 +142,7 @@ def test_the_fingerprint_does_not_know_how_tensors_travel(server: Server) -> Non
 def test_tfserving_by_name(server: Server) -> None:
     oracle = open_oracle(f"tfserving+{server.url}/v1/models/light?labels=dark,bright")
     assert names(oracle) == ["dark", "bright"]
-    assert oracle.spec.identity == {"version": "4"}
+    assert oracle.spec.identity == {"version": "4", "unit of scores": "probabilities"}
 
 
 def test_a_chat_model_by_name(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -10,12 +10,15 @@ from oracles.errors import (
     AnswerError,
     AnswerLate,
     AnswerLost,
+    BatchRefused,
     ImageRefused,
     NotReady,
     OracleChanged,
     OracleError,
     OracleUnavailable,
     QuestionRejected,
+    ReplyMisformed,
+    RequestRefused,
     ShapeError,
     StorageError,
     Unanswered,
@@ -81,7 +84,14 @@ def only_for(images: Tensor, error: OracleError) -> Behaviour:
     return lambda asked, number: error if asked.shape == images.shape and bool((asked == images).all()) else None
 
 
-PASSING = [Unanswered("429"), NotReady("503"), AnswerLost("reset"), AnswerLate("slow"), AnswerError("<html>")]
+PASSING = [
+    Unanswered("429"),
+    NotReady("503"),
+    AnswerLost("reset"),
+    AnswerLate("slow"),
+    AnswerError("<html>"),
+    ReplyMisformed("{}"),
+]
 PERMANENT = [
     OracleUnavailable("401"),
     OracleChanged("v2"),
@@ -93,11 +103,12 @@ PERMANENT = [
 
 @pytest.mark.parametrize("error", PASSING, ids=repr)
 def test_a_failure_that_passes_is_survived(error: OracleError) -> None:
-    world = World(failing([error] * 3))
+    times = 1 if isinstance(error, ReplyMisformed) else 3
+    world = World(failing([error] * times))
     assert world.oracle.query(OTHER).labels.tolist() == [1, 1, 1]
-    assert (len(world.asked), world.retries, world.ledger.attempts) == (4, 3, 4)
+    assert (len(world.asked), world.retries, world.ledger.attempts) == (times + 1, times, times + 1)
     refunded = isinstance(error, Unanswered)
-    assert world.ledger.total == (3 if refunded else 12)
+    assert world.ledger.total == (3 if refunded else 3 * times + 3)
 
 
 @pytest.mark.parametrize("error", PERMANENT, ids=repr)
@@ -136,14 +147,15 @@ def test_a_retry_after_is_honoured_and_never_shortens_the_back_off(seconds: floa
 
 
 def test_images_that_fail_while_another_question_is_answered_are_refused() -> None:
-    for error in (AnswerLost("500"), AnswerError("garbage"), NotReady("503"), AnswerLate("slow")):
+    for error in (AnswerLost("500"), ReplyMisformed("{}"), AnswerError("garbage"), NotReady("503"), AnswerLate("slow")):
         world = World(only_for(OTHER, error))
         world.oracle.query(GOOD)
-        with pytest.raises(ImageRefused, match=f"server answers others, but not this batch of 3 images: {error}"):
+        with pytest.raises(ImageRefused, match=f"server does not answer this batch of 3 images: {error}"):
             world.oracle.query(OTHER)
-        assert world.about(OTHER) == ATTEMPTS
+        tries = 3 if isinstance(error, ReplyMisformed) else ATTEMPTS  # the form is not expected to change
+        assert world.about(OTHER) == tries
         assert world.ledger.spent[Purpose.DRIFT] == 1
-        assert world.ledger.total == world.answered + (0 if isinstance(error, NotReady) else 3 * ATTEMPTS)
+        assert world.ledger.total == world.answered + (0 if isinstance(error, NotReady) else 3 * tries)
 
 
 def test_a_question_that_is_called_wrong_is_not_repeated() -> None:
@@ -171,14 +183,15 @@ def test_where_every_question_is_suddenly_called_wrong_the_server_is_at_fault() 
         world.oracle.query(OTHER)
 
 
-@pytest.mark.parametrize("error", [AnswerLost("500"), AnswerError("garbage")], ids=repr)
+@pytest.mark.parametrize("error", [AnswerLost("500"), AnswerError("garbage"), ReplyMisformed("{}")], ids=repr)
 def test_failures_that_are_paid_for_are_limited_in_number(error: OracleError) -> None:
     world = World(lambda images, number: error if number > 1 else None)
     world.oracle.query(GOOD)
     with pytest.raises(type(error)):
         world.oracle.query(OTHER)
-    assert world.about(OTHER) == ATTEMPTS - 1
-    assert world.ledger.spent[Purpose.ESTIMATE] == 2 + 3 * (ATTEMPTS - 1)
+    tries = 2 if isinstance(error, ReplyMisformed) else ATTEMPTS - 1
+    assert world.about(OTHER) == tries
+    assert world.ledger.spent[Purpose.ESTIMATE] == 2 + 3 * tries
     assert world.ledger.spent[Purpose.DRIFT] == 2
     with pytest.raises(OracleUnavailable, match=str(error)):
         world.breaker.check()  # nobody else pays for the same
@@ -253,3 +266,31 @@ def test_images_of_a_wrong_shape_are_not_sent() -> None:
     with pytest.raises(ShapeError):
         world.oracle.query(torch.zeros(1, 3, 9, 9))
     assert world.asked == []
+
+
+def test_a_batch_that_a_status_refuses_costs_no_health_check() -> None:
+    world = World(only_for(OTHER, RequestRefused("400 at most 2")))
+    world.oracle.query(GOOD)
+    with pytest.raises(BatchRefused, match="400 at most 2") as refused:
+        world.oracle.query(OTHER)
+    assert refused.value.unanswered
+    assert (world.about(OTHER), world.ledger.spent[Purpose.DRIFT]) == (1, 0)
+
+
+def test_a_retry_after_ends_no_later_than_the_patience() -> None:
+    world = World(lambda images, number: Unanswered("429", retry_after=LONGEST_RETRY_AFTER))
+    world.breaker._patience = 4.0
+    started = world.clock.time
+    with pytest.raises(OracleUnavailable, match="nothing was answered for 4 seconds; at last: 429"):
+        world.oracle.query(OTHER)
+    assert world.clock.time - started == pytest.approx(4, abs=0.5)
+
+
+def test_a_limit_on_requests_does_not_hide_why_they_failed() -> None:
+    world = World(lambda images, number: AnswerLost("502 bad gateway"))
+    world.oracle = replace(
+        world.oracle,
+        oracle=MeteredOracle(world, Ledger(Budget(attempts=3)), Purpose.ESTIMATE, attempts=1),
+    )
+    with pytest.raises(BudgetExhausted, match="0 are left; the last one failed: 502 bad gateway"):
+        world.oracle.query(OTHER)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from bbsmooth.assemble import charged, interruption
+from bbsmooth.assemble import charged
 from bbsmooth.certification import CohenPlan, Plan, VoteSource
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from bbsmooth.serving.server import bind, prepare, run
@@ -21,6 +21,7 @@ from bbsmooth.serving.smoothed.clients import Clients, anybody
 from bbsmooth.serving.smoothed.fair_batching import PURPOSE
 from bbsmooth.serving.smoothed.fresh import FreshCases, NullStore
 from oracles import Budget, Oracle, VoteLog
+from oracles.capabilities import interruption
 from oracles.remote.remote import RemoteOracle
 from tests.bbsmooth.serving.running import INFER, KEPT, NAME, question
 from tests.waiting import LONG

@@ -85,7 +85,7 @@ def test_scores_of_real_servers_are_understood(name: str, identity: dict[str, st
     assert parsed.answers.labels.tolist() == [1, 0]
     assert parsed.answers.scores is not None
     assert parsed.answers.scores.tolist() == [[0.25, 0.625, 0.125], [0.5, 0.25, 0.25]]
-    assert parsed.identity == identity
+    assert parsed.identity == identity | {"unit of scores": "probabilities"}
     assert parsed.identifier == "req-1"
 
 
@@ -230,7 +230,6 @@ BROKEN: dict[str, tuple[Reply, str]] = {
     "huge shape": (reply(shape=[10**30, 3]), "whole numbers"),
     "negative shape": (reply(shape=[-2, -3]), "whole numbers"),
     "no data": (reply(data=None), "hold 'data' as a list"),
-    "logits": (reply(data=[9, 0, 0, 0, 9, 0]), "are they logits"),
     "strange type": (reply(datatype="COMPLEX"), "neither scores nor labels"),
     "labels": (reply(datatype="BYTES", shape=[2], data=["a", "b"]), "say feedback=labels"),
     "other name": (reply(name="other"), "no output 'probabilities'; it has \\['other'\\]"),
@@ -294,7 +293,10 @@ def test_another_version_than_the_one_asked_for_is_a_change() -> None:
     assert protocol.parse(reply(), images=2).identity["version"] == "1"
     with pytest.raises(OracleChanged, match="version '2' of the model answered"):
         protocol.parse(recorded_reply("kserve-triton"), images=2)
-    assert protocol.parse(recorded_reply("kserve-kserve"), images=2).identity == {"name": "tinycnn"}
+    assert protocol.parse(recorded_reply("kserve-kserve"), images=2).identity == {
+        "name": "tinycnn",
+        "unit of scores": "probabilities",
+    }
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oracles import AnswerError, Feedback, OracleUnavailable, SpecError, Unanswered
-from oracles.errors import QuestionRejected
+from oracles.errors import ImageRefused
 from oracles.oracle import NONE_OF_THESE
 from oracles.remote.wire_protocol import WireProtocol
 from tests.oracles.remote.protocols.wire import TWO_GREY, connected, json_reply, recorded_reply, recorded_request
@@ -136,7 +136,7 @@ def test_an_image_without_a_label_is_a_vote_for_no_class_and_not_paid_for_again(
     free, listed = service(protocol), service(protocol, {"labels": "Cat,Rug"})
     label = free.parse(json_reply(EMPTY[protocol]), images=1).answers.labels.item()
     assert free.spec.classes.name(int(label)) == NONE_OF_THESE
-    with pytest.raises(QuestionRejected, match="an empty answer is not a class"):
+    with pytest.raises(ImageRefused, match="an empty answer is not a class"):
         listed.parse(json_reply(EMPTY[protocol]), images=1)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from oracles import AnswerError, Feedback, SpecError
-from oracles.errors import QuestionRejected
+from oracles.errors import ImageRefused
 from oracles.oracle import NONE_OF_THESE
 from oracles.remote.messages import Reply
 from oracles.remote.wire_protocol import WireProtocol
@@ -223,10 +223,31 @@ def test_what_is_no_answer_is_refused(response: str, tree: object) -> None:
 @pytest.mark.parametrize("response", ["entries = 'p'\nlabels = 'l'", "labels = 'p[].l'", "labels = 'p'\nscores = 'p'"])
 def test_what_names_no_label_is_not_asked_about_again(response: str) -> None:
     assert answers(response, {"p": []}) == ([NONE_OF_THESE], [0.0] if "scores" in response else None)
-    with pytest.raises(QuestionRejected, match="named no label for an image"):
+    with pytest.raises(ImageRefused, match="named no label for an image"):
         answers(response, {"p": []}, top="labels = ['x', 'y']")
     with pytest.raises(AnswerError):  # another form: an error in the place of an answer, which may pass
         answers(response, {"error": "overloaded"})
+
+
+@pytest.mark.parametrize(
+    ("response", "tree", "label"),
+    [
+        ("labels = 'n[:5]'\nscores = 's[:5]'", {"n": ["x", "y"], "s": [0.7, 0.3]}, "x"),
+        ("labels = 'n[::-1]'", {"n": ["x", "y"]}, "y"),
+        ("labels = 'n[-1:] | [0]'", {"n": ["x", "y"]}, "y"),
+        ("labels = 'a[1:].n'", {"a": [{"n": "x"}, {"n": "y"}]}, "y"),
+        ("labels = 'sort_by(a[:9], &s)[-1].n'", {"a": [{"n": "x", "s": 2}, {"n": "y", "s": 1}]}, "x"),
+        ("labels = 'a[?s > `1`] | [0].n'", {"a": [{"n": "x", "s": 2}, {"n": "y", "s": 1}]}, "x"),
+        ("labels = 'not_null(missing, n)'", {"n": "x"}, "x"),
+        ("labels = 'a.*.n | [0]'", {"a": {"b": {"n": "x"}}}, "x"),
+        ("labels = '[a, n][1]'", {"n": "x"}, "x"),
+        ("labels = '{b: n}.b'", {"n": "x"}, "x"),
+        ("labels = 'ok && n || m'", {"ok": True, "n": "x"}, "x"),
+        ("labels = 'max_by(a, &s).n'", {"a": [{"n": "x", "s": 2}, {"n": "y", "s": 1}]}, "x"),
+    ],
+)
+def test_every_expression_of_jmespath_is_taken(response: str, tree: object, label: str) -> None:
+    assert answers(response, tree)[0][0] == label
 
 
 def test_html_is_no_answer() -> None:

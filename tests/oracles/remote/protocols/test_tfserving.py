@@ -48,7 +48,7 @@ def test_scores_are_understood(name: str, options: dict[str, object]) -> None:
     assert parsed.answers.labels.tolist() == [1, 0]
     assert parsed.answers.scores is not None
     assert parsed.answers.scores.tolist() == [[0.25, 0.625, 0.125], [0.5, 0.25, 0.25]]
-    assert parsed.identity == {"version": "10"}
+    assert parsed.identity == {"version": "10", "unit of scores": "probabilities"}
 
 
 def test_labels_are_understood() -> None:
@@ -74,7 +74,7 @@ def test_the_version_that_is_available_is_asked_for_by_number() -> None:
 def test_a_server_without_versions_is_asked_as_it_is() -> None:
     kserve = half(known={"name": "half", "ready": True})
     assert kserve.request(TWO_GREY).url == f"{MODEL}:predict"
-    assert kserve.parse(recorded_reply("tfserving-rows"), images=2).identity == {}
+    assert kserve.parse(recorded_reply("tfserving-rows"), images=2).identity == {"unit of scores": "probabilities"}
 
 
 @pytest.mark.parametrize("known", [status(("1", "LOADING")), status(), Reply(404, {}, b'{"error": "Could not find"}')])

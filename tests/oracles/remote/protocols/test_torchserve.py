@@ -33,7 +33,7 @@ def test_scores_are_understood(bare: bool) -> None:
     assert parsed.answers.labels.tolist() == [1, 0]
     assert parsed.answers.scores is not None
     assert parsed.answers.scores.tolist() == [[0.25, 0.625, 0.125], [0.5, 0.25, 0.25]]
-    assert parsed.identity == {}
+    assert parsed.identity == {"unit of scores": "probabilities"}
 
 
 def test_the_answer_to_a_picture_may_stand_alone() -> None:

@@ -1,0 +1,92 @@
+"""What some oracles can do besides answering: nobody above them needs to know which class they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from oracles.oracle import Oracle, OracleSpec
+
+if TYPE_CHECKING:
+    from oracles.remote.batch_limit import BatchLimit
+    from oracles.remote.circuit_breaker import CircuitBreaker
+    from oracles.remote.limits import ClientLimits
+    from oracles.remote.rate_limiter import RateLimiter
+    from oracles.traffic import Traffic
+
+
+class Server(Protocol):
+    """The client of a server, shared by all who ask it."""
+
+    @property
+    def spec(self) -> OracleSpec:
+        """The specification of the oracle behind it."""
+        ...
+
+    @property
+    def limits(self) -> ClientLimits:
+        """Rate, patience and price."""
+        ...
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Opens where it keeps failing."""
+        ...
+
+    @property
+    def limiter(self) -> RateLimiter:
+        """Lets requests begin."""
+        ...
+
+    @property
+    def batch_limit(self) -> BatchLimit:
+        """The most images that it takes at once, as far as that was learned."""
+        ...
+
+    def begin(self, traffic: Traffic) -> None:
+        """Let a run ask; what goes over the wire is counted in `traffic`."""
+        ...
+
+    def interrupt(self) -> None:
+        """Ask no more."""
+        ...
+
+    def report(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """Identity of the model, and the traffic since the last report; for `relay` in another process."""
+        ...
+
+    def relay(self, identity: Mapping[str, str], traffic: Mapping[str, Any]) -> None:
+        """Take over what the same oracle in another process has reported."""
+        ...
+
+
+@runtime_checkable
+class Delegating(Protocol):
+    """An oracle whose questions are answered elsewhere, where noise can be drawn and preprocessed too."""
+
+    @property
+    def home(self) -> Oracle:
+        """The same oracle, as this process has opened it."""
+        ...
+
+    def voter(self, classifier: Oracle) -> Oracle:
+        """The oracle that gives votes of `classifier`, which stands before the oracle elsewhere."""
+        ...
+
+
+def server_of(oracle: Oracle) -> Server | None:
+    """The server that answers in the end, None for an oracle that answers here."""
+    server: Server | None = getattr(oracle, "server", None)
+    return server
+
+
+def interruption(oracle: Oracle) -> Callable[[], None]:
+    """A function after which calls of the oracle that wait give up at once; it does nothing where none waits."""
+    interrupt: Callable[[], None] | None = getattr(oracle, "interrupt", None)
+    return interrupt or (lambda: None)
+
+
+def replicas_of(oracle: Oracle) -> int:
+    """How many equal copies of it answer calls side by side."""
+    replicas: Sequence[Oracle] = getattr(oracle, "replicas", (oracle,))
+    return len(replicas)
