@@ -307,7 +307,7 @@ def test_a_directory_of_something_else_is_left_alone(world: World) -> None:
 
 def test_a_run_of_another_command_is_left_alone(world: World) -> None:
     image = picture(world.folder / "a.png")
-    bbsmooth("predict", "--oracle", world.oracle(), "--sigma", 0.25, "--n", 5, "--out", world.run, image)
+    bbsmooth("predict", "--oracle", world.oracle(), "--sigma", 0.25, "--n", 15, "--out", world.run, image)
     for done in (world.certify(), world.resumed()):
         assert done.status == 2
         assert f"{world.run} holds a run of `bbsmooth predict`, not of `bbsmooth certify`" in done.line
