@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,9 @@ from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subjec
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting
 from bbsmooth.settings.certify import CertifyConfig
-from oracles import Budget
+from oracles import Budget, BudgetExhausted
 
+_LOG = logging.getLogger(__name__)
 _STEPS = 5
 
 
@@ -79,13 +81,12 @@ def certify(
         callbacks: each told (task, done, facts) as the run goes on.
 
     Returns:
-        One certificate or abstention an image, in order.
+        One certificate or abstention an image, in order. Where the budget ended first, images that are not decided are
+        abstentions of reason `UNFINISHED`, `complete` is False, and a call with a larger budget goes on.
 
     Raises:
         ShapeError: images that are no 8-bit images.
         UsageError: settings that cannot work, or a run of other settings in `run`; nothing was spent.
-        BudgetExhausted: the budget ended first. All is saved: `bbsmooth.load(run)` has what there is, and a call with
-            a larger budget goes on.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
     folder = Path(run)
@@ -103,7 +104,7 @@ def certify(
         concurrency=concurrency,
     )
     config = _config(noise, plan, radii, limit, allocation=allocation, family_wise=family_wise, labels=truth)
-    with told(callbacks) if callbacks else nullcontext():
+    with told(callbacks) if callbacks else nullcontext(), suppress(BudgetExhausted):  # said below, with what to do
         session.certify(
             folder,
             subject,
@@ -113,7 +114,14 @@ def certify(
             incremental_from=None if incremental_from is None else Path(incremental_from),
             drift=drift_of(asked, canaries, canary_every),
         )
-    return Certificates.read(folder, images=subject.images)
+    found = Certificates.read(folder, images=subject.images)
+    if not found.complete:
+        _LOG.warning(
+            "the budget ended with %d of %d images unfinished; a call with a larger `budget` goes on",
+            len(found.unfinished),
+            len(found),
+        )
+    return found
 
 
 def _config(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, overload
 
 from bbsmooth.api.run import RunResult, html_table, percent
 from bbsmooth.certification import Abstention, Certificate, Share, average_certified_radius, certified_accuracy
+from bbsmooth.certification.verdict import Evidence, Reason
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting.text import run_log
 from bbsmooth.runs.certificates import CONFIDENCE, Record
@@ -18,9 +20,10 @@ Verdict = Certificate | Abstention
 
 
 class Certificates(RunResult, Sequence[Verdict]):
-    """The certificates and abstentions of a run, in order of the images.
+    """The certificates and abstentions of a run: one an image, in order.
 
-    After an early end these are the images that were finished; `rows` and `to_frame` name each by its `index`.
+    After an early end the images that were not finished are abstentions of reason `UNFINISHED`; `rows` and `to_frame`
+    have the finished ones, each with its `index`.
     """
 
     command = "certify"
@@ -30,8 +33,16 @@ class Certificates(RunResult, Sequence[Verdict]):
         return list(self._read.certificates or [])
 
     def __len__(self) -> int:
-        """Number of images with a certificate or an abstention."""
-        return len(self._records)
+        """Number of images that the run is about."""
+        if "images" in self.summary:
+            return int(self.summary["images"])
+        available = int(self._read.manifest["data"]["images"])
+        return min(available, self.settings["limit"] or available)
+
+    @property
+    def unfinished(self) -> tuple[int, ...]:
+        """Indices of the images without a verdict so far."""
+        return tuple(sorted(set(range(len(self))) - {record["index"] for record in self._records}))
 
     @overload
     def __getitem__(self, index: int) -> Verdict: ...
@@ -39,13 +50,14 @@ class Certificates(RunResult, Sequence[Verdict]):
     def __getitem__(self, index: slice) -> list[Verdict]: ...
     def __getitem__(self, index: int | slice) -> Verdict | list[Verdict]:
         """One verdict, or several."""
-        if isinstance(index, slice):
-            return [self._verdict(record) for record in self._records[index]]
-        return self._verdict(self._records[index])
+        verdicts = list(self)
+        return verdicts[index]
 
     def __iter__(self) -> Iterator[Verdict]:
         """All verdicts."""
-        return map(self._verdict, self._records)
+        finished = {record["index"]: record for record in self._records}
+        for index in range(len(self)):
+            yield self._verdict(finished[index]) if index in finished else self._unfinished()
 
     def __eq__(self, other: object) -> bool:
         """Whether both say the same of the same images, however long it took."""
@@ -58,12 +70,14 @@ class Certificates(RunResult, Sequence[Verdict]):
     @property
     def complete(self) -> bool:
         """Whether every image has its certificate or abstention."""
-        return bool(self.summary.get("complete"))
+        return not self.unfinished
 
     def certified_accuracy(self, radius: float) -> Share:
-        """The share of images whose class is right and proven to hold within `radius`, with its 95 % interval.
+        """The share of all images whose class is right and proven to hold within `radius`, with its 95 % interval.
 
-        The interval is for the population that the images were drawn from, and covers it only if all were certified.
+        The interval is for the population that the images were drawn from. Images that are not finished are not in the
+        share; the interval's lower end counts all of them as failures and its upper end as successes, so that it
+        covers whatever they would have been.
 
         Raises:
             UsageError: there are no labels or no images, or a sequential run was not asked about this radius.
@@ -71,11 +85,15 @@ class Certificates(RunResult, Sequence[Verdict]):
         asked = self.settings["radii"]
         if self.settings["method"] == "sequential" and radius not in asked:
             raise UsageError(f"the run decided the radii {', '.join(map(str, asked))} alone, not {radius}")
-        return certified_accuracy(self._correct_radii(), radius, confidence=CONFIDENCE)
+        found = self._correct_radii()
+        low = certified_accuracy(found, radius, confidence=CONFIDENCE)
+        unfinished = set(self.unfinished)
+        best = [math.inf if index in unfinished else own for index, own in enumerate(found)]
+        return replace(low, high=certified_accuracy(best, radius, confidence=CONFIDENCE).high)
 
     @property
     def acr(self) -> float:
-        """The average certified radius: the mean, 0 where the class is wrong or nothing is proven.
+        """The average certified radius: the mean, 0 where the class is wrong or nothing is proven (so far).
 
         Raises:
             UsageError: there are no labels or no images.
@@ -100,11 +118,14 @@ class Certificates(RunResult, Sequence[Verdict]):
         """The run in a few words."""
         records = self._records
         found = super().overview() | {
-            "images": f"{len(records)} of {self.summary.get('images', len(records))}",
+            "images": f"{len(records)} of {len(self)}",
             "abstentions": str(sum(record["abstained"] for record in records)),
         }
         for row in self.summary.get("certified_accuracy") or ():
-            found[f"certified accuracy at {row['radius']:g}"] = percent(row["value"])
+            share = self.certified_accuracy(row["radius"])
+            found[f"certified accuracy at {row['radius']:g}"] = (
+                f"{percent(share.value)} ({percent(share.low)} to {percent(share.high)})"
+            )
         return found
 
     def _verdict(self, record: Record) -> Verdict:
@@ -117,11 +138,26 @@ class Certificates(RunResult, Sequence[Verdict]):
             return replace(verdict, evidence=evidence)
         return replace(verdict, label=record["predicted"], evidence=evidence)
 
+    def _unfinished(self) -> Abstention:
+        alpha = float(self.settings["alpha"])
+        nothing = Evidence(
+            selected=None,
+            counts={},
+            p_lower=0.0,
+            alpha=alpha,
+            num_selection=0,
+            num_estimation=0,
+            total_variation=0.0,
+        )
+        return Abstention(evidence=nothing, reason=Reason.UNFINISHED)
+
     def _correct_radii(self) -> list[float | None]:
+        """The radius of every image, None where the class is wrong, nothing is proven, or the image is not finished."""
         records = self._records
         if not records or any(record["label"] is None for record in records):
             raise UsageError(f"{self.run} has no {'labels' if records else 'certificates yet'}, so no accuracy")
-        return [record["radius"] if record["correct"] else None for record in records]
+        right = {record["index"]: record["radius"] for record in records if record["correct"]}
+        return [right.get(index) for index in range(len(self))]
 
 
 def _timeless(records: list[Record]) -> list[Record]:

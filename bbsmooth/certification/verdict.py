@@ -68,6 +68,9 @@ class Reason(StrEnum):
     NO_ANSWER = "no answer"
     """The class that was chosen says that the oracle had no answer."""
 
+    UNFINISHED = "unfinished"
+    """The run ended before the image was decided. It has no line in the run's files, and may have one later."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abstention:

@@ -147,15 +147,22 @@ def test_answers_are_taken_over_where_that_leaves_the_guarantee(tmp_path: Path) 
         )
 
 
-def test_a_budget_that_ends_leaves_what_there_is_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+def test_a_budget_that_ends_leaves_what_there_is_and_a_larger_one_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     oracle, run = WatchedOracle(PLANE), tmp_path / "run"
     call: dict[str, Any] = {"noise": NOISE, "plan": PLAN, "seed": 0, "run": run}
-    with pytest.raises(bb.BudgetExhausted):
-        bb.certify(oracle, GREYS, LABELS, budget=bb.Budget(queries=1_000), **call)
+    with caplog.at_level("WARNING", logger="bbsmooth"):
+        part = bb.certify(oracle, GREYS, LABELS, budget=bb.Budget(queries=1_000), **call)
+    assert "2 of 4 images unfinished; a call with a larger `budget` goes on" in caplog.text
     assert oracle.answered.total() <= 1_000
-    part = bb.load(run)
-    assert isinstance(part, bb.Certificates)
-    assert (len(part), part.complete, part.status) == (2, False, "stopped by the budget")
+    assert (len(part), part.unfinished, part.complete, part.status) == (4, (2, 3), False, "stopped by the budget")
+    assert [one.reason for one in part[2:] if isinstance(one, bb.Abstention)] == ["unfinished"] * 2
+    assert [row["index"] for row in part.rows()] == [0, 1]
+    share = part.certified_accuracy(0)
+    assert (share.value, share.low) == (0.5, pytest.approx(beta.ppf(0.025, 2, 3)))
+    assert share.high == 1  # both others may yet be certified
+    assert bb.load(run) == part
     assert part.ledger.total == oracle.answered.total()
     verified_twice(run)
     found = bb.certify(oracle, GREYS, LABELS, budget=bb.Budget(queries=2_000, price_per_1000=2), **call)
