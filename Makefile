@@ -40,6 +40,8 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.remote.run
 	$(BIN)/python -m experiments.sequential.run
 	$(BIN)/python -m experiments.certification.run
+	$(BIN)/python -m experiments.plan.run
+	$(BIN)/python -m experiments.replay.run
 	$(BIN)/python -m experiments.serving.run
 	$(BIN)/python -m experiments.ray.run
 	$(BIN)/python -m experiments.training_steps.run

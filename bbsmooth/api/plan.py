@@ -13,7 +13,8 @@ from bbsmooth.api.results import Forecast
 from bbsmooth.api.sessions import plan as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
 from bbsmooth.noise import NoiseDistribution
-from bbsmooth.settings.plan import PlanConfig
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.plan import PILOT_DRAWS, PilotConfig
 from oracles import Budget
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ def plan(
     beta: float,
     pilot: int,
     seed: int,
+    pilot_draws: int = PILOT_DRAWS,
+    choose_cap: float | None = None,
     run: Path | str | None = None,
     budget: Budget | None = None,
     front: AnyFront | None = None,
@@ -47,12 +50,15 @@ def plan(
         images: (N, C, H, W) uint8 or floats that are k / 255, or a data set.
         noise: `Gaussian`, `Laplace` or `Uniform`.
         radii: that are wanted.
-        num_selection: draws that choose an image's class (n0); the pilot asks these.
+        num_selection: draws that choose an image's class (n0); the pilot asks the first of these.
         max_estimation: fresh draws that bound its probability (n), for sequential methods the most of them.
         alpha: probability that a certificate is wrong.
         beta: probability that an early end gives up what holds.
         pilot: images of the pilot, chosen by chance.
         seed: of all draws; `certify` with the same seed takes the pilot's answers over with `reuse=run`.
+        pilot_draws: of each image of the pilot.
+        choose_cap: share of the images that a smaller cap may leave open; the smallest such cap is chosen. None keeps
+            `max_estimation`.
         run: the run directory, made where it is missing; None keeps nothing.
         budget: what the pilot may spend, None for no limit.
         front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
@@ -80,15 +86,16 @@ def plan(
         batch_size=batch_size,
         concurrency=concurrency,
     )
-    config = PlanConfig(
+    config = CertifyConfig(
+        method="sequential",
         radii=tuple(sorted(set(map(float, radii)))),
         num_selection=num_selection,
         num_estimation=max_estimation,
         alpha=alpha,
         beta=beta,
-        num_images=limit,
-        pilot=pilot,
+        limit=limit,
     )
+    asked = PilotConfig(pilot=pilot, pilot_draws=pilot_draws, choose_cap=choose_cap)
     with told(callbacks) if callbacks else nullcontext():
-        found = session.plan(folder, subject, config=config, resume=resume, announce=_log.info)
+        found = session.plan(folder, subject, config=config, pilot=asked, resume=resume, announce=_log.info)
     return Forecast(found, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -12,21 +13,32 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import perhaps_writing
-from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Option, Panel
-from bbsmooth.settings.plan import PlanConfig
+from bbsmooth.settings.plan import PilotConfig
 
 _BUDGET = Option("Most queries that the pilot may spend.", "QUERIES", Panel.BUDGET)
+_SELECTION = Option(
+    "Draws that choose an image's class; the pilot asks the first of these.", panel=Panel.SAMPLING, default=100
+)
+_METHOD = Option(
+    "The method of `bbsmooth certify`: cohen, or sequential, which is compared with cohen.",
+    panel=Panel.SAMPLING,
+    default="sequential",
+)
 
 
 @asking
 def plan(
-    oracle: Annotated[
-        OracleConfig, Options(without=("max_price", "max_attempts", "engine", "workers"), budget=_BUDGET)
-    ],
+    oracle: Annotated[OracleConfig, Options(without=("engine", "workers"), budget=_BUDGET)],
     images: DataConfig,
     smoothing: SmoothingConfig,
-    config: PlanConfig,
+    config: Annotated[
+        CertifyConfig, Options(without=("limit", "allocation"), num_selection=_SELECTION, method=_METHOD)
+    ],
+    pilot: PilotConfig,
+    drift: DriftConfig,
     out: Annotated[
         str | None,
         typer.Option(
@@ -37,11 +49,22 @@ def plan(
     ] = None,
     resume: options.Resume = False,
     as_json: options.Json = False,
+    progress: options.Progress = "auto",
+    num_images: Annotated[
+        int | None,
+        typer.Option(
+            "--images",
+            "--limit",
+            metavar="IMAGES",
+            help="Images to be certified, the first of the test split. Without it all.",
+            rich_help_panel=Panel.IMAGES.value,
+        ),
+    ] = None,
 ) -> None:
-    """Say what a certification would cost and prove, from a small pilot: queries, time and price, with intervals.
+    """Forecast what a certification costs and proves, from a small pilot: queries, time and price, with intervals.
 
     Only the pilot is paid for. Its answers are the first that `bbsmooth certify` with the same seed needs; with --out
-    they are kept, and --reuse there takes them over.
+    they are kept, and --reuse there takes them over. With sequential it also says what smaller n would save and lose.
     """
     from bbsmooth.cli.notes import say
     from bbsmooth.commands.by_name import plan as run
@@ -52,7 +75,9 @@ def plan(
             oracle=oracle,
             smoothing=smoothing,
             images=images,
-            config=config,
+            config=replace(config, limit=num_images),
+            pilot=pilot,
+            drift=drift,
             resume=resume,
             announce=say,
         )
@@ -60,23 +85,49 @@ def plan(
 
 
 def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str]:
-    """What is to be expected, for people."""
+    """The forecast, for people."""
     pilot = found["pilot"]
-    yield (
-        f"pilot: {pilot['queries']:,} queries in {_time(pilot['seconds'])}; of {pilot['num_selection']} votes the "
-        f"leading class got {', '.join(map(str, sorted(pilot['votes'])))}"
-    )
+    yield f"pilot: {pilot['queries']:,} queries in {_time(pilot['seconds'])}; {_votes(pilot)}"
     yield f"{found['images']:,} images, alpha {alpha:g}; expected (and where it lies with {found['confidence']:.0%}):"
-    yield f"{'method':<12}{'radius':<14}{'certified %':<34}{'queries':<32}{'time':<10}price"
+    yield f"{'method':<12}{'radius':<14}{'n':<8}{'certified %':<20}{'queries':<30}{'time':<10}price"
     for row in found["expected"]:
-        price = row["price"]
-        yield (
-            f"{row['method']:<12}{', '.join(f'{radius:g}' for radius in row['radii']):<14}"
-            f"{', '.join(map(_share, row['certified'])):<34}{_queries(row['queries']):<32}"
-            f"{_time(row['seconds']['expected']):<10}{'-' if price is None else format(price['expected'], ',.2f')}"
-        )
+        yield from _row(row)
+    for cap in found["expected"][-1]["caps"]:
+        yield _cap(cap)
     if out is not None and "://" not in out:
-        yield f"certify with --reuse {out} to pay for the pilot only once"
+        chosen = found["expected"][-1]["num_estimation"]
+        yield f"certify with --n {chosen} --reuse {out}, and the pilot's {pilot['queries']:,} queries are paid for once"
+
+
+def _row(row: dict[str, Any]) -> Iterator[str]:
+    """A way of certifying; each radius after the first on a line of its own."""
+    first, *others = (f"{share['radius']:<14g}{{:<8}}{_share(share):<20}" for share in row["certified"])
+    price = row["price"]
+    yield (
+        f"{row['method']:<12}{first.format(format(row['num_estimation'], ','))}{_range(row['queries']):<30}"
+        f"{_time(row['seconds']['expected']):<10}{'-' if price is None else _range(price, digits=2)}"
+    )
+    for other in others:
+        yield f"{'':<12}{other.format('')}".rstrip()
+
+
+def _cap(cap: dict[str, Any]) -> str:
+    """What a smaller cap saves and loses."""
+    lost = cap["lost"]
+    price = "" if cap["saved_price"] is None else f" (price {_rounded(cap['saved_price']['expected'], 2)})"
+    return (
+        f"with --n {cap['num_estimation']:,} it saves {_rounded(cap['saved']['expected'])} queries{price} "
+        f"and decides {lost['expected']:.1f} images fewer ({lost['low']:.0f} to {lost['high']:.0f})"
+    )
+
+
+def _votes(pilot: dict[str, Any]) -> str:
+    """How the votes of the pilot's images are distributed."""
+    draws, votes = pilot["draws"], pilot["votes"]
+    shares = [sum(each >= share * draws for each in votes) for share in (1, 0.9, 0.5)]
+    words = f"of {len(votes)} images' {draws} votes the leading class got all in {shares[0]}, 90 % in {shares[1]}, "
+    words += f"half in {shares[2]}"
+    return words + (f"; {pilot['unanswered']} images had no answer" if pilot["unanswered"] else "")
 
 
 def _share(share: dict[str, float]) -> str:
@@ -84,11 +135,17 @@ def _share(share: dict[str, float]) -> str:
     return f"{expected} ({low} to {high})"
 
 
-def _queries(queries: dict[str, float]) -> str:
-    if queries["low"] == queries["high"]:
-        return f"{queries['expected']:,.0f}"
-    low, expected, high = (f"{float(f'{queries[key]:.2g}'):,.0f}" for key in ("low", "expected", "high"))
+def _range(interval: dict[str, float], digits: int = 0) -> str:
+    if interval["low"] == interval["high"]:
+        return f"{interval['expected']:,.{digits}f}"
+    low, expected, high = (_rounded(interval[key], digits) for key in ("low", "expected", "high"))
     return f"{expected} ({low} to {high})"
+
+
+def _rounded(number: float, digits: int = 0) -> str:
+    """Two significant digits, since no more is known."""
+    rounded = float(f"{number:.2g}")
+    return f"{rounded:,.{0 if rounded >= 10 else digits}f}"
 
 
 def _time(seconds: float) -> str:

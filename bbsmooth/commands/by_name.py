@@ -17,7 +17,7 @@ from bbsmooth.runs.certificates import Record
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
-from bbsmooth.settings.plan import PlanConfig
+from bbsmooth.settings.plan import PilotConfig, compared
 from bbsmooth.settings.predict import PredictConfig
 from bbsmooth.settings.tune import TuneConfig
 
@@ -63,15 +63,17 @@ def plan(
     oracle: OracleConfig,
     smoothing: SmoothingConfig,
     images: DataConfig,
-    config: PlanConfig,
+    config: CertifyConfig,
+    pilot: PilotConfig,
     resume: bool,
     announce: Callable[[str], None],
+    drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Forecast what certifying a test split would cost; see `bbsmooth.api.sessions.plan`."""
-    for way in config.ways():
+    for way in compared(config):
         way.judged_plan(smoothing.distribution, 1)  # before what takes long to open
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
-    return planning.plan(out, subject, config=config, resume=resume, announce=announce)
+    return planning.plan(out, subject, config=config, pilot=pilot, resume=resume, announce=announce, drift=drift)
 
 
 def predict(

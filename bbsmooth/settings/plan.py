@@ -1,69 +1,72 @@
-"""The settings of `bbsmooth plan`."""
+"""The settings of `bbsmooth plan`: the pilot, and which certifications are compared."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.certify import CertifyConfig
-from bbsmooth.settings.option import Option, Panel, ascending
-from bbsmooth.settings.shared import Alpha, NumEstimation
+from bbsmooth.settings.option import Option, Panel
+
+PILOT, PILOT_DRAWS = 50, 20
+"""Usual images of a pilot, and draws of each."""
+
+_PARTS = (2, 5, 10, 20)  # of n: the smaller caps
+_LEAST_CAP = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanConfig:
-    """What is to be certified, and how much may be asked to learn what that costs."""
+class PilotConfig:
+    """How much may be asked to learn what a certification costs.
 
-    radii: Annotated[tuple[float, ...], Option("Radius that is wanted; may be repeated.", parse=ascending)]
-    num_selection: Annotated[
-        int, Option("Draws that choose an image's class; the pilot asks these.", panel=Panel.SAMPLING, default=100)
-    ]
-    num_estimation: NumEstimation
-    alpha: Alpha
-    beta: Annotated[
-        float,
-        Option(
-            "With sequential: probability that a radius is given up although it holds.",
-            panel=Panel.SAMPLING,
-            default=0.001,
-        ),
-    ]
-    num_images: Annotated[
-        int | None,
-        Option(
-            "Images to be certified, the first of the test split; all of them if left out.",
-            "IMAGES",
-            Panel.IMAGES,
-            default=None,
-        ),
-    ]
+    Raises:
+        UsageError: what cannot be asked.
+    """
+
     pilot: Annotated[
+        int, Option("Images that are asked about, chosen by chance.", "IMAGES", Panel.BUDGET, default=PILOT)
+    ]
+    pilot_draws: Annotated[
         int,
         Option(
-            "Images that are asked about, chosen by chance; each costs n0 queries.", "IMAGES", Panel.BUDGET, default=10
+            "Draws of each image of the pilot, the first of its n0. Many images with few draws tell more than few "
+            "with many.",
+            panel=Panel.BUDGET,
+            default=PILOT_DRAWS,
         ),
     ]
+    choose_cap: Annotated[
+        float | None,
+        Option(
+            "With sequential, choose the cap: the smallest n that is expected to leave open at most this share of the "
+            "images that `num_estimation` would decide, for instance 0.01.",
+            panel=Panel.SAMPLING,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be planned."""
         if self.pilot < 1:
             raise UsageError(f"`pilot` must be at least 1 image, got {self.pilot}")
-        if self.num_images is not None and self.num_images < 1:
-            raise UsageError(f"`num_images` must be at least 1, got {self.num_images}")
+        if self.pilot_draws < 1:
+            raise UsageError(f"`pilot_draws` must be at least 1, got {self.pilot_draws}")
+        if self.choose_cap is not None and not 0 <= self.choose_cap < 1:
+            raise UsageError(f"`choose_cap` must be a share of the images from 0 to below 1, got {self.choose_cap}")
 
-    def ways(self) -> list[CertifyConfig]:
-        """The certifications to choose from: by fixed numbers of draws, each radius in sequence, all in sequence."""
-        asked = [(radius,) for radius in self.radii] + ([self.radii] if len(self.radii) > 1 else [])
-        return [self._way("cohen", self.radii), *(self._way("sequential", radii) for radii in asked)]
 
-    def _way(self, method: str, radii: tuple[float, ...]) -> CertifyConfig:
-        return CertifyConfig(
-            num_selection=self.num_selection,
-            num_estimation=self.num_estimation,
-            alpha=self.alpha,
-            beta=self.beta,
-            radii=radii,
-            limit=self.num_images,
-            method=method,
-        )
+def compared(config: CertifyConfig) -> list[CertifyConfig]:
+    """Certifications to forecast: `config` last, before it what it could be instead if it stops early."""
+    if config.method == "cohen":
+        return [config]
+    single = [(radius,) for radius in config.radii] if config.method == "sequential" and len(config.radii) > 1 else []
+    return [replace(config, method="cohen"), *(replace(config, radii=radii) for radii in single), config]
+
+
+def smaller_caps(config: CertifyConfig) -> Sequence[CertifyConfig]:
+    """The same with fewer draws at most, in descending order; none where each image takes all draws."""
+    if config.method == "cohen":
+        return []
+    caps = (config.num_estimation // part for part in _PARTS)
+    return [replace(config, num_estimation=cap) for cap in caps if cap >= _LEAST_CAP]

@@ -68,11 +68,17 @@ def worlds(*, digits: int, complete: int, pictures: int) -> Iterator[World]:
         yield _pictures(pictures, complete // 5)
 
 
-def _digits(sigma: float, count: int, complete: int) -> World:
-    denoiser = Path(f"runs/demo/sigma-{sigma:g}/denoiser")  # the demo's, or made here
+def digits_denoiser(sigma: float) -> Path:
+    """The run of the demo's denoiser, which is made here where it is missing."""
+    denoiser = Path(f"runs/demo/sigma-{sigma:g}/denoiser")
     if not (denoiser / "coordinator.safetensors").exists():
         subject = f"tune --oracle local-vit --data mnist5k --sigma {sigma:g} --budget 0"
         app([*subject.split(), "--pretrain-epochs", str(PRETRAIN_EPOCHS[sigma]), "--out", str(denoiser)])
+    return denoiser
+
+
+def _digits(sigma: float, count: int, complete: int) -> World:
+    denoiser = digits_denoiser(sigma)
     bare = OracleConfig(
         oracle="local-vit",
         device="auto",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.assemble import Account, Subject, account, grid_for, vote_source
+from bbsmooth.assemble.drift import LEAST
 from bbsmooth.certification import VoteSource, run_cases
-from bbsmooth.certification.forecast import CONFIDENCE, Forecast, forecast
+from bbsmooth.certification.forecast import CONFIDENCE, Cap, Forecast, Interval, Way, forecast
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
@@ -24,13 +25,21 @@ from bbsmooth.randomness import fork
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
-from bbsmooth.settings.certify import CertifyConfig
-from bbsmooth.settings.common import GROWING, SPEED, OracleConfig, settings
-from bbsmooth.settings.plan import PlanConfig
+from bbsmooth.settings.certify import ORACLE, CertifyConfig
+from bbsmooth.settings.common import (
+    GROWING,
+    SPEED,
+    USUAL_DRIFT,
+    DriftConfig,
+    OracleConfig,
+    SmoothingConfig,
+    settings,
+)
+from bbsmooth.settings.plan import PilotConfig, compared, smaller_caps
 from oracles import Purpose
 
-CHANGEABLE = SPEED | GROWING | {"num_estimation", "alpha", "beta"}
-"""Settings that a resumed plan may change: the pilot asks the same."""
+FIXED = frozenset({"limit"})
+"""Of the settings of a certification, that which a resumed plan may not change: the pilot would be of other images."""
 
 _NOTE = "pilot"
 
@@ -39,18 +48,22 @@ def plan(
     out: Path | None,
     subject: Subject,
     *,
-    config: PlanConfig,
+    config: CertifyConfig,
+    pilot: PilotConfig,
     resume: bool,
     announce: Callable[[str], None],
+    drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Ask the pilot's queries, and return what they let expect.
 
     Args:
         out: run directory, whose answers a certification can reuse; None keeps nothing.
         subject: whom to ask, with the budget and the price of the pilot; under which noise, about which images.
-        config: what is to be certified.
+        config: the certification that is planned.
+        pilot: how much is asked, and what it is compared with.
         resume: go on with the pilot in `out`.
         announce: told what the pilot costs, before it is asked.
+        drift: how a change of the model is noticed, which the certification pays for.
 
     Raises:
         UsageError: settings that cannot work, or a budget below the pilot; nothing was spent.
@@ -58,48 +71,91 @@ def plan(
     """
     oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
-    for way in config.ways():
+    ways = compared(config)
+    for way in ways:
         way.judged_plan(smoothing.distribution, 1)
-    count = min(len(dataset), config.num_images or len(dataset))
+    count = min(len(dataset), config.limit or len(dataset))
     data.check(dataset, count)
-    chosen = _chosen(count, config.pilot, smoothing.seed)
-    _refuse_small_budget(oracle, len(chosen), config.num_selection)
+    chosen, draws = _chosen(count, pilot.pilot, smoothing.seed), min(pilot.pilot_draws, config.num_selection)
+    _refuse_small_budget(oracle, len(chosen), draws)
     with ExitStack() as stack:
         run = RunDirectory.open(
             out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-"))),
             command="plan",
-            settings=settings(oracle, smoothing, subject.data, config),
+            settings=settings(oracle, smoothing, subject.data, config, pilot, drift),
             context=subject.context,
             resume=resume,
-            changeable=CHANGEABLE,
+            changeable=(SPEED | GROWING | settings(config, pilot, drift).keys()) - FIXED,
         )
         stack.enter_context(ended(run, ENDINGS))
         kept = stack.enter_context(account(run, oracle))
         subject.front.keep(run.path)
         source = vote_source(subject.oracle, subject.front, smoothing, kept, (Purpose.SELECT,))
-        pilot = _Pilot(run, kept, source, oracle, config.num_selection)
-        announce(pilot.cost(len(chosen)))
-        found = pilot.ask([(index, dataset.image(index)) for index in chosen])
-        expected = []
-        for way in config.ways():
-            coming = forecast(
-                way.judged_plan(smoothing.distribution, count),
-                found,
-                images=count,
-                radii=way.radii,
-                total_variation=source.copies.total_variation(math.prod(dataset.image_shape)),
-                seed=smoothing.seed,
-            )
-            expected.append(_row(way, coming, pilot.seconds_per_query, oracle.price))
+        asking = _Pilot(run, kept, source, oracle, draws)
+        announce(asking.cost(len(chosen)))
+        found = asking.ask([(index, dataset.image(index)) for index in chosen])
+        bill = Bill(
+            images=count if config.labels == ORACLE else 0,
+            canaries=drift.number(subject.seen.spec.remote),
+            canary_every=drift.canary_every,
+            seconds_per_query=asking.seconds_per_query,
+            price=oracle.price,
+        )
+        coming = forecast(
+            [_way(way, smoothing, count, capped=way is ways[-1]) for way in ways],
+            found,
+            images=count,
+            total_variation=source.copies.total_variation(math.prod(dataset.image_shape)),
+            seed=smoothing.seed,
+        )
         summary = {
             "images": count,
             "confidence": CONFIDENCE,
-            "pilot": {"images": chosen, "votes": list(found.votes), "num_selection": config.num_selection}
-            | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": pilot.seconds},
-            "expected": expected,
+            "pilot": {"images": chosen, "votes": list(found.votes), "draws": draws, "unanswered": found.unanswered}
+            | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": asking.seconds},
+            "expected": [_row(way, each, bill, pilot, count) for way, each in zip(ways, coming, strict=True)],
         }
         write_summary(run.path, summary)
         return summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What a certification costs besides its votes, and what a query costs.
+
+    Args:
+        images: that are asked about without noise.
+        canaries: of a remote model.
+        canary_every: queries after which they are asked.
+        seconds_per_query: in the pilot.
+        price: of 1,000 queries, None for none.
+    """
+
+    images: int
+    canaries: int
+    canary_every: int
+    seconds_per_query: float
+    price: float | None
+
+    def total(self, votes: Interval) -> Interval:
+        """Queries for these votes and all that goes with them."""
+        return Interval(*(self._with_canaries(number + self.images) for number in astuple(votes)))
+
+    def record(self, votes: Interval) -> Record:
+        """The queries, how long they take at the pilot's rate, and their price."""
+        queries = self.total(votes)
+        return {
+            "queries": asdict(queries),
+            "seconds": asdict(queries.times(self.seconds_per_query)),
+            "price": self.priced(queries),
+        }
+
+    def priced(self, queries: Interval) -> Record | None:
+        """The price of queries."""
+        return None if self.price is None else asdict(queries.times(self.price / 1000))
+
+    def _with_canaries(self, queries: float) -> float:
+        return queries + self.canaries * (LEAST + queries // self.canary_every)
 
 
 @dataclass(slots=True)
@@ -110,7 +166,7 @@ class _Pilot:
     kept: Account
     source: VoteSource
     oracle: OracleConfig
-    num_selection: int
+    draws: int
 
     @property
     def seconds(self) -> float:
@@ -124,28 +180,34 @@ class _Pilot:
 
     def cost(self, images: int) -> str:
         """What the pilot costs, for people."""
-        queries = images * self.num_selection
+        queries = images * self.draws
         price = "" if self.oracle.price is None else f", which cost {queries * self.oracle.price / 1000:g}"
-        return f"the pilot asks {queries:,} queries{price}: {images} images, {self.num_selection} draws each"
+        return f"the pilot asks {queries:,} queries{price}: {images} images, {self.draws} draws each"
 
     def ask(self, images: list[tuple[int, Tensor]]) -> Pilot:
         """Votes of the images; what is on record is not asked again."""
         classes, began, before = self.source.log.spec.classes, time.monotonic(), self.seconds
         try:
-            with meter("pilot", len(images) * self.num_selection, "queries") as bar:
+            with meter("pilot", len(images) * self.draws, "queries") as bar:
                 finished = run_cases(
                     images,
-                    lambda image: PilotCase(image, self.num_selection, self.source, classes),
+                    lambda image: PilotCase(image, self.draws, self.source, classes),
                     self.source,
                     batch_size=self.oracle.batch_size,
                     concurrency=self.oracle.concurrency,
                     remaining=lambda: self.kept.ledger.remaining,
                     progress=lambda purpose, queries: bar.advance(queries),
                 )
-                votes = tuple(case.chosen() for _, case, _ in finished)
+                counts = [case.counts() for _, case, _ in finished]
         finally:
             self.run.note(_NOTE, {"seconds": round(before + time.monotonic() - began, 3)})
-        return Pilot(votes=votes, num_selection=self.num_selection)
+        answered = [each for each in counts if each is not None]
+        return Pilot(
+            votes=tuple(votes for votes, *_ in answered),
+            draws=self.draws,
+            others=tuple(tuple(others) for _, *others in answered),
+            unanswered=len(counts) - len(answered),
+        )
 
 
 def _chosen(count: int, pilot: int, seed: int) -> list[int]:
@@ -153,24 +215,50 @@ def _chosen(count: int, pilot: int, seed: int) -> list[int]:
     return sorted(torch.randperm(count, generator=fork(seed, "pilot"))[:pilot].tolist())
 
 
-def _row(way: CertifyConfig, coming: Forecast, seconds_per_query: float, price: float | None) -> Record:
-    """What one way of certifying lets expect."""
+def _way(config: CertifyConfig, smoothing: SmoothingConfig, images: int, *, capped: bool) -> Way:
+    """A certification to be forecast, with smaller caps if asked for and where these can prove something."""
+    smaller = []
+    for fewer in smaller_caps(config) if capped else ():
+        with suppress(UsageError):
+            smaller.append(fewer.judged_plan(smoothing.distribution, images))
+    plan = config.judged_plan(smoothing.distribution, images)
+    return Way(plan=plan, radii=config.radii, smaller=tuple(smaller))
+
+
+def _row(way: CertifyConfig, coming: Forecast, bill: Bill, pilot: PilotConfig, images: int) -> Record:
+    """What one way of certifying lets expect; with the smallest cap that loses little, where that is asked for."""
+    good = [cap for cap in coming.caps if cap.lost.expected <= (pilot.choose_cap or 0) * images]
+    chosen = min(good, key=lambda cap: cap.draws) if good and pilot.choose_cap is not None else None
     return {
         "method": way.method,
         "radii": list(way.radii),
-        "queries": asdict(coming.queries),
-        "seconds": asdict(coming.queries.times(seconds_per_query)),
-        "price": None if price is None else asdict(coming.queries.times(price / 1000)),
-        "certified": [
-            {"radius": radius, **asdict(share)} for radius, share in zip(way.radii, coming.certified, strict=True)
-        ],
+        "num_estimation": way.num_estimation if chosen is None else chosen.draws,
+        **bill.record((chosen or coming).queries),
+        "certified": _certified(way, (chosen or coming).certified),
+        "caps": [_cap(way, cap, bill) for cap in coming.caps],
     }
+
+
+def _cap(way: CertifyConfig, cap: Cap, bill: Bill) -> Record:
+    return {
+        "num_estimation": cap.draws,
+        **bill.record(cap.queries),
+        "certified": _certified(way, cap.certified),
+        "saved": asdict(cap.saved),
+        "saved_price": bill.priced(cap.saved),
+        "lost": asdict(cap.lost),
+        "uncertified": _certified(way, cap.uncertified),
+    }
+
+
+def _certified(way: CertifyConfig, found: Sequence[Interval]) -> list[Record]:
+    return [{"radius": radius, **asdict(share)} for radius, share in zip(way.radii, found, strict=True)]
 
 
 def _refuse_small_budget(oracle: OracleConfig, images: int, draws: int) -> None:
     limit = oracle.limits.limit
     if limit is not None and limit < images * draws:
         raise UsageError(
-            f"a budget of {limit} queries cannot pay for the pilot: {images} images times `num_selection` {draws} = "
-            f"{images * draws}; raise it, or lower `pilot` or `num_selection`"
+            f"a budget of {limit} queries cannot pay for the pilot: {images} images times `pilot_draws` {draws} = "
+            f"{images * draws}; raise it, or lower `pilot` or `pilot_draws`"
         )

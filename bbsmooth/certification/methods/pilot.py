@@ -1,4 +1,4 @@
-"""A pilot: what the selection draws of a few images say, before any estimation draw is asked about."""
+"""A pilot: what the first selection draws of some images say, before any estimation draw is asked about."""
 
 from __future__ import annotations
 
@@ -18,44 +18,53 @@ class Pilot:
     """Votes of some images, chosen by chance among those to be certified.
 
     Attributes:
-        votes: for the class that each image's selection draws chose.
-        num_selection: draws of each image.
+        votes: for the class that each image's draws chose.
+        draws: of each image.
+        others: for each image the votes for other classes; empty where they were not kept.
+        unanswered: further images whose certification ends with the selection, since the oracle declines to answer.
 
     Raises:
         ValueError: no image, or votes that cannot be.
     """
 
     votes: tuple[int, ...]
-    num_selection: int
+    draws: int
+    others: tuple[tuple[int, ...], ...] = ()
+    unanswered: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot have been counted."""
-        if not self.votes or not all(0 <= votes <= self.num_selection for votes in self.votes):
-            raise ValueError(f"a pilot needs images with 0 to {self.num_selection} votes each, got {self.votes}")
+        if not self.images or not all(0 <= votes <= self.draws for votes in self.votes):
+            raise ValueError(f"a pilot needs images with 0 to {self.draws} votes each, got {self.votes}")
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return len(self.votes) + self.unanswered
 
 
 @dataclass(slots=True, eq=False)
 class PilotCase:
-    """The selection draws of one image, the very ones that its certification begins with.
+    """The first selection draws of one image, the very ones that its certification begins with.
 
     Since no certificate counts on them, whoever has seen them may still choose radii, alpha, n and the method.
 
     Args:
         image: (C, H, W) uint8.
-        num_selection: draws.
+        draws: how many.
         source: gives the votes, and knows those on record.
         classes: of the oracle.
     """
 
     image: Tensor
-    num_selection: int
+    draws: int
     source: VoteSource
     classes: Classes
     _tally: Tally = field(init=False)
 
     def __post_init__(self) -> None:
         """Go on from the votes on record."""
-        self._tally = Tally.open(self.source, self.image, Purpose.SELECT, self.num_selection)
+        self._tally = Tally.open(self.source, self.image, Purpose.SELECT, self.draws)
 
     @property
     def cost(self) -> int:
@@ -70,7 +79,7 @@ class PilotCase:
     @property
     def votes(self) -> int:
         """Draws asked about so far, those on record included."""
-        return self.num_selection - self._tally.backlog
+        return self.draws - self._tally.backlog
 
     @property
     def finished(self) -> bool:
@@ -89,9 +98,9 @@ class PilotCase:
         """Count answers to draws that were taken."""
         self._tally.tell(labels)
 
-    def chosen(self) -> int:
-        """Votes for the class that would be certified, once finished; 0 where there is none."""
+    def counts(self) -> tuple[int, ...] | None:
+        """Votes for the class that would be chosen, then for each other class; None where there is no answer."""
         counts = self._tally.counts
         if self._tally.refused or not self.classes.is_answer(selected := select(counts, self.classes)):
-            return 0
-        return counts[selected]
+            return None
+        return counts[selected], *sorted((counts[other] for other in counts if other != selected), reverse=True)

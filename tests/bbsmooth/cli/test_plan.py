@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from bbsmooth.cli.main import app
+from bbsmooth.settings.certify import CertifyConfig
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
 
 PILOT = 3 * 10  # queries
@@ -17,7 +20,22 @@ def plan(world: World, *arguments: object, function: str = "counted") -> Outcome
     """Plan to certify 6 images with 50 queries each, from 3 of them; later arguments win."""
     return bbsmooth(
         *("plan", "--oracle", world.oracle(function), "--data", f"npz:{world.folder / 'images.npz'}"),
-        *("--sigma", "0.25", "--radius", "0.1", "--n0", "10", "--n", "40", "--pilot", "3", "--batch-size", "16"),
+        *(
+            "--sigma",
+            "0.25",
+            "--radius",
+            "0.1",
+            "--n0",
+            "10",
+            "--n",
+            "40",
+            "--pilot",
+            "3",
+            "--pilot-draws",
+            "10",
+            "--batch-size",
+            "16",
+        ),
         *arguments,
     )
 
@@ -36,7 +54,7 @@ def test_only_the_pilot_is_paid_for_and_its_cost_is_said_before(world: World) ->
     lines = done.out.splitlines()
     assert lines[0].startswith("pilot: 30 queries in ")
     assert lines[1] == "6 images, alpha 0.001; expected (and where it lies with 90%):"
-    assert [line.split()[0] for line in lines[3:]] == ["cohen", "sequential", "sequential", "sequential"]
+    assert [line.split()[0] for line in lines[3:]] == ["cohen", "0.2", "sequential", "sequential", "sequential", "0.2"]
     assert "300" in lines[3]
     assert lines[3].endswith(" 0.60")
 
@@ -45,7 +63,7 @@ def test_what_is_expected_in_json(world: World) -> None:
     found = planned(world, "--price", 2, "--radius", 0.2)
     assert (found["images"], found["confidence"]) == (6, 0.9)
     pilot = found["pilot"]
-    assert (pilot["queries"], pilot["num_selection"], pilot["price"]) == (PILOT, 10, 0.06)
+    assert (pilot["queries"], pilot["draws"], pilot["price"]) == (PILOT, 10, 0.06)
     assert len(pilot["images"]) == len(pilot["votes"]) == 3
     assert [(row["method"], row["radii"]) for row in found["expected"]] == [
         ("cohen", [0.1, 0.2]),
@@ -113,9 +131,13 @@ def test_another_question_about_the_same_pilot_costs_nothing(world: World, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--budget", "29"], "a budget of 29 queries cannot pay for the pilot: 3 images times --n0 10 = 30"),
+        (["--budget", "29"], "a budget of 29 queries cannot pay for the pilot: 3 images times --pilot-draws 10 = 30"),
         (["--pilot", "0"], "--pilot must be at least 1 image, got 0"),
-        (["--images", "0"], "--images must be at least 1, got 0"),
+        (["--images", "0"], "--limit must be at least 1 image, got 0"),
+        (["--pilot-draws", "0"], "--pilot-draws must be at least 1, got 0"),
+        (["--choose-cap", "1"], "--choose-cap must be a share"),
+        (["--method", "sequential", "--bound", "two-class"], "--bound two-class goes with --method cohen"),
+        (["--price", "10", "--max-price", "0.2"], "a budget of 20 queries cannot pay for the pilot"),
         (["--radius", "-1"], "--radius must not be negative"),
         (["--alpha", "0"], "--alpha"),
         (["--n", "0"], "must be at least 1"),
@@ -128,3 +150,50 @@ def test_what_cannot_be_planned_costs_nothing(world: World, arguments: list[str]
     assert done.status == 2
     assert expected in done.line
     assert world.asked.total() == 0
+
+
+def test_a_part_of_the_selection_is_asked_and_the_rest_left_to_the_certification(world: World, tmp_path: Path) -> None:
+    assert planned(world, "--pilot", 6, "--pilot-draws", 4, "--out", tmp_path / "plan")["pilot"]["queries"] == 24
+    done = world.certify("--reuse", tmp_path / "plan")
+    assert done.status == 0, done.err
+    assert world.ledger()["spent"]["select"] == 6 * 6
+    assert max(world.asked.values()) == 1
+
+
+def test_all_that_changes_the_cost_of_a_method_is_forecast(world: World) -> None:
+    sequential = planned(world, "--method", "sequential", "--canaries", 2, "--labels", "oracle", "--price", 2)
+    row = sequential["expected"][-1]
+    assert (row["method"], row["radii"]) == ("sequential", [0.1])
+    bare = planned(world, "--method", "sequential")["expected"][-1]
+    extra = 6 + 3 * 2  # labels; canaries twice at the start and once at the end
+    for key, number in bare["queries"].items():
+        assert row["queries"][key] == number + extra
+        assert row["price"][key] == pytest.approx((number + extra) * 2 / 1000)
+    (cohen,) = planned(world, "--method", "cohen", "--bound", "two-class", "--radius", 0.2)["expected"]
+    assert (cohen["method"], cohen["radii"]) == ("cohen", [0.1, 0.2])
+    (shared,) = planned(world, "--method", "cohen", "--family-wise", "holm")["expected"]
+    assert shared["certified"][0]["expected"] <= cohen["certified"][0]["high"]
+
+
+def test_smaller_caps_and_the_one_that_is_chosen(world: World) -> None:
+    few = ("--method", "sequential", "--n", 400, "--radius", 0.3)
+    row = planned(world, *few)["expected"][-1]
+    assert row["num_estimation"] == 400
+    assert [cap["num_estimation"] for cap in row["caps"]] == [200, 80]
+    saved = [cap["saved"]["expected"] for cap in row["caps"]]
+    assert saved == sorted(saved)
+    chosen = planned(world, *few, "--choose-cap", 0.99)["expected"][-1]
+    assert chosen["num_estimation"] == 80
+    assert chosen["queries"] == row["caps"][-1]["queries"]
+    done = plan(world, *few, "--choose-cap", 0.99, "--out", world.folder / "planned")
+    assert "certify with --n 80 --reuse" in done.out
+    assert "with --n 200 it saves" in done.out
+
+
+def test_plan_and_certify_have_the_same_defaults() -> None:
+    """Every option that both have; only what plan compares by itself and how many images it is about differ."""
+    commands = [typer.main.get_command(app).commands[name] for name in ("plan", "certify")]  # type: ignore[attr-defined]
+    mine, other = ({param.name: param.default for param in command.params} for command in commands)
+    differing = {name for name in mine.keys() & other.keys() if mine[name] != other[name]}
+    assert differing <= {"out", "method"}
+    assert mine["beta"] == other["beta"] == CertifyConfig.__dataclass_fields__["beta"].default
