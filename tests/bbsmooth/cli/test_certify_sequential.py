@@ -190,7 +190,7 @@ def test_a_fixed_number_may_be_read_at_another_level_and_at_other_radii(many: Wo
     ("first", "then", "expected"),
     [
         ([], ["--n", 60], "was made with --n 40, not 60: its bound holds for a number of draws fixed before"),
-        ([], ["--n0", 11], "was made with --n0 10, not 11: the class would be chosen anew"),
+        ([], ["--n0", 11], "was made with --n0 10, not 11: the class would be chosen again"),
         ([], ["--seed", 1], "was made with --seed 0, not 1: its draws or answers are others"),
         ([], ["--sigma", 0.5], "was made with --sigma 0.25, not 0.5"),
         ([], ["--method", "sequential", "--radius", 0.1], "was made with --method cohen, not sequential"),

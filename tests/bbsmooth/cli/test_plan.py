@@ -122,10 +122,10 @@ def test_a_pilot_goes_on_where_it_ended(world: World, tmp_path: Path) -> None:
 
 def test_another_question_about_the_same_pilot_costs_nothing(world: World, tmp_path: Path) -> None:
     first = planned(world, "--out", tmp_path / "plan")
-    second = planned(world, "--out", tmp_path / "plan", "--resume", "--radius", 0.3, "--alpha", 0.05, "--n", 20)
+    second = planned(world, "--out", tmp_path / "plan", "--resume", "--radius", 0.3, "--alpha", 0.05, "--n", 40)
     assert world.asked.total() == PILOT
     assert second["pilot"]["votes"] == first["pilot"]["votes"]
-    assert second["expected"][0]["queries"]["expected"] == 6 * 30
+    assert second["expected"][0]["queries"]["expected"] == 6 * 50
 
 
 @pytest.mark.parametrize(
