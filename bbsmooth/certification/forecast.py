@@ -1,4 +1,4 @@
-"""What a certification will cost and prove, from a pilot, with intervals.
+"""Forecasts, with intervals, of what a certification will cost and prove, from a pilot.
 
 The rates of images are drawn from their posterior (`population`), for the images of the pilot given their votes; then
 what certifying each image takes is drawn from simulated certifications at its rate (`simulation`), and summed. So an
@@ -61,7 +61,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
-    """What fewer draws at most would cost, save and lose, in comparison with the most.
+    """Cost, savings and losses of fewer draws at most, in comparison with the most.
 
     Attributes:
         draws: at most, of each image.
@@ -82,7 +82,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What is to be expected of a certification.
+    """Expectations of a certification.
 
     Attributes:
         queries: of all images, those of the pilot included.
@@ -115,7 +115,7 @@ class Way:
 def forecast(
     ways: Sequence[Way], pilot: Pilot, *, images: int, total_variation: float, seed: int
 ) -> tuple[Forecast, ...]:
-    """What certifying images in several ways will cost, and how many it will prove.
+    """Forecasts of what certifying images in several ways will cost and prove.
 
     Args:
         ways: how images may be certified.

@@ -1,4 +1,4 @@
-"""How the rates of images are distributed, as far as the votes of a few of them tell.
+"""The distribution of the rates of images, as far as the votes of a few of them tell.
 
 Each image has a rate p, the probability of its most likely class under noise; let x = Phi^-1(p). What certifying an
 image costs depends on p alone, and most of all on how near p lies to the p_R of a radius: the few images there take
@@ -91,7 +91,7 @@ class Population:
         object.__setattr__(self, "_bases", np.log(bases / bases.sum(1, keepdims=True) + _TINY))
 
     def draws(self, number: int, generator: np.random.Generator) -> Iterator[Rates]:
-        """So many draws of the posterior."""
+        """Draws of the posterior, `number` of them."""
         evidence = np.log(self.likelihood @ self._kernels.T + _TINY)  # (k, grid)
         images, parts = len(evidence), len(self._bases)
         kinds = _choose(self._bases, generator)

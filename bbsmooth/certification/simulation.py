@@ -1,4 +1,4 @@
-"""What certifying an image with a given rate costs and proves: the method itself, on votes that are drawn."""
+"""Cost and outcome of certifying an image with a given rate: the method itself, on votes that are drawn."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def simulate(
 
 
 def _others(population: Population, likelihood: Floats, generator: np.random.Generator) -> Floats:
-    """How votes for other classes are divided, as in an image of the pilot that may have this rate."""
+    """Division of the votes for other classes, as in an image of the pilot that may have this rate."""
     if not len(likelihood) or not likelihood.sum():
         return np.ones(1)
     image = int(generator.choice(len(likelihood), p=likelihood / likelihood.sum()))

@@ -112,7 +112,7 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
 
 
 def _cap(cap: dict[str, Any]) -> str:
-    """What a smaller cap saves and loses."""
+    """Savings and losses of a smaller cap, in a line."""
     lost = cap["lost"]
     price = "" if cap["saved_price"] is None else f" (price {_rounded(cap['saved_price']['expected'], 2)})"
     return (
@@ -122,7 +122,7 @@ def _cap(cap: dict[str, Any]) -> str:
 
 
 def _votes(pilot: dict[str, Any]) -> str:
-    """How the votes of the pilot's images are distributed."""
+    """Distribution of the votes of the pilot's images, in words."""
     draws, votes = pilot["draws"], pilot["votes"]
     shares = [sum(each >= share * draws for each in votes) for share in (1, 0.9, 0.5)]
     words = f"of {len(votes)} images' {draws} votes the leading class got all in {shares[0]}, 90 % in {shares[1]}, "

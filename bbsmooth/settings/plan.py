@@ -19,7 +19,7 @@ _LEAST_CAP = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotConfig:
-    """How much may be asked to learn what a certification costs.
+    """The pilot from which the cost of a certification is learnt.
 
     Raises:
         UsageError: what cannot be asked.

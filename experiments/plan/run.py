@@ -1,4 +1,4 @@
-"""Whether `bbsmooth plan` says what a certification will cost: simulated cases, and the README's walk with ten seeds.
+"""Tests of what `bbsmooth plan` says: simulated cases with known truth, and the README's walk with ten seeds.
 
 `python -m experiments.plan.run` writes `result.json` beside this file. It needs the denoiser that `make demo` leaves,
 and makes it where it is missing. What was done is kept below `runs/plan`; run again, it goes on from there.
@@ -199,8 +199,9 @@ def _walk(planned: Path, certified: Path) -> dict[str, Any]:
 
 def _bbsmooth(words: str, out: Path) -> None:
     """Run a command quietly, or go on with it; what is done already costs nothing."""
-    resume = ["--resume"] if (out / "manifest.json").exists() else []
-    if resume and "--reuse" in words and json.loads((out / "manifest.json").read_text())["status"] == "done":
+    manifest = out / "manifest.json"
+    resume = ["--resume"] if manifest.exists() else []
+    if resume and json.loads(manifest.read_text())["status"] == "done":
         return
     print(f"$ bbsmooth {words} --out {out}", flush=True)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -210,7 +211,7 @@ def _bbsmooth(words: str, out: Path) -> None:
 
 
 def _rates(cases: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many cases each interval held, and how wide it was."""
+    """Number of cases in which each interval held, and its median ends."""
     found: dict[str, Any] = {}
     for key in ("queries", "certified"):
         found[f"{key} held"] = sum(case[key]["low"] <= case[key]["truth"] <= case[key]["high"] for case in cases)

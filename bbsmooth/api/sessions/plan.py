@@ -121,7 +121,7 @@ def plan(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """What a certification costs besides its votes, and what a query costs.
+    """Costs of a certification besides its votes, and of a query.
 
     Args:
         images: that are asked about without noise.
@@ -179,7 +179,7 @@ class _Pilot:
         return self.seconds / max(1, self.kept.ledger.total)
 
     def cost(self, images: int) -> str:
-        """What the pilot costs, for people."""
+        """The cost of the pilot, in words."""
         queries = images * self.draws
         price = "" if self.oracle.price is None else f", which cost {queries * self.oracle.price / 1000:g}"
         return f"the pilot asks {queries:,} queries{price}: {images} images, {self.draws} draws each"
@@ -226,7 +226,7 @@ def _way(config: CertifyConfig, smoothing: SmoothingConfig, images: int, *, capp
 
 
 def _row(way: CertifyConfig, coming: Forecast, bill: Bill, pilot: PilotConfig, images: int) -> Record:
-    """What one way of certifying lets expect; with the smallest cap that loses little, where that is asked for."""
+    """The record of one way of certifying; with the smallest cap that loses little, where that is asked for."""
     good = [cap for cap in coming.caps if cap.lost.expected <= (pilot.choose_cap or 0) * images]
     chosen = min(good, key=lambda cap: cap.draws) if good and pilot.choose_cap is not None else None
     return {

@@ -32,7 +32,7 @@ def p_value(successes: int, trials: int, p_null: float) -> float:
 
 
 def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
-    """Which hypotheses Holm's procedure (1979) rejects; any wrong rejection has probability at most `alpha`.
+    """True for each hypothesis that Holm's procedure (1979) rejects; any wrong rejection has at most `alpha`.
 
     All are compared when the last is known, so that what is said of one image depends on the others.
 

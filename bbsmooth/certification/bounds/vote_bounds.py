@@ -1,4 +1,4 @@
-"""What a number of votes fixed in advance proves about the probabilities of classes, by name."""
+"""Bounds by a number of votes fixed in advance about the probabilities of classes, by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bbsmooth.certification.sequences import RandomisedClopperPearson
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What votes prove about a class that other draws have selected.
+    """A bound from votes on a class that other draws have selected.
 
     Attributes:
         p_lower: at most its probability.
@@ -32,7 +32,7 @@ class Bounds:
 
     @property
     def details(self) -> dict[str, float]:
-        """What is known besides `p_lower`, by name."""
+        """Findings besides `p_lower`, by name."""
         known = {"p_upper": self.p_upper, "uniform": self.uniform}
         return {name: value for name, value in known.items() if value is not None}
 
@@ -43,7 +43,7 @@ class VoteBound(Protocol):
     name: ClassVar[str]
 
     def bounds(self, selected: int, counts: Mapping[int, int], *, alpha: float, uniform: float) -> Bounds:
-        """What the votes prove.
+        """Bounds that the votes prove.
 
         Args:
             selected: class chosen by other draws.
@@ -65,12 +65,12 @@ class OneClass:
     name: ClassVar[str] = "clopper-pearson"
 
     def bounds(self, selected: int, counts: Mapping[int, int], *, alpha: float, uniform: float) -> Bounds:
-        """See `VoteBound`."""
+        """Bounds that the votes prove, as `VoteBound` says."""
         hits, trials = counts.get(selected, 0), sum(counts.values())
         return Bounds(p_lower=ClopperPearson().lower(hits, trials, alpha=alpha))
 
     def largest(self, trials: int, *, alpha: float) -> float:
-        """See `VoteBound`."""
+        """Largest lower bound that `trials` votes can give."""
         return ClopperPearson().lower(trials, trials, alpha=alpha)
 
 
@@ -85,13 +85,13 @@ class Randomised:
     name: ClassVar[str] = "randomised"
 
     def bounds(self, selected: int, counts: Mapping[int, int], *, alpha: float, uniform: float) -> Bounds:
-        """See `VoteBound`."""
+        """Bounds that the votes prove, as `VoteBound` says."""
         hits, trials = counts.get(selected, 0), sum(counts.values())
         bound = RandomisedClopperPearson(max(uniform, _least(alpha)))
         return Bounds(p_lower=bound.lower(hits, trials, alpha=alpha), uniform=uniform)
 
     def largest(self, trials: int, *, alpha: float) -> float:
-        """See `VoteBound`."""
+        """Largest lower bound that `trials` votes can give."""
         return RandomisedClopperPearson(_least(alpha)).lower(trials, trials, alpha=alpha)
 
 
@@ -107,12 +107,12 @@ class TwoClass:
     name: ClassVar[str] = "two-class"
 
     def bounds(self, selected: int, counts: Mapping[int, int], *, alpha: float, uniform: float) -> Bounds:
-        """See `VoteBound`."""
+        """Bounds that the votes prove, as `VoteBound` says."""
         p_lower, p_upper = two_class_bounds(selected, counts, alpha=alpha)
         return Bounds(p_lower=p_lower, p_upper=p_upper)
 
     def largest(self, trials: int, *, alpha: float) -> float:
-        """See `VoteBound`."""
+        """Largest lower bound that `trials` votes can give."""
         return ClopperPearson().lower(trials, trials, alpha=alpha / 2)
 
 

@@ -176,7 +176,7 @@ def test_all_that_changes_the_cost_of_a_method_is_forecast(world: World) -> None
 
 
 def test_smaller_caps_and_the_one_that_is_chosen(world: World) -> None:
-    few = ("--method", "sequential", "--n", 400, "--radius", 0.3)
+    few = ("--method", "sequential", "--n", 400, "--alpha", 0.05)
     row = planned(world, *few)["expected"][-1]
     assert row["num_estimation"] == 400
     assert [cap["num_estimation"] for cap in row["caps"]] == [200, 80]

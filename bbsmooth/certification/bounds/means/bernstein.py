@@ -20,11 +20,11 @@ class EmpiricalBernstein:
 
     @property
     def name(self) -> str:
-        """Names the bound."""
+        """Name of the bound."""
         return "empirical-bernstein"
 
     def lower(self, values: NDArray[np.float64], *, alpha: float) -> float:
-        """See `MeanBound`; one value proves nothing."""
+        """Lower bound on the mean, as `MeanBound` says; 0 for one value, which proves nothing."""
         check_values(values, alpha)
         if len(values) < 2:
             return 0.0

@@ -48,7 +48,7 @@ class MeanBetting:
         return f"betting({self.horizon})"
 
     def lower(self, values: NDArray[np.float64], *, alpha: float) -> float:
-        """See `MeanBound`."""
+        """Lower bound on the mean, as `MeanBound` says."""
         check_values(values, alpha)
         if not values.any():
             return 0.0

@@ -1,4 +1,4 @@
-"""What a bound on a mean is."""
+"""The protocol of bounds on means."""
 
 from __future__ import annotations
 
