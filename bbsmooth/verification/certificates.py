@@ -26,9 +26,15 @@ _CLOSE = 1e-9
 
 def wrong_certificates(run: Run) -> Iterator[str]:
     """What does not follow in a run of `bbsmooth certify`."""
-    asked, records = Asked.of(run), run.certificates or []
-    yield from _wrong_numbers([record["index"] for record in records], asked, complete=run.status == "done")
-    for record in records:
+    indices = [record["index"] for record in run.certificates or []]
+    yield from _wrong_numbers(indices, Asked.of(run), complete=run.status == "done")
+    yield from wrong_each(run)
+
+
+def wrong_each(run: Run) -> Iterator[str]:
+    """What does not follow in a line from its own counts."""
+    asked = Asked.of(run)
+    for record in run.certificates or []:
         yield from located(record, _wrong_certificate, asked.plan, run.manifest["data"]["image_shape"])
 
 

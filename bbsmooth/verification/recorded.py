@@ -56,9 +56,13 @@ def wrong_votes(run: Run) -> Iterator[str]:
                 used.update(recorded.rows)
                 if not run.manifest.get("reused"):
                     yield from located(record, lambda _, found=recorded: found.beyond(asked.plan))
-            yield from left_over(run, replay.rows, used)
-            if run.status == Status.BUDGET and replay.rows.keys() - used:
-                yield from replay.unwritten(run.certificates or [])
+            spare = replay.rows.keys() - used
+            if run.manifest.get("reused") or run.status not in (Status.DONE, Status.BUDGET):
+                spare = set()  # answers of another run, or of images that are under way
+            if run.status == Status.DONE and not run.manifest["resumed"]:
+                yield from left_over(replay.rows, spare)
+            else:
+                yield from replay.unwritten(run.certificates or [], spare)
             yield from unpaid_or_lost(run, replay.rows)
     except OracleError as error:
         yield f"the recorded answers cannot be read as the manifest says: {error}"
@@ -99,10 +103,17 @@ class _Replay:
         if other:
             yield f"{', '.join(other)}: not as the answers on record have it, which give {other[0]} {again[other[0]]}"
 
-    def unwritten(self, records: list[Record]) -> Iterator[str]:
-        """Images without a line whose answers are all on record; a run writes their lines before its budget ends it."""
-        for index in sorted(set(range(self.asked.images)) - {record["index"] for record in records}):
-            if self.begin(self.images.image(index)).finished:
+    def unwritten(self, records: list[Record], spare: set[bytes]) -> Iterator[str]:
+        """Images without a line whose answers are all on record, in rows that no line rests on.
+
+        A run writes a line before it ends or its budget does; others may have begun images that it left.
+        """
+        for index in sorted(set(range(len(self.images))) - {record["index"] for record in records}):
+            if not spare:
+                return
+            rows = spare.intersection(self.recorded({"index": index}).rows)
+            spare = spare - rows
+            if rows and self.begin(self.images.image(index)).finished:
                 yield f"image {index} has all its answers on record, and no certificate"
 
     def recorded(self, record: Record) -> Recorded:

@@ -53,11 +53,9 @@ def whole_and_alone(run: Run) -> bool:
     )
 
 
-def left_over(run: Run, rows: Mapping[bytes, Tally], used: set[bytes]) -> Iterator[str]:
-    """Answers that no certificate of an ended run rests on."""
-    if run.status != Status.DONE or run.manifest.get("reused"):
-        return
-    votes = sum(tally.answered for key, tally in rows.items() if key not in used)
+def left_over(rows: Mapping[bytes, Tally], spare: set[bytes]) -> Iterator[str]:
+    """Answers in rows that no certificate rests on."""
+    votes = sum(rows[key].answered for key in spare)
     if votes:
         yield f"{votes} answers are on record for images, or under settings, that no certificate names"
 

@@ -1,18 +1,22 @@
-"""What keeps the URL of a run up to date while a process works on it."""
+"""The mirror that keeps the URL of a run up to date while a process works on it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfile
 
+from bbsmooth.runs.decoding import read_record
+from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import ASIDE, CACHES, LEDGER, LEDGER_JOURNAL, MANIFEST
 from bbsmooth.runs.lines import whole
-from bbsmooth.runs.remote.ahead import Advance, State, charged_ahead
-from bbsmooth.runs.remote.lease import FOLDER, Holding
+from bbsmooth.runs.records import Manifest
+from bbsmooth.runs.remote.ahead import Credit, State, precharged
+from bbsmooth.runs.remote.lease import FOLDER, Lease
 from bbsmooth.runs.remote.place import Place
 from bbsmooth.runs.remote.rows import DATABASE, ChangedRows, is_rows, snapshot
 from oracles import StorageError
@@ -39,7 +43,7 @@ class Mirror:
         place: the URL.
         folder: the run directory.
         scratch: an empty folder on the same disk.
-        holding: this process's hold on the URL.
+        lease: this process's hold on the URL.
         seconds: from one pass to the next.
         stamps: of files that are at the URL already.
         rows: the response caches.
@@ -49,14 +53,14 @@ class Mirror:
     place: Place
     folder: Path
     scratch: Path
-    holding: Holding
+    lease: Lease
     seconds: float
     stamps: dict[str, Stamp]
     rows: list[ChangedRows]
     present: set[str]
     _state: State | None = field(init=False, default=None)  # of the ledger
-    _since: State | None = field(init=False, default=None)  # when the advance was taken
-    _advance: Advance | None = field(init=False, default=None)
+    _since: State | None = field(init=False, default=None)  # when the credit was taken
+    _credit: Credit | None = field(init=False, default=None)
     _renewed: float = field(init=False, default_factory=time.monotonic)
     _account: threading.Lock = field(init=False, default_factory=threading.Lock)  # for what stands above; never long
     _renewing: threading.Lock = field(init=False, default_factory=threading.Lock)  # taken before `_account`
@@ -72,13 +76,13 @@ class Mirror:
         self._thread.start()
 
     def cover(self, state: State) -> None:
-        """See to it that the URL knows of every charge in a ledger; it returns at once where the advance suffices.
+        """Make sure that the URL knows of every charge in a ledger; return at once where the credit suffices.
 
         Raises:
             StorageError: it cannot, or another process has taken over; what was charged last must not be sent.
         """
         try:
-            if self._advance is None:
+            if self._credit is None:
                 self.bring()  # the run has to be there before anything is spent on it
             with self._account:
                 self._state = state
@@ -91,10 +95,10 @@ class Mirror:
 
     def _covered(self, state: State) -> bool:
         with self._account:
-            in_time = time.monotonic() - self._renewed < self.holding.seconds / 2
-            if self._advance is None or not in_time or not self._advance.covers(state):
+            in_time = time.monotonic() - self._renewed < self.lease.seconds / 2
+            if self._credit is None or not in_time or not self._credit.covers(state):
                 return False
-            if self._since is not None and self._advance.wanes(state, since=self._since):
+            if self._since is not None and self._credit.wanes(state, since=self._since):
                 self._wake.set()
             return True
 
@@ -121,7 +125,7 @@ class Mirror:
                 self.place.put(name, file)
                 self.present.add(name)
                 rows.keep(name, times)
-            for name in sorted(files, key=lambda name: (name == MANIFEST, name)):
+            for name in _in_order(files):
                 self._put(name, files)
             for name in [name for name in self.stamps if not (self.folder / name).exists()]:
                 self._remove(name)
@@ -143,13 +147,13 @@ class Mirror:
                 self._whole(rows.store)
             for name in sorted(filter(is_rows, self.present)):
                 self._remove(name)
-            self.holding.check()
-            self.holding.release()
+            self.lease.check()
+            self.lease.release()
         else:
-            self.holding.withdraw()
+            self.lease.withdraw()
 
     def _work(self) -> None:
-        """Pass after pass; between them, take a new advance as soon as the old one wanes."""
+        """Pass after pass; between them, take a new credit as soon as the old one wanes."""
         due = time.monotonic() + self.seconds
         while not self._ended.is_set():
             self._wake.wait(max(0.0, due - time.monotonic()))
@@ -175,19 +179,19 @@ class Mirror:
         self._complaint = text
 
     def _renew(self) -> None:
-        """Renew the hold and the advance. Call it with `_renewing`."""
+        """Renew the hold and the credit. Call it with `_renewing`."""
         with self._account:
-            state, advance = self._state, self._advance
-        ahead = self.holding.note.ledger
+            state, credit = self._state, self._credit
+        ahead = self.lease.record.ledger
         if state is not None:
-            ahead, advance = charged_ahead(state, self._wanted(state), at_least=advance)
-        self.holding.renew(ahead)
-        self.holding.check()
+            ahead, credit = precharged(state, self._wanted(state), at_least=credit)
+        self.lease.renew(ahead)
+        self.lease.check()
         with self._account:
-            self._renewed, self._since, self._advance = time.monotonic(), state, advance
+            self._renewed, self._since, self._credit = time.monotonic(), state, credit
 
     def _wanted(self, state: State) -> float:
-        """Queries that two passes are likely to need, by what was charged since the last advance."""
+        """Queries that two passes are likely to need, by what was charged since the last credit."""
         if self._since is None:
             return 0.0
         pace = (state["spent_total"] - self._since["spent_total"]) / max(time.monotonic() - self._renewed, 1e-3)
@@ -239,15 +243,24 @@ class Mirror:
             self.present.add(f"{store.name}/{DATABASE}")
 
 
-def caches(folder: Path, holder: int, *, mirrored: bool) -> list[ChangedRows]:
+def _in_order(files: Mapping[str, tuple[Path, Stamp]]) -> list[str]:
+    """The order in which files are brought to the URL: the manifest last, since it says what the others are.
+
+    While the run is under way it comes first: what ended before has its hashes, which no other file fits any more.
+    """
+    begun = MANIFEST in files and read_record(files[MANIFEST][0], Manifest)["status"] == Status.RUNNING
+    return sorted(files, key=lambda name: ((name == MANIFEST) is not begun, name))
+
+
+def caches(folder: Path, fence: int, *, mirrored: bool) -> list[ChangedRows]:
     """The response caches that a run directory has or may get.
 
     Args:
         folder: the run directory.
-        holder: number of this process's hold.
+        fence: number of this process's hold.
         mirrored: whether the folder was made from what is at the URL just now.
     """
-    return [ChangedRows.of(folder / name, holder, mirrored=mirrored) for name in CACHES]
+    return [ChangedRows.of(folder / name, fence, mirrored=mirrored) for name in CACHES]
 
 
 def mirrored_files(names: set[str]) -> set[str]:

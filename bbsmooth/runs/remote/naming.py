@@ -24,5 +24,5 @@ def called(url: str, folder: Path) -> Iterator[None]:
 
 
 def name_of(folder: Path) -> str:
-    """What people call a run directory: the URL in whose place it stands, or its path."""
+    """The name of a run directory: the URL in whose place it stands, or its path."""
     return _urls.get().get(folder, str(folder))

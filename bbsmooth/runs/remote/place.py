@@ -21,7 +21,7 @@ _ASIDE = ".tmp"
 
 
 def is_url(out: str) -> bool:
-    """Whether a run is named by a URL and not by a local path."""
+    """True if a run is named by a URL and not by a local path."""
     return "://" in out
 
 
@@ -61,7 +61,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The last part of the URL."""
         return PurePosixPath(self.url.partition("://")[2]).name or "run"
 
     def names(self, below: str = "") -> set[str]:

@@ -23,7 +23,7 @@ _PARTS = 200
 
 
 def is_rows(name: str) -> bool:
-    """Whether a file at the URL holds rows and is no part of the run directory."""
+    """True if a file at the URL holds rows and is no part of the run directory."""
     return name.rpartition("/")[2].startswith(_PREFIX)
 
 
@@ -67,25 +67,25 @@ class ChangedRows:
 
     Attributes:
         store: its folder.
-        holder: number of the process that writes, so that no two write the same file.
+        fence: number of the process that writes, so that no two write the same file.
         number: of the next file.
         known: by key, when the row that is at the URL was written; None where nothing is known of the URL.
     """
 
     store: Path
-    holder: int
+    fence: int
     known: dict[bytes, float] | None
     number: int = 1
     _parts: int = field(init=False, default=0)
 
     @classmethod
-    def of(cls, store: Path, holder: int, *, mirrored: bool) -> ChangedRows:
+    def of(cls, store: Path, fence: int, *, mirrored: bool) -> ChangedRows:
         """For a cache that was made from what is at the URL just now, if `mirrored`."""
         known = None
         if mirrored and (store / DATABASE).exists():
             with _reading(store) as source:
                 known = _times(source)
-        return cls(store, holder, known)
+        return cls(store, fence, known)
 
     def collect(self, folder: Path) -> tuple[str, Path, dict[bytes, float]] | None:
         """Write what has changed into a file in `folder`: its name at the URL, the file, and what `keep` is told.
@@ -103,7 +103,7 @@ class ChangedRows:
             gone = known.keys() - times.keys()
             if not changed and not gone and not whole:
                 return None
-            name = f"{_PREFIX}{self.holder:08d}-{self.number:08d}{_WHOLE if whole else _PART}"
+            name = f"{_PREFIX}{self.fence:08d}-{self.number:08d}{_WHOLE if whole else _PART}"
             file = folder / name
             file.unlink(missing_ok=True)
             with closing(sqlite3.connect(file)) as rows, rows:
@@ -113,7 +113,7 @@ class ChangedRows:
         return f"{self.store.name}/{name}", file, times
 
     def keep(self, name: str, times: dict[bytes, float]) -> None:
-        """Take note that a file is at the URL."""
+        """Note that a file is at the URL."""
         self.known = times
         self.number += 1
         self._parts = 0 if name.endswith(_WHOLE) else self._parts + 1

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.layout import HASHED, LEDGER, MANIFEST
 from bbsmooth.runs.remote.ahead import RESERVED
-from bbsmooth.runs.remote.lease import FOLDER, Holding, Note, latest, new_token
+from bbsmooth.runs.remote.lease import FOLDER, Lease, LeaseRecord, latest, new_token
 from bbsmooth.runs.remote.mirror import Mirror, Stamp, caches, mirrored_caches, mirrored_files, stamp_of
 from bbsmooth.runs.remote.naming import called
 from bbsmooth.runs.remote.place import Place, is_url
@@ -134,8 +134,8 @@ def _opened(place: Place, home: Path, resume: bool) -> Mirror:
     newest_here = last is not None and last[1].token in own and whole.exists() and (folder / MANIFEST).exists()
     if not newest_here:
         whole.unlink(missing_ok=True)
-    _remember(home, own | {token})  # before it is in a note, which will say that the folder here is the newest
-    holding = Holding.take(place, own=frozenset(own), token=token, seconds=_HOLDS * seconds)
+    _remember(home, own | {token})  # before it is in a record, which will say that the folder here is the newest
+    lease = Lease.take(place, own=frozenset(own), token=token, seconds=_HOLDS * seconds)
     try:
         names = place.names()
         if newest_here:
@@ -144,8 +144,8 @@ def _opened(place: Place, home: Path, resume: bool) -> Mirror:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             stamps = _download(place, names, folder, home, last[1] if last is not None else None)
-            _take_ledger(holding.note, folder)
-            _tell_reserved(holding.note)
+            _take_ledger(lease.record, folder)
+            _tell_reserved(lease.record)
         whole.touch()
         stamps.pop(LEDGER, None)
         scratch = home / "scratch"
@@ -155,15 +155,15 @@ def _opened(place: Place, home: Path, resume: bool) -> Mirror:
             place=place,
             folder=folder,
             scratch=scratch,
-            holding=holding,
+            lease=lease,
             seconds=seconds,
             stamps=stamps,
-            rows=caches(folder, holding.number, mirrored=not newest_here),
+            rows=caches(folder, lease.number, mirrored=not newest_here),
             present=names,
         )
     except BaseException:
         with suppress(OSError):
-            holding.give_up()
+            lease.give_up()
         raise
 
 
@@ -175,7 +175,7 @@ def _refuse_strange(place: Place, resume: bool) -> None:
         raise UsageError(f"{place.url} is not empty and holds no run; name another directory with `run`")
 
 
-def _download(place: Place, names: set[str], folder: Path, home: Path, last: Note | None) -> dict[str, Stamp]:
+def _download(place: Place, names: set[str], folder: Path, home: Path, last: LeaseRecord | None) -> dict[str, Stamp]:
     """Make the run directory from what is at the URL, as the process that wrote `last` left it."""
     files = mirrored_files(names)
     for name in files:
@@ -194,14 +194,14 @@ def _download(place: Place, names: set[str], folder: Path, home: Path, last: Not
     return {name: stamp_of(folder / name) for name in files}
 
 
-def _take_ledger(note: Note, folder: Path) -> None:
+def _take_ledger(record: LeaseRecord, folder: Path) -> None:
     """Put the ledger of a process that has not let go into a run directory."""
-    if not note.released and note.ledger is not None:
-        (folder / LEDGER).write_text(json.dumps(note.ledger))
+    if not record.released and record.ledger is not None:
+        (folder / LEDGER).write_text(json.dumps(record.ledger))
 
 
-def _tell_reserved(note: Note) -> None:
-    reserved = (note.ledger or {}).get(RESERVED, {}).get("queries", 0)
+def _tell_reserved(record: LeaseRecord) -> None:
+    reserved = (record.ledger or {}).get(RESERVED, {}).get("queries", 0)
     if reserved:
         _log.warning(f"{reserved:,} queries that a lost process had reserved, and perhaps spent, stay charged")
 

@@ -13,7 +13,7 @@ import pytest
 
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_json
-from tests.bbsmooth.cli.world import SmallDisk, World, bbsmooth, picture
+from tests.bbsmooth.cli.world import SmallDisk, World, bbsmooth, killed, picture
 from tests.waiting import LONG
 
 QUERIES = 50  # of one image
@@ -354,12 +354,6 @@ def test_damaged_answers_are_said_to_be_and_nothing_is_asked(world: World) -> No
     assert "restore it from a copy, or begin another run" in done.line
     assert "--resume" not in done.line
     assert world.asked.total() == QUERIES
-
-
-def killed(run: Path) -> None:
-    """Let the manifest say what it says of a run whose process is gone."""
-    manifest = json.loads((run / "manifest.json").read_text())
-    write_json(run / "manifest.json", manifest | {"status": "running", "ended": None, "hashes": None})
 
 
 def test_an_ended_run_is_resumed_only_as_it_ended(world: World) -> None:

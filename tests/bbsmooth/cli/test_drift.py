@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.bbsmooth.cli.world import ORACLE, Outcome, World
+from tests.bbsmooth.cli.world import ORACLE, Outcome, World, killed
 
 QUERIES = 50  # of one image
 IMAGES = 6
@@ -133,6 +133,7 @@ def test_going_on_with_a_complete_run_asks_nothing(changing: Changing) -> None:
     assert changing.certify().status == 0
     asked, found = changing.world.asked.total(), changing.world.certificates()
     assert changing.certify("--resume").status == 0
+    killed(changing.world.run)
     (changing.world.run / "certificates.jsonl").unlink()  # all answers are on record
     assert changing.certify("--resume").status == 0
     assert changing.world.asked.total() == asked

@@ -20,6 +20,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bbsmooth.cli.main import app
+from bbsmooth.runs.files import write_json
 from tests.waiting import LONG, until
 
 ORACLE = '''
@@ -214,6 +215,12 @@ def build(folder: Path) -> World:
     )
     np.savez(folder / "images.npz", x=pixels, y=np.array([0, 0, 0, 1, 1, 1]))
     return World(folder)
+
+
+def killed(run: Path) -> None:
+    """Let the manifest say what it says of a run whose process is gone."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    write_json(run / "manifest.json", manifest | {"status": "running", "ended": None, "hashes": None})
 
 
 def picture(path: Path, size: int = 8) -> Path:

@@ -33,7 +33,7 @@ def forged(
     **settings: Any,
 ) -> str:
     """Change a run so that lines, summary, checksum and hashes fit, and return what is found nevertheless."""
-    said = dict(read_manifest(run)) | (manifest or {})
+    said: dict[str, Any] = {**read_manifest(run), **(manifest or {})}
     write_json(run / "manifest.json", said | {"settings": said["settings"] | settings})
     path = run / "certificates.jsonl"
     write_lines(path, lines([json.loads(line) for line in path.read_text().splitlines()]))
@@ -83,6 +83,16 @@ def test_a_line_that_is_gone_is_missed_whatever_the_status_says(run: Path) -> No
     assert "image 1 has no certificate" in forged(run, lines=without(1))
     found = forged(run, manifest={"status": "stopped by the budget"})
     assert "image 1 has all its answers on record, and no certificate" in found
+
+
+def test_a_resumed_run_may_leave_images_that_it_began_and_no_others(run: Path) -> None:
+    resumed = {"resumed": ["2026-11-30T12:00:00+00:00"]}
+    found = forged(run, lines=without(2, 3), limit=2, manifest=resumed)
+    assert "image 2 has all its answers on record, and no certificate" in found
+    with sqlite3.connect(run / "responses" / "cache.db") as database:
+        database.execute("DELETE FROM Cache WHERE rowid = (SELECT max(rowid) FROM Cache WHERE length(value) >= 4096)")
+    database.close()
+    assert "image 3" not in forged(run, manifest=resumed)
 
 
 def test_fewer_draws_leave_answers_over(cohen: Path) -> None:

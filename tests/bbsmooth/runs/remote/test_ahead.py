@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bbsmooth.runs.remote.ahead import LEAST, Advance, charged_ahead
+from bbsmooth.runs.remote.ahead import LEAST, Credit, precharged
 from oracles import Budget, Ledger, Purpose
 
 
@@ -20,8 +20,8 @@ def state(spent: int, *, attempts: int = 0, **budget: Any) -> dict[str, Any]:
 
 
 def test_what_is_ahead_is_what_was_spent_and_an_advance() -> None:
-    ahead, advance = charged_ahead(state(499, price_per_1000=2.0), 0, at_least=None)
-    assert advance == Advance(500 + LEAST, 0)
+    ahead, credit = precharged(state(499, price_per_1000=2.0), 0, at_least=None)
+    assert credit == Credit(500 + LEAST, 0)
     assert ahead["spent"]["estimate"] == 499 + LEAST
     assert (ahead["spent"]["select"], ahead["spent_total"], ahead["left"]) == (1, 500 + LEAST, None)
     assert ahead["price"] == (500 + LEAST) * 2 / 1000
@@ -29,7 +29,7 @@ def test_what_is_ahead_is_what_was_spent_and_an_advance() -> None:
 
 
 def test_a_ledger_reads_it_as_spent(tmp_path: Path) -> None:
-    ahead, _ = charged_ahead(state(499, queries=100_000), 0, at_least=None)
+    ahead, _ = precharged(state(499, queries=100_000), 0, at_least=None)
     (tmp_path / "ledger.json").write_text(json.dumps(ahead))
     ledger = Ledger(Budget(queries=100_000), tmp_path / "ledger.json")
     assert (ledger.total, ledger.remaining) == (500 + LEAST, 100_000 - 500 - LEAST)
@@ -41,24 +41,24 @@ def test_a_ledger_reads_it_as_spent(tmp_path: Path) -> None:
 def test_an_advance_takes_a_small_part_of_a_budget_and_never_more_than_is_left(
     budget: int, spent: int, taken: int
 ) -> None:
-    ahead, advance = charged_ahead(state(spent, queries=budget), 5_000, at_least=None)
-    assert advance.queries == spent + 1 + taken <= budget
-    assert ahead["left"] == budget - advance.queries
+    ahead, credit = precharged(state(spent, queries=budget), 5_000, at_least=None)
+    assert credit.queries == spent + 1 + taken <= budget
+    assert ahead["left"] == budget - credit.queries
 
 
 def test_money_is_a_budget_too() -> None:
-    _, advance = charged_ahead(state(499, price_per_1000=1.0, money=0.51), 5_000, at_least=None)
-    assert advance.queries == 510
+    _, credit = precharged(state(499, price_per_1000=1.0, money=0.51), 5_000, at_least=None)
+    assert credit.queries == 510
 
 
 def test_a_fast_oracle_gets_more() -> None:
-    _, advance = charged_ahead(state(499), 7_000, at_least=None)
-    assert advance.queries == 500 + 7_000
+    _, credit = precharged(state(499), 7_000, at_least=None)
+    assert credit.queries == 500 + 7_000
 
 
 def test_requests_are_taken_ahead_where_they_are_counted() -> None:
-    _, counted = charged_ahead(state(499, attempts=20), 0, at_least=None)
-    ahead, limited = charged_ahead(_limited(), 0, at_least=None)
+    _, counted = precharged(state(499, attempts=20), 0, at_least=None)
+    ahead, limited = precharged(_limited(), 0, at_least=None)
     assert (counted.attempts, limited.attempts) == (20 + LEAST, 22)
     assert ahead["attempts"] == 22
 
@@ -70,14 +70,14 @@ def _limited() -> dict[str, Any]:
 
 
 def test_an_advance_never_shrinks_below_one_that_may_be_used_already() -> None:
-    _, advance = charged_ahead(state(499), 0, at_least=Advance(5_000, 7))
-    assert advance == Advance(5_000, 7)
+    _, credit = precharged(state(499), 0, at_least=Credit(5_000, 7))
+    assert credit == Credit(5_000, 7)
 
 
 def test_an_advance_covers_until_it_is_used_up_and_wanes_before() -> None:
-    since, advance = state(0), Advance(101, 0)
-    assert not advance.wanes(state(40), since=since)
-    assert advance.wanes(state(60), since=since)
-    assert advance.covers(state(100))
-    assert not advance.covers(state(101))
-    assert not advance.covers(state(1, attempts=1))
+    since, credit = state(0), Credit(101, 0)
+    assert not credit.wanes(state(40), since=since)
+    assert credit.wanes(state(60), since=since)
+    assert credit.covers(state(100))
+    assert not credit.covers(state(101))
+    assert not credit.covers(state(1, attempts=1))

@@ -1,4 +1,4 @@
-"""Who has a run, without locks: notes that nobody else writes over."""
+"""Who has a run, without locks: records that nobody else writes over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.remote.lease import FOLDER, Holding, latest
+from bbsmooth.runs.remote.lease import FOLDER, Lease, latest
 from bbsmooth.runs.remote.place import Place
 from oracles import StorageError
 
@@ -22,8 +22,8 @@ def place() -> Iterator[Place]:
     fsspec.filesystem("memory").store.clear()
 
 
-def take(place: Place, token: str, *own: str, seconds: float = LONG) -> Holding:
-    return Holding.take(place, own=frozenset(own), token=token, seconds=seconds)
+def take(place: Place, token: str, *own: str, seconds: float = LONG) -> Lease:
+    return Lease.take(place, own=frozenset(own), token=token, seconds=seconds)
 
 
 def test_a_run_that_somebody_has_is_refused_until_his_hold_ends(place: Place) -> None:
@@ -34,13 +34,13 @@ def test_a_run_that_somebody_has_is_refused_until_his_hold_ends(place: Place) ->
     lost = take(place, "first", seconds=OVER)
     lost.renew({"spent_total": 5})
     taken = take(place, "second")
-    assert (taken.number, taken.note.ledger) == (2, {"spent_total": 5})
+    assert (taken.number, taken.record.ledger) == (2, {"spent_total": 5})
     assert place.names(FOLDER) == {"00000002-second.json"}
 
 
 def test_a_lost_process_on_the_same_machine_need_not_be_waited_for(place: Place) -> None:
     take(place, "first").renew({"spent_total": 5})
-    assert take(place, "second", "first").note.ledger == {"spent_total": 5}
+    assert take(place, "second", "first").record.ledger == {"spent_total": 5}
 
 
 def test_who_wakes_up_finds_that_the_run_is_taken_and_cannot_take_it_back(place: Place) -> None:
@@ -61,27 +61,27 @@ def test_who_wakes_up_finds_that_the_run_is_taken_and_cannot_take_it_back(place:
 
 def test_what_may_be_spent_is_not_forgotten_by_who_is_lost_while_taking_over(place: Place) -> None:
     take(place, "first", seconds=OVER).renew({"spent_total": 5})
-    note = json.loads(place.read(f"{FOLDER}/00000001-first.json") or b"")
-    place.write(f"{FOLDER}/00000002-second.json", json.dumps(note | {"token": "second", "ledger": None}).encode())
-    assert take(place, "third").note.ledger == {"spent_total": 5}
+    record = json.loads(place.read(f"{FOLDER}/00000001-first.json") or b"")
+    place.write(f"{FOLDER}/00000002-second.json", json.dumps(record | {"token": "second", "ledger": None}).encode())
+    assert take(place, "third").record.ledger == {"spent_total": 5}
 
 
 def test_after_a_release_the_ledger_of_the_run_counts(place: Place) -> None:
     first = take(place, "first")
     first.renew({"spent_total": 5})
     first.release()
-    assert take(place, "second").note.ledger is None
+    assert take(place, "second").record.ledger is None
 
 
 def test_of_two_at_once_one_withdraws(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    renew = Holding.renew
+    renew = Lease.renew
 
-    def slow(holding: Holding, ledger: None) -> None:
-        monkeypatch.setattr(Holding, "renew", renew)
+    def slow(lease: Lease, ledger: None) -> None:
+        monkeypatch.setattr(Lease, "renew", renew)
         take(place, "faster")
-        holding.renew(ledger)
+        lease.renew(ledger)
 
-    monkeypatch.setattr(Holding, "renew", slow)
+    monkeypatch.setattr(Lease, "renew", slow)
     with pytest.raises(UsageError, match="another process has just taken memory://bucket/run"):
         take(place, "slower")
     assert place.names(FOLDER) == {"00000001-faster.json"}
