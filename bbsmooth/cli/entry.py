@@ -12,12 +12,13 @@ INTERRUPTED = 130
 
 def run() -> None:
     """Load the command line and run it. Until it has parsed its arguments nothing is begun that could be lost."""
-    previous = signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)  # an exception in the middle of an import may be caught, or become another
+    # An exception in the middle of an import may be caught, or become another. What a parent ignores stays ignored.
+    handled = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+    previous = {one: signal.signal(one, _leave) for one in handled}
     from bbsmooth.cli.main import run as command
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, previous)
+    for one, handler in previous.items():
+        signal.signal(one, handler)
     try:
         command()
     except KeyboardInterrupt:

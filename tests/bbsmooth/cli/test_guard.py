@@ -122,6 +122,18 @@ def test_an_interrupt_while_the_command_is_loaded_is_one_line(loading: str, aske
     )
 
 
+def test_an_interrupt_that_the_parent_ignores_stays_ignored(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nraise SystemExit(7)\n")
+    child = subprocess.run(
+        [sys.executable, "-m", "bbsmooth", "oracle", "list"],
+        capture_output=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN) and None,  # as a shell does with `command &`
+    )
+    assert (child.returncode, child.stderr) == (7, b"")
+
+
 def test_an_interrupt_that_became_an_import_error_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     error = ImportError("numpy failed to import")
     error.__cause__ = KeyboardInterrupt()
