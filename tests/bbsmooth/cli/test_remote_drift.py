@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.bbsmooth.cli.service import Service
-from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
+from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, killed
 
 CANARIES = 4
 START = 2 * CANARIES
@@ -105,7 +105,8 @@ def test_remote_oracles_have_canaries_unless_told_otherwise(world: World, servic
 def test_a_complete_run_makes_no_request_for_an_answer(world: World, service: Service) -> None:
     assert certify(world, service).status == 0
     asked, found = service.total, world.certificates()
-    (world.run / "certificates.jsonl").unlink()
+    (world.run / "certificates.jsonl").unlink()  # killed after the last answer, before it wrote any
+    killed(world.run)
     assert certify(world, service, "--resume").status == 0
     assert service.total == asked
     assert world.certificates() == found
@@ -120,9 +121,11 @@ def test_labels_from_the_oracle_are_its_answers_to_clean_images(world: World, se
     assert json.loads((world.run / "manifest.json").read_text())["settings"]["labels"] == "oracle"
     assert "certified agreement" in bbsmooth("report", world.run).out
     asked = service.total
-    (world.run / "certificates.jsonl").unlink()
+    (world.run / "certificates.jsonl").unlink()  # killed after the last answer, before it wrote any
+    killed(world.run)
     assert certify(world, service, "--labels", "oracle", "--resume").status == 0
     assert service.total == asked
+    assert [record["label"] for record in world.certificates()] == [0, 0, 0, 1, 1, 1]
 
 
 def tune(world: World, service: Service, *arguments: object) -> Outcome:

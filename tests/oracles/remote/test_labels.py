@@ -150,3 +150,27 @@ def test_unknown_labels_and_numbers_are_no_answer() -> None:
 def test_labels_that_make_no_sense_are_refused(given: Sequence[str], synonyms: dict[str, str], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         Labels(tuple(given), synonyms)
+
+
+@pytest.mark.parametrize(
+    "said", ["Dog", "DOG", " dog ", '"dog"', "'Dog'", "`dog`", "**dog**", "dog.", '"Dog".', '"dog."']
+)
+def test_case_quotes_and_a_full_stop_do_not_make_another_label(said: str) -> None:
+    assert ANIMALS.from_names([said], spec_of(ANIMALS, Feedback.LABELS)).labels.tolist() == [1]
+    ranked = ANIMALS.from_ranked([[(said, 0.9), ("tabby", 0.1)]], spec_of(ANIMALS, Feedback.TOP_K))
+    assert ranked.labels.tolist() == [1]
+
+
+def test_a_label_as_written_goes_before_one_that_differs_in_case() -> None:
+    labels = Labels(("US", "us", "It."))
+    own = spec_of(labels, Feedback.LABELS)
+    assert labels.from_names(["us", "US", "it"], own).labels.tolist() == [1, 0, 2]
+    for unclear in ("Us", '"us"'):  # which of the two is meant, nobody knows
+        with pytest.raises(ImageRefused, match="none of its 3 labels"):
+            labels.from_names([unclear], own)
+
+
+@pytest.mark.parametrize("said", ["dogs", "a dog", "dog, cat", "d.o.g", "hot dog", "."])
+def test_another_text_is_another_label(said: str) -> None:
+    with pytest.raises(ImageRefused):
+        ANIMALS.from_names([said], spec_of(ANIMALS, Feedback.LABELS))

@@ -253,3 +253,35 @@ def test_the_secret_itself_arrives(server: MisbehavingServer) -> None:
     server.misbehave = lambda call: came.append(call.headers["authorization"])
     secretive(server).query(torch.zeros(1, 1, 4, 4))
     assert came == [f"Bearer {TOKEN}"]
+
+
+@pytest.mark.parametrize("key", ["k", "1", "abc"])
+def test_the_shortest_secrets_change_no_other_text(caplog: pytest.LogCaptureFixture, key: str) -> None:
+    secrets = Secrets()
+    secrets.add(key)
+    text = f"http://127.0.0.1:8011/knock abc 1 k {key}"
+    assert secrets.strike(text) == text
+    assert f"a secret of {len(key)} characters is struck out of files and logs nowhere" in caplog.text
+    assert "use one of at least 8" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["8011", "model"])
+def test_a_short_secret_is_struck_out_where_it_is_a_whole_word(caplog: pytest.LogCaptureFixture, key: str) -> None:
+    secrets = Secrets()
+    secrets.add(key)
+    assert secrets.strike(f"key={key}, '{key}' {key}s 1{key}") == f"key=[secret], '[secret]' {key}s 1{key}"
+    assert "where it is a whole word only" in caplog.text
+
+
+def test_secrets_of_eight_characters_are_struck_out_anywhere(caplog: pytest.LogCaptureFixture) -> None:
+    secrets = Secrets()
+    secrets.add("s3cr3tk8")
+    assert secrets.strike("xs3cr3tk8x S3CR3TK8") == "x[secret]x [secret]"
+    assert caplog.text == ""
+
+
+def test_a_short_secret_beside_a_long_one_hides_neither() -> None:
+    secrets = Secrets()
+    for key in ("x", "mine", TOKEN):
+        secrets.add(key)
+    assert secrets.strike(f"x mine mined {TOKEN}") == "x [secret] mined [secret]"

@@ -382,3 +382,32 @@ def test_options_say_what_the_oracle_is() -> None:
     assert not spec.deterministic
     assert spec.classes.names == ("x", "b")
     assert spec.feedback is Feedback.LOGITS
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"),
+    [
+        ({"max_batch_size": 8}, 8),
+        ({"max_batch_size": 0}, None),  # a model without an axis for batches, or one that is as large as one likes
+        ({"max_batch_size": -1}, None),
+        ({"max_batch_size": True}, None),
+        ({"max_batch_size": "8"}, None),
+        ({}, None),
+        (Reply(404), None),
+    ],
+)
+def test_the_batch_size_that_a_model_is_configured_for_is_kept_to(configured: object, expected: int | None) -> None:
+    server = {"http://127.0.0.1:8000/v2": {"name": "triton", "extensions": ["model_configuration"]}}
+    told = metadata() | server | {f"{URL}/config": configured}
+    assert connected("kserve", URL, {}, told).spec.max_batch == (expected or tiny().spec.max_batch)
+
+
+def test_the_configuration_is_asked_for_only_where_the_server_offers_it() -> None:
+    told = metadata() | {f"{URL}/config": {"max_batch_size": 8}}
+    assert connected("kserve", URL, {}, told).spec.max_batch == tiny().spec.max_batch != 8
+
+
+def test_of_several_batch_sizes_the_smallest_is_kept_to() -> None:
+    server = {"http://127.0.0.1:8000/v2": {"name": "triton", "extensions": ["model_configuration"]}}
+    told = metadata(input_shape=[4, 1, 2, 2]) | server | {f"{URL}/config": {"max_batch_size": 8}}
+    assert connected("kserve", URL, {}, told).spec.max_batch == 4

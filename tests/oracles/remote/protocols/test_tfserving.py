@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from oracles import AnswerError, OracleUnavailable, SpecError
@@ -129,3 +131,51 @@ def test_what_is_missing_is_said() -> None:
         connected("tfserving", MODEL, {}, {MODEL: AVAILABLE})
     with pytest.raises(SpecError, match="should end in /v1/models/NAME"):
         half(url="http://127.0.0.1:8501/half")
+
+
+@pytest.mark.parametrize(
+    "found", [[2, 0], [[2], [0]], [[[2]], [[0]]], [["c"], ["a"]], ["c", "a"], [{"label": ["c"]}, {"label": "a"}]]
+)
+@pytest.mark.parametrize("columns", [False, True])
+def test_axes_of_length_one_around_a_label_do_not_matter(found: list[object], columns: bool) -> None:
+    options = {"labels": "a,b,c", "feedback": "labels", "output": "label"} | _as(columns)
+    protocol = connected("tfserving", MODEL, options, {MODEL: AVAILABLE})
+    reply = json_reply({"outputs" if columns else "predictions": found})
+    assert protocol.parse(reply, images=2).answers.labels.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_one_label_of_one_image_may_stand_in_any_number_of_lists(columns: bool) -> None:
+    key = "outputs" if columns else "predictions"
+    numbers = half({"feedback": "labels"} | _as(columns))
+    assert numbers.parse(json_reply({key: [[1]]}), images=1).answers.labels.tolist() == [1]
+    words = connected("tfserving", MODEL, {"feedback": "labels"} | _as(columns), {MODEL: AVAILABLE})
+    label = int(words.parse(json_reply({key: [["dog"]]}), images=1).answers.labels[0])
+    assert words.spec.classes.name(label) == "dog"
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_trailing_axes_of_length_one_around_scores_do_not_matter(columns: bool) -> None:
+    rows = [[0.25, 0.625, 0.125], [0.5, 0.25, 0.25]]
+    protocol = half(_as(columns))
+    forms: list[list[Any]] = [
+        [[[score] for score in row] for row in rows],
+        [[[[score]] for score in row] for row in rows],
+        [[row] for row in rows],
+    ]
+    for form in forms:
+        answers = protocol.parse(json_reply({"outputs" if columns else "predictions": form}), images=2).answers
+        assert answers.scores is not None
+        assert answers.scores.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    "found", [[[1, 2], [0]], [[], [0]], [[[1], [2]], [[0]]], [[None], [0]], [[1.5], [0]], [[True], [0]]]
+)
+def test_what_is_not_one_label_an_image_is_refused(found: object) -> None:
+    with pytest.raises(AnswerError):
+        half({"feedback": "labels"}).parse(json_reply({"predictions": found}), images=2)
+
+
+def _as(columns: bool) -> dict[str, object]:
+    return {"columns": "true"} if columns else {}
