@@ -28,6 +28,9 @@ _SECRET = re.compile(
 )
 
 
+REFERENCE = "docs/oracles.md"
+"""Page that explains all options (`oracles.reference`)."""
+
 LARGEST = 2**28
 """Numbers in an image, for which a gigabyte is needed."""
 
@@ -81,7 +84,9 @@ def refuse_unknown(given: Iterable[str], kinds: Iterable[type], *, place: str) -
             )
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise SpecError(f"{place}: there is no option {name!r}; {hint}There are {', '.join(known)}")
+        raise SpecError(
+            f"{place}: there is no option {name!r}; {hint}There are {', '.join(known)}; {REFERENCE} explains them"
+        )
 
 
 def read(kind: type[Settings], given: Mapping[str, object], *, place: str) -> Settings:
@@ -144,10 +149,11 @@ def _converted(hint: Any, value: object, place: str) -> object:
         raise SpecError(f"{place}.{wrong} should be text that is not empty, between quotes") from None
     except (ValueError, TypeError, KeyError):
         got = "" if hint == Mapping[str, str] else f", got {value!r}"  # headers may hold a secret
-        raise SpecError(f"{place} should be {_wanted(hint)}{got}") from None
+        raise SpecError(f"{place} should be {wanted(hint)}{got}") from None
 
 
-def _wanted(hint: Any) -> str:
+def wanted(hint: Any) -> str:
+    """The form in which a value of a type is written, in words."""
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return f"one of {', '.join(hint)}"
     return _WORDS[hint]

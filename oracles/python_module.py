@@ -8,8 +8,9 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oracles.errors import AnswerError, OracleError, OracleUnavailable, SpecError
+from oracles.options import read, refuse_unknown
 from oracles.oracle import MOST_CLASSES, Answers, Classes, Feedback, OracleSpec
 
-Value = TypeVar("Value")
 Function = Callable[[NDArray[np.float32]], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleOptions:
+    """What may be said of a function.
+
+    Attributes:
+        classes: names of the function's classes, in its order.
+        num_classes: how many there are, where they have no names; learned from the answers if left out.
+        feedback: what the function returns, where that should be checked: `probabilities`, `logits` or `labels`. If
+            left out, an array of one axis holds labels, one of two axes probabilities.
+        image_shape: (channels, height, width) of the images that it takes.
+        deterministic: whether the same image always gets the same answer.
+    """
+
+    classes: tuple[str, ...] = ()
+    num_classes: int | None = None
+    feedback: Feedback | None = None
+    image_shape: tuple[int, int, int] | None = None
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no function can be."""
+        if self.num_classes is not None and not 1 <= self.num_classes <= MOST_CLASSES:
+            raise SpecError(f"num_classes should be between 1 and {MOST_CLASSES:,}, got {self.num_classes}")
+        if self.feedback is Feedback.TOP_K:
+            raise SpecError("feedback should be one of probabilities, logits, labels, got top-k")
 
 
 class FunctionOracle:
@@ -124,9 +152,7 @@ def open_module(location: str, options: dict[str, str]) -> FunctionOracle:
 
     Args:
         location: `PATH.py:function`.
-        options: `classes` (comma-separated names) or `num_classes`, where the answers should not tell; `feedback`
-            (probabilities, logits or labels), where they should be checked; `image_shape` (CxHxW); `deterministic`
-            (true or false).
+        options: those of `ModuleOptions`, as text.
 
     Raises:
         SpecError: no such file or function, or an option that makes no sense.
@@ -134,18 +160,17 @@ def open_module(location: str, options: dict[str, str]) -> FunctionOracle:
     path, _, attribute = location.rpartition(":")
     if not path or not attribute:
         raise SpecError(f"a module oracle is named module:PATH.py:function, got module:{location}")
-    known = {"num_classes", "classes", "feedback", "image_shape", "deterministic"}
-    if unknown := sorted(options.keys() - known):
-        raise SpecError(f"module: does not know the option {unknown[0]!r}; it knows {', '.join(sorted(known))}")
+    refuse_unknown(options, [ModuleOptions], place="module")
+    said = read(ModuleOptions, options, place="module")
     function, source = _load(Path(path), attribute)
     return FunctionOracle(
         function,
         name=f"module:{Path(path).name}:{attribute}",
         fingerprint=hashlib.sha256(source + b"\0" + attribute.encode()).hexdigest(),
-        classes=_classes(options),
-        feedback=_choice(options, "feedback", {kind.value: kind for kind in Feedback if kind is not Feedback.TOP_K}),
-        image_shape=_shape(options.get("image_shape")),
-        deterministic=_choice(options, "deterministic", {"true": True, "false": False}) is not False,
+        classes=_classes(said),
+        feedback=said.feedback,
+        image_shape=said.image_shape,
+        deterministic=said.deterministic,
     )
 
 
@@ -170,30 +195,7 @@ def _load(path: Path, attribute: str) -> tuple[Function, bytes]:
     return function, path.read_bytes()
 
 
-def _classes(options: dict[str, str]) -> Classes:
-    if "classes" in options:
-        return Classes(options["classes"].split(","))
-    if "num_classes" not in options:
-        return Classes(open_set=True, numbers_only=True)
-    count = options["num_classes"]
-    if not count.isdecimal() or int(count) < 1:
-        raise SpecError(f"num_classes should be a positive whole number, got {count!r}")
-    return Classes.numbered(int(count))
-
-
-def _choice(options: dict[str, str], key: str, values: dict[str, Value]) -> Value | None:
-    if key not in options:
-        return None
-    if options[key] not in values:
-        raise SpecError(f"{key} should be one of {', '.join(values)}, got {options[key]!r}")
-    return values[options[key]]
-
-
-def _shape(text: str | None) -> tuple[int, int, int] | None:
-    if text is None:
-        return None
-    parts = text.split("x")
-    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
-        raise SpecError(f"image_shape should look like 3x224x224, got {text!r}")
-    channels, height, width = map(int, parts)
-    return channels, height, width
+def _classes(said: ModuleOptions) -> Classes:
+    if said.classes:
+        return Classes(said.classes)
+    return Classes(open_set=True, numbers_only=True) if said.num_classes is None else Classes.numbered(said.num_classes)

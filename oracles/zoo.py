@@ -15,7 +15,7 @@ from torch import nn
 from oracles.checkpoint import Settings, first_line, read_header, settings_from
 from oracles.errors import AnswerError, SpecError
 from oracles.local import LocalOracle, Normalisation
-from oracles.options import split_options
+from oracles.options import REFERENCE, split_options
 from oracles.oracle import Classes
 from oracles.timm_models import build
 
@@ -53,7 +53,7 @@ def owned_model(name: str) -> OwnedModel:
     if name == "local-vit":
         return _owned(read_header(LOCAL_VIT).architecture or "", Settings(), checkpoint=LOCAL_VIT)
     address, given = split_options(name.removeprefix("timm:"), what="a model")
-    options = _parsed(given, {key: parser for key, parser in _PARSERS.items() if key not in _COMPUTING})
+    options = _parsed(given, {key: parser for key, parser in PARSERS.items() if key not in COMPUTING})
     checkpoint, weights = options.pop("checkpoint", None), options.pop("weights", None)
     return _owned(address, _settings(**options), checkpoint=checkpoint, weights=weights)
 
@@ -70,7 +70,7 @@ def open_local_vit(rest: str, options: Mapping[str, str]) -> LocalOracle:
     """
     if rest:
         raise SpecError(f"local-vit is one model, nothing follows its name, got {rest!r}")
-    return local_vit(**_parsed(options, {name: _PARSERS[name] for name in ("device", "dtype", "pass_size")}))
+    return local_vit(**_parsed(options, {name: PARSERS[name] for name in COMPUTING}))
 
 
 def open_timm(rest: str, options: Mapping[str, str]) -> LocalOracle:
@@ -86,7 +86,7 @@ def open_timm(rest: str, options: Mapping[str, str]) -> LocalOracle:
     """
     if not rest:
         raise SpecError("timm: needs the name of an architecture, like timm:resnet18?checkpoint=FILE")
-    return timm_model(rest, **_parsed(options, _PARSERS))
+    return timm_model(rest, **_parsed(options, PARSERS))
 
 
 def local_vit(*, device: str = "auto", dtype: str = "float32", pass_size: int | None = None) -> LocalOracle:
@@ -141,9 +141,9 @@ def timm_model(
         std: likewise.
         model_args: further arguments of the architecture.
         name: for people.
-        device: see `LocalOracle`.
-        dtype: see `LocalOracle`.
-        pass_size: see `LocalOracle`.
+        device: where it computes: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest that there is.
+        dtype: of the computation: `float32`, `bfloat16` or `float16`.
+        pass_size: images in one pass of the model; chosen by image size and device if left out.
 
     Raises:
         SpecError: unknown architecture, a file that is missing or does not fit, settings that make no sense.
@@ -251,7 +251,7 @@ def _parsed(options: Mapping[str, str], parsers: Mapping[str, Callable[[str], An
         if name not in parsers:
             close = get_close_matches(name, parsers, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(parsers))}"
-            raise SpecError(f"unknown option {name!r}; {hint}")
+            raise SpecError(f"unknown option {name!r}; {hint}; {REFERENCE} explains them")
         try:
             values[name] = parsers[name](text)
         except ValueError as error:
@@ -283,7 +283,7 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
+PARSERS: dict[str, Callable[[str], Any]] = {
     "checkpoint": Path,
     "weights": str,
     "num_classes": _positive,
@@ -297,5 +297,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "dtype": str,
     "pass_size": _positive,
 }
+"""Options of `timm:` with what reads them: arguments of `timm_model`."""
 
-_COMPUTING = frozenset({"device", "dtype", "pass_size"})
+COMPUTING = ("device", "dtype", "pass_size")
+"""Those options of the machine that change no weights."""

@@ -121,7 +121,17 @@ class TensorForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorOptions:
-    """What a user may say of a `TensorForm`; the rest is the server's choice or the protocol's custom."""
+    """What a user may say of a `TensorForm`; the rest is the server's choice or the protocol's custom.
+
+    Attributes:
+        datatype: of the numbers; UINT8 means the 8-bit pixel values themselves. If left out, the server's choice or
+            the protocol's custom.
+        layout: order of the axes, likewise.
+        scale: what white becomes before mean and std, 1 or 255 as a rule; pixels become (pixel * scale - mean) / std.
+        mean: one value a channel, one for all, or none.
+        std: likewise.
+        channels: what happens to grey images: `rgb` repeats their channel three times.
+    """
 
     datatype: Datatype | None = None
     layout: Layout | None = None

@@ -1,0 +1,223 @@
+"""The page that explains the options of every oracle: `python -m oracles.reference docs/oracles.md`.
+
+Names, types and defaults are those of the dataclasses that options are read into, meanings those of their docstrings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from oracles.options import TABLE, wanted
+from oracles.python_module import ModuleOptions
+from oracles.remote.descriptor import CommonOptions
+from oracles.remote.image_encoding import Picture
+from oracles.remote.limits import ClientLimits
+from oracles.remote.opening import PROTOCOLS
+from oracles.remote.protocols.template_request import RequestOptions
+from oracles.remote.protocols.template_response import ResponseOptions
+from oracles.remote.tensors import TensorOptions
+from oracles.zoo import COMPUTING, PARSERS, timm_model
+
+_ENTRY = re.compile(r"^    (\w+): ((?:.+\n)(?:^     +.+\n)*)", re.MULTILINE)
+_SHARED: dict[type, str] = {Picture: "Images as pictures", TensorOptions: "Images as tensors"}
+"""Options that several protocols have, with the title under which they stand once."""
+
+_ANYTHING = "JSON as text, or a table or list"
+_PARSED = {Path: "a path", str: "text"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Option:
+    """One option of an oracle.
+
+    Attributes:
+        name: as it is written.
+        form: of its value, in words.
+        default: in Markdown.
+        meaning: in words.
+    """
+
+    name: str
+    form: str
+    default: str
+    meaning: str
+
+
+def options_of(kind: Any) -> Iterator[Option]:
+    """The options that are fields of a dataclass, without those in tables and in dataclasses within."""
+    hints, meanings = get_type_hints(kind), _meanings(kind)
+    for field in dataclasses.fields(kind):
+        if not dataclasses.is_dataclass(hints[field.name]):
+            yield Option(field.name, _form(hints[field.name]), _default(field), meanings[field.name])
+
+
+def timm_options() -> Iterator[Option]:
+    """The options of `timm:`."""
+    meanings, arguments = _meanings(timm_model), inspect.signature(timm_model).parameters
+    for name, parser in PARSERS.items():
+        form = _PARSED.get(parser) or (parser.__doc__ or "").rstrip(".").lower().replace("json", "JSON")
+        yield Option(name, form, _written(arguments[name].default), meanings[name])
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    return "\n".join([_HEAD, *_local(), *_remote(), *_protocols(), *_file()]).rstrip() + "\n"
+
+
+def _local() -> Iterator[str]:
+    computing = [option for option in timm_options() if option.name in COMPUTING]
+    yield "## Models on this machine\n"
+    yield "### `timm`\n"
+    yield "`timm:MODEL`, `timm:local-dir:FOLDER` or `timm:hf-hub:OWNER/NAME`. Settings that are left out come from the"
+    yield "checkpoint or the folder, else from timm.\n"
+    yield from _table(timm_options())
+    yield "### `local-vit`\n"
+    yield from _table(computing)
+    yield "### `trained`\n"
+    yield "`trained:RUN` takes `device` and `dtype`, as above.\n"
+    yield "### `module`\n"
+    yield "`module:PATH.py:FUNCTION`\n"
+    yield from _table(options_of(ModuleOptions))
+
+
+def _remote() -> Iterator[str]:
+    yield "## Every classifier behind HTTP\n"
+    yield "### Labels and images\n"
+    yield from _table(options_of(CommonOptions))
+    yield "### Rate, patience and price\n"
+    yield "None of these changes an answer. `headers` stand in a file only.\n"
+    yield from _table(options_of(ClientLimits))
+    for kind, title in _SHARED.items():
+        those = [f"`{name}`" for name, protocol in PROTOCOLS.items() if kind in _inner(protocol.options)]
+        yield f"### {title}\n"
+        yield f"Of {', '.join(those)}{' (under `[request]`)' if '`template`' in those else ''}.\n"
+        yield from _table(options_of(kind))
+
+
+def _protocols() -> Iterator[str]:
+    yield "## Protocols and services\n"
+    for name, protocol in PROTOCOLS.items():
+        if any(field.metadata == TABLE for field in dataclasses.fields(protocol.options)):
+            continue  # stands in a file
+        yield f"### `{name}`\n"
+        yield f"`{protocol.usage}`: {protocol.summary}.\n"
+        yield from _table(options_of(protocol.options))
+        links = [
+            f"[{title.lower()}](#{_anchor(title)})"
+            for kind, title in _SHARED.items()
+            if kind in _inner(protocol.options)
+        ]
+        yield f"Also those of {' and of '.join(links)}.\n"
+
+
+def _file() -> Iterator[str]:
+    yield _FILE
+    for name, kind in (("request", RequestOptions), ("response", ResponseOptions)):
+        yield f"### `[{name}]`\n"
+        yield from _table(options_of(kind))
+        if TensorOptions in _inner(kind):
+            yield f"Also those of [images as tensors](#{_anchor(_SHARED[TensorOptions])}).\n"
+
+
+def _table(options: Iterable[Option]) -> Iterator[str]:
+    """Lines of a table, an empty one behind it; nothing without options."""
+    rows = [f"| `{option.name}` | {option.form} | {option.default} | {option.meaning} |" for option in options]
+    if rows:
+        yield from ("| option | value | default | meaning |", "| --- | --- | --- | --- |", *rows, "")
+
+
+def _inner(kind: Any) -> list[type]:
+    """The dataclasses whose fields are options of a dataclass, too, those in tables included."""
+    inner = [hint for hint in get_type_hints(kind).values() if dataclasses.is_dataclass(hint)]
+    return [*inner, *(deep for one in inner for deep in _inner(one))]  # type: ignore[list-item]  # they are types
+
+
+def _meanings(thing: Any) -> dict[str, str]:
+    """What a docstring says of each attribute or argument, on one line."""
+    text = inspect.getdoc(thing) or ""
+    plain = text.replace("|", "\\|").replace("None ", "`none` ") + "\n"
+    return {name: " ".join(said.split()).rstrip(".") for name, said in _ENTRY.findall(plain)}
+
+
+def _form(hint: Any) -> str:
+    if get_origin(hint) is UnionType:
+        (hint,) = (part for part in get_args(hint) if part is not type(None))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return ", ".join(f"`{value}`" for value in hint)
+    if hint is str:
+        return "text"
+    return _ANYTHING if hint is object else wanted(hint)
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING:
+        return _written(field.default_factory())
+    return "**needed**" if field.default is dataclasses.MISSING else _written(field.default)
+
+
+def _written(value: Any) -> str:
+    """A default as it is written in a name."""
+    if value is None or value in ((), {}):
+        return "not set"
+    return f"`{str(value).lower() if isinstance(value, bool) else f'{value:g}' if isinstance(value, float) else value}`"
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+_HEAD = """# Oracles and their options
+
+<!-- Made by `python -m oracles.reference docs/oracles.md` from the code. -->
+
+Options stand behind the name, as in `timm:resnet18?checkpoint=FILE&num_classes=10`, or as keys of an
+[`oracle.toml`](#oracletoml). In a name, lists are separated by commas and tables are written `from:to,from:to`;
+characters such as `&` and `%` are percent-encoded. `none` takes away a default where the table says so.
+`bbsmooth oracle list` names the oracles and the variables that their keys come from; `bbsmooth oracle check ORACLE`
+tries one out.
+"""
+
+_FILE = """## `oracle.toml`
+
+Any classifier behind HTTP in a file: `protocol` is one of those above (`template` if left out), `url` its address, and
+every option above may stand there as a key. `[headers]` and `[label_map]` are tables; `${NAME}` in a header is an
+environment variable, `${file:PATH}` the content of a file that only its owner can read. A secret itself stands
+neither in a name nor in a file.
+
+```toml
+protocol = "kserve"
+url = "https://models.example.org/v2/models/digits"
+labels = ["zero", "one"]
+requests_per_second = 20
+price_per_1000 = 1.5
+
+[headers]
+Authorization = "Bearer ${MODELS_KEY}"
+```
+
+Any other JSON interface is a template of its requests, and expressions that find the answers in its replies:
+
+```toml
+url = "https://vision.example.org/classify"
+
+[request]
+body = '{"image": "{image:jpeg-base64:90}", "top": 5}'
+
+[response]
+entries = "predictions"
+labels = "name"
+scores = "confidence"
+```
+"""
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
