@@ -14,6 +14,8 @@ from bbsmooth.cli.places import perhaps_writing
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from bbsmooth.settings.predict import PredictConfig
 
+_NO_ANSWER = "no answer"  # `Reason.NO_ANSWER`, as files have it
+
 
 @asking
 def predict(
@@ -54,4 +56,6 @@ def _print(entry: dict[str, Any]) -> None:
     votes = entry["counts"].values()
     answer = "abstains" if entry["abstained"] else presentable(entry["name"])
     text = f"{entry['file']}\t{answer}\t{max(votes)} of {sum(votes)} votes, p = {entry['p_value']:.2g}"
+    if entry["reason"] == _NO_ANSWER:
+        text += " (most votes name no class: the oracle declined, or said none of its labels)"
     print(text, flush=True)

@@ -50,6 +50,10 @@ _HINTS = {
     407: "check the proxy's credentials",
     413: "ask about fewer images at once, with a smaller batch size",
 }
+_UNSUPPORTED = re.compile(rb"Unsupported (?:parameter|value): '(max_tokens|temperature|seed)'")
+"""As OpenAI's newer models say it."""
+
+_INSTEAD = {"max_tokens": "max_completion_tokens=NUMBER", "temperature": "temperature=none", "seed": "seed=none"}
 _NEVER_SENT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
 _PROXY_REFUSES = ("401", "403", "407")
 
@@ -75,7 +79,9 @@ def of_status(reply: Reply, url: str) -> OracleError:
         kind = NotReady if status == 503 else Unanswered
         return kind(text, retry_after=retry_after(reply.headers))
     if status in _REJECTED:
-        return (RequestRefused if status in _REFUSED else QuestionRejected)(text + _hint(status))
+        return (RequestRefused if status in _REFUSED else QuestionRejected)(
+            text + (_unsupported(reply.body) or _hint(status))
+        )
     if status in _LOST or (status >= 500 and status not in _NEVER):
         return AnswerLost(text)
     if 200 <= status < 300:
@@ -149,6 +155,12 @@ def _phrase(status: int) -> str:
 
 def _hint(status: int) -> str:
     return f"; {_HINTS[status]}" if status in _HINTS else ""
+
+
+def _unsupported(body: bytes) -> str:
+    """What to say to a chat model that names a setting which it does not take; empty where it names none."""
+    found = _UNSUPPORTED.search(body)
+    return f"; say {_INSTEAD[found[1].decode()]} in the oracle's name or file" if found else ""
 
 
 def _number(text: str | None) -> float:

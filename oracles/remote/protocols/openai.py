@@ -8,6 +8,8 @@ completions and structured outputs.
 from __future__ import annotations
 
 import json
+import logging
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LABELS = "{labels}"
+_THOUGHTS = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+"""What some models think before they answer, where the server leaves it in the answer."""
+
+_FEW_WORDS = 8
+"""More of them are prose rather than a label."""
+
+_MORE_TOKENS = "raise max_tokens, or max_completion_tokens for newer models"
+
+_log = logging.getLogger("bbsmooth.oracles")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +75,14 @@ class OpenaiProtocol:
         url: of the chat completions.
         labels: those of the user, `REFUSAL` and `NONE_OF_THESE`.
         options: the question.
+        notes: why an answer was none of the labels.
     """
 
     spec: OracleSpec
     url: str
     labels: Labels
     options: OpenaiOptions
+    notes: _Notes = field(default_factory=lambda: _Notes(), compare=False)
 
     @property
     def encoding(self) -> str:
@@ -102,11 +115,40 @@ class OpenaiProtocol:
         message = member(choice, "message", dict)
         if message.get("refusal") or choice.get("finish_reason") == "content_filter":
             return REFUSAL
-        text = member(message, "content", str)
-        if not text.strip():
-            raise AnswerError(f"{self.spec.name} said nothing; an empty answer is not a class")
-        said = plain(_unpacked(text) if self.options.structured else text)
-        return next((label for label in _listed(self.labels) if plain(label) == said), NONE_OF_THESE)
+        cut = choice.get("finish_reason") == "length"
+        text = "" if cut and message.get("content") is None else member(message, "content", str)
+        answer = _THOUGHTS.sub("", text, count=1)
+        if not answer.strip():
+            why = f": its tokens ended before an answer; {_MORE_TOKENS}" if cut else ""
+            raise AnswerError(f"{self.spec.name} said nothing{why}; an empty answer is not a class")
+        said = plain(_unpacked(answer) if self.options.structured else answer)
+        label = next((label for label in _listed(self.labels) if plain(label) == said), None)
+        if label is None:
+            self.notes.tell(f"{self.spec.name}: {_strayed(answer, cut=cut)}; that is a vote for {NONE_OF_THESE}")
+        return label or NONE_OF_THESE
+
+
+class _Notes:
+    """Notes of which each is told once."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            _log.warning("%s", text)
+
+
+def _strayed(answer: str, *, cut: bool) -> str:
+    """Why an answer is none of the labels, without its words, which may repeat anything; with what to do."""
+    if answer.lstrip().startswith(("<think>", "<thinking>")):
+        return f"the model thinks aloud and does not come to an answer; {_MORE_TOKENS}"
+    if cut:
+        return f"an answer is cut off where its tokens end; {_MORE_TOKENS}"
+    if len(answer.split()) > _FEW_WORDS:
+        return "the model says more than a label; ask more strictly with prompt=..., or say structured=true"
+    return "the model names none of the labels"
 
 
 def connect(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> OpenaiProtocol:

@@ -96,3 +96,9 @@ def test_what_is_no_image_is_named(world: World, images: list[Path]) -> None:
     assert "is not a file" in predict(world, world.folder).line
     assert "IMAGE" in predict(world).line
     assert world.asked.total() == 0
+
+
+def test_an_abstention_says_that_the_votes_name_no_class(world: World, images: list[Path]) -> None:
+    oracle = world.oracle("bright", "classes=(none%20of%20these),dog&image_shape=1x8x8")
+    done = predict(world, "--oracle", oracle, images[0])
+    assert done.out.startswith(f"{images[0]}\tabstains\t20 of 20 votes, p = 1.9e-06 (most votes name no class: ")

@@ -1,3 +1,4 @@
+import json
 from email.utils import formatdate
 
 import pytest
@@ -90,3 +91,17 @@ def test_without_a_clock_of_the_server_ours_counts(monkeypatch: pytest.MonkeyPat
 
 def test_what_is_presentable_is_one_line() -> None:
     assert presentable(" a\r\n\tb\u2028c\u202ed\x07 ") == "a b c d"
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("Unsupported parameter: 'max_tokens' is not supported with this model.", "max_completion_tokens=NUMBER"),
+        ("Unsupported value: 'temperature' does not support 0 with this model.", "temperature=none"),
+        ("Unsupported parameter: 'seed' is not supported with this model.", "seed=none"),
+    ],
+)
+def test_a_setting_that_a_model_does_not_take_is_answered_with_the_option(words: str, option: str) -> None:
+    body = json.dumps({"error": {"message": words, "type": "invalid_request_error"}}).encode()
+    text = str(of_status(Reply(400, {}, body), "http://host/x"))
+    assert text.endswith(f"; say {option} in the oracle's name or file")

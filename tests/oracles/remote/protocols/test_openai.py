@@ -171,3 +171,41 @@ def test_the_question_is_part_of_the_fingerprint() -> None:
     ]
     assert len({protocol.spec.fingerprint for protocol in protocols}) == len(protocols)
     assert asked(watch_backend="false").spec.fingerprint == asked().spec.fingerprint
+
+
+def finished(content: object, reason: str) -> Any:
+    tree = json.loads(said(content).body)
+    tree["choices"][0]["finish_reason"] = reason
+    return json_reply(tree)
+
+
+def test_what_a_model_thinks_before_its_answer_is_no_part_of_it() -> None:
+    assert name(asked(), said("<think>A dog? No.</think>\n\nCat.")) == "cat"
+    assert name(asked(), said("<thinking>cat</thinking>dog")) == "dog"
+    assert name(asked(), said("cat <think>or dog</think>")) == NONE_OF_THESE
+    with pytest.raises(AnswerError, match="said nothing; an empty answer"):
+        asked().parse(said("<think>A dog?</think>"), images=1)
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_tokens_that_end_before_the_answer_are_said_to(content: object) -> None:
+    with pytest.raises(AnswerError, match="tokens ended before an answer; raise max_tokens, or max_completion_tokens"):
+        asked().parse(finished(content, "length"), images=1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (said("<think>Let me see: it could be"), "thinks aloud and does not come to an answer; raise max_tokens"),
+        (finished("The picture shows a", "length"), "cut off where its tokens end; raise max_tokens"),
+        (said("In this picture I can see an animal that is a cat."), "more than a label; ask more strictly"),
+        (said("fox"), "names none of the labels"),
+    ],
+)
+def test_why_an_answer_is_none_of_the_labels_is_said_once(
+    reply: Any, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    protocol = asked()
+    assert [name(protocol, reply) for _ in range(3)] == [NONE_OF_THESE] * 3
+    (record,) = caplog.records
+    assert why in record.getMessage()

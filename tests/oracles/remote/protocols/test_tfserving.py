@@ -179,3 +179,16 @@ def test_what_is_not_one_label_an_image_is_refused(found: object) -> None:
 
 def _as(columns: bool) -> dict[str, object]:
     return {"columns": "true"} if columns else {}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "url"), [("tfserving", "http://h/v1/models/m"), ("torchserve", "http://h/predictions/m")]
+)
+def test_integers_that_are_one_hot_are_scores_and_never_class_numbers(protocol: str, url: str) -> None:
+    reply = json_reply({"predictions": [[0, 0, 1], [1, 0, 0], [0, 1, 0]]})
+    known = {"http://h/v1/models/m": {}}
+    scores = connected(protocol, url, {"num_classes": "3"}, known)
+    assert scores.parse(reply, images=3).answers.labels.tolist() == [2, 0, 1]
+    labels = connected(protocol, url, {"num_classes": "3", "feedback": "labels"}, known)
+    with pytest.raises(AnswerError, match="should name a label"):
+        labels.parse(reply, images=3)
