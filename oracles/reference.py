@@ -31,7 +31,7 @@ _SHARED: dict[type, str] = {Picture: "Images as pictures", TensorOptions: "Image
 """Options that several protocols have, with the title under which they stand once."""
 
 _ANYTHING = "JSON as text, or a table or list"
-_PARSED = {Path: "a path", str: "text"}
+_PARSED: dict[Any, str] = {Path: "a path", str: "text"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -134,10 +134,10 @@ def _table(options: Iterable[Option]) -> Iterator[str]:
         yield from ("| option | value | default | meaning |", "| --- | --- | --- | --- |", *rows, "")
 
 
-def _inner(kind: Any) -> list[type]:
+def _inner(kind: Any) -> list[Any]:
     """The dataclasses whose fields are options of a dataclass, too, those in tables included."""
     inner = [hint for hint in get_type_hints(kind).values() if dataclasses.is_dataclass(hint)]
-    return [*inner, *(deep for one in inner for deep in _inner(one))]  # type: ignore[list-item]  # they are types
+    return [*inner, *(deep for one in inner for deep in _inner(one))]
 
 
 def _meanings(thing: Any) -> dict[str, str]:
