@@ -12,6 +12,7 @@ import pytest
 
 from tests.bbsmooth.cli.service import Service
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, killed
+from tests.oracles.remote.misbehaving import Call, Fault, says
 
 CANARIES = 4
 START = 2 * CANARIES
@@ -158,3 +159,26 @@ def test_tuning_stops_with_the_last_good_checkpoint_and_goes_on_when_the_model_i
     service.switch = math.inf
     assert tune(world, service, "--resume").status == 0
     assert history(world.run) == expected
+
+
+@pytest.mark.parametrize("status", [413])
+def test_a_batch_limit_told_by_refusal_costs_nothing_and_is_remembered(
+    world: World, service: Service, status: int
+) -> None:
+    sizes: list[int] = []
+
+    def limited(call: Call) -> Fault | None:
+        if call.path.endswith("/infer"):
+            sizes.append(json.loads(call.body)["inputs"][0]["shape"][0])
+            return says(status, b"at most 8 images") if sizes[-1] > 8 else None
+        return None
+
+    service.fault = limited
+    assert certify(world, service, "--limit", 3, "--batch-size", 32, "--concurrency", 1).status == 0
+    assert any(size > 8 for size in sizes)
+    sizes.clear()
+    assert certify(world, service, "--batch-size", 32, "--concurrency", 1, "--resume").status == 0
+    assert max(sizes) <= 8
+    spent = world.ledger()["spent"]
+    assert spent["select"] + spent["estimate"] == VOTES  # 1.05 times as many would be well enough
+    assert world.ledger()["spent_total"] == service.total
