@@ -8,8 +8,6 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from bbsmooth.api.methods import Method
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Certificates
@@ -21,7 +19,6 @@ from bbsmooth.settings.certify import CertifyConfig
 from oracles import Budget, BudgetExhausted
 
 _LOG = logging.getLogger(__name__)
-_STEPS = 5
 
 
 def certify(
@@ -65,7 +62,8 @@ def certify(
         run: the run directory, made where it is missing.
         budget: what may be spent in all, earlier calls on this run included; None for no limit.
         front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
-        radii: at which the run's reports count; None chooses from 0 to what `plan` can prove. `Sequential` has its own.
+        radii: at which the run's reports count; None keeps those of a run that goes on, and else chooses from 0 to what
+            `plan` can prove. `Sequential` has its own.
         truth: what counts as right: "data", the labels, or "oracle", its answer to the image without noise.
         family_wise: shares alpha among all images: "bonferroni" or, with `Cohen`, "holm".
         allocation: with a budget, whose draws are paid for first: "cheapest", "uniform", "round-robin" or "in-turn".
@@ -144,17 +142,4 @@ def _config(
     if "radii" in given and radii is not None:
         raise UsageError("`radii` are part of a Sequential plan; leave them out of the call")
     asked = tuple(sorted(set(map(float, radii or ()))))
-    config = CertifyConfig(**{"radii": asked} | given | {"limit": limit} | options)
-    if config.radii:
-        return config
-    largest = config.settled(noise).plan(noise, 1).largest_radius
-    return CertifyConfig(**{"radii": _usual(largest)} | given | {"limit": limit} | options)
-
-
-def _usual(largest: float) -> tuple[float, ...]:
-    """Radii at which reports count: even steps of a round length from 0 to the largest that can be proven."""
-    if not largest > 0:
-        return (0.0,)
-    exponent = 10.0 ** np.floor(np.log10(largest / _STEPS))
-    step = float(exponent * max(part for part in (1, 2, 2.5, 5) if part * exponent * _STEPS <= largest))
-    return tuple(round(step * number, 10) for number in range(int(largest / step) + 1))
+    return CertifyConfig(**{"radii": asked} | given | {"limit": limit} | options)

@@ -20,9 +20,6 @@ from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import OracleConfig
 from bbsmooth.settings.option import Option, Panel
 
-RADII = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Where certified accuracy is reported if nobody says where."""
-
 Out = Annotated[
     str,
     typer.Option(
@@ -106,10 +103,10 @@ def _asked_oracle(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked_certificates(given: dict[str, Any]) -> dict[str, Any]:
-    """Without a radius to decide, `sequential` stops by precision; reports are at the usual radii."""
+    """Without a radius to decide, `sequential` stops by precision."""
     radii = given["radii"]
     method = "growing" if given["method"] == "sequential" and not radii else given["method"]
-    return given | {"method": method, "radii": radii or RADII}
+    return given | {"method": method, "radii": radii or ()}
 
 
 JOINED: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -68,6 +68,10 @@ class Meter(Protocol):
         """So much more is done; `note` says what came of it so far, `facts` the same to machines."""
         ...
 
+    def expect(self, total: int | None) -> None:
+        """From now on expect this much in all; None where nobody knows."""
+        ...
+
 
 @contextmanager
 def showing(style: str) -> Iterator[None]:
@@ -131,7 +135,7 @@ def meter(title: str, total: int | None, unit: str, *, spending: Spending | None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}" + f"{_of(total)} {unit}"),
+        TextColumn("{task.completed:,.0f}{task.fields[of]} " + unit),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
@@ -168,6 +172,9 @@ class _Task:
         self.facts = facts or self.facts
         if self.observer is not None:
             self.observer(self.title, self.done, facts or {})
+
+    def expect(self, total: int | None) -> None:
+        self.total = total
 
     @property
     def seconds_left(self) -> float | None:
@@ -209,11 +216,16 @@ class _Bar:
     def __init__(self, bars: Progress, task: _Task) -> None:
         self._bars = bars
         self._task = task
-        self._shown = bars.add_task(task.title, total=task.total, note="")
+        self._shown = bars.add_task(task.title, total=task.total, note="", of=_of(task.total))
 
     def advance(self, amount: int, note: str = "", facts: Facts | None = None) -> None:
         self._task.advance(amount, note, facts)
         self._bars.update(self._shown, advance=amount, note=self._task.remarks)
+
+    def expect(self, total: int | None) -> None:
+        self._task.expect(total)
+        self._bars.tasks[self._shown].total = total  # given to `update`, it would forget the pace
+        self._bars.update(self._shown, of=_of(total))
 
 
 class _NotebookBar:
@@ -225,6 +237,10 @@ class _NotebookBar:
         self._task.advance(amount, note, facts)
         self._bar.set_postfix_str(self._task.remarks, refresh=False)
         self._bar.update(amount)
+
+    def expect(self, total: int | None) -> None:
+        self._task.expect(total)
+        self._bar.total = total
 
 
 class _Lines:
@@ -242,6 +258,9 @@ class _Lines:
         remarks = f", {task.remarks}" if task.remarks else ""
         _show(f"{task.title}: {task.done:,}{_of(task.total)} {task.unit}{remarks}{left}")
 
+    def expect(self, total: int | None) -> None:
+        self._task.expect(total)
+
 
 class _Objects:
     def __init__(self, task: _Task) -> None:
@@ -253,6 +272,9 @@ class _Objects:
         self._task.advance(amount, note, facts)
         if time.monotonic() - self._last >= SECONDS_BETWEEN_OBJECTS:
             self.tell()
+
+    def expect(self, total: int | None) -> None:
+        self._task.expect(total)
 
     def tell(self) -> None:
         self._last = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 IN_TURN = "in-turn"
 DATA, ORACLE = LABELS = ("data", "oracle")
+EARLY = ("sequential", "growing")
+"""Methods that stop as soon as the votes say enough."""
+
 FAMILY_WISE = ("bonferroni", "holm")
 SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certification`, whose names need scipy
 
@@ -45,7 +48,7 @@ class CertifyConfig:
         tuple[float, ...],
         Option(
             "Radius at which certified accuracy is reported, and which sequential decides; may be repeated. Without it "
-            "reports are at 0, 0.25, 0.5, 0.75, 1.",
+            "reports are at round steps from 0 to what n draws can prove, and a resumed run keeps its own.",
             panel=Panel.SAMPLING,
             default=None,
             parse=ascending,
@@ -160,6 +163,15 @@ class CertifyConfig:
             raise UsageError("`noise` splitting is a method of its own: give it without `method`")
         return self
 
+    def with_radii(self, largest: float, before: Sequence[float] = ()) -> CertifyConfig:
+        """The same; where no radii were named with those of `before`, or else with usual ones.
+
+        Args:
+            largest: that can be proven.
+            before: radii of the run that is resumed.
+        """
+        return self if self.radii else replace(self, radii=tuple(before) or certification.usual_radii(largest))
+
     def plan(self, noise: NoiseDistribution | Splitting, images: int) -> AnyPlan:
         """The settings of the certificates, among which those of `images` share alpha if they have to.
 
@@ -217,7 +229,7 @@ class CertifyConfig:
 
     def in_turn(self, oracle: OracleConfig) -> bool:
         """Whether images are finished one after the other: nothing else makes sense where each costs the same."""
-        return self.method not in ("sequential", "growing") or self.allocation == IN_TURN or oracle.limits.limit is None
+        return self.method not in EARLY or self.allocation == IN_TURN or oracle.limits.limit is None
 
     def arrangement(self, oracle: OracleConfig) -> Arrange[LabelledCase]:
         """Which image comes next."""

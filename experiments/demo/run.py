@@ -34,6 +34,7 @@ IMAGES = 100
 DRAWS = 1000
 BUDGET = 20_000
 PRICE = 1.0
+RADII = (0.0, 0.25, 0.5, 0.75, 1.0)
 STEPS = ("bare", "denoised", "denoised, tuned")
 
 
@@ -77,6 +78,7 @@ def main() -> None:
 
 def run_steps() -> Iterator[Step]:
     """Carry out what is not done yet."""
+    radii = "".join(f" --radius {radius:g}" for radius in RADII)
     for sigma, epochs in PRETRAIN_EPOCHS.items():
         folder = FOLDER / f"sigma-{sigma:g}"
         denoiser, tuned = folder / "denoiser", folder / "tuned"
@@ -86,7 +88,7 @@ def run_steps() -> Iterator[Step]:
         for name, tuning in zip(STEPS, (None, denoiser, tuned), strict=True):
             front = f" --coordinator {tuning}" if tuning else ""
             certificates = folder / f"certificates-{tuning.name if tuning else 'bare'}"
-            command(f"certify {subject} --n {DRAWS} --limit {IMAGES}{front}", certificates)
+            command(f"certify {subject} --n {DRAWS} --limit {IMAGES}{radii}{front}", certificates)
             yield Step(sigma, name, tuning, certificates)
 
 

@@ -18,13 +18,15 @@ from experiments.demo.run import command
 FOLDER = Path("runs/incremental")
 RESULT = Path(__file__).with_name("result.json")
 SIGMA, IMAGES, SELECTION, EARLIER = 1.0, 40, 100, 4_000
+RADII = (0.0, 0.25, 0.5, 0.75, 1.0)
 QUERIES = (200, 300, 600, 1_100)
 """For one image."""
 
 
 def main() -> None:
     """Carry out what is not done yet, print, and write `result.json`."""
-    subject = f"--oracle local-vit --data mnist5k --sigma {SIGMA:g}"
+    radii = "".join(f" --radius {radius:g}" for radius in RADII)
+    subject = f"--oracle local-vit --data mnist5k --sigma {SIGMA:g}{radii}"
     certify = f"certify {subject} --limit {IMAGES} --n0 {SELECTION} --coordinator {DEMO / f'sigma-{SIGMA:g}' / 'tuned'}"
     command(f"{certify} --n {EARLIER}", FOLDER / "earlier")
     rows = []

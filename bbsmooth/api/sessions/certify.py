@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,8 @@ from bbsmooth.certification.engine.scheduler import recorded_first
 from bbsmooth.certification.methods.cases import AnyPlan, opener
 from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
-from bbsmooth.progress.meter import Facts, Meter, meter
+from bbsmooth.progress.expected import ExpectedQueries
+from bbsmooth.progress.meter import Facts, Meter, Spending, meter
 from bbsmooth.runs.certificates import (
     CertificateFile,
     Record,
@@ -42,13 +43,13 @@ from bbsmooth.runs.certificates import (
     read_summary,
     write_summary,
 )
-from bbsmooth.runs.directory import RunDirectory, ended
+from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
 from bbsmooth.runs.endings import ENDINGS
-from bbsmooth.runs.layout import SUMMARY
+from bbsmooth.runs.layout import MANIFEST, SUMMARY
 from bbsmooth.runs.records import Label
 from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
-from bbsmooth.settings.certify import DATA, ORACLE, CertifyConfig
+from bbsmooth.settings.certify import DATA, EARLY, ORACLE, CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
 from oracles import Classes, Purpose
 
@@ -107,6 +108,7 @@ def certify(
     count = min(len(dataset), config.limit or len(dataset))
     data.check(dataset, count)
     plan = config.provable_plan(smoothing.mechanism, count)
+    config = config.with_radii(plan.largest_radius, _reported(out) if resume else ())
     labels = None
     if dataset.classes is not None and config.labels == DATA:
         labels = match_labels(dataset.classes, base.spec.classes, subject.class_order)
@@ -135,12 +137,7 @@ def certify(
             with watched(run, answerer, kept, drift, canaries) as watching:
                 clean = frozenset({Purpose.PREDICT} if config.labels == ORACLE else ())
                 votes = vote_source(answerer, front, smoothing, kept, PURPOSES, watch=watching.watch, clean=clean)
-                with meter(
-                    "certify",
-                    session.left * (plan.num_selection + plan.max_estimation),
-                    "queries",
-                    spending=kept.ledger,
-                ) as bar:
+                with meter("certify", None, "queries", spending=kept.ledger) as bar:
                     recorded = earlier is not None or run.resumed
                     session.run(opener(plan, votes, earlier=before), votes, oracle, kept, watching, bar, recorded)
         except BaseException:
@@ -151,6 +148,11 @@ def certify(
             session.file.close()
         session.summarize()
         return session.summary
+
+
+def _reported(out: Path) -> Sequence[float]:
+    """The radii at which the run in `out` reports; none where there is no run."""
+    return read_manifest(out)["settings"].get("radii") or () if (out / MANIFEST).exists() else ()
 
 
 def _least(config: CertifyConfig, oracle: OracleConfig, plan: AnyPlan, canaries: int) -> tuple[int, str]:
@@ -204,6 +206,7 @@ class _Session:
     ) -> None:
         """Certify what is not certified yet; `recorded` says that answers may be on record."""
         classes, held = source.log.spec.classes, watching.hold(self.file.append)
+        expected = self._expected(bar, kept.ledger)
         verdicts = run_cases(
             self._waiting(source if recorded and not self.config.in_turn(oracle) else None),
             lambda image: self._open(begin(image), source),
@@ -212,7 +215,7 @@ class _Session:
             concurrency=oracle.concurrency,
             remaining=lambda: watching.watch.spare(kept.ledger.remaining),
             arrange=self.config.arrangement(oracle),
-            progress=lambda purpose, queries: bar.advance(queries),
+            progress=lambda purpose, queries: expected.advance(queries),
         )
         for index, case, seconds in verdicts:
             label = self._label(index) if case.label is None else public_label(case.label, classes)
@@ -220,7 +223,28 @@ class _Session:
             record = certificate_record(index, label, outcome, self.plan, classes, seconds)
             held.add(record | radii_by_norm(outcome.verdict, case.case.image.numel()))
             self._tell_mismatch(classes)
+            expected.finish(record["queries"] + self._extra)
             bar.advance(0, *self._so_far())
+
+    @property
+    def _extra(self) -> int:
+        """Queries of an image besides its votes: for its label."""
+        return int(self.config.labels == ORACLE)
+
+    def _expected(self, bar: Meter, spending: Spending) -> ExpectedQueries:
+        """The queries of this process, by the images that are certified."""
+        records = self.file.records
+        expected = ExpectedQueries(
+            bar=bar,
+            left=self.left,
+            cap=self.plan.num_selection + self.plan.max_estimation + self._extra,
+            fixed=self.config.method not in EARLY,
+            spending=spending,
+            finished=len(records),
+            queries=sum(record["queries"] + self._extra for record in records),
+        )
+        bar.expect(expected.total)
+        return expected
 
     def _open(self, case: ProvingCase, source: VoteSource) -> LabelledCase:
         by_oracle = self.config.labels == ORACLE

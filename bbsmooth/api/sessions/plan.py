@@ -71,10 +71,11 @@ def plan(
     """
     oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
+    count = min(len(dataset), config.limit or len(dataset))
+    config = config.with_radii(config.judged_plan(smoothing.distribution, count).largest_radius)
     ways = compared(config)
     for way in ways:
         way.judged_plan(smoothing.distribution, 1)
-    count = min(len(dataset), config.limit or len(dataset))
     data.check(dataset, count)
     chosen, draws = _chosen(count, pilot.pilot, smoothing.seed), min(pilot.pilot_draws, config.num_selection)
     _refuse_small_budget(oracle, len(chosen), draws)

@@ -1,7 +1,8 @@
-"""Plans under which no votes whatsoever could prove anything, and the fewest draws that could."""
+"""What a plan can prove at most: whether anything, from how many draws on, and the radii worth reporting."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,9 @@ from bbsmooth.certification.methods.sequential import SequentialPlan
 
 MOST = 2**20
 """Draws beyond which nobody looks for a plan that could prove something."""
+
+_STEPS = 5
+"""Fewest steps between the radii of a report."""
 
 
 def can_prove(plan: AnyPlan | PredictPlan) -> bool:
@@ -56,6 +60,19 @@ def fewest_draws(plan: AnyPlan | PredictPlan) -> int | None:
         else:
             low = middle + 1
     return high
+
+
+def usual_radii(largest: float) -> tuple[float, ...]:
+    """Radii at which reports count if nobody names any: from 0 in steps of a round length, none above `largest`.
+
+    They are some 6 to 11, or 0 alone where no radius can be had.
+    """
+    if not largest > 0:
+        return (0.0,)
+    power = 10.0 ** math.floor(math.log10(largest / _STEPS))
+    step = max(part * power for part in (0.5, 1, 2, 2.5, 5) if part * power * _STEPS <= largest)
+    rounded = (float(f"{step * number:.6g}") for number in range(round(largest / step) + 1))
+    return tuple(radius for radius in rounded if radius <= largest)
 
 
 def _decides(plan: SequentialPlan) -> bool:

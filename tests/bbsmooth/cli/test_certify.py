@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import norm
 
+from bbsmooth.runs.certificates import read_summary
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_json
 from tests.bbsmooth.cli.world import SmallDisk, World, bbsmooth, killed, picture
@@ -500,3 +503,44 @@ def test_neither_batches_nor_threads_change_a_certificate(tmp_path: Path) -> Non
         assert done.status == 0
         found.add(json.dumps(World(tmp_path).certificates(out)))
     assert len(found) == 1
+
+
+def reported(world: World, run: Path | None = None) -> list[float]:
+    """The radii at which a run reports, which its manifest names as if they had been given."""
+    run = run or world.run
+    found = [row["radius"] for row in read_summary(run)["certified_accuracy"]]
+    assert json.loads((run / "manifest.json").read_text())["settings"]["radii"] == found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("noise", "method"),
+    [(noise, method) for noise in ("gaussian", "laplace", "uniform") for method in ("cohen", "sequential")]
+    + [("splitting", "splitting")],
+)
+def test_reports_are_at_radii_that_can_be_had(world: World, noise: str, method: str) -> None:
+    done = world.certify("--noise", noise, "--method", method, "--limit", 2)
+    assert done.status == 0, done.err
+    settings = json.loads((world.run / "manifest.json").read_text())["settings"]
+    sigma, n, alpha = settings["sigma"], settings["num_estimation"], settings["alpha"]
+    most = alpha ** (1 / n) if alpha else 1.0
+    largest = {
+        "gaussian": lambda: sigma * norm.ppf(most),
+        "laplace": lambda: -sigma / math.sqrt(2) * math.log(2 * (1 - most)),
+        "uniform": lambda: 2 * math.sqrt(3) * sigma * (most - 0.5),
+        "splitting": lambda: n / 510,
+    }[noise]()
+    radii = reported(world)
+    assert radii[0] == 0
+    assert 0.79 * largest < radii[-1] <= largest
+    assert bbsmooth("verify", world.run).status == 0
+
+
+def test_a_resumed_run_keeps_its_radii_and_a_reusing_one_has_the_same(world: World) -> None:
+    assert world.certify("--limit", 2).status == 0
+    usual = reported(world)
+    assert world.certify("--limit", 2, "--reuse", world.run, out=world.folder / "again").status == 0
+    assert reported(world, world.folder / "again") == usual
+    assert world.resumed("--limit", 2, "--radius", 0.123).status == 0
+    assert world.resumed("--limit", 3).status == 0
+    assert reported(world) == [0.123]

@@ -197,3 +197,15 @@ def test_plan_and_certify_have_the_same_defaults() -> None:
     differing = {name for name in mine.keys() & other.keys() if mine[name] != other[name]}
     assert differing <= {"out", "method"}
     assert mine["beta"] == other["beta"] == CertifyConfig.__dataclass_fields__["beta"].default
+
+
+def test_without_a_radius_forecasts_are_at_those_that_certify_reports(world: World) -> None:
+    asked = ("--oracle", world.oracle("bright"), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.5)
+    done = bbsmooth("plan", *asked, "--n0", 10, "--n", 40, "--pilot", 2, "--pilot-draws", 5, "--json")
+    assert done.status == 0, done.err
+    assert [row["method"] for row in json.loads(done.out)["expected"]] == ["cohen", "growing"]
+    certified = world.certify("--sigma", 0.5, "--limit", 1, "--json")
+    radii = [row["radius"] for row in json.loads(certified.out)["summary"]["certified_accuracy"]]
+    for row in json.loads(done.out)["expected"]:
+        assert row["radii"] == radii == [share["radius"] for share in row["certified"]]
+    assert radii == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
+import time
 
 import pytest
 from rich.console import Console
@@ -49,6 +51,33 @@ def test_a_bar_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch, to
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     last = [line for line in re.split(r"[\r\n]", plain) if "12 of 30 certified right" in line][-1]
     assert f"750,000{' of 1,010,000' if total else ''} queries" in last
+
+
+@pytest.mark.parametrize("total", [60_000, None])
+def test_a_bar_shows_what_is_expected_now(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, width=80, force_terminal=True))
+    with meter("certify", 1_010_000, "queries") as bar:
+        bar.advance(1_000)
+        bar.expect(total)
+        bar.advance(500, "1 of 2 certified right")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    last = [line for line in re.split(r"[\r\n]", plain) if "1 of 2 certified right" in line][-1]
+    assert f"1,500{' of 60,000' if total else ''} queries" in last
+
+
+def test_time_left_follows_what_is_expected(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, tens = time.monotonic(), itertools.count(10, 10)
+    monkeypatch.setattr(time, "monotonic", lambda: began + next(tens))
+    with showing("auto"), meter("certify", None, "queries") as bar:
+        bar.advance(100)
+        bar.expect(400)
+        bar.advance(100)
+    unknown, known = capsys.readouterr().err.splitlines()
+    assert unknown == "certify: 100 queries"
+    assert re.fullmatch(r"certify: 200 of 400 queries, \d+ s to go", known)
 
 
 def test_objects_tell_machines_everything(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from bbsmooth.certification import (
     SequentialPlan,
     can_prove,
     fewest_draws,
+    usual_radii,
 )
 from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.certification.protocols import Plan, Selection
@@ -107,3 +108,28 @@ def test_few_draws_of_a_changed_classifier_prove_nothing() -> None:
     least = fewest_draws(plan)
     assert least is not None
     assert least == math.floor(math.log2(1 / 0.001)) + 1
+
+
+@pytest.mark.parametrize(
+    ("largest", "radii"),
+    [
+        (1.6, (0, 0.25, 0.5, 0.75, 1, 1.25, 1.5)),
+        (0.8, (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)),
+        (0.6, (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)),
+        (88 / 510, (0, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15)),
+        (0.0, (0,)),
+        (-1.0, (0,)),
+    ],
+)
+def test_usual_radii_go_in_round_steps_to_what_can_be_proven(largest: float, radii: tuple[float, ...]) -> None:
+    assert usual_radii(largest) == radii
+
+
+def test_usual_radii_are_some_and_none_is_out_of_reach() -> None:
+    exact = [part * 10.0**power for part in (0.5, 1, 2.5, 5, 7) for power in range(-9, 10)]
+    for largest in [each for one in exact for each in (one, math.nextafter(one, 0), math.nextafter(one, math.inf))]:
+        radii = usual_radii(largest)
+        assert radii[0] == 0
+        assert list(radii) == sorted(set(radii))
+        assert largest * 0.79 < radii[-1] <= largest
+        assert 5 <= len(radii) <= 11
