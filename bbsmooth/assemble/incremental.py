@@ -63,7 +63,7 @@ class EarlierRun:
             raise UsageError(f"{self.path} certified {self.images} images, so `limit` must not be {config.limit}")
         if self.unchanged:
             raise UsageError(
-                f"the classifier is the one that {self.path} certified: fewer draws of it, chosen by who has seen "
+                f"the classifier is the one that {self.path} certified: fewer draws of it, chosen by one who knows "
                 "more, are a second chance to be wrong; take that run's certificates, or its answers by `reuse`"
             )
         return replace(

@@ -56,7 +56,7 @@ def plan(
             "--images",
             "--limit",
             metavar="IMAGES",
-            help="Images to be certified, the first of the test split. Without it all.",
+            help="Number of images to certify, the first of the test split; all by default.",
             rich_help_panel=Panel.IMAGES.value,
         ),
     ] = None,

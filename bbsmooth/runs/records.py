@@ -187,15 +187,15 @@ class Prediction(TypedDict):
 
 
 class HistoryEvent(TypedDict):
-    """A line of `history.jsonl`: a step of `tune`, or an epoch of `train`. A loss may be no number."""
+    """A line of `history.jsonl`: a step of `tune`, or an epoch of `train`. What diverged has none."""
 
     step: NotRequired[Count]
     epoch: NotRequired[Count]
     queries: NotRequired[Count]
     loss: NotRequired[float | None]
     seconds: NotRequired[float]
-    heldout_accuracy: NotRequired[float]
-    heldout_merit: NotRequired[float]
+    heldout_accuracy: NotRequired[float | None]
+    heldout_merit: NotRequired[float | None]
     best_step: NotRequired[Count]
 
 
