@@ -121,7 +121,7 @@ class Canaries:
 
     @property
     def deterministic(self) -> bool:
-        """Whether the oracle gave equal images equal answers at the start."""
+        """True if the oracle gave equal images equal answers at the start."""
         return self.repeats == 1
 
     @property
@@ -170,7 +170,7 @@ class Canaries:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Canaries:
-        """What `to_bytes` was called on."""
+        """Return the canaries that `to_bytes` was called on."""
         tensors = load(raw)
         repeats, asked = tensors["counts"].tolist()
         return cls(

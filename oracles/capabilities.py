@@ -1,4 +1,4 @@
-"""What some oracles can do besides answering: nobody above them needs to know which class they are of."""
+"""Abilities of some oracles besides answering: nobody above them needs to know which class they are of."""
 
 from __future__ import annotations
 
@@ -87,6 +87,6 @@ def interruption(oracle: Oracle) -> Callable[[], None]:
 
 
 def replicas_of(oracle: Oracle) -> int:
-    """How many equal copies of it answer calls side by side."""
+    """Number of equal copies of it that answer calls side by side."""
     replicas: Sequence[Oracle] = getattr(oracle, "replicas", (oracle,))
     return len(replicas)

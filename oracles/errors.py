@@ -1,4 +1,4 @@
-"""What can go wrong between a question and its answer.
+"""Errors that can come between a question and its answer.
 
 OracleError
   + BudgetExhausted               the next queries do not fit into the budget (requested, remaining, purpose)
@@ -94,11 +94,11 @@ class OracleChanged(OracleUnavailable):
 
 
 class StorageError(OracleError, OSError):
-    """What was asked or answered cannot be written down."""
+    """Failure to write down what was asked or answered."""
 
 
 class RecordDamaged(StorageError):
-    """What was asked or answered was written down, but is not what it was."""
+    """Damage to a record: what was asked or answered was written down, but is not what it was."""
 
 
 class ImageRefused(OracleError):

@@ -1,4 +1,4 @@
-"""What a model says of itself, held against what it said when the run began."""
+"""Identity of a model: what it says of itself, held against what it said when the run began."""
 
 from __future__ import annotations
 

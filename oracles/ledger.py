@@ -17,7 +17,7 @@ from oracles.traffic import Traffic, count
 
 
 class Purpose(StrEnum):
-    """What a query is for."""
+    """Purpose of a query."""
 
     TUNE = "tune"
     SELECT = "select"
@@ -65,7 +65,7 @@ class Budget:
 
 
 class Ledger:
-    """What was spent, by purpose; charged before anything is sent, so that a crash can only overstate it.
+    """Record of what was spent, by purpose; charged before anything is sent, so that a crash can only overstate it.
 
     Exact under threads. Each charge is on disk (see `LedgerFile`) before `charge` returns; charges that come while the
     disk is busy go there together. One process at a time may hold a ledger file.
@@ -121,7 +121,7 @@ class Ledger:
 
     @property
     def price(self) -> float:
-        """What the queries charged so far cost."""
+        """Cost of the queries charged so far."""
         return self.total * (self.budget.price_per_1000 or 0.0) / 1000
 
     def charge(self, queries: int, *, purpose: Purpose, attempts: int = 0) -> None:
@@ -150,7 +150,7 @@ class Ledger:
         self._keep(change, -queries, 0, purpose)
 
     def as_json(self) -> dict[str, Any]:
-        """What `ledger.json` says."""
+        """Contents of `ledger.json`."""
         with self._lock:
             return self._state()
 
@@ -232,7 +232,7 @@ def _refuse(wanted: int, limit: int | None, spent: int, purpose: Purpose, unit: 
 
 
 def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, Traffic, int]:
-    """What was spent, by purpose; the attempts; the traffic; and how many changes that took."""
+    """Return what was spent, by purpose; the attempts; the traffic; and how many changes that took."""
     spent = dict.fromkeys(Purpose, 0)
     if file is None or (state := file.read()) is None:
         return spent, 0, Traffic(), 0

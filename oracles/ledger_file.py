@@ -138,7 +138,7 @@ class LedgerFile:
 
 
 def unreadable(path: Path, error: Exception) -> StorageError:
-    """What is said of a file that holds no ledger."""
+    """Error about a file that holds no ledger."""
     kind = StorageError if isinstance(error, OSError) else RecordDamaged
     return kind(f"{path} is not a readable ledger ({error}); nothing may be spent on its account")
 

@@ -25,7 +25,7 @@ _PASSES_UNTIL_SETTLED = 3  # torch.jit chooses its kernels in the first two
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What happens to an image in [0, 1] before the module sees it: (image - mean) / std, channel by channel.
+    """Change of an image in [0, 1] before the module sees it: (image - mean) / std, channel by channel.
 
     Attributes:
         mean: one value a channel, or one for all.
@@ -118,7 +118,7 @@ class LocalOracle:
 
     @property
     def spec(self) -> OracleSpec:
-        """What the oracle is; the answers are logits."""
+        """Description of the oracle; the answers are logits."""
         return self._spec
 
     def query(self, images: Tensor) -> Answers:
@@ -198,7 +198,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def _present(kind: str) -> bool:
-    """Whether this machine has a device of this kind."""
+    """True if this machine has a device of this kind."""
     if kind == "cuda":
         return torch.cuda.is_available()
     return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())

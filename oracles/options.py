@@ -58,7 +58,7 @@ def split_options(name: str, *, what: str) -> tuple[str, dict[str, str]]:
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a value of this name is likely to be a secret."""
+    """True if a value of this name is likely to be a secret."""
     return _SECRET.search(name) is not None
 
 

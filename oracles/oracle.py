@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Feedback(StrEnum):
-    """What an answer holds besides the label."""
+    """Contents of an answer besides the label."""
 
     PROBABILITIES = "probabilities"
     LOGITS = "logits"
@@ -91,7 +91,7 @@ class Classes:
         return self._names[number]
 
     def is_answer(self, number: int) -> bool:
-        """Whether a class names something: `REFUSAL` and `NONE_OF_THESE` are votes, but nothing to be certain of."""
+        """True if a class names something: `REFUSAL` and `NONE_OF_THESE` are votes, but nothing to be certain of."""
         return self.name(number) not in (REFUSAL, NONE_OF_THESE)
 
     def number(self, name: str) -> int:
@@ -112,7 +112,7 @@ class Classes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleSpec:
-    """What an oracle is, as far as a caller may know.
+    """Description of an oracle, as far as a caller may know.
 
     Attributes:
         name: for people.
@@ -165,7 +165,7 @@ class OracleSpec:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What an oracle said about a batch.
+    """Answers of an oracle about a batch.
 
     Attributes:
         labels: (B,) int64, numbers of the most likely classes.
@@ -261,7 +261,7 @@ class Oracle(Protocol):
 
     @property
     def spec(self) -> OracleSpec:
-        """What the oracle is."""
+        """Description of the oracle."""
         ...
 
     def query(self, images: Tensor) -> Answers:

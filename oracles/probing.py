@@ -1,4 +1,4 @@
-"""How an oracle behaves when it is asked: whether it repeats itself, how long it takes, what it manages at once."""
+"""Probes of an oracle: whether it repeats itself, how long it takes, what it manages at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHARE = 6  # but spends no more than this part of the budget, unless one round 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repetition:
-    """Whether an oracle gives the same image the same answer.
+    """Measurement of whether an oracle gives the same image the same answer.
 
     Attributes:
         twice: two calls with nothing else gave the same bits.
@@ -43,7 +43,7 @@ class Repetition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What one way of asking achieves.
+    """Throughput of one way of asking.
 
     Attributes:
         batch_size: images in one call.
@@ -60,7 +60,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What was measured, and what follows.
+    """Measured rates, and what follows from them.
 
     Attributes:
         measured: in the order of the search.

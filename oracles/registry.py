@@ -110,7 +110,7 @@ def schemes() -> dict[str, Scheme]:
 
 
 def is_local(name: str) -> bool:
-    """Whether the oracle called `name` computes here, on a device and in a number format of the user's choice."""
+    """True if the oracle called `name` computes here, on a device and in a number format of the user's choice."""
     scheme = schemes().get(name.partition("?")[0].partition(":")[0])
     return scheme is not None and scheme.local()
 
@@ -146,7 +146,7 @@ def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
 
 
 def _meant(scheme: str, address: str) -> list[str]:
-    """What an address without a scheme is likely to stand for."""
+    """Guesses at what an address without a scheme stands for."""
     if scheme in ("http", "https"):
         return [f"kserve+{address}"]
     return [f"module:{address}"] if scheme.endswith(".py") else []

@@ -1,4 +1,4 @@
-"""Where answers are kept: diskcache with raw bytes only."""
+"""Stores, where answers are kept: diskcache with raw bytes only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Store(Protocol):
         ...
 
     def transaction(self) -> AbstractContextManager[None]:
-        """What is read and written inside happens at once, or not at all."""
+        """Make all that is read and written inside happen at once, or not at all."""
         ...
 
     def load_classes(self, classes: Classes) -> None:
@@ -128,7 +128,7 @@ class ResponseStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is read and written inside happens at once, or not at all."""
+        """Make all that is read and written inside happen at once, or not at all."""
         with _explained(self._folder), self._lock, self._cache.transact():
             yield
 

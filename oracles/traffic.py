@@ -1,4 +1,4 @@
-"""What went over the wire: bytes, repetitions, and how long replies took."""
+"""Traffic over the wire: bytes, repetitions, and how long replies took."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Traffic:
             self._bins.update(other._bins)
 
     def taken(self) -> dict[str, Any]:
-        """What `as_json` says; counting begins anew."""
+        """Return what `as_json` says, and begin to count anew."""
         with self._lock:
             other = Traffic()
             other.retries, other.sent, other.received, other._bins = self.retries, self.sent, self.received, self._bins
@@ -72,7 +72,7 @@ class Traffic:
         return found[0][1] if found else None
 
     def as_json(self) -> dict[str, Any]:
-        """What `ledger.json` says."""
+        """Entries of `ledger.json` about the traffic."""
         with self._lock:
             bins = sorted(self._bins.items())
             return {
@@ -87,7 +87,7 @@ class Traffic:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Traffic:
-        """What `as_json` said; what is left out is 0.
+        """Read what `as_json` said; what is left out is 0.
 
         Raises:
             ValueError, TypeError, AttributeError: something else.

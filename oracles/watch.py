@@ -1,4 +1,4 @@
-"""When canaries are asked, and what follows from their answers."""
+"""Watch over a model: when canaries are asked, and what follows from their answers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class DriftWatch(Protocol):
 
     @property
     def store(self) -> Store:
-        """Where answers are to be recorded."""
+        """Store where answers are to be recorded."""
         ...
 
     @property
     def written(self) -> int:
-        """What has been recorded so far, as a number that grows; beyond all that will ever stay once a check failed."""
+        """Amount recorded so far, a number that grows; beyond all that will ever stay once a check failed."""
         ...
 
     @property
@@ -153,7 +153,7 @@ class CanaryWatch:
         return _GuardedOracle(oracle, self)
 
     def spare(self, queries: int | None) -> int | None:
-        """What remains without a check on resuming, one each `_sparsest` queries, and one at the end that suspects."""
+        """Queries left without a check on resuming, one each `_sparsest` queries, and one at the end that suspects."""
         if queries is None:
             return None
         size, sparsest = len(self.canaries.images), self._sparsest
@@ -188,7 +188,7 @@ class CanaryWatch:
             self._queries += queries
 
     def _due(self) -> bool:
-        """Whether this caller is to check now; then no other one is."""
+        """True if this caller is to check now; then no other one is."""
         left, now = self._remaining(), self._clock()
         if left is not None and left < len(self.canaries.images) + self.canaries.most:
             return False  # what is left is for the last check

@@ -1,1 +1,1 @@
-"""What `import bbsmooth` offers: from objects all that the commands do from names."""
+"""Public interface of `import bbsmooth`: does from objects all that the commands do from names."""

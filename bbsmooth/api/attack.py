@@ -41,7 +41,7 @@ def attack(
     batch_size: int = BATCH_SIZE,
     callbacks: Sequence[Callback] = (),
 ) -> Attacks:
-    """What an attacker finds against the certificates of a run: empirical accuracy beside the certified one.
+    """Attack the certificates of a run, and return its empirical accuracy beside the certified one.
 
     Args:
         certificates: what `certify` returned, or its run directory.

@@ -1,4 +1,4 @@
-"""How votes become certificates: one frozen description for each method, without defaults for what changes a claim."""
+"""Methods that turn votes into certificates: one frozen description each, without defaults for what changes a claim."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class OpenedOracle:
 
     @property
     def spec(self) -> OracleSpec:
-        """What the oracle is."""
+        """Description of the oracle."""
         return self.bare.spec
 
     def query(self, images: Tensor) -> Answers:

@@ -1,4 +1,4 @@
-"""What certifying images in memory would cost, from a pilot."""
+"""Forecasts, from a pilot, of the cost of certifying images in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs say, read back: reports, comparisons, verification, and any run as its result."""
+"""Runs read back: reports, comparisons, verification, and any run as its result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Result = Certificates | Tuned | Trained | Attacks | Predictions | Forecast
 
 
 def load(run: Path | str) -> Result:
-    """What a run directory holds, complete or not, as the object that the call which made it returned.
+    """Load a run directory, complete or not, as the object that the call which made it returned.
 
     Raises:
         UsageError: `run` is no run directory, or one whose files say nothing yet.

@@ -60,7 +60,7 @@ class Certificates(RunResult, Sequence[Verdict]):
             yield self._verdict(finished[index]) if index in finished else self._unfinished()
 
     def __eq__(self, other: object) -> bool:
-        """Whether both say the same of the same images, however long it took."""
+        """True if both say the same of the same images, however long it took."""
         if not isinstance(other, Certificates):
             return NotImplemented
         return _timeless(self._records) == _timeless(other._records)
@@ -69,7 +69,7 @@ class Certificates(RunResult, Sequence[Verdict]):
 
     @property
     def complete(self) -> bool:
-        """Whether every image has its certificate or abstention."""
+        """True if every image has its certificate or abstention."""
         return not self.unfinished
 
     def certified_accuracy(self, radius: float) -> Share:
@@ -184,7 +184,7 @@ class SmoothedClass:
 
     @property
     def abstained(self) -> bool:
-        """Whether no class was shown to be the smoothed one."""
+        """True if no class was shown to be the smoothed one."""
         return self.label is None
 
 
@@ -217,7 +217,7 @@ class Predictions(Sequence[SmoothedClass]):
     to_frame = RunResult.to_frame
 
     def __repr__(self) -> str:
-        """How many there are."""
+        """Return the number of images and of abstentions."""
         return f"Predictions({len(self)} images, {sum(each.abstained for each in self)} abstentions)"
 
     def _repr_html_(self) -> str:
@@ -233,7 +233,7 @@ def _predicted(record: Record) -> SmoothedClass:
 
 
 class Attacks(RunResult):
-    """What an attacker found against the certificates of a run."""
+    """Findings of an attacker against the certificates of a run."""
 
     command = "attack"
 
@@ -290,7 +290,7 @@ class Trained(RunResult):
 
 
 class Forecast:
-    """What certifications would cost and prove, from a pilot.
+    """Forecasts, from a pilot, of what certifications would cost and prove.
 
     Attributes:
         run: directory whose answers `certify(reuse=...)` takes over, None where nothing was kept.
@@ -322,7 +322,7 @@ class Forecast:
     to_frame = RunResult.to_frame
 
     def __repr__(self) -> str:
-        """How many ways were forecast for how many images."""
+        """Return the number of images and of ways that were forecast for them."""
         return f"Forecast({self.summary['images']} images, {len(self.ways)} ways)"
 
     def _repr_html_(self) -> str:

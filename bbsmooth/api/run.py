@@ -1,4 +1,4 @@
-"""What every call that leaves a run directory returns: the run, read back."""
+"""Result of every call that leaves a run directory: the run, read back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bbsmooth.runs.reading import Run, read_run
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a run spent.
+    """Spending of a run.
 
     Attributes:
         queries: images answered, by purpose.
@@ -33,7 +33,7 @@ class Spent:
 
     @classmethod
     def of(cls, ledger: Mapping[str, Any]) -> Spent:
-        """What `ledger.json` says."""
+        """Read the spending from the contents of `ledger.json`."""
         by_purpose = {purpose: number for purpose, number in ledger["spent"].items() if number}
         return cls(by_purpose, sum(ledger["spent"].values()), ledger["left"], float(ledger["price"]))
 
@@ -74,22 +74,22 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """How the run ended: "done", or what stopped it."""
+        """Ending of the run: "done", or what stopped it."""
         return self._read.status
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was asked for, as the manifest has it."""
+        """Settings that were asked for, as the manifest has them."""
         return self._read.settings
 
     @property
     def summary(self) -> Record:
-        """What `summary.json` says; empty where the run ended before there was any."""
+        """Contents of `summary.json`; empty where the run ended before there was any."""
         return dict(self._read.summary or {})
 
     @property
     def ledger(self) -> Spent:
-        """What the run spent.
+        """Spending of the run.
 
         Raises:
             UsageError: it asked nobody.

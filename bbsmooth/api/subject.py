@@ -88,13 +88,13 @@ def subject_of(
 
 
 def data_config(images: ImageSet) -> DataConfig:
-    """What settings say of images: the name of a data set, or that they were objects."""
+    """Return the settings' entry for the images: the name of a data set, or that they were objects."""
     name = f"{IN_MEMORY}{images.name}" if isinstance(images, GivenImages) else images.name
     return DataConfig(data=name, resize=False, data_root=None, download=False)
 
 
 def drift_of(asked: OpenedOracle, canaries: int | None, canary_every: int) -> DriftConfig:
-    """How a change of the model is noticed: by canaries, as usual, where it may be in other hands."""
+    """Return the settings that notice a change of the model: canaries, as usual, where it may be in other hands."""
     number = USUAL_CANARIES if canaries is None and asked.watched else canaries
     return DriftConfig(canaries=number, canary_every=canary_every)
 
@@ -112,7 +112,7 @@ def told(callbacks: Sequence[Callback]) -> Iterator[None]:
 
 
 def front_of(given: AnyFront | None, sigma: float) -> Front:
-    """What stands before the oracle, opened where it is in memory.
+    """Return what stands before the oracle, opened where it is in memory.
 
     Raises:
         UsageError: it was made for other noise.

@@ -1,4 +1,4 @@
-"""Who is charged for a query, and where the answer is kept."""
+"""Accounts: the ledger that is charged for a query, and the store that keeps the answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VOTES = {Purpose.SELECT, Purpose.ESTIMATE, Purpose.PREDICT}
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where a run keeps what it spent and what it was told.
+    """Record of what a run spent and of what it was told.
 
     Attributes:
         ledger: what was spent.

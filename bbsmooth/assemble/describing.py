@@ -1,4 +1,4 @@
-"""What a manifest says of oracle, data, coordinator and classifier: the same whenever a run is resumed."""
+"""Manifest entries for oracle, data, coordinator and classifier: the same whenever a run is resumed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from oracles import OracleSpec
 
 
 def describe(spec: OracleSpec, images: data.ImageSet | None) -> dict[str, Any]:
-    """What a manifest says of the oracle, the data and the noise: it must be the same when a run is resumed."""
+    """Return the manifest's entries for oracle, data and noise: they must be the same when a run is resumed."""
     context: dict[str, Any] = {
         "oracle": {
             "name": spec.name,
@@ -34,7 +34,7 @@ def describe(spec: OracleSpec, images: data.ImageSet | None) -> dict[str, Any]:
 
 
 def describe_images(images: data.ImageSet) -> dict[str, Any]:
-    """What a manifest says of the data."""
+    """Return the manifest's entry for the data."""
     return {
         "data": {
             "name": images.name,
@@ -48,7 +48,7 @@ def describe_images(images: data.ImageSet) -> dict[str, Any]:
 
 
 def describe_coordinator(path: Path | None) -> dict[str, Any]:
-    """What a manifest says of the coordinator in a directory: what it is, not the bytes of its file.
+    """Return the manifest's entry for the coordinator in a directory: what it is, not the bytes of its file.
 
     The same coordinator may be written in other bytes, since safetensors keeps its metadata in no fixed order.
     """
@@ -60,7 +60,7 @@ def describe_coordinator(path: Path | None) -> dict[str, Any]:
 
 
 def describe_front(front: Front) -> dict[str, Any]:
-    """What a manifest says of what stands before the oracle, as `describe_coordinator` does."""
+    """Return the manifest's entry for what stands before the oracle, as `describe_coordinator` does."""
     return describe_coordinator(front.path) if front.held is None else _described(*front.held)
 
 
@@ -70,5 +70,5 @@ def _described(coordinator: Coordinator, parameters: Tensor) -> dict[str, Any]:
 
 
 def describe_classifier(spec: OracleSpec) -> dict[str, Any]:
-    """What a manifest says of all that comes after the noise: an oracle with what stands in front of it."""
+    """Return the manifest's entry for all that comes after the noise: an oracle with what stands in front of it."""
     return {"classifier": {"fingerprint": spec.fingerprint, "eight_bit": spec.eight_bit}}

@@ -1,4 +1,4 @@
-"""Whether the model stays the same: which images are canaries, what is held back, what the manifest says."""
+"""Watch for changes of the model: which images are canaries, what is held back, what the manifest says."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryImages:
-    """Where canaries are taken from: clean and noisy images in turn.
+    """Source of the canaries: clean and noisy images in turn.
 
     Models that agree on clean images often differ on noisy ones, and those are what a run asks about.
 
@@ -166,7 +166,7 @@ class Held(Generic[T]):
 
 @dataclass(slots=True)
 class _Notes:
-    """What the manifest and stderr say."""
+    """Notes on canaries, for the manifest and stderr."""
 
     run: RunDirectory
     oracle: Oracle

@@ -1,4 +1,4 @@
-"""What stands between the noise and the oracle."""
+"""Fronts: all that stands between the noise and the oracle."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _diffusion(path: Path, sigma: float, digest: str) -> DiffusionDenoiser:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """What stands between the noise and the oracle.
+    """All that stands between the noise and the oracle.
 
     Args:
         path: directory of a `tune` run or of a diffusion model, None for nothing or for one that is held in memory.

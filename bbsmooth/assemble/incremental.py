@@ -48,7 +48,7 @@ class EarlierRun:
 
     @property
     def described(self) -> Mapping[str, Any]:
-        """What the manifest of the new run says of it."""
+        """Manifest entry of the new run for it."""
         return {"run": str(self.path), "started": self.started, "classifier": self.fingerprint}
 
     def settled(self, config: CertifyConfig) -> CertifyConfig:
@@ -139,7 +139,7 @@ def earlier_votes(run: EarlierRun | None, folder: Path, spec: OracleSpec) -> Ite
 
 
 def worth(records: Sequence[Record], plan: IncrementalPlan) -> Record:
-    """Whether the earlier votes were of use: mean radii with them, and by the later votes alone at the same alpha.
+    """Return the use of the earlier votes: mean radii with them, and by the later votes alone at the same alpha.
 
     Args:
         records: certificates of the changed classifier.
@@ -160,7 +160,7 @@ def _lower_alone(record: Record, alpha: float) -> float:
 
 
 def _things(manifest: Mapping[str, Any], context: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """What both runs must share, then and now."""
+    """Yield what both runs must share: its name, then its value in the earlier run and now."""
     for what, part, key in (
         ("images", "data", "fingerprint"),
         ("classes", "oracle", "classes"),

@@ -48,7 +48,7 @@ def opened(config: OracleConfig) -> tuple[Oracle, OracleConfig]:
 
 
 def settled(oracle: Oracle, config: OracleConfig) -> OracleConfig:
-    """How to ask an open oracle: where the user is silent, as its own description says.
+    """Return how to ask an open oracle: where the user is silent, as its own description says.
 
     Raises:
         UsageError: a limit on money without a price.

@@ -1,4 +1,4 @@
-"""What a run is about: an oracle, noise and images as open objects, beside the settings that name them."""
+"""Subject of a run: an oracle, noise and images as open objects, beside the settings that name them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oracles import Oracle
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
-    """What a run is about.
+    """Subject of a run.
 
     Attributes:
         oracle: the bare one.
@@ -70,5 +70,5 @@ class Subject:
 
     @property
     def context(self) -> dict[str, Any]:
-        """What a manifest says of oracle, images and front."""
+        """Manifest entries for oracle, images and front."""
         return describe(self.oracle.spec, self.images) | describe_front(self.front)

@@ -56,7 +56,7 @@ def grid_for(oracle: Oracle, smoothing: SmoothingConfig) -> Grid:
 
 
 def copies_for(oracle: Oracle, smoothing: SmoothingConfig) -> Copies:
-    """What is drawn for an oracle, or for what stands in front of it.
+    """Return the copies that are drawn for an oracle, or for what stands in front of it.
 
     Raises:
         UsageError: the noise is too strong for its grid, or needs an oracle that answers the same image the same.
@@ -71,7 +71,7 @@ def copies_for(oracle: Oracle, smoothing: SmoothingConfig) -> Copies:
 
 
 def copies_of(noise: NoiseDistribution | Splitting, *, seed: int, eight_bit: bool) -> Copies:
-    """What is drawn for a classifier that takes 8-bit images, or floats."""
+    """Return the copies that are drawn for a classifier that takes 8-bit images, or floats."""
     if isinstance(noise, Splitting):
         return SplitViews(noise=noise, seed=seed, eight_bit=eight_bit)
     return NoisyCopies(noise=noise, grid=_grid(eight_bit), seed=seed)

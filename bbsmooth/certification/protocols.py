@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What the selection draws of one image said.
+    """Result of the selection draws of one image.
 
     Attributes:
         selected: the class.
@@ -45,7 +45,7 @@ class Judge(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether no further vote is looked at."""
+        """True if no further vote is looked at."""
         ...
 
     @property
@@ -79,7 +79,7 @@ class Terms(Protocol):
 
     @property
     def noise(self) -> Smoothing:
-        """What is smoothed with."""
+        """Noise that is smoothed with."""
         ...
 
     @property
@@ -104,11 +104,11 @@ class Terms(Protocol):
 
     @property
     def terms(self) -> Mapping[str, float | str]:
-        """What the line of a certificate says of the settings besides those above."""
+        """Entries in the line of a certificate for the settings besides those above."""
         ...
 
     def follows(self, outcome: Outcome) -> bool:
-        """Whether `outcome` is what these settings make of the counts in it."""
+        """True if `outcome` is what these settings make of the counts in it."""
         ...
 
 
@@ -121,5 +121,5 @@ class Plan(Terms, Protocol):
         ...
 
     def judge(self, selection: Selection) -> Judge:
-        """Who looks at the votes of one image."""
+        """Return the judge of the votes of one image."""
         ...

@@ -128,7 +128,7 @@ def _others(population: Population, likelihood: Floats, generator: np.random.Gen
 
 
 def _is_decided(outcome: Outcome) -> bool:
-    """Whether every radius is certified or refuted; without radii to decide, whether anything is certified."""
+    """True if every radius is certified or refuted; without radii to decide, if anything is certified."""
     if outcome.decisions:
         return all(decision.state is not State.UNDECIDED for decision in outcome.decisions)
     return isinstance(outcome.verdict, Certificate)

@@ -1,4 +1,4 @@
-"""What a certification says about one image."""
+"""Verdicts: results of a certification for one image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bbsmooth.noise import NoiseDistribution, Norm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a verdict rests on; it can be recomputed from this alone.
+    """Evidence that a verdict rests on; it can be recomputed from this alone.
 
     Attributes:
         selected: the class that the selection draws chose, None where one of them could not be answered.
@@ -57,7 +57,7 @@ class Certificate:
 
 
 class Reason(StrEnum):
-    """Why nothing is certified."""
+    """Reason why nothing is certified."""
 
     UNPROVEN = "unproven"
     """No class was shown to hold more than half of the probability."""
@@ -96,7 +96,7 @@ def bounded(evidence: Evidence, noise: NoiseDistribution) -> Verdict:
 
 
 class State(StrEnum):
-    """What is known about one radius, in the order in which ascending radii can be."""
+    """State of knowledge about one radius, in the order in which ascending radii can be."""
 
     CERTIFIED = "certified"
     UNDECIDED = "undecided"
@@ -105,7 +105,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is known about one radius, and the counts at which its own test said so.
+    """Knowledge about one radius, and the counts at which its own test said so.
 
     Attributes:
         radius: the question.

@@ -28,7 +28,7 @@ _METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "NAME", Path:
 
 
 class Options:
-    """How one command asks for a settings class, where not for every field as the field declares it.
+    """Way in which one command asks for a settings class, where not for every field as the field declares it.
 
     Args:
         only: fields that are asked for; the others keep their defaults.
@@ -51,7 +51,7 @@ class Options:
         self.only, self.without, self.of, self.given_with, self.changed = only, without, of, given_with, changed
 
     def asks(self, name: str) -> bool:
-        """Whether the command asks for a field."""
+        """True if the command asks for a field."""
         return name not in self.without and (self.only is None or name in self.only)
 
 
@@ -159,7 +159,7 @@ def _group(hint: Any) -> _Group | None:
 
 
 def _parameter(name: str, type_: Any, option: Option, default: Any) -> inspect.Parameter:
-    """What typer takes for one field."""
+    """Return the parameter that typer takes for one field."""
     inner, several = _unwrapped(type_)
     several = several and option.separator is None
     required = default in (dataclasses.MISSING, Default.NONE)
@@ -179,7 +179,7 @@ def _parameter(name: str, type_: Any, option: Option, default: Any) -> inspect.P
 
 
 def _parsed(value: Any, type_: Any, option: Option) -> Any:
-    """What the field takes."""
+    """Return the value that the field takes."""
     if option.separator is not None:
         value = value.split(option.separator)
     if option.parse is not None:

@@ -64,7 +64,7 @@ def guarded(
 
 
 def leads() -> bool:
-    """Whether this is the first, or the only one, of the processes that `torchrun` started."""
+    """True if this is the first, or the only one, of the processes that `torchrun` started."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -68,7 +68,7 @@ EXTRAS: Mapping[type, Mapping[str, tuple[Any, Option]]] = {
 
 
 def places(device: str, devices: str | None) -> str:
-    """Where a local oracle computes, by `--device` and `--devices` together.
+    """Return the places where a local oracle computes, by `--device` and `--devices` together.
 
     Raises:
         UsageError: both say something.

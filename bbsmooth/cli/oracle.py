@@ -59,7 +59,7 @@ def check(
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    """What was found, for people."""
+    """Yield what was found as lines for people."""
     for key in ("name", "protocol", "fingerprint", "classes", "image_shape", "pixels", "max_batch", "feedback"):
         yield _line(key.replace("_", " "), _shown(found[key]))
     for key, value in found["model"].items():

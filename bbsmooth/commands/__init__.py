@@ -1,1 +1,1 @@
-"""What each command does, from settings to files; the command line only parses and prints."""
+"""Commands, from settings to files; the command line only parses and prints."""

@@ -1,4 +1,4 @@
-"""What a user names, opened and handed to the sessions that the public API calls too."""
+"""Things that a user names, opened and handed to the sessions that the public API calls too."""
 
 from __future__ import annotations
 

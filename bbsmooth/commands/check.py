@@ -24,7 +24,7 @@ LEAST = 12
 
 
 def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, Any]:
-    """What the oracle is, what it says to a grey image, whether it repeats itself, how fast it is.
+    """Return what the oracle is, what it says to a grey image, whether it repeats itself, how fast it is.
 
     Args:
         config: the oracle and the budget.

@@ -50,15 +50,15 @@ class NoisyCopies:
     seed: int
 
     def stream(self, image: Tensor, purpose: str) -> bytes:
-        """See `stream_name`."""
+        """Name of the stream of an image's draws for one purpose, as `stream_name` gives it."""
         return stream_name(self.seed, purpose, image, self.noise, self.grid)
 
     def draw(self, image: Tensor, stream: bytes, *, first: int, count: int) -> Tensor:
-        """See `Grid.noisy`."""
+        """Noisy copies `first` to `first + count - 1`, as `Grid.noisy` draws them."""
         return self.grid.noisy(image, self.noise, Stream(stream), first=first, count=count)
 
     def total_variation(self, values: int) -> float:
-        """See `Grid.total_variation`."""
+        """Bound on the distance between the copies that are drawn and ideal ones, by `Grid.total_variation`."""
         return self.grid.total_variation(self.noise, values)
 
 
@@ -82,7 +82,7 @@ class SplitViews:
         return name_digest(self.seed, *kind, purpose, image_digest(image))
 
     def draw(self, image: Tensor, stream: bytes, *, first: int, count: int) -> Tensor:
-        """See `Splitting.view`."""
+        """Views `first` to `first + count - 1`, as `Splitting.view` makes them."""
         offsets = self.noise.offsets(self.seed, image.numel())
         return self.noise.view(image, offsets, first=first, count=count, eight_bit=self.eight_bit)
 

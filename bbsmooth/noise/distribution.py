@@ -1,4 +1,4 @@
-"""What a noise distribution is: how to draw it, and the radius that follows."""
+"""Protocols of a noise distribution: how to draw it, and the radius that follows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Norm(StrEnum):
-    """How the size of a perturbation is measured."""
+    """Measure of the size of a perturbation."""
 
     L1 = "l1"
     L2 = "l2"
@@ -20,7 +20,7 @@ class Norm(StrEnum):
 
 
 class Smoothing(Protocol):
-    """What every kind of noise says of itself."""
+    """Description that every kind of noise gives of itself."""
 
     norm: ClassVar[Norm]
     name: ClassVar[str]
@@ -41,7 +41,7 @@ class NoiseDistribution(Smoothing, Protocol):
 
     @property
     def lattice_error(self) -> float:
-        """How far drawn noise is from ideal noise, per value and per grid step of white: see `Grid.total_variation`."""
+        """Distance of drawn noise from ideal noise, per value and grid step of white: see `Grid.total_variation`."""
         ...
 
     def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:

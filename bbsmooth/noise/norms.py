@@ -1,4 +1,4 @@
-"""What a radius in one norm says in another."""
+"""Conversion of a radius in one norm to another."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Splitting:
 
     @property
     def views(self) -> int:
-        """How many views there are (T)."""
+        """Number of views (T)."""
         return round(2 * math.sqrt(3) * self.sigma * self.white)
 
     def offsets(self, seed: int, values: int) -> NDArray[np.int64]:

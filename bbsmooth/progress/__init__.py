@@ -1,1 +1,1 @@
-"""How far a run is: meters, bars, machine-readable lines, TensorBoard."""
+"""Progress of a run: meters, bars, machine-readable lines, TensorBoard."""

@@ -26,7 +26,7 @@ Facts = Mapping[str, float | int | str | None]
 
 
 class Style(StrEnum):
-    """How progress is shown."""
+    """Style in which progress is shown."""
 
     AUTO = "auto"
     """A bar on a terminal, now and then a line elsewhere."""
@@ -48,7 +48,7 @@ _style: ContextVar[Style] = ContextVar("style", default=Style.BARS)
 
 
 class Spending(Protocol):
-    """What a task spends: a ledger."""
+    """Spending of a task: a ledger."""
 
     @property
     def remaining(self) -> int | None:
@@ -57,7 +57,7 @@ class Spending(Protocol):
 
     @property
     def price(self) -> float:
-        """What was spent so far costs."""
+        """Cost of what was spent so far."""
         ...
 
 
@@ -154,7 +154,7 @@ def _of(total: int | None) -> str:
 
 @dataclass(slots=True)
 class _Task:
-    """How far a task is; a meter that shows nothing."""
+    """Progress of a task; a meter that shows nothing."""
 
     title: str
     total: int | None
@@ -185,7 +185,7 @@ class _Task:
 
     @property
     def remarks(self) -> str:
-        """What came of it, what is left, what was paid."""
+        """Remarks on what came of it, what is left, what was paid."""
         said = [self.note] if self.note else []
         if self.spending is not None and self.spending.remaining is not None:
             said.append(f"{max(0, self.spending.remaining):,} queries left")

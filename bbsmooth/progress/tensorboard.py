@@ -1,4 +1,4 @@
-"""What comes of a task, written for TensorBoard while it runs; needs the extra `tensorboard`."""
+"""Results of a task, written for TensorBoard while it runs; needs the extra `tensorboard`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found, in the form that one asks for."""
+"""Findings of a run, in the form that one asks for."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Record = dict[str, Any]
 
 
 def public_label(number: int, classes: Classes) -> Label:
-    """What files call a class: its number, or in an open set, where numbers mean nothing, its name."""
+    """Name of a class in files: its number, or in an open set, where numbers mean nothing, its name."""
     return classes.name(number) if classes.open_set else number
 
 
@@ -74,7 +74,7 @@ def certificate_record(
 
 
 def radii_by_norm(verdict: Verdict, values: int) -> Record:
-    """What the line of a certificate says of its radius in every norm, for images of `values` values."""
+    """Return a certificate line's entries for its radius in every norm, for images of `values` values."""
     if isinstance(verdict, Abstention):
         return {f"radius_{norm.value}": None for norm in Norm}
     return {f"radius_{norm.value}": implied_radius(verdict.radius, verdict.norm, norm, values=values) for norm in Norm}

@@ -26,7 +26,7 @@ _PACKAGES = ("bbsmooth", "torch", "numpy", "scipy", "timm", "diskcache")
 
 
 class Status(StrEnum):
-    """How a run stands."""
+    """Standing of a run."""
 
     RUNNING = "running"
     DONE = "done"

@@ -1,4 +1,4 @@
-"""How runs end, and the exit status that tells."""
+"""Endings of runs, and the exit status that tells."""
 
 from __future__ import annotations
 

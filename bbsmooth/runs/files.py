@@ -15,7 +15,7 @@ from bbsmooth.runs.layout import ASIDE
 
 
 def in_use(path: Path) -> bool:
-    """Whether a process is at work in a run directory."""
+    """True if a process is at work in a run directory."""
     try:
         os.close(lock_directory(path))
     except UsageError as error:

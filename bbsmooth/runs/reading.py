@@ -17,7 +17,7 @@ from bbsmooth.runs.remote.naming import name_of
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the files of a run say; None where a file is not there.
+    """Contents of the files of a run; None where a file is not there.
 
     Attributes:
         path: the directory.
@@ -43,12 +43,12 @@ class Run:
 
     @property
     def command(self) -> str:
-        """What made it."""
+        """Command that made it."""
         return str(self.manifest["command"])
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was asked for."""
+        """Settings that were asked for."""
         return dict(self.manifest["settings"])
 
     @property
@@ -63,7 +63,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name that people call it by."""
         return self.path.name or str(self.path.resolve())
 
 

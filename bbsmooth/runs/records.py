@@ -105,7 +105,7 @@ class Manifest(TypedDict):
 
 
 class DecisionRecord(TypedDict):
-    """What a certificate decided about one radius."""
+    """Decision of a certificate about one radius."""
 
     radius: Amount
     state: str
@@ -234,7 +234,7 @@ class CurvePoint(Interval):
 
 
 class CertifySummary(TypedDict):
-    """What the certificates of a run, or the lines of an imported log, say together."""
+    """Summary of the certificates of a run, or of the lines of an imported log, together."""
 
     images: Count
     certificates: Count
@@ -264,7 +264,7 @@ class Pretraining(TypedDict):
 
 
 class TuneSummary(TypedDict):
-    """What tuning reached; without steps, what pre-training alone did."""
+    """Result of tuning; without steps, of pre-training alone."""
 
     pretraining: NotRequired[Pretraining | None]
     method: NotRequired[str]
@@ -290,7 +290,7 @@ class AttackShare(TypedDict):
 
 
 class AttackSummary(TypedDict):
-    """What an attack found."""
+    """Findings of an attack."""
 
     images: Count
     method: str
@@ -299,7 +299,7 @@ class AttackSummary(TypedDict):
 
 
 class Parameters(TypedDict):
-    """How much of a network was trained."""
+    """Number of parameters of a network, and of those that were trained."""
 
     trained: Count
     all: Count
@@ -307,7 +307,7 @@ class Parameters(TypedDict):
 
 
 class TrainSummary(TypedDict):
-    """What training reached."""
+    """Result of training."""
 
     method: str
     parameters: Parameters
@@ -319,7 +319,7 @@ class TrainSummary(TypedDict):
 
 
 class PlanSummary(TypedDict):
-    """What certification would cost."""
+    """Forecast cost of certification."""
 
     images: Count
     confidence: Share
@@ -425,44 +425,44 @@ class _AskingAboutData(_Asking):
 
 
 class CertifyManifest(_AskingAboutData):
-    """What the manifest of `certify` must hold besides."""
+    """Entries that the manifest of `certify` must hold besides."""
 
     settings: CertifySettings
     classifier: NotRequired[ClassifierEntry]
 
 
 class PlanManifest(_AskingAboutData):
-    """What the manifest of `plan` must hold besides."""
+    """Entries that the manifest of `plan` must hold besides."""
 
     settings: PlanSettings
 
 
 class TuneManifest(_AskingAboutData):
-    """What the manifest of `tune` must hold besides."""
+    """Entries that the manifest of `tune` must hold besides."""
 
     settings: TuneSettings
 
 
 class AttackManifest(_AskingAboutData):
-    """What the manifest of `attack` must hold besides."""
+    """Entries that the manifest of `attack` must hold besides."""
 
     settings: AttackSettings
 
 
 class PredictManifest(_Asking):
-    """What the manifest of `predict` must hold besides."""
+    """Entries that the manifest of `predict` must hold besides."""
 
     settings: PredictSettings
 
 
 class ImportManifest(TypedDict):
-    """What the manifest of `import-log` must hold besides."""
+    """Entries that the manifest of `import-log` must hold besides."""
 
     settings: ImportSettings
 
 
 class TrainManifest(TypedDict):
-    """What the manifest of `train` must hold besides."""
+    """Entries that the manifest of `train` must hold besides."""
 
     settings: TrainSettings
     data: DataEntry

@@ -1,4 +1,4 @@
-"""Whether a run may go on: with the same settings, over the same things."""
+"""Checks that a run may go on: with the same settings, over the same things."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def _refuse_hindsight(path: Path, then: Mapping[str, Any], now: Mapping[str, Any
 
 
 def _sharing(settings: Mapping[str, Any], context: Mapping[str, Any]) -> int | None:
-    """How many images share alpha; None where each has its own, or where another level is no second chance."""
+    """Number of images that share alpha; None where each has its own, or where another level is no second chance."""
     if settings.get("method") != "growing" or settings.get("family_wise") is None:
         return None
     held = int(context["data"]["images"])

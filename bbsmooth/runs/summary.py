@@ -1,4 +1,4 @@
-"""What the certificates of a run say together."""
+"""Summaries: the certificates of a run taken together."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _decisions(records: Sequence[Record], radii: Sequence[float]) -> list[Record
 
 
 def _family_wise(records: Sequence[Record], radii: Sequence[float], images: int, family_wise: FamilyWise) -> Record:
-    """What holds for all images at once. Holm's procedure needs every p-value, and so a complete run."""
+    """Results that hold for all images at once. Holm's procedure needs every p-value, and so a complete run."""
     found: Record = {"method": family_wise.method, "alpha": family_wise.alpha, "images": images, "certified": None}
     if family_wise.method == "holm" and len(records) == images:
         found["certified"] = [

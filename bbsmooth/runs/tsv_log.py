@@ -39,7 +39,7 @@ class LogLine:
 
     @property
     def correct(self) -> bool | None:
-        """Whether the certified class is the true one, None where nobody knows that."""
+        """True if the certified class is the true one, None where nobody knows that."""
         return None if self.label is None else self.predicted == self.label
 
 

@@ -1,1 +1,1 @@
-"""What a user can ask for: frozen settings, checked before anything is opened."""
+"""Settings that a user can ask for: frozen, checked before anything is opened."""

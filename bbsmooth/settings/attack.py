@@ -14,7 +14,7 @@ METHODS = ("gradient", "nes", "hopskipjump")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackConfig:
-    """How to attack: with one of `METHODS`, by a seed of the attack and of the votes."""
+    """Settings of an attack: one of `METHODS`, and a seed of the attack and of the votes."""
 
     method: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""What `bbsmooth certify` can be asked for: from settings to a plan, and to the order of the images."""
+"""Settings of `bbsmooth certify`: from settings to a plan, and to the order of the images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certificat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifyConfig:
-    """What to certify, and with which guarantee.
+    """Settings of a certification: its subject and its guarantee.
 
     `growing` is `sequential` without a radius to decide. The earlier numbers of draws are those of the run that
     `incremental` goes on from.
@@ -228,11 +228,11 @@ class CertifyConfig:
         return None if self.family_wise is None else certification.FamilyWise(self.family_wise, self.alpha)
 
     def in_turn(self, oracle: OracleConfig) -> bool:
-        """Whether images are finished one after the other: nothing else makes sense where each costs the same."""
+        """True if images are finished one after the other: nothing else makes sense where each costs the same."""
         return self.method not in EARLY or self.allocation == IN_TURN or oracle.limits.limit is None
 
     def arrangement(self, oracle: OracleConfig) -> Arrange[LabelledCase]:
-        """Which image comes next."""
+        """Rule for which image comes next."""
         if self.in_turn(oracle):
             return certification.InOrder
         return lambda images, budget: certification.PolicyDriven(

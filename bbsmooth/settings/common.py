@@ -1,4 +1,4 @@
-"""What a user can ask for: frozen settings, checked before anything is opened."""
+"""Settings that a user can ask for: frozen, checked before anything is opened."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ THREADS, RAY = "threads", "ray"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleConfig:
-    """Which oracle, and how to ask it. A concurrency of 0 is what the oracle's own description says, else the usual."""
+    """Oracle, and how to ask it. A concurrency of 0 is what the oracle's own description says, else the usual."""
 
     oracle: Annotated[
         str, Option("The classifier to query; `bbsmooth oracle list` says how to name one.", metavar="ORACLE")
@@ -117,12 +117,12 @@ class OracleConfig:
 
     @property
     def on_ray(self) -> bool:
-        """Whether workers of Ray answer."""
+        """True if workers of Ray answer."""
         return self.engine.partition(":")[0] == RAY
 
     @property
     def on_several(self) -> bool:
-        """Whether the oracle shall have replicas on several devices."""
+        """True if the oracle shall have replicas on several devices."""
         return "," in self.device or self.device == _ALL
 
     @property
@@ -191,7 +191,7 @@ class SmoothingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Which images."""
+    """Choice of images."""
 
     data: Annotated[str, Option("The images; `bbsmooth data list` says what there is.", "DATA")]
     resize: Resize = False
@@ -222,7 +222,7 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftConfig:
-    """How a change of a remote model is noticed."""
+    """Settings for noticing that a remote model changes."""
 
     canaries: Annotated[
         int | None,
@@ -245,7 +245,7 @@ class DriftConfig:
             raise UsageError(f"`canary_every` must be at least 1 query, got {self.canary_every}")
 
     def number(self, remote: bool) -> int:
-        """How many canaries: as asked for, else `USUAL_CANARIES` where the model is in other hands."""
+        """Number of canaries: as asked for, else `USUAL_CANARIES` where the model is in other hands."""
         return (USUAL_CANARIES if remote else 0) if self.canaries is None else self.canaries
 
 

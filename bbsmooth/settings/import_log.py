@@ -12,7 +12,7 @@ from bbsmooth.settings.option import Option, ascending
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportConfig:
-    """What is known about a certification log besides its lines; None where nobody said."""
+    """Facts about a certification log that its lines do not give; None where nobody said."""
 
     log: Annotated[Path, Option("A certification log: idx label predict radius correct time.", "FILE", argument=True)]
     sigma: Annotated[

@@ -1,4 +1,4 @@
-"""How the command line asks for a setting: declared once, beside the field.
+"""Options of the command line that ask for a setting: declared once, beside the field.
 
     seed: Annotated[int, Option("Fixes every random draw.", panel=Panel.SAMPLING, default=0)]
 
@@ -30,7 +30,7 @@ class Panel(StrEnum):
 
 
 class Default(Enum):
-    """Where the command line's default comes from, if not from the option itself."""
+    """Source of the command line's default, if not the option itself."""
 
     FIELD = "the field's own; the option is required where the field has none"
     NONE = "nowhere: the option is required"

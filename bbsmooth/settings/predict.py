@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictConfig:
-    """What to predict."""
+    """Settings of a prediction."""
 
     files: Annotated[tuple[str, ...], Option("Image files.", "IMAGE", argument=True)]
     num_draws: Annotated[int, Option("Votes for one image.", panel=Panel.SAMPLING, default=1000)]

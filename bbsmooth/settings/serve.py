@@ -16,7 +16,7 @@ BODY, SMOOTHED_BODY = 64, 16  # MiB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeConfig:
-    """Where and how to serve."""
+    """Settings of a server: where and how to serve."""
 
     host: Annotated[
         str,
@@ -68,7 +68,7 @@ class ServeConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig:
-    """Who may ask a smoothed classifier for how much."""
+    """Limits on the use of a smoothed classifier: who may ask it for how much."""
 
     max_queries_per_image: Annotated[
         int | None,

@@ -13,7 +13,7 @@ from bbsmooth.settings.shared import Device
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """What to train, and how.
+    """Settings of a training: what to train, and how.
 
     `method` is a name in `bbsmooth.whitebox.methods.METHODS`, `objective` one in `bbsmooth.whitebox.objectives`.
     """

@@ -11,7 +11,7 @@ from bbsmooth.settings.option import Option, Panel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneConfig:
-    """What to tune, and how.
+    """Settings of a tuning: what to tune, and how.
 
     `method` is a name in `bbsmooth.tuning.methods.METHODS` or "auto", `objective` one in
     `bbsmooth.tuning.methods.OBJECTIVES`, "agreement", or None for what the method comes with.

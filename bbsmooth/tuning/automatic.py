@@ -1,4 +1,4 @@
-"""Which method a budget is best spent with, as measured (`docs/tuning.md`)."""
+"""Choice of the method that a budget is best spent with, as measured (`docs/tuning.md`)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _SCORES = ("start", "best_score")
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TuneState:
-    """Where a run stands.
+    """State of a run at a checkpoint.
 
     Attributes:
         step: steps done.

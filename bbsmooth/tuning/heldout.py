@@ -19,7 +19,7 @@ from oracles import Feedback
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Score:
-    """How parameters did on the held-out draws.
+    """Result of parameters on the held-out draws.
 
     Attributes:
         correct: (D,) float32, 1 where the label was right.

@@ -71,7 +71,7 @@ class BatchObjective:
         return torch.stack([part.mean() for part in torch.tensor_split(losses, len(points))])
 
     def propose(self, parameters: Tensor) -> Tensor:
-        """What leaves the local part with `parameters` (P,): (B, c, h, w), differentiable."""
+        """Output of the local part with `parameters` (P,): (B, c, h, w), differentiable."""
         return self.coordinator.propose(self.images, parameters)
 
     def losses_at(self, proposed: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class BatchObjective:
 
 
 def _classes(answers: Answers, truth: Tensor) -> int:
-    """How many classes are in play."""
+    """Number of classes in play."""
     told = 0 if answers.scores is None else answers.scores.shape[1]
     return max(told, int(truth.max()) + 1)
 

@@ -1,4 +1,4 @@
-"""What tuning will do, and how a budget is divided before the first query."""
+"""Plan of a tuning, and how a budget is divided before the first query."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TunePlan:
             raise ValueError(f"shares of images and queries must lie between 0 and 1, got {self}")
 
     def num_heldout(self, num_images: int) -> int:
-        """How many of `num_images` images are kept for validation: at least one, and not all."""
+        """Number of images, of `num_images`, that are kept for validation: at least one, and not all."""
         return min(max(1, round(self.heldout_share * num_images)), num_images - 1)
 
 

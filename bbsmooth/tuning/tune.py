@@ -30,7 +30,7 @@ validation heldout_accuracy, heldout_merit (mean probability of the true class) 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TuneResult:
-    """What tuning found.
+    """Result of tuning.
 
     Attributes:
         parameters: (P,) the best on the held-out draws; those of the start where nothing beat them.
@@ -137,7 +137,7 @@ def _split(
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Run:
-    """What stays the same from step to step."""
+    """Parts of a run that stay the same from step to step."""
 
     coordinator: Coordinator
     plan: TunePlan
@@ -174,7 +174,7 @@ class _Run:
         )
 
     def result(self, state: TuneState) -> TuneResult:
-        """What stands at the end, after at least one validation."""
+        """Result at the end, after at least one validation."""
         assert state.start is not None
         assert state.best_score is not None
         return TuneResult(

@@ -15,7 +15,7 @@ _CLOSE = 1e-9
 
 
 def wrong_predictions(run: Run) -> Iterator[str]:
-    """What does not follow from the votes."""
+    """Problems of predictions: all that does not follow from the votes."""
     files = run.settings["files"]
     predictions = run.predictions or []
     if [entry["file"] for entry in predictions] != files[: len(predictions)]:
@@ -50,7 +50,7 @@ def _wrong_prediction(entry: Record, run: Run) -> Iterator[str]:
 
 
 def wrong_tuning(run: Run) -> Iterator[str]:
-    """What a summary says otherwise than the history."""
+    """Problems of a summary: all that it says otherwise than the history."""
     history, summary = run.history or [], run.summary or {}
     queries = [event["queries"] for event in history]
     if queries != sorted(queries):

@@ -1,4 +1,4 @@
-"""What a run of `bbsmooth certify` was asked for, read back from its manifest."""
+"""Settings that a run of `bbsmooth certify` was asked for, read back from its manifest."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _CLOSE = 1e-9
 
 
 def wrong_certificates(run: Run) -> Iterator[str]:
-    """What does not follow in a run of `bbsmooth certify`."""
+    """Problems of a run of `bbsmooth certify`: all that does not follow in it."""
     indices = [record["index"] for record in run.certificates or []]
     yield from _wrong_numbers(indices, Asked.of(run), complete=run.status == "done")
     yield from wrong_each(run)
@@ -39,7 +39,7 @@ def wrong_each(run: Run) -> Iterator[str]:
 
 
 def wrong_lines(run: Run) -> Iterator[str]:
-    """What contradicts itself in an imported log, which holds no counts."""
+    """Contradictions within an imported log, which holds no counts."""
     settings, records = run.settings, run.certificates or []
     norm = DISTRIBUTIONS[settings["noise"]](settings["sigma"]).norm.value
     wanted = {
@@ -74,7 +74,7 @@ def _twice(indices: Sequence[Any]) -> Iterator[str]:
 
 
 def located(record: Record, check: Any, *known: Any) -> Iterator[str]:
-    """What a check finds in a line, with its place."""
+    """Problems that a check finds in a line, with its place."""
     place = f"certificates.jsonl, image {record['index']}"
     try:
         for problem in check(record, *known):
@@ -158,7 +158,7 @@ def _wrong_counts(record: Record, plan: AnyPlan) -> Iterator[str]:
 
 
 def _wrong_norms(record: Record, plan: AnyPlan, values: int) -> Iterator[str]:
-    """What a line says of its radius in other norms; it need not say anything."""
+    """Problems of a line's radius in other norms; it need not say anything."""
     radius, proven = record["radius"], plan.noise.norm
     for norm in Norm:
         key = f"radius_{norm.value}"

@@ -1,4 +1,4 @@
-"""Where two JSON values differ, beyond what another version of a mathematical library may round."""
+"""Differences of two JSON values, beyond what another version of a mathematical library may round."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _TAKEN = "seconds"  # nobody can tell again how long it took
 
 
 class NotAtHand(Exception):
-    """What a check needs is not there."""
+    """Signal that something is not there which a check needs."""
 
 
 def wrong_votes(run: Run) -> Iterator[str]:
@@ -89,7 +89,7 @@ class _Replay:
     rows: Mapping[bytes, Tally]
 
     def wrong(self, record: Record) -> Iterator[str]:
-        """What a line says otherwise than the answers on record."""
+        """Problems of a line: all that it says otherwise than the answers on record."""
         image = self.images.image(record["index"])
         by_oracle, begun = self.asked.config.labels == ORACLE, self.begin(image)
         case = LabelledCase.by_oracle(begun, self.source) if by_oracle else LabelledCase.without(begun)

@@ -41,7 +41,7 @@ _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was checked, and what is wrong.
+    """Result of a verification: what was checked, and what is wrong.
 
     Attributes:
         run: the run directory.
@@ -57,7 +57,7 @@ class Verification:
 
     @property
     def verified(self) -> bool:
-        """Whether nothing is wrong."""
+        """True if nothing is wrong."""
         return not self.findings
 
     def as_json(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def verify(path: Path) -> Verification:
 
 
 def _found(check: Check, run: Run, words: str) -> list[str]:
-    """What a check finds; files that are not what they should be are a finding too."""
+    """Problems that a check finds; files that are not what they should be are one too."""
     findings: list[str] = []
     try:
         findings.extend(check(run))

@@ -27,7 +27,7 @@ _ROW = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND filename IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a row of votes holds.
+    """Contents of a row of votes.
 
     Attributes:
         answered: draws with an answer.
@@ -72,7 +72,7 @@ class StoredAnswers:
         return [None if row is None else row[0] for row in rows]
 
     def vote_rows(self) -> dict[bytes, Tally]:
-        """How many votes each row of votes holds, by its key."""
+        """Number of votes that each row of votes holds, by its key."""
         try:
             found = self._database.execute(_VOTES, (4 * BLOCK, 4 * BLOCK + 4)).fetchall()
         except sqlite3.Error as error:

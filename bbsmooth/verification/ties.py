@@ -42,7 +42,7 @@ class Recorded:
 
 
 def whole_and_alone(run: Run) -> bool:
-    """Whether every query of a run was asked by one process, answered at once, and kept in its own record."""
+    """True if every query of a run was asked by one process, answered at once, and kept in its own record."""
     undisturbed = not run.manifest["resumed"] and not run.manifest.get("reused")
     ledger = run.ledger or {}
     return (

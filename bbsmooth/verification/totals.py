@@ -27,7 +27,7 @@ _CLOSE = 1e-9
 
 
 def wrong_summary(run: Run) -> Iterator[str]:
-    """What a summary says otherwise than the certificates."""
+    """Problems of a summary: all that it says otherwise than the certificates."""
     records, summary = run.certificates or [], run.summary
     if summary is None:
         yield "summary.json is missing"
@@ -67,7 +67,7 @@ def expected_summary(run: Run, records: Sequence[Record], seconds: float) -> Rec
 
 
 def wrong_ledger(run: Run) -> Iterator[str]:
-    """What a ledger says otherwise than its own sums and the recorded answers."""
+    """Problems of a ledger: all that it says otherwise than its own sums and the recorded answers."""
     ledger = run.ledger
     if ledger is None:
         yield "ledger.json is missing"

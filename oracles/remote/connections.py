@@ -36,7 +36,7 @@ class Exchange:
     received: int = 0
 
     def left(self, seconds: float | None, late: type[Exception]) -> float:
-        """How long the next step may take; raises `late` where no time is left."""
+        """Seconds that the next step may take; raises `late` where no time is left."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise late("the time for the whole exchange is over")
@@ -62,7 +62,7 @@ class Connections(httpcore.NetworkBackend):
 
     @contextmanager
     def exchange(self, seconds: float) -> Iterator[Exchange]:
-        """What this thread reads and writes inside the block belongs to one exchange."""
+        """Assign what this thread reads and writes inside the block to one exchange."""
         current = Exchange(time.monotonic() + seconds)
         self._threads.current = current
         try:

@@ -19,7 +19,7 @@ _URL = re.compile(r"[\x21-\x7e]+")
 
 
 class Credentials:
-    """What goes into each request.
+    """Credentials that go into each request.
 
     Args:
         headers: name to value, with placeholders for secrets.

@@ -139,7 +139,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where a protocol's key comes from and where it goes.
+    """Source of a protocol's key, and its place in requests.
 
     Attributes:
         variable: of the environment, unless the user names another; empty where only the user can.

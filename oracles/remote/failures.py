@@ -1,4 +1,4 @@
-"""What a refusal or a broken connection means: whether it is paid for, and whether asking again can help."""
+"""Meaning of a refusal or a broken connection: whether it is paid for, and whether asking again can help."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _PROXY_REFUSES = ("401", "403", "407")
 
 
 def of_status(reply: Reply, url: str) -> OracleError:
-    """What a reply of any status but 200 means.
+    """Error that a reply of any status but 200 stands for.
 
     Args:
         reply: from the server.
@@ -92,7 +92,7 @@ def of_status(reply: Reply, url: str) -> OracleError:
 
 
 def of_exception(error: Exception, url: str) -> OracleError:
-    """What a broken connection means: `Unanswered` where the request was never sent, else `AnswerLost`.
+    """Error that a broken connection stands for: `Unanswered` where the request was never sent, else `AnswerLost`.
 
     Args:
         error: from httpcore.

@@ -23,7 +23,7 @@ _STORED_BLOCK = 65535
 
 
 class Channels(StrEnum):
-    """What happens to images of one channel."""
+    """Treatment of images of one channel."""
 
     AS_THEY_ARE = "as-they-are"
     RGB = "rgb"
@@ -93,7 +93,7 @@ class Picture:
 
     @property
     def description(self) -> str:
-        """What happens to an image, for people."""
+        """Description, for people, of what happens to an image."""
         return "PNG" if self.format is PictureFormat.PNG else f"JPEG of quality {self.quality} (lossy)"
 
     @property

@@ -30,7 +30,7 @@ def dump(tree: object, pieces: Mapping[str, str] | None = None) -> bytes:
 
 
 def load(body: bytes) -> Any:
-    """What a reply's body says.
+    """Value that a reply's body holds.
 
     Raises:
         AnswerError: it is not JSON; it holds NaN or Infinity, which JSON does not have, half a surrogate pair, which
@@ -122,7 +122,7 @@ def optional_text(tree: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
 
 
 def kind(value: object) -> str:
-    """What a value is, in JSON's words, with short ones spelt out."""
+    """Kind of a value, in JSON's words, with short ones spelt out."""
     if value is None:
         return "null or nothing"
     if isinstance(value, dict | list):

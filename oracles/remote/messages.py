@@ -1,4 +1,4 @@
-"""What goes over the wire and what comes back, as plain values."""
+"""Messages that go over the wire and come back, as plain values."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Pools:
 
 
 def _said_more(connection: object) -> bool:
-    """Whether bytes came behind the end of the last reply of HTTP/1.1. httpcore would take them for the next reply."""
+    """True if bytes came behind the end of HTTP/1.1's last reply. httpcore would take them for the next reply."""
     while connection is not None:
         if (state := getattr(connection, "_h11_state", None)) is not None:
             return bool(state.trailing_data[0])

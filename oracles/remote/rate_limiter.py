@@ -1,4 +1,4 @@
-"""How fast a server is asked: how many requests a second, and how many at once."""
+"""Limits on how fast a server is asked: how many requests a second, and how many at once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TokenBucket:
 
 
 class AdaptiveLimit:
-    """How many requests may be under way: grows slowly, shrinks fast, between 1 and `most`.
+    """Limit on the requests under way: grows slowly, shrinks fast, between 1 and `most`.
 
     Additive increase, multiplicative decrease (Chiu, Jain 1989). It begins at 1 and grows by 1 with each answer until
     it first shrinks, from then on by 1 with each round of answers. It shrinks once for all requests that were under way

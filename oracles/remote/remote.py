@@ -130,7 +130,7 @@ class RemoteOracle:
         self.transport.traffic.batch_limit = largest
 
     def _parse(self, request: Request, reply: Reply, images: int) -> Parsed:
-        """What the reply says. Errors quote replies, so they are about one without secrets."""
+        """Parse what the reply says. Errors quote replies, so they are about one without secrets."""
         secrets = self.transport.secrets
         if reply.status != 200:
             raise secrets.clean(of_status(reply, request.url))
@@ -169,7 +169,7 @@ def _with_words(error: OracleError, reply: Reply) -> OracleError:
 
 
 def _shortened(text: str) -> str:
-    """What a model says of itself, in a length that files and errors bear; two texts stay two."""
+    """Return what a model says of itself, in a length that files and errors bear; two texts stay two."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}... (SHA-256 {hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()})"

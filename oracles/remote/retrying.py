@@ -153,7 +153,7 @@ class RetryingOracle:
         return answers
 
     def _is_healthy(self) -> bool:
-        """Whether the server answers another question, as it did before."""
+        """True if the server answers another question, as it did before."""
         if self.breaker.known_good is None:
             return False
         try:
@@ -188,7 +188,7 @@ class RetryingOracle:
             raise self._refused(images, error) from error
 
     def _none(self, images: Tensor, error: ImageRefused) -> OracleError:
-        """What an answer that is none of the labels means, of one image or of one of several."""
+        """Error for an answer that is none of the labels, of one image or of one of several."""
         if len(images) > 1:
             return BatchRefused(str(error))
         self.breaker.refused += self.breaker.known_good is None

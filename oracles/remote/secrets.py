@@ -87,7 +87,7 @@ class Secrets:
 
     @staticmethod
     def _long_enough(value: str) -> bool:
-        """Whether a short secret is struck out at least where it is a whole word; says what is not done."""
+        """True if a short secret is struck out at least where it is a whole word; says what is not done."""
         words = len(value) >= _SHORTEST_WORD
         _log.warning(
             "a secret of %d characters is struck out of files and logs %s; use one of at least %d",

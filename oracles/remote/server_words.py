@@ -28,7 +28,7 @@ def error_words(body: bytes) -> str:
 
 
 def is_json(body: bytes) -> bool:
-    """Whether it can be read as JSON."""
+    """True if it can be read as JSON."""
     return _tree(body) is not None
 
 

@@ -1,4 +1,4 @@
-"""What the environment says about connections: proxies, trusted authorities, installed extras."""
+"""Surroundings of connections, as the environment gives them: proxies, trusted authorities, installed extras."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def proxy(url: str, secrets: Secrets) -> httpcore.Proxy | None:
 
 
 def _in_a_range(host: str | None, proxies: Mapping[str, str]) -> bool:
-    """Whether NO_PROXY names a range of addresses (10.0.0.0/8) with that of the host in it."""
+    """True if NO_PROXY names a range of addresses (10.0.0.0/8) with that of the host in it."""
     try:
         address = ipaddress.ip_address(host or "")
     except ValueError:

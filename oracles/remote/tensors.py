@@ -43,7 +43,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorForm:
-    """How images become numbers: (pixel * scale - mean) / std in float32, then rounded to the datatype.
+    """Form of images as numbers: (pixel * scale - mean) / std in float32, then rounded to the datatype.
 
     Args:
         datatype: of the numbers; UINT8 means the 8-bit pixel values themselves.
@@ -73,12 +73,12 @@ class TensorForm:
 
     @property
     def eight_bit(self) -> bool:
-        """Whether images are rounded to 8 bits."""
+        """True if images are rounded to 8 bits."""
         return self.datatype is Datatype.UINT8
 
     @property
     def description(self) -> str:
-        """What happens to an image, for people."""
+        """Description, for people, of what happens to an image."""
         plain = self.eight_bit or (self.scale == 1 and not self.mean and not self.std)
         return f"{self.datatype} tensor" + ("" if plain else f", scale {self.scale:g}{self._normalisation}")
 
@@ -121,7 +121,7 @@ class TensorForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorOptions:
-    """What a user may say of a `TensorForm`; the rest is the server's choice or the protocol's custom.
+    """Options of a `TensorForm`; the rest is the server's choice or the protocol's custom.
 
     Attributes:
         datatype: of the numbers; UINT8 means the 8-bit pixel values themselves. If left out, the server's choice or

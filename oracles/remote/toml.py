@@ -32,7 +32,7 @@ _TEMPLATE = "template"
 
 @dataclass(frozen=True, slots=True)
 class OracleFile:
-    """What a file says.
+    """Contents of a file.
 
     Attributes:
         protocol: its name.

@@ -157,7 +157,7 @@ class Transport:
 
 
 def _joined(url: str, location: str) -> str:
-    """Where a redirect leads.
+    """Return the URL that a redirect leads to.
 
     Raises:
         OracleUnavailable: to no address, to one with a token, or with a placeholder: a server could have any variable

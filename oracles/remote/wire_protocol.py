@@ -1,4 +1,4 @@
-"""What a wire protocol is: how images become a request, and a response answers."""
+"""Protocols of the wire: how images become a request, and a response answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Raises:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a reply says.
+    """Contents of a reply.
 
     Attributes:
         answers: one an image.
@@ -42,12 +42,12 @@ class WireProtocol(Protocol):
 
     @property
     def spec(self) -> OracleSpec:
-        """What the oracle behind it is; its fingerprint covers address, protocol, encoding and labels, no secrets."""
+        """Spec of the oracle behind it; its fingerprint covers address, protocol, encoding and labels, no secrets."""
         ...
 
     @property
     def encoding(self) -> str:
-        """What happens to an image on its way, for people: "FP32 tensor", "PNG", "JPEG of quality 90 (lossy)"."""
+        """Change of an image on its way, for people: "FP32 tensor", "PNG", "JPEG of quality 90 (lossy)"."""
         ...
 
     def request(self, images: Tensor) -> Request:

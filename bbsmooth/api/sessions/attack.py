@@ -216,7 +216,7 @@ def _attack(config: AttackConfig, subject: Subject) -> Attack:
 
 
 def _is_right(record: Record) -> bool | None:
-    """Whether the smoothed answer is the label, None without one; what the oracle refused has none that could be."""
+    """True if the smoothed answer is the label, None without one; what the oracle refused has none that could be."""
     if record["selected"] is None:
         return False
     return None if record["label"] is None else record["selected"] == record["label"]

@@ -80,7 +80,7 @@ def check(config: TrainConfig) -> None:
 
 
 def fit_plan(config: TrainConfig) -> FitPlan:
-    """How long and how fast.
+    """Return the epochs, the batch size and the learning rate.
 
     Raises:
         UsageError: it cannot be fitted like this.
@@ -93,7 +93,7 @@ def fit_plan(config: TrainConfig) -> FitPlan:
 
 
 def recipe(config: TrainConfig, new_classes: tuple[str, ...] | None, *, seed: int, base_digest: str) -> Recipe:
-    """How the model is built again."""
+    """Return the recipe for building the model again."""
     given = {inner: getattr(config, name) for name, inner in _SETTINGS.items()}
     return Recipe(
         base=config.model,
@@ -226,7 +226,7 @@ class _Task:
         return trainer.trained().eval(), _epochs(self.folder / HISTORY)
 
     def summary(self, module: nn.Module, epochs: list[Record], judged: TrainingImages) -> Record:
-        """What `summary.json` says."""
+        """Contents of `summary.json`."""
         trained, every = (count_parameters(module, trained=only) for only in (True, False))
         clean, noisy = (self._accuracy(module, judged, noise) for noise in (None, self.smoothing.distribution))
         return {
@@ -314,7 +314,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _finished(out: Path) -> bool:
-    """Whether there is nothing left to train, nor a checkpoint to go on from."""
+    """True if there is nothing left to train, nor a checkpoint to go on from."""
     return (out / MANIFEST).exists() and read_manifest(out)["status"] == Status.DONE
 
 

@@ -219,7 +219,7 @@ def _keep(out: Path, step: _Step) -> None:
 
 @contextmanager
 def _best_kept(out: Path, coordinator: Autoencoder) -> Iterator[None]:
-    """Where the budget or a change of the model ends the block, leave the best parameters so far."""
+    """Leave the best parameters so far where the budget or a change of the model ends the block."""
     try:
         yield
     except (BudgetExhausted, OracleChanged):

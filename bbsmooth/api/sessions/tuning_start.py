@@ -1,4 +1,4 @@
-"""Where tuning starts: a coordinator pre-trained as a denoiser, or the one of an earlier run."""
+"""Starting points of tuning: a coordinator pre-trained as a denoiser, or the one of an earlier run."""
 
 from __future__ import annotations
 

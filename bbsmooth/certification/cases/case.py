@@ -55,7 +55,7 @@ class Tally:
 
     @property
     def complete(self) -> bool:
-        """Whether every draw is answered, or none matters any more."""
+        """True if every draw is answered, or none matters any more."""
         return self.refused or not (self.missing or self.waiting)
 
     def take(self, most: int) -> Draws:
@@ -97,7 +97,7 @@ class Case(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the verdict is known."""
+        """True if the verdict is known."""
         ...
 
     def backlog(self, purpose: Purpose) -> int:
@@ -122,5 +122,5 @@ class ProvingCase(Case, Protocol):
         ...
 
     def outcome(self) -> Outcome:
-        """What is proven, once finished."""
+        """Return what is proven, once finished."""
         ...

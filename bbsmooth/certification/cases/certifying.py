@@ -67,7 +67,7 @@ class CertifyingCase:
 
     @property
     def finished(self) -> bool:
-        """Whether the verdict is known."""
+        """True if the verdict is known."""
         return self._reason is not None or (self._judge is not None and self._judge.finished)
 
     def backlog(self, purpose: Purpose) -> int:
@@ -93,7 +93,7 @@ class CertifyingCase:
         self._look()
 
     def outcome(self) -> Outcome:
-        """What is proven, once finished."""
+        """Return what is proven, once finished."""
         if not self.finished:
             raise RuntimeError("the case is not finished")
         if self._judge is not None and self._reason is None:

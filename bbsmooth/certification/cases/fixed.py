@@ -60,7 +60,7 @@ class FixedCase:
 
     @property
     def finished(self) -> bool:
-        """Whether every draw is answered, or one is refused."""
+        """True if every draw is answered, or one is refused."""
         return self._votes is None or self._refused or self._votes.known == self.draws
 
     def backlog(self, purpose: Purpose) -> int:
@@ -81,7 +81,7 @@ class FixedCase:
             self._votes.tell(draws, labels)
 
     def outcome(self) -> Outcome:
-        """What is proven, once finished."""
+        """Return what is proven, once finished."""
         if not self.finished:
             raise RuntimeError("the case is not finished")
         labels = np.empty(0, dtype=np.int32) if self._votes is None else self._votes.labels

@@ -46,12 +46,12 @@ class LabelledCase:
 
     @property
     def cost(self) -> int:
-        """See `Case`."""
+        """Queries until the verdict, at most, that for the label included."""
         return self.labelling.backlog + self.case.cost
 
     @property
     def expected(self) -> float:
-        """See `Case`."""
+        """Queries until the verdict, as far as one can tell, that for the label included."""
         return self.labelling.backlog + self.case.expected
 
     @property
@@ -61,7 +61,7 @@ class LabelledCase:
 
     @property
     def finished(self) -> bool:
-        """See `Case`."""
+        """True if the label and the verdict are known."""
         return self.labelling.complete and self.case.finished
 
     def backlog(self, purpose: Purpose) -> int:
@@ -71,16 +71,16 @@ class LabelledCase:
         return self.case.backlog(purpose) if self.labelling.complete else 0
 
     def take(self, purpose: Purpose, most: int) -> Draws:
-        """See `Case`."""
+        """The next draws to ask about, at most `most`: of the label or of the votes, by purpose."""
         return self.labelling.take(most) if purpose is Purpose.PREDICT else self.case.take(purpose, most)
 
     def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
-        """See `Case`."""
+        """Count answers to draws that were taken: to the label or to the votes, by purpose."""
         if purpose is Purpose.PREDICT:
             self.labelling.tell(labels)
         else:
             self.case.tell(purpose, draws, labels)
 
     def outcome(self) -> Outcome:
-        """What is proven, once finished."""
+        """Return what is proven, once finished."""
         return self.case.outcome()

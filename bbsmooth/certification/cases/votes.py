@@ -67,7 +67,7 @@ class VoteSource:
         return self.copies.stream(image, purpose.value)
 
     def recorded(self, image: Tensor, purpose: Purpose, size: int) -> bool:
-        """Whether the answers to draws 0 to `size - 1` of an image are on record."""
+        """True if the answers to draws 0 to `size - 1` of an image are on record."""
         return not (self.log.read(self.stream(image, purpose), 0, size) == UNANSWERED).any()
 
     def votes(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:

@@ -31,7 +31,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where an image stands that is begun and not finished.
+    """Standing of an image that is begun and not finished.
 
     Attributes:
         expected: queries until its verdict, as far as one can tell.

@@ -129,7 +129,7 @@ class PolicyDriven(Generic[C]):
         return self._fresh
 
     def _may_open(self, left: int | None) -> bool:
-        """Whether another image can be begun, and is not likely to starve those that are preferred to it."""
+        """True if another image can be begun, and is not likely to starve those that are preferred to it."""
         if self._ended or len(self._begun) >= self._window:
             return False
         price = self._price

@@ -1,4 +1,4 @@
-"""Which image gets the next draws."""
+"""Schedulers, which choose the image that gets the next draws."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORDER = (Purpose.ESTIMATE, Purpose.SELECT, Purpose.PREDICT)
 
 @dataclass(slots=True)
 class RemainingBudget:
-    """What may still be spent.
+    """Budget that may still be spent.
 
     Attributes:
         remaining: queries that the ledger has left, None for no limit.
@@ -47,7 +47,7 @@ class Scheduler(Protocol[C]):
 
     @property
     def refused(self) -> BudgetExhausted | None:
-        """Why nothing more is handed out although images are left."""
+        """Reason why nothing more is handed out although images are left."""
         ...
 
     def next_batch(self, size: int, *, waiting: bool) -> Batch[C] | None:
@@ -144,7 +144,7 @@ class InOrder(Generic[C]):
         self.refused: BudgetExhausted | None = None
 
     def next_batch(self, size: int, *, waiting: bool) -> Batch[C] | None:
-        """See `Scheduler`."""
+        """A full batch, or a smaller one as `Scheduler` allows."""
         while not self._head_finished and not any(self._backlog(purpose) >= size for purpose in ORDER):
             if not self._open():
                 break
@@ -158,7 +158,7 @@ class InOrder(Generic[C]):
         """See `Scheduler`. Nothing is kept that could be stale."""
 
     def finished(self) -> Iterator[tuple[int, C, float]]:
-        """See `Scheduler`."""
+        """(index, case, seconds) of the images whose turn it is to be reported."""
         self._cases = {digest: case for digest, case in self._cases.items() if not case.finished}
         while self._head_finished:
             entry = self._entries.popleft()

@@ -95,7 +95,7 @@ class AdaptivePlan:
         return max(0.0, ClopperPearson().lower(successes, draws, alpha=level) - selection.total_variation)
 
     def good_enough(self, radius: float, rate: float, *, share: float = 1.0) -> bool:
-        """Whether `radius` is within a `share` of the tolerance for an image whose class has the given rate."""
+        """True if `radius` is within a `share` of the tolerance for an image whose class has the given rate."""
         expected = self._expected(rate, self.max_estimation, self.alpha)
         return radius >= expected - share * self.tolerance * max(expected, self.noise.sigma)
 
@@ -110,11 +110,11 @@ class AdaptivePlan:
         return {"cap": self.max_estimation, "beta": self.beta, "tolerance": self.tolerance}
 
     def judge(self, selection: Selection) -> AdaptiveJudge:
-        """Who looks at the votes of one image."""
+        """Return the judge of the votes of one image."""
         return AdaptiveJudge(self, selection)
 
     def given_up(self, total_variation: float) -> Boundaries:
-        """Where an image is given up: p >= 1/2 rejected at level `beta`."""
+        """Boundaries at which an image is given up: p >= 1/2 rejected at level `beta`."""
         return _half(self.beta, self.max_estimation, total_variation)
 
     def conclude(self, selection: Selection, counts: Counter[int], p_lower: float) -> Verdict:
@@ -131,7 +131,7 @@ class AdaptivePlan:
         return bounded(evidence, self.noise)
 
     def follows(self, outcome: Outcome) -> bool:
-        """Whether `outcome` is what these settings make of the counts in it."""
+        """True if `outcome` is what these settings make of the counts in it."""
         evidence, levels = outcome.verdict.evidence, dict(self.looks(outcome.selection_votes))
         counts, draws = Counter(evidence.counts), evidence.num_estimation
         if evidence.selected is None or counts.total() != draws or draws > self.max_estimation:

@@ -21,7 +21,7 @@ AnyPlan = Plan | SplittingPlan | IncrementalPlan
 
 
 def opener(plan: AnyPlan, source: VoteSource, *, earlier: VoteLog | None = None) -> Callable[[Tensor], ProvingCase]:
-    """What opens the case of an image (C, H, W), with the votes on record.
+    """Return a function that opens the case of an image (C, H, W), with the votes on record.
 
     Args:
         plan: the settings.

@@ -61,7 +61,7 @@ class CohenPlan:
 
     @property
     def largest_radius(self) -> float:
-        """Where all votes agree."""
+        """Radius where all votes agree."""
         return self.noise.radius(self.bound.largest(self.num_estimation, alpha=self.alpha))
 
     @property
@@ -70,11 +70,11 @@ class CohenPlan:
         return {"bound": self.bound.name}
 
     def judge(self, selection: Selection) -> CohenJudge:
-        """Who counts the votes of one image."""
+        """Return the judge that counts the votes of one image."""
         return CohenJudge(self, selection)
 
     def follows(self, outcome: Outcome) -> bool:
-        """Whether `outcome` is what these settings make of the counts in it."""
+        """True if `outcome` is what these settings make of the counts in it."""
         evidence = outcome.verdict.evidence
         if evidence.selected is None or sum(evidence.counts.values()) != self.num_estimation:
             return False
@@ -103,7 +103,7 @@ class CohenJudge:
 
     @property
     def finished(self) -> bool:
-        """Whether every draw is answered."""
+        """True if every draw is answered."""
         return self.draws == self.plan.num_estimation
 
     @property
@@ -118,7 +118,7 @@ class CohenJudge:
 
     @property
     def expected(self) -> float:
-        """What is left."""
+        """Draws that are left."""
         return self.plan.num_estimation - self.draws
 
     def see(self, hits: NDArray[np.bool_]) -> None:

@@ -33,7 +33,7 @@ _LEAST_PATIENCE = 32  # and at least this many draws
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boundaries:
-    """Where each radius is certified and refuted.
+    """Boundaries at which each radius is certified and refuted.
 
     Attributes:
         upper: (K, cap + 1) fewest successes that certify, by radius (ascending) and draws; t + 1 is never.
@@ -116,12 +116,12 @@ class RadiusTests:
 
     @property
     def decided(self) -> bool:
-        """Whether every radius is certified, refuted or given up."""
+        """True if every radius is certified, refuted or given up."""
         return self._stop <= self.draws
 
     @property
     def finished(self) -> bool:
-        """Whether no further vote is looked at."""
+        """True if no further vote is looked at."""
         return self.decided or self.draws == self.boundaries.cap
 
     def see(self, hits: NDArray[np.bool_]) -> None:
@@ -145,7 +145,7 @@ class RadiusTests:
         self.successes = int(counts[used - 1])
 
     def states(self) -> list[State]:
-        """What is known about each radius now."""
+        """Return what is known about each radius now."""
         certified, refuted = self._gated()
         return [
             State.UNDECIDED if min(up, down) > self.draws else State.CERTIFIED if up <= down else State.REFUTED
@@ -153,7 +153,7 @@ class RadiusTests:
         ]
 
     def decisions(self, radii: tuple[float, ...]) -> tuple[Decision, ...]:
-        """What is known about each radius, with the counts that show it."""
+        """Return what is known about each radius, with the counts that show it."""
         shown = {State.CERTIFIED: self._certified, State.REFUTED: self._refuted}
         undecided = [self.draws, self.successes]
         rows = []
@@ -163,7 +163,7 @@ class RadiusTests:
         return tuple(rows)
 
     def ahead(self, votes: int, trials: int) -> int:
-        """How many further votes to ask for now.
+        """Return the number of further votes to ask for now.
 
         All that any decision surely needs; beyond them a part of those expected, but of what is known only an eighth,
         because an early forecast may be far off.
@@ -180,7 +180,7 @@ class RadiusTests:
         return min(most, self._last - self.draws)
 
     def expected(self, votes: int, trials: int) -> int:
-        """How many further votes the decision about all radii is expected to take; arguments as for `ahead`."""
+        """Number of further votes that the decision about all radii is expected to take; arguments as for `ahead`."""
         if self.finished:
             return 0
         latest = max(likely for _, likely in self._forecasts(votes, trials))
@@ -211,7 +211,7 @@ class RadiusTests:
         return self._kept
 
     def _rejected_both(self, index: int) -> bool:
-        """Whether a radius's two tests contradict each other, so that only other radii are waited for."""
+        """True if a radius's two tests contradict each other, so that only other radii are waited for."""
         return bool(max(self._certified[index, 0], self._refuted[index, 0]) <= self.boundaries.cap)
 
     def _forecast(self, index: int, rate: float) -> tuple[int, int]:

@@ -29,7 +29,7 @@ _NEARLY_ALL = 0.95  # of the earlier selection votes: above this share, few late
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What the earlier classifier's selection draws said.
+    """Result of the earlier classifier's selection draws.
 
     Attributes:
         selected: the class.
@@ -87,7 +87,7 @@ class IncrementalPlan:
 
     @property
     def largest_radius(self) -> float:
-        """Where all votes of both agree."""
+        """Radius where all votes of both agree."""
         return self.noise.radius(
             max(
                 ClopperPearson().lower(self.num_estimation, self.num_estimation, alpha=self.alpha),
@@ -97,11 +97,11 @@ class IncrementalPlan:
 
     @property
     def terms(self) -> Mapping[str, float | str]:
-        """How many draws the earlier classifier answered."""
+        """Numbers of draws that the earlier classifier answered."""
         return {"earlier_n0": self.earlier_selection, "earlier_n": self.earlier_estimation}
 
     def conclude(self, earlier: Chosen, votes: Pairs, counts: Mapping[int, int], *, total_variation: float) -> Outcome:
-        """What the votes of both classifiers prove about the later one.
+        """Return what the votes of both classifiers prove about the later one.
 
         Args:
             earlier: what the earlier selection draws said.
@@ -128,7 +128,7 @@ class IncrementalPlan:
         return Outcome(verdict=bounded(evidence, self.noise), selection_votes=0)
 
     def follows(self, outcome: Outcome) -> bool:
-        """Whether `outcome` is what these settings make of the counts in it."""
+        """True if `outcome` is what these settings make of the counts in it."""
         evidence = outcome.verdict.evidence
         if evidence.selected is None or sum(evidence.counts.values()) != self.num_estimation:
             return False
@@ -161,7 +161,7 @@ class Earlier:
 
     @classmethod
     def read(cls, log: VoteLog, image: Tensor, plan: IncrementalPlan, source: VoteSource) -> Earlier | Reason:
-        """What is on record, or why it is of no use.
+        """Read what is on record, or return the reason why it is of no use.
 
         Raises:
             ValueError: some of the draws were not answered.

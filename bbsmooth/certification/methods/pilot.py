@@ -83,7 +83,7 @@ class PilotCase:
 
     @property
     def finished(self) -> bool:
-        """Whether every draw is answered."""
+        """True if every draw is answered."""
         return self._tally.complete
 
     def backlog(self, purpose: Purpose) -> int:

@@ -43,7 +43,7 @@ class PredictPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What PREDICT says.
+    """Result of PREDICT.
 
     Attributes:
         label: the smoothed class, None for an abstention.
@@ -113,7 +113,7 @@ class PredictCase:
 
     @property
     def finished(self) -> bool:
-        """Whether every draw is answered."""
+        """True if every draw is answered."""
         return self._tally.complete
 
     def backlog(self, purpose: Purpose) -> int:

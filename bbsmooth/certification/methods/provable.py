@@ -76,7 +76,7 @@ def usual_radii(largest: float) -> tuple[float, ...]:
 
 
 def _decides(plan: SequentialPlan) -> bool:
-    """Whether the smallest radius can be certified within the cap, or the test's own bound proves another."""
+    """True if the smallest radius can be certified within the cap, or the test's own bound proves another."""
     if plan.largest_radius > plan.radii[-1]:
         return True
     upper = replace(plan, radii=plan.radii[:1]).boundaries_given(plan.num_selection, total_variation=0.0).upper[0]

@@ -75,7 +75,7 @@ class SequentialPlan:
         return self.test.given(votes, self.num_selection) if isinstance(self.test, FromSelection) else self.test
 
     def boundaries_given(self, votes: int, *, total_variation: float) -> Boundaries:
-        """Where each radius is certified and refuted."""
+        """Return the boundaries at which each radius is certified and refuted."""
         return boundaries(
             self.test_given(votes),
             tuple(self.noise.probability(radius) for radius in self.radii),
@@ -86,11 +86,11 @@ class SequentialPlan:
         )
 
     def judge(self, selection: Selection) -> SequentialJudge:
-        """Who looks at the votes of one image."""
+        """Return the judge of the votes of one image."""
         return SequentialJudge(self, selection)
 
     def follows(self, outcome: Outcome) -> bool:
-        """Whether the decisions and the verdict are what these settings make of the counts."""
+        """True if the decisions and the verdict are what these settings make of the counts."""
         evidence, decisions = outcome.verdict.evidence, outcome.decisions
         if evidence.selected is None or tuple(decision.radius for decision in decisions) != self.radii:
             return False
@@ -110,7 +110,7 @@ class SequentialPlan:
 
 
 def _one_sequence(decisions: tuple[Decision, ...], total: int, hits: int) -> bool:
-    """Whether one sequence of votes can have had all these counts, and the `hits` of `total` at its end.
+    """True if one sequence of votes can have had all these counts, and the `hits` of `total` at its end.
 
     Where every radius is decided, that end is the last of the decisions: no vote is looked at after it.
     """
@@ -121,7 +121,7 @@ def _one_sequence(decisions: tuple[Decision, ...], total: int, hits: int) -> boo
 
 
 def _rejected(decision: Decision, bounds: Boundaries, place: int) -> bool:
-    """Whether the counts of a decision lie where its test rejects."""
+    """True if the counts of a decision lie where its test rejects."""
     if decision.state is State.CERTIFIED:
         return bool(decision.successes >= bounds.upper[place, decision.draws])
     return decision.state is State.UNDECIDED or bool(decision.successes <= bounds.lower[place, decision.draws])
@@ -184,7 +184,7 @@ class SequentialJudge:
 
     @property
     def finished(self) -> bool:
-        """Whether every radius is decided, or every draw answered."""
+        """True if every radius is decided, or every draw answered."""
         return self._tests.finished
 
     @property

@@ -44,7 +44,7 @@ class SplittingPlan:
 
     @property
     def largest_radius(self) -> float:
-        """Where all views agree."""
+        """Radius where all views agree."""
         return self.noise.radius(self.noise.views, 0)
 
     @property
@@ -53,7 +53,7 @@ class SplittingPlan:
         return {}
 
     def conclude(self, labels: NDArray[np.int32] | None, classes: Classes) -> Outcome:
-        """What the labels of all views prove; None where one is refused."""
+        """Return what the labels of all views prove; None where one is refused."""
         if labels is None:
             return Outcome(
                 verdict=Abstention(evidence=self._evidence(None, {}), reason=Reason.REFUSED), selection_votes=0
@@ -66,7 +66,7 @@ class SplittingPlan:
         return self._outcome(selected, counts)
 
     def follows(self, outcome: Outcome) -> bool:
-        """Whether `outcome` is what these settings make of the counts in it."""
+        """True if `outcome` is what these settings make of the counts in it."""
         evidence = outcome.verdict.evidence
         if evidence.selected is None or sum(evidence.counts.values()) != self.noise.views:
             return False

@@ -39,15 +39,15 @@ class BetaBinomial:
         return f"beta-binomial({self.a},{self.b})"
 
     def mirrored(self) -> BetaBinomial:
-        """See `OneSidedTest`."""
+        """The same test of the rate of failures: the prior with `a` and `b` exchanged."""
         return BetaBinomial(self.b, self.a)
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
-        """See `OneSidedTest`."""
+        """The fewest successes (cap + 1,) at which p <= `p_null` is rejected after t = 0 ... `cap` draws."""
         return mixture_boundary(self, p_null, math.log(1 / alpha), cap)
 
     def lower(self, successes: int, trials: int, *, alpha: float) -> float:
-        """See `OneSidedTest`."""
+        """The largest rate below which every p_null is rejected by these counts."""
         return mixture_lower(self, successes, trials, lambda p_null: math.log(1 / alpha))
 
     def log_wealth(self, successes: NDArray[np.int64], trials: NDArray[np.int64], p_null: float) -> Floats:

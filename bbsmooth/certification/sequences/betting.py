@@ -32,15 +32,15 @@ class Betting:
         return "betting"
 
     def mirrored(self) -> Betting:
-        """See `OneSidedTest`."""
+        """The same test of the rate of failures: this one."""
         return self
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
-        """See `OneSidedTest`."""
+        """The fewest successes (cap + 1,) at which p <= `p_null` is rejected after t = 0 ... `cap` draws."""
         return mixture_boundary(_MIXTURE, p_null, _threshold(p_null, alpha), cap)
 
     def lower(self, successes: int, trials: int, *, alpha: float) -> float:
-        """See `OneSidedTest`."""
+        """The largest rate below which every p_null is rejected by these counts."""
         return mixture_lower(_MIXTURE, successes, trials, lambda p_null: _threshold(p_null, alpha))
 
 

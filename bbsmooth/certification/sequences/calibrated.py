@@ -38,7 +38,7 @@ class Calibrated:
         return f"calibrated-{self.wealth.name}"
 
     def mirrored(self) -> Calibrated:
-        """See `OneSidedTest`."""
+        """The same test of the rate of failures: the one calibrated for the mirrored wealth."""
         return Calibrated(self.wealth.mirrored())
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:

@@ -1,4 +1,4 @@
-"""What a boundary does, exactly: dynamic programming over the number of successes, without Monte-Carlo doubt."""
+"""Exact properties of a boundary: dynamic programming over the number of successes, without Monte-Carlo doubt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUNDING = 1e-9  # relative; the sums below are of positive numbers and err by 
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """When and how a test ends, at one rate p.
+    """Times and ways in which a test ends, at one rate p.
 
     Attributes:
         times: (k,) draws after which it can end, in order.

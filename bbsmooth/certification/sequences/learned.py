@@ -83,7 +83,7 @@ class LearnedPrior:
         return f"learned-prior({self.hedge},{digest[:12]})"
 
     def mirrored(self) -> LearnedPrior:
-        """See `OneSidedTest`."""
+        """The same test of the rate of failures: the prior with its weights reversed."""
         return LearnedPrior(self.weights[::-1], self.hedge)
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:

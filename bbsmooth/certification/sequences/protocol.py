@@ -50,7 +50,7 @@ class OneSidedTest(Protocol):
 
 
 class Wealth(Protocol):
-    """What a gambler who starts with 1 and bets on successes at the odds of p_null owns.
+    """Wealth of a gambler who starts with 1 and bets on successes at the odds of p_null.
 
     A non-negative martingale under p = p_null, so that it ever reaches 1 / alpha with probability at most alpha (Ville
     1939). A share of successes above p_null at which it does, with any more successes, is a rejection that stays valid.

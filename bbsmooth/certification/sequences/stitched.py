@@ -27,11 +27,11 @@ class Stitched:
         return "stitched"
 
     def mirrored(self) -> Stitched:
-        """See `OneSidedTest`."""
+        """The same test of the rate of failures: this one."""
         return self
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:
-        """See `OneSidedTest`."""
+        """The fewest successes (cap + 1,) at which p <= `p_null` is rejected after t = 0 ... `cap` draws."""
         trials = np.arange(1, cap + 1)
         rate = np.log(np.log(2 * trials)) + 0.72 * math.log(5.2 / alpha)
         least = trials * p_null + 1.7 * np.sqrt(_variance(p_null) * trials * rate) + SLACK

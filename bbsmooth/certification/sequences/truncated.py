@@ -36,7 +36,7 @@ class TruncatedBetaBinomial:
         return f"truncated-beta-binomial({self.a},{self.b})"
 
     def mirrored(self) -> TruncatedBetaBinomial:
-        """See `OneSidedTest`."""
+        """The same test of the rate of failures: the prior with `a` and `b` exchanged."""
         return TruncatedBetaBinomial(self.b, self.a)
 
     def boundary(self, p_null: float, *, alpha: float, cap: int) -> Boundary:

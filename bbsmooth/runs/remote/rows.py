@@ -63,7 +63,7 @@ def snapshot(store: Path, target: Path) -> None:
 
 @dataclass(slots=True)
 class ChangedRows:
-    """What has changed in a cache since it was last looked at.
+    """Changes of a cache since it was last looked at.
 
     Attributes:
         store: its folder.

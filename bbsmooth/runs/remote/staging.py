@@ -41,7 +41,7 @@ _active: ContextVar[Mirror | None] = ContextVar("mirror", default=None)
 
 
 def active_mirror(folder: Path) -> Mirror | None:
-    """What mirrors a run directory in the block of `staged`; None for one that is nowhere else."""
+    """Mirror of a run directory in the block of `staged`; None for one that is nowhere else."""
     mirror = _active.get()
     return mirror if mirror is not None and mirror.folder == folder else None
 
@@ -117,7 +117,7 @@ def fetched(run: str) -> Iterator[Path]:
 
 
 def holds_run(out: str | Path) -> bool:
-    """Whether a run was begun at a path or URL; False where nobody can tell."""
+    """True if a run was begun at a path or URL; False where nobody can tell."""
     if not is_url(str(out)):
         return (Path(out) / MANIFEST).exists()
     with suppress(OSError, UsageError):

@@ -37,7 +37,7 @@ class Cosines:
         _require(self.frequencies)
 
     def rows(self, side: int) -> Tensor:
-        """See `Basis.rows`."""
+        """Rows (k, side), orthonormal: cosines of the frequencies, k at most `side`."""
         return cosines(side, self.frequencies)
 
 
@@ -59,7 +59,7 @@ class Blocks:
         _require(self.size)
 
     def rows(self, side: int) -> Tensor:
-        """See `Basis.rows`."""
+        """Rows (k, side), orthonormal: the normalised indicators of the k blocks."""
         block = torch.arange(side) // self.size
         inside = (block == torch.arange(int(block[-1]) + 1).view(-1, 1)).float()
         return inside / inside.sum(1, keepdim=True).sqrt()

@@ -64,7 +64,7 @@ class ControlVariate:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which share of a model takes most of the variance off: <plain, surplus> / |surplus|^2, over earlier batches.
+    """Share of a model that takes most of the variance off: <plain, surplus> / |surplus|^2, over earlier batches.
 
     Args:
         cross: running sum of the first.

@@ -33,7 +33,7 @@ class Rademacher:
     """Every coordinate -1 or 1, each half the time; the dual 1/u equals u. Spall, IEEE TAC 1992."""
 
     def sample(self, size: int, *, generator: torch.Generator) -> Probe:
-        """See `Directions.sample`."""
+        """A direction of random signs, which is its own dual."""
         direction = 2.0 * torch.randint(2, (size,), generator=generator) - 1.0
         return Probe(direction, direction)
 
@@ -43,7 +43,7 @@ class SegmentedUniform:
     """Every coordinate uniform on [-1, -1/2] u [1/2, 1]; the dual is 1/u, which is bounded. Spall 1992; BlackVIP."""
 
     def sample(self, size: int, *, generator: torch.Generator) -> Probe:
-        """See `Directions.sample`."""
+        """A direction of random signs times sizes between 0.5 and 1; the dual holds the reciprocals."""
         signs = 2.0 * torch.randint(2, (size,), generator=generator) - 1.0
         direction = signs * (0.5 + 0.5 * torch.rand(size, generator=generator))
         return Probe(direction, 1 / direction)
@@ -54,7 +54,7 @@ class Normal:
     """Standard normal coordinates; the dual is u itself, for 1/u has no mean. Nesterov & Spokoiny, FoCM 2017."""
 
     def sample(self, size: int, *, generator: torch.Generator) -> Probe:
-        """See `Directions.sample`."""
+        """A Gaussian direction, which is its own dual."""
         direction = torch.randn(size, generator=generator)
         return Probe(direction, direction)
 
@@ -67,7 +67,7 @@ class Sphere:
     """
 
     def sample(self, size: int, *, generator: torch.Generator) -> Probe:
-        """See `Directions.sample`."""
+        """A direction uniform on the unit sphere; the dual is `size` times as long."""
         direction = torch.randn(size, generator=generator)
         direction /= direction.norm()
         return Probe(direction, size * direction)
@@ -96,7 +96,7 @@ class Leading:
             raise ValueError(f"at least 1 coordinate must be probed, got {self.count}")
 
     def sample(self, size: int, *, generator: torch.Generator) -> Probe:
-        """See `Directions.sample`."""
+        """A direction of the inner kind and its dual in the first `count` dimensions, 0 in all others."""
         count = min(self.count, size)
         inner = self.directions.sample(count, generator=generator)
         return Probe(*(torch.cat([part, torch.zeros(size - count)]) for part in inner))

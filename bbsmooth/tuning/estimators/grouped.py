@@ -48,7 +48,7 @@ class GroupedSpsa:
     def estimate(
         self, objective: GroupObjective, at: Tensor, *, probe_radius: float, generator: torch.Generator
     ) -> GradientEstimate:
-        """See `GradientEstimator.estimate`."""
+        """Gradient by two-sided differences, with one direction for each group of images."""
         num_groups = min(self.num_groups, objective.num_images)
         probes = [self.directions.sample(len(at), generator=generator) for _ in range(num_groups)]
         steps = probe_radius * torch.stack([probe.direction for probe in probes])

@@ -30,7 +30,7 @@ class RandomDirections:
     """Independent, uniform on the unit sphere (RGE)."""
 
     def sample(self, count: int, images: int, dimensions: int, *, generator: torch.Generator) -> Tensor:
-        """See `ImageDirections.sample`."""
+        """Directions (count, images, D), each uniform on the unit sphere and independent of the others."""
         return F.normalize(torch.randn(count, images, dimensions, generator=generator), dim=2)
 
 
@@ -42,7 +42,7 @@ class OrthogonalDirections:
     """
 
     def sample(self, count: int, images: int, dimensions: int, *, generator: torch.Generator) -> Tensor:
-        """See `ImageDirections.sample`."""
+        """Directions (count, images, D), random and orthonormal for each image."""
         _limit(count, dimensions)
         columns: Tensor = torch.linalg.qr(torch.randn(images, dimensions, count, generator=generator)).Q
         return columns.permute(2, 0, 1)
@@ -53,7 +53,7 @@ class CoordinateDirections:
     """Axes of the basis, each at most once (CGE); all D are exact."""
 
     def sample(self, count: int, images: int, dimensions: int, *, generator: torch.Generator) -> Tensor:
-        """See `ImageDirections.sample`."""
+        """Directions (count, images, D): for each image, distinct coordinate axes at random."""
         _limit(count, dimensions)
         chosen = torch.rand(images, dimensions, generator=generator).argsort(1)[:, :count]
         return F.one_hot(chosen.T, dimensions).float()

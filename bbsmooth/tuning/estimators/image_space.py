@@ -49,13 +49,13 @@ class OutputDifferences:
 
     @property
     def evaluations(self) -> int:
-        """See `GradientEstimator.evaluations`."""
+        """Losses asked for in one estimate: two for each direction, or one for each and one in the middle."""
         return 2 * self.num_directions if self.two_sided else self.num_directions + 1
 
     def estimate(
         self, objective: ImageObjective, at: Tensor, *, probe_radius: float, generator: torch.Generator
     ) -> GradientEstimate:
-        """See `GradientEstimator.estimate`."""
+        """Gradient by the chain rule: the slope at the proposed images, through the derivative of the proposal."""
         with torch.enable_grad():
             parameters = at.detach().clone().requires_grad_(True)
             proposed = objective.propose(parameters)

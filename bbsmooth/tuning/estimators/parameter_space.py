@@ -111,7 +111,7 @@ class Spsa:
     def estimate(
         self, objective: Objective, at: Tensor, *, probe_radius: float, generator: torch.Generator
     ) -> GradientEstimate:
-        """See `GradientEstimator.estimate`."""
+        """Gradient by two-sided differences along random directions."""
         probes = [self.directions.sample(len(at), generator=generator) for _ in range(self.num_directions)]
         steps = probe_radius * torch.stack([probe.direction for probe in probes])
         losses = objective.losses(torch.stack([at + steps, at - steps], 1).flatten(0, 1)).view(-1, 2)
@@ -150,7 +150,7 @@ class ForwardDifference:
     def estimate(
         self, objective: Objective, at: Tensor, *, probe_radius: float, generator: torch.Generator
     ) -> GradientEstimate:
-        """See `GradientEstimator.estimate`."""
+        """Gradient by one-sided differences along random directions."""
         probes = [self.directions.sample(len(at), generator=generator) for _ in range(self.num_directions)]
         steps = probe_radius * torch.stack([probe.direction for probe in probes])
         losses = objective.losses(torch.cat([at[None], at + steps]))

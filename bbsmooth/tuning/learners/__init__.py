@@ -1,1 +1,1 @@
-"""What learns from answers: descent on estimates, surrogates, and their combinations."""
+"""Learners from answers: descent on estimates, surrogates, and their combinations."""

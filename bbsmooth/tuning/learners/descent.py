@@ -36,7 +36,7 @@ class Descent:
         return self.rule.initial_state(parameters)
 
     def step(self, context: StepContext) -> StepResult:
-        """See `Learner.step`."""
+        """Estimate the gradient, and go where the rule says, as far as the learning rate says."""
         learning_rate, probe_radius = (
             self.gains.learning_rate_at(context.step),
             self.gains.probe_radius_at(context.step),

@@ -1,4 +1,4 @@
-"""What one paid step is: some answers in, new parameters out."""
+"""Protocol of one paid step: some answers in, new parameters out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bbsmooth.tuning.rules.steps import State
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class StepContext:
-    """Where a learner stands before a step.
+    """State of a learner before a step.
 
     Attributes:
         batch: the step's images.
@@ -36,7 +36,7 @@ class StepContext:
 
 
 class StepResult(NamedTuple):
-    """What a step leads to: parameters (P,), what to remember, and numbers for the history."""
+    """Result of a step: parameters (P,), what to remember, and numbers for the history."""
 
     parameters: Tensor
     memory: State
@@ -52,7 +52,7 @@ class Learner(Protocol):
         ...
 
     def initial_memory(self, parameters: Tensor) -> State:
-        """What is remembered before the first step, for parameters (P,)."""
+        """Memory before the first step, for parameters (P,)."""
         ...
 
     def step(self, context: StepContext) -> StepResult:

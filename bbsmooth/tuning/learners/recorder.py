@@ -1,4 +1,4 @@
-"""What a learner's questions were and what came back, for learners around it."""
+"""Recorder of a learner's questions and of what came back, for learners around it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Recorder:
     _answers: list[Answers] = field(default_factory=list, init=False)
 
     def __call__(self, ask: Ask, questions: Iterable[Question]) -> Iterator[Answers]:
-        """See `QueryExecutor`."""
+        """Answers to the questions, as the inner executor gives them, which are noted with their questions."""
         for answers in self.executor(ask, self._noted(questions)):
             self._answers.append(answers)
             yield answers

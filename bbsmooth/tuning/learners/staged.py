@@ -42,7 +42,7 @@ class Staged:
         return self.first.initial_memory(parameters)
 
     def step(self, context: StepContext) -> StepResult:
-        """See `Learner.step`."""
+        """Take a step of the first learner; after its `steps`, one of the second, which begins with a new memory."""
         if context.step <= self.steps:
             return self.first.step(context)
         own = context.step - self.steps

@@ -62,7 +62,7 @@ class TrustRegion:
         return {"step": zeros, "mean": zeros, "radius": torch.tensor(self.radius), "predicted": torch.tensor(0.0)}
 
     def step(self, context: StepContext) -> StepResult:
-        """See `Learner.step`."""
+        """Judge the last step, which sets the radius, and propose one of that length against the mean gradient."""
         parameters, radius, ratio = self._measured(context)
         estimate = self.estimator.estimate(
             context.batch, parameters, probe_radius=self.probe_radius, generator=context.generator

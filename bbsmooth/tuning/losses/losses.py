@@ -1,4 +1,4 @@
-"""What tuning makes small: losses of the oracle's probabilities, and of a local surrogate's."""
+"""Losses that tuning makes small: of the oracle's probabilities, and of a local surrogate's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CrossEntropy:
     """-log of the true class's probability, bounded through `FLOOR`."""
 
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
-        """See `Loss`."""
+        """Losses (B,): the negative logarithms of the true classes' probabilities."""
         return -_own(probabilities, truth).clamp(min=FLOOR).log()
 
 
@@ -39,7 +39,7 @@ class Margin:
     """The best other class's probability less that of the true one: below 0 where the answer is right."""
 
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
-        """See `Loss`."""
+        """Losses (B,): the largest probability of another class, less that of the true one."""
         others = probabilities.scatter(1, truth[:, None], -math.inf)
         return others.amax(1) - _own(probabilities, truth)
 
@@ -53,7 +53,7 @@ class SoftRadius:
     """
 
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
-        """See `Loss`."""
+        """Losses (B,): the negative normal quantiles of the true classes' probabilities."""
         quantiles: Tensor = torch.special.ndtri(_own(probabilities, truth).clamp(FLOOR, 1 - FLOOR))
         return -quantiles
 
@@ -66,5 +66,5 @@ class Mistakes:
     """
 
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
-        """See `Loss`."""
+        """Losses (B,): 1 less the true classes' probabilities."""
         return 1 - _own(probabilities, truth)

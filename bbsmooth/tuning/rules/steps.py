@@ -28,7 +28,7 @@ class StepRule(Protocol):
         ...
 
     def update(self, state: State, gradient: Tensor) -> Update:
-        """What to remember, and where to go."""
+        """Return what to remember, and where to go."""
         ...
 
 
@@ -41,7 +41,7 @@ class Sgd:
         return {}
 
     def update(self, state: State, gradient: Tensor) -> Update:
-        """See `StepRule.update`."""
+        """Return the state as it is, and the gradient as the direction."""
         return Update(state, gradient)
 
 
@@ -54,7 +54,7 @@ class Sign:
         return {}
 
     def update(self, state: State, gradient: Tensor) -> Update:
-        """See `StepRule.update`."""
+        """Return the state as it is, and the signs of the gradient as the direction."""
         return Update(state, gradient.sign())
 
 
@@ -85,7 +85,7 @@ class SpsaGc:
         return {"momentum": torch.zeros_like(parameters)}
 
     def update(self, state: State, gradient: Tensor) -> Update:
-        """See `StepRule.update`."""
+        """Return the new momentum, and the gradient plus a share of it (Nesterov) as the direction."""
         momentum = self.momentum * state["momentum"] + gradient
         return Update({"momentum": momentum}, gradient + self.momentum * momentum)
 
@@ -118,7 +118,7 @@ class Adam:
         return {"mean": zeros, "square": zeros, "count": torch.zeros((), dtype=torch.int64)}
 
     def update(self, state: State, gradient: Tensor) -> Update:
-        """See `StepRule.update`."""
+        """Return the new means and count, and the unbiased mean over the root of the mean square as the direction."""
         count = state["count"] + 1
         mean = self.beta1 * state["mean"] + (1 - self.beta1) * gradient
         square = self.beta2 * state["square"] + (1 - self.beta2) * gradient**2

@@ -18,7 +18,7 @@ from oracles.remote.wire_protocol import Send
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzurevisionOptions:
-    """What may be said.
+    """Options of the protocol.
 
     Attributes:
         api_version: of the REST API.

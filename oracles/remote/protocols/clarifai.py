@@ -26,7 +26,7 @@ _WAIT_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClarifaiOptions:
-    """What may be said.
+    """Options of the protocol.
 
     Attributes:
         picture: how images become pictures.

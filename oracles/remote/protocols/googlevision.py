@@ -24,7 +24,7 @@ _LATER = (8, 14)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GooglevisionOptions:
-    """What may be said.
+    """Options of the protocol.
 
     Attributes:
         max_results: most labels an image.
@@ -63,7 +63,7 @@ def _understand(reply: Reply, images: int) -> RankedReply:
 
 
 def _error(response: Any) -> dict[str, Any] | None:
-    """What is wrong with one image, None where nothing is."""
+    """Error of one image, None where nothing is wrong."""
     if not isinstance(response, dict):
         raise AnswerError(f"the reply should hold an object for each image, got {kind(response)}")
     error = response.get("error")

@@ -19,7 +19,7 @@ from oracles.remote.wire_protocol import Send
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HuggingfaceOptions:
-    """What may be said.
+    """Options of the protocol.
 
     Attributes:
         top_k: how many labels to ask for, None for the server's choice.

@@ -40,7 +40,7 @@ _ADDRESS = re.compile(r"(?P<root>.+)/v2/models/(?P<model>[^/]+)(?:/versions/(?P<
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KserveOptions:
-    """What a user may say where the server's metadata does not, or leaves a choice.
+    """Options for where the server's metadata does not say, or leaves a choice.
 
     Attributes:
         input: name of the input tensor.
@@ -89,7 +89,7 @@ class KserveProtocol:
 
     @property
     def encoding(self) -> str:
-        """What happens to an image on its way."""
+        """Description of what happens to an image on its way."""
         return self.form.description
 
     def request(self, images: Tensor) -> Request:

@@ -1,4 +1,4 @@
-"""What a server of the Open Inference Protocol says about a model: names, types and shapes of its tensors."""
+"""Metadata of a model on a server of the Open Inference Protocol: names, types and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Described:
 
     @property
     def feedback(self) -> Feedback | None:
-        """What the tensor holds, None where the server does not say."""
+        """Kind of feedback that the tensor holds, None where the server does not say."""
         said = self.parameters.get("feedback")
         return Feedback(said) if said in list(Feedback) else None
 
@@ -64,7 +64,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How images lie in the input tensor.
+    """Layout of images in the input tensor.
 
     Attributes:
         layout: order of an image's axes.
@@ -114,7 +114,7 @@ def chosen(tensors: tuple[Described, ...], name: str | None, what: str) -> Descr
 
 
 def geometry(shape: tuple[int, ...], layout: Layout | None, wished: ImageShape | None, channels: Channels) -> Geometry:
-    """How images lie in an input tensor.
+    """Layout of images in an input tensor.
 
     Four axes are a batch of images, three one image; two and one are the same with all pixels in one axis. The last
     axis holds the channels where it alone has the length 1 or 3.

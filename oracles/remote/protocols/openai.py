@@ -39,7 +39,7 @@ _log = logging.getLogger("bbsmooth.oracles")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenaiOptions:
-    """What may be said.
+    """Options of the protocol.
 
     Attributes:
         model: its name.
@@ -86,7 +86,7 @@ class OpenaiProtocol:
 
     @property
     def encoding(self) -> str:
-        """What happens to an image on its way."""
+        """Description of what happens to an image on its way."""
         return self.options.picture.description
 
     def request(self, images: Tensor) -> Request:

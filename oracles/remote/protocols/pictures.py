@@ -1,4 +1,4 @@
-"""What services share that take pictures and name what they show."""
+"""Common parts of services that take pictures and name what they show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RankedReply:
-    """What a reply says.
+    """Contents of a reply.
 
     Attributes:
         ranked: for each image the labels with their probabilities.
@@ -52,7 +52,7 @@ class PictureProtocol:
 
     @property
     def encoding(self) -> str:
-        """What happens to an image on its way."""
+        """Description of what happens to an image on its way."""
         return self.picture.description
 
     def request(self, images: Tensor) -> Request:

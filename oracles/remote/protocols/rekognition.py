@@ -28,7 +28,7 @@ _SECRET, _TOKEN = "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RekognitionOptions:
-    """What may be said.
+    """Options of the protocol.
 
     Attributes:
         project_version: ARN of a model of one's own, None for Amazon's labels.

@@ -68,7 +68,7 @@ def without_ones(row: Any, feedback: Feedback) -> Any:
 
 
 def is_row(found: object, feedback: Feedback) -> bool:
-    """Whether a value has the form of one image's answer, rather than of a list of them."""
+    """True if a value has the form of one image's answer, rather than of a list of them."""
     if feedback is Feedback.LABELS:
         return isinstance(found, str | int)
     if feedback is Feedback.TOP_K:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateOptions:
-    """What a file says of the protocol.
+    """Parts of a file that describe the protocol.
 
     Attributes:
         request: the table `[request]`.
@@ -75,7 +75,7 @@ class TemplateProtocol:
 
     @property
     def encoding(self) -> str:
-        """What happens to an image on its way."""
+        """Description of what happens to an image on its way."""
         return self.template.encoder.form.description
 
     def request(self, images: Tensor) -> Request:
@@ -83,7 +83,7 @@ class TemplateProtocol:
         return Request("POST", self.url, {"Content-Type": self.template.content_type}, self.template.body(images))
 
     def parse(self, reply: Reply, *, images: int) -> Parsed:
-        """What the expressions find.
+        """Parsed reply: all that the expressions find.
 
         Raises:
             AnswerError: no usable answer.

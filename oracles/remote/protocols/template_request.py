@@ -44,7 +44,7 @@ class RequestOptions:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """What takes the place of a placeholder.
+    """Replacement of a placeholder.
 
     Attributes:
         form: how the image becomes numbers or a picture.

@@ -50,7 +50,7 @@ class ResponseOptions:
 
     @property
     def feedback(self) -> Feedback:
-        """What the answers hold."""
+        """Kind of feedback that the answers hold."""
         if self.scores is None:
             return Feedback.LABELS
         if self.labels is not None:
@@ -72,7 +72,7 @@ class ResponseOptions:
         return [self._row(element) for element in per_image(found, images, "answers")]
 
     def identify(self, tree: Any) -> dict[str, str]:
-        """What the reply says of the model, without what it leaves out."""
+        """Statements of the reply about the model, without what it leaves out."""
         found = {name: _search(path, tree) for name, path in self.identity.items()}
         return {name: str(value) for name, value in found.items() if isinstance(value, str | int | float)}
 
@@ -90,7 +90,7 @@ class ResponseOptions:
         return [(label, score * self.score_scale) for label, score in zip(labels, numbers(scores), strict=True)]
 
     def _look_up(self, path: str | None, element: Any) -> list[Any] | None:
-        """What an expression finds in an element, or in each of its entries: a list, None where it leads nowhere."""
+        """Values that an expression finds in an element, or in each of its entries; None where it leads nowhere."""
         if path is None:
             return None
         if self.entries is None:

@@ -33,7 +33,7 @@ _STATUS = "model_version_status"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TfservingOptions:
-    """What the model's signature asks for.
+    """Options for what the model's signature asks for.
 
     Attributes:
         signature: its name, None for the default one.
@@ -82,7 +82,7 @@ class TfservingProtocol:
 
     @property
     def encoding(self) -> str:
-        """What happens to an image on its way."""
+        """Description of what happens to an image on its way."""
         return self.encoder.description
 
     def request(self, images: Tensor) -> Request:

@@ -29,7 +29,7 @@ _DATA = "\0data"
 
 
 class Content(StrEnum):
-    """What a request holds: images as lists in JSON; or one image, as a picture or as bare little-endian numbers."""
+    """Content of a request: images as lists in JSON; or one image, as a picture or as bare little-endian numbers."""
 
     JSON = "json"
     PICTURE = "picture"
@@ -38,7 +38,7 @@ class Content(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TorchserveOptions:
-    """What the handler expects and returns.
+    """Options for what the handler expects and returns.
 
     Attributes:
         content: what a request holds.
@@ -81,7 +81,7 @@ class TorchserveProtocol:
 
     @property
     def encoding(self) -> str:
-        """What happens to an image on its way."""
+        """Description of what happens to an image on its way."""
         return _encoder(self.options, self.form).description
 
     def request(self, images: Tensor) -> Request:

@@ -54,7 +54,7 @@ class CorrectedDescent:
         return {_RULE + name: tensor for name, tensor in self.rule.initial_state(parameters).items()}
 
     def step(self, context: StepContext) -> StepResult:
-        """See `Learner.step`."""
+        """Take a step along a gradient that the surrogate's makes less noisy."""
         student = self.distillation.recalled(context)
         share = Share(*context.memory.get(_SHARE, torch.zeros(2)).tolist())
         asked = Recorder(context.batch.executor)

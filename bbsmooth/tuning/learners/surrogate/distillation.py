@@ -48,7 +48,7 @@ class Student:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distillation:
-    """How a surrogate is taught.
+    """Settings of a surrogate's teaching.
 
     Args:
         widths: of the surrogate.

@@ -43,7 +43,7 @@ class SurrogateLearner:
         return {}
 
     def step(self, context: StepContext) -> StepResult:
-        """See `Learner.step`."""
+        """Teach the surrogate with the answers about the batch, and descend on it."""
         student, batch = self.distillation.recalled(context), context.batch
         with torch.no_grad():
             shown = show(batch.coordinator, batch.images, context.parameters)

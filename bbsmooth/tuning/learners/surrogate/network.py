@@ -22,7 +22,7 @@ _GROUPS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surrogate:
-    """What the surrogate is, apart from its weights.
+    """Description of the surrogate, apart from its weights.
 
     Args:
         image_shape: (channels, height, width) of the images that the oracle is shown.
