@@ -35,6 +35,7 @@ def certify(
     radii: Sequence[float] | None = None,
     truth: Literal["data", "oracle"] = "data",
     family_wise: str | None = None,
+    false_discovery_rate: float | None = None,
     allocation: str = "cheapest",
     reuse: Path | str | None = None,
     incremental_from: Path | str | None = None,
@@ -66,6 +67,9 @@ def certify(
             `plan` can prove. `Sequential` has its own.
         truth: what counts as right: "data", the labels, or "oracle", its answer to the image without noise.
         family_wise: shares alpha among all images: "bonferroni" or, with `Cohen`, "holm".
+        false_discovery_rate: bounds the expected share of wrong certificates among those issued: all are where at
+            least alpha / `false_discovery_rate` of the images are certified; else each is an abstention of reason
+            `FALSE_DISCOVERY`. `limit` and the number of images count from the start.
         allocation: with a budget, whose draws are paid for first: "cheapest", "uniform", "round-robin" or "in-turn".
         reuse: directory of an earlier run whose answers are not asked for again, where that leaves the guarantee.
         incremental_from: directory of a run of the classifier before it was changed a little.
@@ -101,7 +105,16 @@ def certify(
         batch_size=batch_size,
         concurrency=concurrency,
     )
-    config = _config(noise, plan, radii, limit, allocation=allocation, family_wise=family_wise, labels=truth)
+    config = _config(
+        noise,
+        plan,
+        radii,
+        limit,
+        allocation=allocation,
+        family_wise=family_wise,
+        false_discovery_rate=false_discovery_rate,
+        labels=truth,
+    )
     with told(callbacks) if callbacks else nullcontext(), suppress(BudgetExhausted):  # said below, with what to do
         session.certify(
             folder,

@@ -44,7 +44,8 @@ class Sequential:
     Args:
         radii: that are decided.
         alpha: probability, over the draws, that a certificate is wrong.
-        beta: probability that a radius is given up although it holds; no certificate depends on it.
+        beta: level of giving up: for each radius that holds, the probability that it is refuted; it may also be left
+            undecided. No certificate depends on it.
         num_selection: draws that choose the class (n0).
         max_estimation: most draws that decide.
     """

@@ -16,6 +16,7 @@ from bbsmooth.reporting.compare import compare as write_comparison
 from bbsmooth.reporting.recall import at_hand
 from bbsmooth.reporting.report import report as write_report
 from bbsmooth.reporting.terminal import to_text
+from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.reading import read_run
 from bbsmooth.verification.run import Verification
 from bbsmooth.verification.run import verify as check
@@ -83,7 +84,7 @@ class Comparison:
     def __init__(self, paths: Sequence[Path]) -> None:
         """Read the runs."""
         self.runs = tuple(paths)
-        document = comparison.document([read_run(path) for path in paths])
+        document = comparison.document([read_issued(path) for path in paths])
         self._tables = [table for section in document.sections for table in section.tables]
 
     def rows(self) -> list[dict[str, Any]]:

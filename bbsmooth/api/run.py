@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Self
 from bbsmooth.data import ImageSet
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.certificates import Record
-from bbsmooth.runs.reading import Run, read_run
+from bbsmooth.runs.issuing import read_issued
+from bbsmooth.runs.reading import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class RunResult:
         Raises:
             UsageError: it is none, or one of another command.
         """
-        found = read_run(Path(run))
+        found = read_issued(Path(run))
         if found.command != cls.command:
             raise UsageError(f"{run} is a run of `{found.command}`, not of `{cls.command}`")
         return cls(found, images)

@@ -6,7 +6,7 @@ from .accuracy import (
     share,
 )
 from .bounds.clopper_pearson import ClopperPearson
-from .bounds.multiplicity import FamilyWise, bonferroni, holm
+from .bounds.multiplicity import FalseDiscovery, FamilyWise, bonferroni, holm
 from .bounds.vote_bounds import VOTE_BOUNDS
 from .cases.certifying import CertifyingCase
 from .cases.labelled import LabelledCase
@@ -48,6 +48,7 @@ __all__ = [
     "Decision",
     "Draws",
     "Evidence",
+    "FalseDiscovery",
     "FamilyWise",
     "InOrder",
     "IncrementalPlan",

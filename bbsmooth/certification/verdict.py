@@ -68,6 +68,9 @@ class Reason(StrEnum):
     NO_ANSWER = "no answer"
     """The class that was chosen says that the oracle had no answer."""
 
+    FALSE_DISCOVERY = "false discovery"
+    """The run has too few certificates to bound the share of wrong ones; by itself, the image's would hold."""
+
     UNFINISHED = "unfinished"
     """The run ended before the image was decided. It has no line in the run's files, and may have one later."""
 

@@ -14,7 +14,7 @@ from bbsmooth.reporting.report import format_of
 from bbsmooth.reporting.terminal import to_text
 from bbsmooth.reporting.tex import to_tex
 from bbsmooth.runs.files import write_bytes
-from bbsmooth.runs.reading import read_run
+from bbsmooth.runs.issuing import read_issued
 
 FORMATS = ("text", "html", "md", "tex", "tsv", "json", "png", "svg")
 
@@ -33,7 +33,7 @@ def compare(paths: Sequence[Path], *, format: str | None, out: Path | None, choi
         OSError: the file cannot be written.
     """
     form = format_of(format, out, formats=FORMATS, default="text")
-    document = comparison.document([read_run(path) for path in paths], choice)
+    document = comparison.document([read_issued(path) for path in paths], choice)
     if out is None:
         if form in ("html", "png", "svg"):
             raise UsageError(f"`format` {form} needs a file; name one with `out`")

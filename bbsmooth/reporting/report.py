@@ -13,6 +13,7 @@ from bbsmooth.reporting.page import page
 from bbsmooth.reporting.tex import to_tex
 from bbsmooth.reporting.text import run_log, text_of
 from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.reading import Run, read_run, run_json
 
 FILES = ("html", "png", "svg")
@@ -38,7 +39,7 @@ def report(run: Path, *, format: str | None, out: Path | None, pictured: int, at
     form = format_of(format, out)
     if out is None and form not in FILES:
         return _printed(run, form).decode()
-    found, attacked = read_run(run), [read_run(path) for path in attacks]
+    found, attacked = read_issued(run), [read_run(path) for path in attacks]
     single.refuse_foreign(found, attacked)
     file = out or run / f"report.{form}"
     write_bytes(file, _file(found, form, pictured, attacked))
@@ -66,11 +67,11 @@ def format_of(
 def _printed(run: Path, form: str) -> bytes:
     """The forms that need no pictures."""
     forms: dict[str, Callable[[], str]] = {
-        "text": lambda: text_of(read_run(run)) + "\n",
+        "text": lambda: text_of(read_issued(run)) + "\n",
         "tsv": lambda: run_log(run),
         "json": lambda: json.dumps(run_json(run)) + "\n",
-        "md": lambda: exports.to_markdown(single.document(read_run(run), pictured=0)),
-        "tex": lambda: to_tex(single.document(read_run(run), pictured=0)),
+        "md": lambda: exports.to_markdown(single.document(read_issued(run), pictured=0)),
+        "tex": lambda: to_tex(single.document(read_issued(run), pictured=0)),
     }
     return forms[form]().encode(errors="replace")
 

@@ -14,8 +14,8 @@ from bbsmooth.reporting.numbers import count, duration, interval, length, money,
 from bbsmooth.reporting.scope import told, was_tuned
 from bbsmooth.reporting.words import proven_word
 from bbsmooth.runs.certificates import Record, read_certificates
-from bbsmooth.runs.directory import read_manifest
-from bbsmooth.runs.reading import Run, read_run
+from bbsmooth.runs.issuing import read_issued
+from bbsmooth.runs.reading import Run
 from bbsmooth.runs.tsv_log import classic_log
 
 WIDTH = 100
@@ -27,8 +27,8 @@ def run_log(path: Path) -> str:
     Raises:
         UsageError: `path` is not a run directory, or holds no certificates.
     """
-    read_manifest(path)
-    return classic_log(read_certificates(path))
+    found = read_issued(path).certificates
+    return classic_log(read_certificates(path) if found is None else found)
 
 
 def run_text(path: Path) -> str:
@@ -37,7 +37,7 @@ def run_text(path: Path) -> str:
     Raises:
         UsageError: `path` is not a run directory, or a file in it cannot be read.
     """
-    return text_of(read_run(path))
+    return text_of(read_issued(path))
 
 
 def text_of(run: Run) -> str:
@@ -93,6 +93,9 @@ def _certify_tables(settings: dict[str, Any], summary: Record) -> list[Renderabl
     line = f"{of}{count(summary['images'], 'image')}, {count(summary['abstained'], 'abstention')}"
     together = "in all" if settings.get("family_wise") else "each"
     line += ", alpha not stated" if settings["alpha"] is None else f", alpha {settings['alpha']:g} {together}"
+    if (joint := summary.get("false_discovery")) is not None:
+        line += f", false discovery rate {joint['rate']:g} ({'' if joint['issued'] else 'not '}issued: "
+        line += f"{joint['certified']:,} certified, {joint['needed']:,} needed)"
     if summary["acr"] is not None:
         line += f", ACR {length(summary['acr'])}"
     curve = told(summary)

@@ -70,7 +70,7 @@ def _issued(run: Run) -> list[str]:
 
 
 def _seen(run: Run) -> list[str]:
-    if not seen_before(run):
+    if not ((run.summary or {}).get("seen_before") or seen_before(run)):
         return []
     return [
         "What stands behind these answers was made on the same images: their accuracy, and its interval, say nothing "
@@ -86,9 +86,22 @@ def _level(run: Run) -> str:
 def _together(run: Run) -> list[str]:
     joint = (run.summary or {}).get("family_wise")
     if not joint:
-        return []
+        return _discovered((run.summary or {}).get("false_discovery"))
     holm = [f"{row['images']:,} at {row['radius']:g}" for row in joint["certified"] or []]
     return [f"Images certified together by Holm's procedure: {', '.join(holm)}."] if holm else []
+
+
+def _discovered(found: Record | None) -> list[str]:
+    """Sentences on the share of wrong certificates among those that are issued."""
+    if found is None:
+        return []
+    bound = f"the share of wrong ones among those issued is at most {found['rate']:g} in expectation"
+    proven = (
+        f"{found['certified']:,} of {count(found['images'], 'image')} were certified, {found['needed']:,} are needed"
+    )
+    if found["issued"]:
+        return [f"The certificates are issued together, so that {bound}: {proven}."]
+    return [f"No certificate is issued, so that {bound}: {proven}. All are counted as abstentions."]
 
 
 def _imported(run: Run) -> list[str]:

@@ -249,6 +249,8 @@ class CertifySummary(TypedDict):
     reasons: NotRequired[dict[str, Count]]
     decisions: NotRequired[list[dict[str, Any]] | None]
     family_wise: NotRequired[dict[str, Any] | None]
+    false_discovery: NotRequired[dict[str, Any] | None]
+    seen_before: NotRequired[bool]
     noisy_accuracy: NotRequired[Share | None]
     acr_interval: NotRequired[MeanInterval | None]
     incremental: NotRequired[dict[str, Any]]
@@ -359,6 +361,7 @@ class CertifySettings(SpendingSettings):
     tolerance: NotRequired[Share]
     labels: NotRequired[str]
     family_wise: NotRequired[str | None]
+    false_discovery_rate: NotRequired[Share | None]
     earlier_selection: NotRequired[Count]
     earlier_estimation: NotRequired[Count]
     coordinator: str | None

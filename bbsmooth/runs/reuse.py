@@ -90,6 +90,7 @@ def reused(path: Path, *, settings: Mapping[str, Any], context: Mapping[str, Any
     if manifest["command"] == "certify":  # a plan has seen selection votes only, and no certificate counts on those
         _refuse_hindsight(path, then, now)
         _refuse_other_share(path, _sharing(then, manifest), _sharing(now, context))
+        _refuse_other_discovery(path, (then, manifest), (now, context))
     return Reused(path, {"run": str(path), "started": manifest["started"], "settings": then})
 
 
@@ -108,8 +109,30 @@ def _sharing(settings: Mapping[str, Any], context: Mapping[str, Any]) -> int | N
     """Number of images that share alpha; None where each has its own, or where another level is no second chance."""
     if settings.get("method") != "growing" or settings.get("family_wise") is None:
         return None
+    return _tried(settings, context)
+
+
+def _tried(settings: Mapping[str, Any], context: Mapping[str, Any]) -> int:
+    """The number of images that a run is to certify."""
     held = int(context["data"]["images"])
     return min(held, settings["limit"] or held)
+
+
+def _refuse_other_discovery(
+    path: Path, then: tuple[Mapping[str, Any], Mapping[str, Any]], now: tuple[Mapping[str, Any], Mapping[str, Any]]
+) -> None:
+    """Refuse a false discovery rate whose terms somebody might have chosen because of how many were certified."""
+    if now[0].get("false_discovery_rate") is None:
+        return
+    reason = "whether certificates are issued depends on it, and it was fixed before the first vote"
+    for key in ("false_discovery_rate", "alpha"):
+        if then[0].get(key) != now[0][key]:
+            raise UsageError(_refusal(path, key, then[0], now[0], reason))
+    if _tried(*then) != _tried(*now):
+        raise UsageError(
+            f"{path} was to certify {_tried(*then)} images, not {_tried(*now)}: {reason}; give the same `limit`, or "
+            "leave out `reuse`"
+        )
 
 
 def _refuse_other_share(path: Path, then: int | None, now: int | None) -> None:

@@ -15,9 +15,10 @@ from bbsmooth.certification import (
     holm,
 )
 from bbsmooth.certification.bounds.means import MeanBetting
-from bbsmooth.certification.bounds.multiplicity import FamilyWise, p_value
+from bbsmooth.certification.bounds.multiplicity import FalseDiscovery, FamilyWise, p_value
 from bbsmooth.noise import DISTRIBUTIONS
 from bbsmooth.runs.certificates import CONFIDENCE, Record
+from bbsmooth.runs.issuing import withheld
 
 
 def summarize(
@@ -28,6 +29,7 @@ def summarize(
     seconds: float,
     largest_radius: float | None = None,
     family_wise: FamilyWise | None = None,
+    discovery: FalseDiscovery | None = None,
 ) -> Record:
     """Certified accuracy at each radius and ACR with their intervals, decisions, abstentions, share of right votes.
 
@@ -40,8 +42,12 @@ def summarize(
         seconds: wall time that the run took.
         largest_radius: no certificate can have a larger one; None where nobody knows, and so no interval for the ACR.
         family_wise: level that all images share, None where each has its own.
+        discovery: when certificates are issued, None for always. Those that are not count as abstentions.
     """
     records = sorted(records, key=lambda record: record["index"])
+    found = None if discovery is None else _false_discovery(records, images, discovery)
+    if found is not None and not found["issued"]:
+        records = withheld(records)
     labelled = bool(records) and all(record["label"] is not None for record in records)
     correct = [record["radius"] if record["correct"] else None for record in records]
     certified = [record["radius"] for record in records]
@@ -56,6 +62,7 @@ def summarize(
         "certified": _curve(certified, radii) if records else None,
         "decisions": _decisions(records, radii),
         "family_wise": None if family_wise is None else _family_wise(records, radii, images, family_wise),
+        "false_discovery": found,
         "noisy_accuracy": _noisy_accuracy(records) if labelled else None,
         "acr": average_certified_radius(correct) if labelled else None,
         "acr_interval": _acr_interval(correct, largest_radius) if labelled and largest_radius else None,
@@ -96,6 +103,19 @@ def _family_wise(records: Sequence[Record], radii: Sequence[float], images: int,
             for radius in radii
         ]
     return found
+
+
+def _false_discovery(records: Sequence[Record], images: int, discovery: FalseDiscovery) -> Record:
+    """Whether enough of all images are certified. More certificates later only help, so that enough are enough."""
+    certified, needed = sum(not record["abstained"] for record in records), discovery.needed(images)
+    return {
+        "rate": discovery.rate,
+        "alpha": discovery.alpha,
+        "images": images,
+        "certified": certified,
+        "needed": needed,
+        "issued": certified >= needed,
+    }
 
 
 def _p_value(record: Record, radius: float) -> float:

@@ -16,7 +16,7 @@ from bbsmooth.settings.shared import Alpha, NumEstimation, NumSelection
 
 if TYPE_CHECKING:
     from bbsmooth.certification import LabelledCase, Plan
-    from bbsmooth.certification.bounds.multiplicity import FamilyWise
+    from bbsmooth.certification.bounds.multiplicity import FalseDiscovery, FamilyWise
     from bbsmooth.certification.engine.loop import Arrange
     from bbsmooth.certification.methods.cases import AnyPlan
     from bbsmooth.noise import NoiseDistribution, Splitting
@@ -74,7 +74,8 @@ class CertifyConfig:
     beta: Annotated[
         float,
         Option(
-            "With sequential: probability that a radius is given up although it holds. No certificate depends on it.",
+            "With sequential: level of giving up. For each radius that holds, the probability that it is refuted; it "
+            "may also be left undecided. No certificate depends on it.",
             panel=Panel.SAMPLING,
         ),
     ] = 0.01
@@ -99,6 +100,16 @@ class CertifyConfig:
             "Share alpha among all images, so that with probability 1 - alpha no certificate is wrong: bonferroni or, "
             "with cohen, holm. Without it alpha is each image's own.",
             panel=Panel.SAMPLING,
+        ),
+    ] = None
+    false_discovery_rate: Annotated[
+        float | None,
+        Option(
+            "Bound the expected share of wrong certificates among those that are issued: all of them are where at "
+            "least alpha / RATE of the images are certified, else none. The numbers of images and alpha count from the "
+            "start.",
+            "RATE",
+            Panel.SAMPLING,
         ),
     ] = None
     bound: Annotated[
@@ -147,8 +158,22 @@ class CertifyConfig:
             raise UsageError(
                 "`family_wise` holm compares p-values at the end, but `method` sequential stops before: use bonferroni"
             )
+        self._check_rate()
         if self.method == "incremental" and not self.earlier_estimation:
             raise UsageError("`method` incremental needs the earlier run: name it with `incremental_from`")
+
+    def _check_rate(self) -> None:
+        """Refuse a false discovery rate that is none, and two ways to count errors."""
+        rate = self.false_discovery_rate
+        if rate is None:
+            return
+        if not 0 < rate < 1:
+            raise UsageError(f"`false_discovery_rate` must lie between 0 and 1, got {rate}")
+        if self.family_wise is not None:
+            raise UsageError(
+                "`family_wise` and `false_discovery_rate` bound different errors (any wrong certificate, the share of "
+                "wrong ones): give one of them"
+            )
 
     def settled(self, noise: NoiseDistribution | Splitting) -> CertifyConfig:
         """The same with what the noise settles: splitting noise is a method of its own, and leaves nothing to chance.
@@ -180,6 +205,11 @@ class CertifyConfig:
         """
         if isinstance(noise, noises.Splitting):
             return certification.SplittingPlan(noise=noise)
+        if self.false_discovery_rate is not None and self.false_discovery_rate < self.alpha:
+            raise UsageError(
+                f"`false_discovery_rate` must be at least `alpha` ({self.alpha:g}), got {self.false_discovery_rate:g}: "
+                "not even a certificate for every image would be enough"
+            )
         alpha = self.alpha if self.family_wise is None else certification.bonferroni(self.alpha, images)
         try:
             return METHODS[self.method](self, noise, alpha)
@@ -218,14 +248,20 @@ class CertifyConfig:
         fixed = set()
         if self.method == "sequential":
             fixed.add("radii")  # they are the question
-        if self.family_wise is not None:
-            fixed.add("limit")  # alpha was shared by that many
+        if self.family_wise is not None or self.false_discovery_rate is not None:
+            fixed.add("limit")  # the level counts that many
         return (SPEED | GROWING | {"allocation"}) - fixed
 
     @property
     def joint(self) -> FamilyWise | None:
         """The level that all images share, None where each has its own."""
         return None if self.family_wise is None else certification.FamilyWise(self.family_wise, self.alpha)
+
+    @property
+    def discovery(self) -> FalseDiscovery | None:
+        """The bound on the share of wrong certificates, None where only each image has one."""
+        rate = self.false_discovery_rate
+        return None if rate is None else certification.FalseDiscovery(rate, self.alpha)
 
     def in_turn(self, oracle: OracleConfig) -> bool:
         """True if images are finished one after the other: nothing else makes sense where each costs the same."""

@@ -37,6 +37,7 @@ _REGULAR = frozenset(
         "dtype",
         "engine",
         "epochs",
+        "false_discovery_rate",
         "family_wise",
         "format",
         "grace",

@@ -13,6 +13,7 @@ from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.data import DataError
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import image_digest
+from bbsmooth.reporting.lineage import seen_before
 from bbsmooth.reporting.recall import images_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
@@ -36,12 +37,14 @@ def wrong_summary(run: Run) -> Iterator[str]:
     said = {key: summary.get(key) for key in again}
     for place, one, other in differences(said, json.loads(json.dumps(again))):
         yield f"summary.json: {place} is {one!r}, the certificates give {other!r}"
-    for key in sorted(summary.keys() - again.keys() - {"labels"}):
+    for key in sorted(summary.keys() - again.keys() - {"labels", "seen_before"}):
         yield f"summary.json: {key} is no part of a summary"
     if not 0 <= summary["seconds"] < math.inf:
         yield f"summary.json: seconds is {summary['seconds']}"
     if (summary.get("labels") == ORACLE) is not (run.settings.get("labels") == ORACLE):
         yield f"summary.json: labels is {summary.get('labels')!r}, the settings say {run.settings.get('labels')!r}"
+    if summary.get("seen_before") is False and seen_before(run):
+        yield "summary.json: seen_before is False, but what was certified was made on the same images"
     if run.status == "done" and not again["complete"]:
         yield f"the run is done, but has {len(records)} of {again['images']} certificates"
 
@@ -59,6 +62,7 @@ def expected_summary(run: Run, records: Sequence[Record], seconds: float) -> Rec
         seconds=seconds,
         largest_radius=asked.plan.largest_radius,
         family_wise=asked.config.joint,
+        discovery=asked.config.discovery,
     )
     around = (run.summary or {}).get("acr_interval")
     if found["acr_interval"] and asked.plan.largest_radius and around and "bound" not in around:

@@ -34,6 +34,7 @@ from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.expected import ExpectedQueries
 from bbsmooth.progress.meter import Facts, Meter, Spending, meter
+from bbsmooth.reporting.lineage import seen_before
 from bbsmooth.runs.certificates import (
     CertificateFile,
     Record,
@@ -46,6 +47,7 @@ from bbsmooth.runs.certificates import (
 from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.layout import MANIFEST, SUMMARY
+from bbsmooth.runs.reading import read_run
 from bbsmooth.runs.records import Label
 from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
@@ -57,6 +59,11 @@ PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
 
 _ENOUGH_TO_TELL = 3
 """Certificates after which a user learns that names never match, before the rest is paid for."""
+
+_SEEN = (
+    "the classifier or its coordinator was made on these very images: the certificates hold, but accuracy and its "
+    "interval say nothing about new images; certify others, such as the other part of a set without splits"
+)
 
 _log = logging.getLogger("bbsmooth")
 
@@ -130,7 +137,12 @@ def certify(
         earlier_votes(changed, out, seen.spec) as before,
     ):
         front.keep(out)
-        session = _Session(dataset, count, labels, CertificateFile(out), config, plan, out, time.monotonic())
+        seen_images = seen_before(read_run(out))
+        if seen_images:
+            _log.warning(_SEEN)
+        session = _Session(
+            dataset, count, labels, CertificateFile(out), config, plan, out, time.monotonic(), seen_images
+        )
         try:
             grid = grid_for(base, smoothing.additive)
             canaries = CanaryImages(image=dataset.image, among=count, smoothing=smoothing.additive, grid=grid)
@@ -182,6 +194,7 @@ class _Session:
     plan: AnyPlan
     folder: Path
     started: float
+    seen_before: bool
     summary: Record = field(default_factory=dict)
     told: bool = False
 
@@ -276,10 +289,12 @@ class _Session:
             seconds=before + time.monotonic() - self.started,
             largest_radius=self.plan.largest_radius,
             family_wise=self.config.joint,
+            discovery=self.config.discovery,
         )
         if isinstance(self.plan, IncrementalPlan):
             self.summary["incremental"] = worth(self.file.records, self.plan)
         self.summary["labels"] = ORACLE if self.config.labels == ORACLE else DATA if self.labels else None
+        self.summary["seen_before"] = self.seen_before
         write_summary(self.folder, self.summary)
 
     def _waiting(self, source: VoteSource | None) -> Iterator[tuple[int, Tensor]]:

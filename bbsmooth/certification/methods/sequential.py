@@ -28,8 +28,8 @@ class SequentialPlan:
         num_selection: draws that choose the class (n0).
         max_estimation: most fresh draws that bound its probability; radii open by then stay undecided.
         alpha: probability, over the draws, that a certificate is wrong, whatever the number of radii.
-        beta: probability, over the draws, that a radius is given up although it holds. It guards the budget; no
-            certificate depends on it.
+        beta: level of giving up: for each radius that holds, the probability, over the draws, that it is refuted.
+            Such a radius may also be left undecided. It guards the budget; no certificate depends on it.
         radii: questions, ascending. Radius 0 asks whether the class is the smoothed one at the image itself.
         test: of one radius, on both sides.
 

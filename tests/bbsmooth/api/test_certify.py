@@ -276,6 +276,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "laplace": {"noise": bb.Laplace(0.5)},
     "labels by the oracle": {"truth": "oracle", "labels": None},
     "family-wise": {"family_wise": "holm"},
+    "false discovery": {"false_discovery_rate": 0.5},
+    "false discovery, splitting": {"plan": None, "noise": bb.Splitting(0.5), "false_discovery_rate": 0.05},
 }
 
 
@@ -288,6 +290,20 @@ def test_every_way_of_certifying_is_there_and_verifies(tmp_path: Path, way: str)
         if isinstance(verdict, bb.Certificate) and verdict.norm == "l2":
             assert verdict.radius < distance
     verified_twice(tmp_path / "run", labels=call["labels"])
+
+
+def test_certificates_that_are_not_issued_are_abstentions(tmp_path: Path) -> None:
+    plane = bb.certify(PLANE, GREYS, LABELS, noise=NOISE, plan=PLAN, seed=0, run=tmp_path / "each")
+    assert any(isinstance(verdict, bb.Certificate) for verdict in plane)
+    near = torch.cat([GREYS, torch.full((1, 1, 8, 8), 112, dtype=torch.uint8)])  # the last one next to the plane
+    labels = [*LABELS, 1]
+    found = bb.certify(
+        PLANE, near, labels, noise=NOISE, plan=PLAN, seed=0, run=tmp_path / "run", false_discovery_rate=0.01
+    )
+    assert all(isinstance(verdict, bb.Abstention) for verdict in found)
+    assert "false discovery" in {verdict.reason for verdict in found if isinstance(verdict, bb.Abstention)}
+    assert found.acr == 0
+    assert not bb.verify(tmp_path / "run", images=near, labels=labels).findings
 
 
 def test_plan_and_noise_go_together(tmp_path: Path) -> None:

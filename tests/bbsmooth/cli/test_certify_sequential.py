@@ -122,6 +122,9 @@ def test_an_interrupted_run_goes_on(many: World) -> None:
         (["--allocation", "fair"], "--allocation must be one of cheapest, uniform, round-robin, in-turn, got 'fair'"),
         (["--family-wise", "sidak"], "--family-wise must be one of bonferroni, holm, got 'sidak'"),
         (["--family-wise", "holm"], "--family-wise holm compares p-values at the end"),
+        (["--false-discovery-rate", "1"], "--false-discovery-rate must lie between 0 and 1, got 1.0"),
+        (["--false-discovery-rate", "0.0001"], "--false-discovery-rate must be at least --alpha (0.001), got 0.0001"),
+        (["--false-discovery-rate", "0.1", "--family-wise", "bonferroni"], "give one of them"),
         (["--budget", "20", "--radius", "0.2"], "--n0 + 1 = 21"),
         (["--reuse", "nowhere"], "nowhere"),
     ],
@@ -133,6 +136,37 @@ def test_what_cannot_work_is_refused_in_one_line(many: World, arguments: list[st
     assert expected in done.line
     assert many.asked.total() == 0
     assert not many.run.exists()
+
+
+def test_a_bounded_share_of_wrong_certificates_issues_all_or_none(many: World) -> None:
+    rate = ("--alpha", 0.01, "--radius", 0.1, "--sigma", 2, "--n", 20, "--false-discovery-rate")
+    many.certify(*rate, 0.9, "--json")
+    summary = json.loads((many.run / "summary.json").read_text())
+    certified = summary["false_discovery"]["certified"]
+    assert summary["false_discovery"] == {
+        "rate": 0.9, "alpha": 0.01, "images": IMAGES, "certified": certified, "needed": 1, "issued": True
+    }  # fmt: skip
+    assert 0 < certified < IMAGES
+    grown = many.resumed(*rate, 0.9, "--limit", 3)
+    assert (grown.status, "was begun with --limit" in grown.line) == (2, True)
+
+    few = many.folder / "few"
+    lines = many.certificates()
+    assert many.certify(*rate, 0.01, "--json", out=few).status == 0
+    assert [line["radius"] for line in many.certificates(few)] == [line["radius"] for line in lines]
+    found = json.loads((few / "summary.json").read_text())
+    assert not found["false_discovery"]["issued"]
+    assert found["false_discovery"]["needed"] == IMAGES
+    assert found["reasons"]["false discovery"] == certified
+    assert found["certified"][0]["value"] == 0
+    assert "not issued" in bbsmooth("report", few, "--format", "text").out
+    assert "No certificate is issued" in bbsmooth("report", few, "--format", "md").out
+    rows = [line.split("\t") for line in bbsmooth("report", few, "--format", "tsv").out.splitlines()[1:]]
+    assert {row[2] for row in rows} == {"-1"}
+    assert bbsmooth("verify", few).status == 0
+    for changes, word in ((("--limit", 4), "--limit"), ((), "--false-discovery-rate")):
+        again = many.certify(*rate, 0.01 if changes else 0.9, *changes, "--reuse", few, out=many.folder / "again")
+        assert (again.status, word in again.line) == (2, True), again.err
 
 
 def test_a_level_shared_by_all_images_stands_in_every_line(many: World) -> None:

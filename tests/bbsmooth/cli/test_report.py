@@ -180,7 +180,9 @@ def test_a_page_says_that_it_was_tuned_on_the_images_that_it_certifies(world: Wo
             np.savez(images, x=255 - held["x"], y=held["y"])
         subject = ("--oracle", world.oracle("bright"), "--data", f"npz:{images}", "--sigma", "0.25", "--out", tuned)
         assert bbsmooth("tune", *subject, "--budget", 0, "--pretrain-epochs", 1).status == 0
-        world.certify("--coordinator", tuned, "--limit", 2)
+        done = world.certify("--coordinator", tuned, "--limit", 2)
+        assert ("made on these very images" in done.err) is said
+        assert json.loads((world.run / "summary.json").read_text())["seen_before"] is said
         text = bbsmooth("report", world.run, "--format", "md").out
         assert ("was made on the same images" in text) is said
         assert "among the certificates that were issued the share of wrong ones may be larger" in text

@@ -19,6 +19,8 @@ WAYS = (
     "--bound randomised",
     "--family-wise bonferroni",
     "--family-wise holm",
+    "--false-discovery-rate 0.5",
+    "--false-discovery-rate 0.001",
     "--labels oracle",
     "--noise laplace",
     "--noise uniform",

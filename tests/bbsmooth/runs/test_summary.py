@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from scipy.stats import binom
 
-from bbsmooth.certification.bounds.multiplicity import FamilyWise
+from bbsmooth.certification.bounds.multiplicity import FalseDiscovery, FamilyWise
 from bbsmooth.noise import Gaussian
 from bbsmooth.runs.summary import summarize
 from tests.bbsmooth.runs.test_certificates import record
@@ -97,3 +97,24 @@ def test_a_refused_image_has_no_share_in_holms_count() -> None:
     refused = proven(1, 1000) | {"reason": "refused", "radius": None}
     found = summarize([proven(0, 1000), refused], [0.1], images=2, seconds=0, family_wise=FamilyWise("holm", 0.01))
     assert found["family_wise"]["certified"] == [{"radius": 0.1, "images": 1}]
+
+
+def test_certificates_that_are_too_few_are_not_issued() -> None:
+    lines = [record(0), record(1), record(2, radius=None), record(3, radius=None, reason="unproven")]
+    issued = summarize(lines, [0.1], images=4, seconds=0, discovery=FalseDiscovery(0.1, 0.05))
+    terms = {"rate": 0.1, "alpha": 0.05, "images": 4, "certified": 2, "needed": 2, "issued": True}
+    assert issued["false_discovery"] == terms
+    assert issued == summarize(lines, [0.1], images=4, seconds=0) | {"false_discovery": terms}
+    kept = summarize(lines, [0.1], images=4, seconds=0, discovery=FalseDiscovery(0.08, 0.05))
+    assert kept["false_discovery"] == {**terms, "rate": 0.08, "needed": 3, "issued": False}
+    assert kept["abstained"] == 4
+    assert kept["reasons"]["false discovery"] == 2
+    assert (kept["certified"][0]["value"], kept["certified_accuracy"][0]["value"], kept["acr"]) == (0, 0, 0)
+    assert not any(line.get("reason") == "false discovery" for line in lines)
+
+
+def test_enough_certificates_are_issued_before_the_last_image_is_known() -> None:
+    lines = [record(0), record(1)]
+    assert summarize(lines, [0], images=40, seconds=0, discovery=FalseDiscovery(1, 0.05))["false_discovery"]["issued"]
+    found = summarize(lines, [0], images=60, seconds=0, discovery=FalseDiscovery(1, 0.05))
+    assert not found["false_discovery"]["issued"]

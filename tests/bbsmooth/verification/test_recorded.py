@@ -66,6 +66,7 @@ def fit(run: Path) -> None:
         seconds=summary["seconds"],
         largest_radius=asked.plan.largest_radius,
         family_wise=asked.config.joint,
+        discovery=asked.config.discovery,
     )
     write_summary(run, summary | again)
     change(run / "manifest.json", hashes=run_hashes(run, read_manifest(run)))
