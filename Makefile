@@ -4,8 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RUNNABLE := .venv/runnable
 INSTALLED := .venv/installed
+DOCUMENTED := .venv/documented
 
-.PHONY: install demo test test-slow test-failed check bench clean
+.PHONY: install demo test test-slow test-failed check bench docs notebooks clean
 
 install: $(INSTALLED)
 
@@ -16,6 +17,10 @@ $(RUNNABLE): pyproject.toml constraints.txt
 
 $(INSTALLED): $(RUNNABLE)
 	$(PIP) --editable '.[dev,attack,aws,diffusion,hf,http2,ray,serve,tensorboard,train]'
+	touch $@
+
+$(DOCUMENTED): $(RUNNABLE)
+	$(PIP) --editable '.[docs,serve]'
 	touch $@
 
 demo: $(RUNNABLE)  ## tune and certify on real digits, with a table at the end (about 5 minutes)
@@ -47,5 +52,12 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.training_steps.run
 	$(BIN)/python -m experiments.startup.run
 
+docs: $(DOCUMENTED)  ## the site, in site/; a warning is an error
+	$(BIN)/python -m bbsmooth.runs.schema docs/schemas
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+notebooks: $(DOCUMENTED)  ## execute docs/notebooks, each from a clean kernel
+	$(BIN)/python docs/building/notebooks.py $(WRITE)
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs site

@@ -28,6 +28,13 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert set(re.findall(r"`make ([a-z-]+)`", README)) <= targets
 
 
+def test_ci_runs_what_contributors_are_told_to_run() -> None:
+    called = set(re.findall(r"^make ([a-z-]+)|\|\| make ([a-z-]+)", (ROOT / ".ci/run").read_text(), re.MULTILINE))
+    named = re.findall(r"^    make ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {first or second for first, second in called} == set(named[:-1])  # "all but the last"
+    assert set(named) - {"test-failed"} <= set(re.findall(r"`make ([a-z-]+)`", README))
+
+
 def test_every_command_of_the_readme_parses() -> None:
     from typer.testing import CliRunner
 

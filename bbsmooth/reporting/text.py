@@ -66,7 +66,15 @@ def ledger_line(ledger: Record) -> str:
 
 def render(parts: list[RenderableType], width: int = WIDTH) -> str:
     """Parts below each other, without colours and without anything that steers a terminal."""
-    console = Console(file=io.StringIO(), width=width, no_color=True, highlight=False, markup=False, emoji=False)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        no_color=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_jupyter=False,  # it would show the text in a notebook, and leave none to return
+    )
     for part in parts:
         console.print(part)
         console.print()
