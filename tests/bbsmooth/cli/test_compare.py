@@ -59,11 +59,11 @@ def test_what_cannot_be_compared_is_said(runs: tuple[Path, Path]) -> None:
 
 def test_runs_that_cannot_be_paired_have_an_empty_list_of_differences(world: World) -> None:
     other = world.folder / "other"
-    world.certify("--method", "sequential", "--radius", "0.25")
-    world.certify("--method", "sequential", "--radius", "0.5", out=other)
+    world.certify("--method", "sequential", "--radius", "0.05")
+    world.certify("--method", "sequential", "--radius", "0.1", out=other)
     found = json.loads(bbsmooth("compare", world.run, other, "--json").out)
     assert found["differences"] == []
-    assert [(run["r=0.25"] is None, run["r=0.5"] is None) for run in found["runs"]] == [(False, True), (True, False)]
+    assert [(run["r=0.05"] is None, run["r=0.1"] is None) for run in found["runs"]] == [(False, True), (True, False)]
 
 
 def test_names_radii_columns_and_baseline(runs: tuple[Path, Path]) -> None:
