@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -31,7 +31,7 @@ _GO_ON = "everything so far is saved in {out}, and the same command with {what} 
 
 @contextmanager
 def guarded(
-    out: str | Path | None = None, *, as_json: bool = False, budget_grows: bool = True, progress: str = "auto"
+    out: str | Path | None = None, *, as_json: bool = False, budget_grows: bool = True, progress: str | None = None
 ) -> Iterator[None]:
     """Turn errors into a line on stderr and an exit status: see `bbsmooth.runs.endings`.
 
@@ -42,14 +42,13 @@ def guarded(
         out: the run directory or its URL, to say how to go on.
         as_json: whether stdout gets one JSON object also where something went wrong.
         budget_grows: whether a run that its budget has stopped can go on with a larger one.
-        progress: how progress is shown, see `bbsmooth.progress.meter`.
+        progress: how progress is shown, see `bbsmooth.progress.meter`; None where there is none.
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         from bbsmooth.cli.notes import notes_shown
-        from bbsmooth.progress.meter import showing
 
-        with showing(progress if leads() else "none"), notes_shown():
+        with notes_shown(), _progress_shown(progress):
             yield
         sys.stdout.flush()
     except (typer.Exit, BrokenPipeError):
@@ -61,6 +60,14 @@ def guarded(
         stop(line, exit_status, as_json=as_json and leads())
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _progress_shown(style: str | None) -> AbstractContextManager[None]:
+    if style is None:
+        return nullcontext()
+    from bbsmooth.progress.meter import showing  # and rich and tqdm
+
+    return showing(style if leads() else "none")
 
 
 def leads() -> bool:

