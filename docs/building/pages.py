@@ -79,7 +79,9 @@ def notebook_page(path: Path) -> str:
 
 def reference_page() -> str:
     """All public names, each where it is defined: the package itself imports them on first use."""
-    classes, functions, errors = [], [], []
+    classes: list[str] = []
+    functions: list[str] = []
+    errors: list[str] = []
     for name in sorted(bbsmooth.__all__):
         found = getattr(bbsmooth, name)
         kind = functions if not isinstance(found, type) else errors if issubclass(found, Exception) else classes

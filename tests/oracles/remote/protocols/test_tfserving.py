@@ -186,7 +186,7 @@ def _as(columns: bool) -> dict[str, object]:
 )
 def test_integers_that_are_one_hot_are_scores_and_never_class_numbers(protocol: str, url: str) -> None:
     reply = json_reply({"predictions": [[0, 0, 1], [1, 0, 0], [0, 1, 0]]})
-    known = {"http://h/v1/models/m": {}}
+    known: dict[str, object] = {"http://h/v1/models/m": {}}
     scores = connected(protocol, url, {"num_classes": "3"}, known)
     assert scores.parse(reply, images=3).answers.labels.tolist() == [2, 0, 1]
     labels = connected(protocol, url, {"num_classes": "3", "feedback": "labels"}, known)
