@@ -54,7 +54,7 @@ bench: install  ## figures that we claim, written as JSON beside each script
 
 docs: $(DOCUMENTED)  ## the site, in site/; a warning is an error
 	$(BIN)/python -m bbsmooth.runs.schema docs/schemas
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 notebooks: $(DOCUMENTED)  ## execute docs/notebooks, each from a clean kernel
 	$(BIN)/python docs/building/notebooks.py $(WRITE)

@@ -14,6 +14,7 @@ from typing import Any
 import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from nbconvert import MarkdownExporter
 
 import bbsmooth
@@ -46,9 +47,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Turn links from docs/ to files above it into links of the site."""
-    return _relinked(markdown, lambda target: _moved(target.removeprefix("../")) if target[:3] == "../" else target)
+    if "/" in page.file.src_uri:  # `../` leads to docs/ there
+        return markdown
+    return _relinked(markdown, lambda target: _moved(target[3:]) if target.startswith("../") else target)
 
 
 def _on_the_site(markdown: str) -> str:
