@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from torch import Tensor
 
 from oracles import (
@@ -39,6 +40,20 @@ class Crash(Exception):
     """The process is gone at this point."""
 
 
+FATES = st.sampled_from(
+    [
+        None,
+        None,
+        (Crash("between charge and question"), False),
+        (Crash("between answer and record"), True),
+        (Unanswered("429"), False),
+        (OracleUnavailable("reset"), False),
+        (OracleUnavailable("502"), True),
+    ]
+)
+"""What becomes of the next question: nothing, or an error before or after the server has computed the answer."""
+
+
 class Server:
     """Answers draw k, whose pixels are all k, with k mod 3, and keeps the bill."""
 
@@ -47,18 +62,15 @@ class Server:
     def __init__(self) -> None:
         self.billed: Counter[int] = Counter()
         self.lost: Counter[int] = Counter()
-        self.before: Exception | None = None
-        self.after: Exception | None = None
+        self.fate: tuple[Exception, bool] | None = None
 
     def query(self, images: Tensor) -> Answers:
-        before, after, self.before, self.after = self.before, self.after, None, None
-        if before is not None:
-            raise before
-        draws = images[:, 0, 0, 0].long()
-        self.billed.update(draws.tolist())
-        if after is not None:
-            self.lost.update(draws.tolist())
-            raise after
+        draws, fate, self.fate = images[:, 0, 0, 0].long(), self.fate, None
+        if fate is None or fate[1]:
+            self.billed.update(draws.tolist())
+        if fate is not None:
+            self.lost.update(draws.tolist() if fate[1] else [])
+            raise fate[0]
         return Answers(draws % 3)
 
 
@@ -70,11 +82,10 @@ def pictures(first: int, count: int) -> Tensor:
 class Runs(RuleBasedStateMachine):
     """One run after the other on the same files; each asks only about what is not on record."""
 
-    @initialize(limit=st.integers(0, 2 * DRAWS))
+    @initialize(limit=st.integers(2, 12))
     def begin(self, limit: int) -> None:
-        self.folder, self.limit = Path(tempfile.mkdtemp()), limit
-        self.server, self.known = Server(), dict[int, int]()
-        self.batches = dict[int, list[int]]()
+        self.folder, self.limit, self.server = Path(tempfile.mkdtemp()), limit, Server()
+        self.votes, self.batches = dict[int, int](), dict[int, list[int]]()
         self.open()
 
     def open(self) -> None:
@@ -84,82 +95,75 @@ class Runs(RuleBasedStateMachine):
         self.oracle = MeteredOracle(self.server, self.ledger, Purpose.ESTIMATE)
         self.log = VoteLog(self.store, self.server.spec)
 
-    @rule(first=st.integers(0, DRAWS - 1), count=st.integers(1, 4))
-    def ask(self, first: int, count: int) -> None:
-        """Vote on draws, as an engine does: the first run of those that are missing."""
-        window = self.log.read(STREAM, first, count)
-        missing = [first + k for k in range(count) if window[k] == UNANSWERED]
-        for draw in missing:
-            try:
-                answers = self.oracle.query(pictures(draw, 1))
-            except BudgetExhausted:
-                assert self.ledger.total == self.limit
-                return
-            except Crash:
-                self.open()
-                return
-            except OracleError:
-                return
-            self.log.write([(STREAM, draw, answers.labels)])
-            self.known[draw] = int(answers.labels[0])
+    @rule(first=st.integers(0, DRAWS - 1), count=st.integers(1, 4), fate=FATES)
+    def vote(self, first: int, count: int, fate: tuple[Exception, bool] | None) -> None:
+        """Ask about those of some draws that are not on record, all at once, and write them down."""
+        recorded = self.log.read(STREAM, first, count)
+        missing = [first + k for k in range(count) if recorded[k] == UNANSWERED]
+        if not missing:
+            return
+        answers = self.ask(
+            lambda: self.oracle.query(torch.cat([pictures(draw, 1) for draw in missing])), len(missing), fate
+        )
+        if answers is not None:
+            self.log.write([(STREAM, draw, answers.labels[k : k + 1]) for k, draw in enumerate(missing)])
+            self.votes |= zip(missing, answers.labels.tolist(), strict=True)
 
-    @rule(name=st.integers(0, 3), count=st.integers(1, 3))
-    def ask_batch(self, name: int, count: int) -> None:
-        """A batch by its name: what was answered is given again, whatever happens meanwhile."""
-        count = len(self.batches.get(name, [0] * count))
-        spent = self.ledger.total
+    @rule(name=st.integers(0, 2), count=st.integers(1, 3), fate=FATES)
+    def batch(self, name: int, count: int, fate: tuple[Exception, bool] | None) -> None:
+        """Ask about a batch by its name, which stands for the same images each time."""
+        known = self.batches.get(name)
+        images = pictures(100 + 10 * name, count if known is None else len(known))
+        spent, recording = self.ledger.total, RecordingOracle(self.oracle, self.store)
+        answers = self.ask(lambda: recording.ask(images, b"%d" % name), len(images), fate)
+        if answers is not None:
+            assert self.batches.setdefault(name, answers.labels.tolist()) == answers.labels.tolist()
+            assert self.ledger.total == spent + (len(images) if known is None else 0)
+        assert known is None or answers is not None, "what is on record needs no server"
+
+    def ask(self, question: Callable[[], Answers], count: int, fate: tuple[Exception, bool] | None) -> Answers | None:
+        """The answers, None where something went wrong; after a crash another process goes on."""
+        self.server.fate = fate
         try:
-            answers = RecordingOracle(self.oracle, self.store).ask(pictures(100 + 10 * name, count), b"%d" % name)
+            return question()
+        except BudgetExhausted:
+            assert self.ledger.total + count > self.limit
         except Crash:
             self.open()
-            return
         except OracleError:
-            return
-        found = answers.labels.tolist()
-        assert self.batches.setdefault(name, found) == found
-        assert self.ledger.total in (spent, spent + count)
+            pass
+        finally:
+            self.server.fate = None
+        return None
 
-    @rule(error=st.sampled_from([Crash("killed"), Unanswered("429"), OracleUnavailable("502")]), answered=st.booleans())
-    def let_the_next_question_fail(self, error: Exception, answered: bool) -> None:
-        """Before the server has computed anything, or after."""
-        after = answered and not isinstance(error, Unanswered)
-        self.server.before, self.server.after = (None, error) if after else (error, None)
-
-    @rule()
-    def resume(self) -> None:
-        """A process ends without a word, and another goes on."""
-        self.store.close()
+    @rule(more=st.integers(0, 3), closed=st.booleans())
+    def resume(self, more: int, closed: bool) -> None:
+        """Another process goes on, perhaps with more money; the one before ended by itself, or did not."""
+        if closed:
+            self.ledger.save()
+            self.store.close()
+        self.limit += more
         self.open()
 
-    @precondition(lambda self: hasattr(self, "ledger"))
-    @rule(more=st.integers(0, 5))
-    def resume_with_a_larger_budget(self, more: int) -> None:
-        self.limit += more
-        self.resume()
+    @invariant()
+    def no_budget_is_exceeded_and_each_answer_is_charged(self) -> None:
+        assert self.server.billed.total() <= self.ledger.total <= self.limit
+        assert Ledger(Budget(), self.folder / "ledger.json").total == self.ledger.total
 
     @invariant()
-    def nothing_is_spent_beyond_the_budget_and_all_that_was_answered_is_charged(self) -> None:
-        if hasattr(self, "ledger"):
-            assert self.server.billed.total() <= self.ledger.total <= self.limit
-            assert Ledger(Budget(), self.folder / "ledger.json").total == self.ledger.total
-
-    @invariant()
-    def what_is_recorded_stays_and_was_charged(self) -> None:
-        if hasattr(self, "ledger"):
-            votes = self.log.read(STREAM, 0, DRAWS + 4).tolist()
-            assert {draw: vote for draw, vote in enumerate(votes) if vote != UNANSWERED} == self.known
-            assert self.ledger.total >= len(self.known) + sum(map(len, self.batches.values()))
+    def what_is_recorded_stays_as_it_was_answered(self) -> None:
+        found = self.log.read(STREAM, 0, DRAWS + 4).tolist()
+        assert {draw: vote for draw, vote in enumerate(found) if vote != UNANSWERED} == self.votes
+        assert self.ledger.total >= len(self.votes) + sum(map(len, self.batches.values()))
 
     @invariant()
     def no_answer_that_arrived_is_paid_for_twice(self) -> None:
-        if hasattr(self, "ledger"):
-            assert max((self.server.billed - self.server.lost).values(), default=0) <= 1
+        assert max((self.server.billed - self.server.lost).values(), default=0) <= 1
 
     def teardown(self) -> None:
-        if hasattr(self, "folder"):
-            self.store.close()
-            shutil.rmtree(self.folder)
+        self.store.close()
+        shutil.rmtree(self.folder)
 
 
 TestRuns = Runs.TestCase
-TestRuns.settings = settings(max_examples=15, stateful_step_count=20, derandomize=True, deadline=None, database=None)
+TestRuns.settings = settings(max_examples=40, stateful_step_count=30, derandomize=True, deadline=None, database=None)

@@ -161,7 +161,7 @@ def test_tuning_stops_with_the_last_good_checkpoint_and_goes_on_when_the_model_i
     assert history(world.run) == expected
 
 
-@pytest.mark.parametrize("status", [413])
+@pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_batch_limit_told_by_refusal_costs_nothing_and_is_remembered(
     world: World, service: Service, status: int
 ) -> None:
