@@ -183,7 +183,7 @@ def test_a_tensor_that_the_weights_lack_is_named(gone: list[str], words: str, co
 
 def test_without_the_library_its_extra_is_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(UsageError, match=r"install bbsmooth\[diffusion\]"):
+    with pytest.raises(UsageError, match=r"pip install 'bbsmooth\[diffusion\]'"):
         load_diffusion(copy, 0.25)
 
 
@@ -212,6 +212,7 @@ def test_a_folder_of_something_else_and_other_images_are_refused(copy: Path, tmp
         "is a coordinator for images (1, 32, 32), the oracle takes (1, 28, 28)"
         in certify(copy, tmp_path / "other").line
     )
+    change(copy / "unet" / "config.json", sample_size=28)
     tuned = bbsmooth(
         *("tune", "--oracle", "local-vit", "--data", "mnist5k", "--sigma", 0.25, "--budget", 5000),
         *("--start", copy, "--out", tmp_path / "tuned"),

@@ -113,7 +113,7 @@ def test_classes_may_be_named(tmp_path: Path) -> None:
             {"x": COLOUR, "y": [0, 1, np.nan]},
             "y is of type float64 and has the label nan at image 2; labels must be whole numbers",
         ),
-        ({"x": COLOUR, "y": [0, 1, 10**6]}, "label 1000000 at image 2"),
+        ({"x": COLOUR, "y": [0, 1, 10**7]}, "label 10000000 at image 2"),
         ({"x": COLOUR, "y": [0, 1, 2], "classes": ["a", "b"]}, "label 2 at image 2; labels must lie in 0 to 1"),
         ({"x": COLOUR, "y": [0, 1, 1], "classes": [1, 2]}, "classes has shape .2,. and type int64; a list of strings"),
         ({"x_test": COLOUR, "y_test": [0, 1, 1], "x_train": COLOUR, "y_train": [-1]}, "y_train has the label -1"),

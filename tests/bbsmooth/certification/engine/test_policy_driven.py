@@ -267,7 +267,8 @@ def test_a_budget_decides_about_the_same_images_whatever_the_size_of_a_batch(
         stop = ending(decided(images, source, ledger=ledger, batch_size=batch_size, concurrency=concurrency), bought)
         assert stop is not None
         found[batch_size, concurrency] = len(bought)
-    assert min(found.values()) >= max(1, 0.85 * max(found.values())), found
+    # Calls that are answered at once finish in any order, which moves an image or two of these nine.
+    assert min(found.values()) >= max(1, max(found.values()) - 2), found
 
 
 def test_what_is_on_record_chooses_whom_to_begin(
