@@ -48,7 +48,7 @@ def test_a_coordinator_can_be_where_the_next_one_starts(world: World) -> None:
     wrong = tune(
         world, "--start", world.run, "--out", world.folder / "last", "--data", "mnist5k", "--oracle", "local-vit"
     )
-    assert "--start has a coordinator for images (1, 8, 8), these are (1, 28, 28)" in wrong.line
+    assert "is a coordinator for images (1, 8, 8), the oracle takes (1, 28, 28)" in wrong.line
     assert not (world.folder / "last").exists()
 
 
