@@ -77,7 +77,7 @@ def test_what_cannot_be_opened_is_said(world: World) -> None:
         str(world.folder / "oracle.py:bright"): "did you mean module:",
         "module:": "a module oracle is named module:PATH.py:function",
         world.oracle("dim"): "has no function 'dim'; it has bright",
-        world.oracle("bright", "colour=red"): "does not know the option 'colour'",
+        world.oracle("bright", "colour=red"): "there is no option 'colour'",
         world.oracle("bright", "num_classes"): "the options of an oracle look like ?a=1&b=2",
     }.items():
         done = bbsmooth("oracle", "check", name)
