@@ -262,13 +262,12 @@ def test_a_budget_decides_about_the_same_images_whatever_the_size_of_a_batch(
         dict[tuple[int, int], int](),
     )
     for batch_size, concurrency in ((1, 1), (1, 8), (8, 1), (256, 1)):
-        ledger, bought = Ledger(Budget(queries=1_500)), list[tuple[int, Outcome]]()
+        ledger, bought = Ledger(Budget(queries=2_500)), list[tuple[int, Outcome]]()
         source = vote_source(halfspace(), stores(), ledger=ledger)
         stop = ending(decided(images, source, ledger=ledger, batch_size=batch_size, concurrency=concurrency), bought)
         assert stop is not None
         found[batch_size, concurrency] = len(bought)
-    # Calls that are answered at once finish in any order, which moves an image or two of these nine.
-    assert min(found.values()) >= max(1, max(found.values()) - 2), found
+    assert min(found.values()) >= max(1, 0.9 * max(found.values())), found
 
 
 def test_what_is_on_record_chooses_whom_to_begin(
