@@ -19,7 +19,7 @@ from .methods.adaptive import AdaptivePlan
 from .methods.cohen import CohenPlan, conclude
 from .methods.incremental import IncrementalPlan
 from .methods.predict import PredictCase, Prediction, PredictPlan, predict
-from .methods.provable import can_prove, fewest_draws, usual_radii
+from .methods.provable import can_prove, fewest_draws, unreachable_radii, usual_radii
 from .methods.sequential import SequentialPlan
 from .methods.splitting import SplittingPlan
 from .protocols import Plan
@@ -78,5 +78,6 @@ __all__ = [
     "run_cases",
     "select",
     "share",
+    "unreachable_radii",
     "usual_radii",
 ]

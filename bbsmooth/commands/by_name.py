@@ -35,7 +35,7 @@ def certify(
     drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Certify the first images of a test split; see `bbsmooth.api.sessions.certify`."""
-    config.settled(smoothing.mechanism).provable_plan(smoothing.mechanism, 1)  # before what takes long to open
+    config.settled(smoothing.mechanism).decidable_plan(smoothing.mechanism, 1)  # before what takes long to open
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
     return certifying.certify(
         out, subject, config=config, resume=resume, reuse=reuse, incremental_from=incremental_from, drift=drift

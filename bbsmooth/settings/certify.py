@@ -231,6 +231,19 @@ class CertifyConfig:
             raise UsageError(f"{problem}: `num_estimation` must be at least {least:,}")
         raise UsageError(f"{problem}, and more would not either; ask for smaller `radii` or a larger `alpha`")
 
+    def decidable_plan(self, noise: NoiseDistribution | Splitting, images: int) -> AnyPlan:
+        """The same, also for radii that the draws could only refute: that is an answer too, if not a certificate.
+
+        Raises:
+            UsageError: as `provable_plan`, for draws that could not even certify radius 0, and for radii that no number
+                of draws could.
+        """
+        plan = self.plan(noise, images)
+        if not isinstance(plan, certification.SequentialPlan) or certification.can_prove(plan):
+            return self.provable_plan(noise, images)
+        refutes = certification.can_prove(replace(plan, radii=(0.0,))) and certification.fewest_draws(plan) is not None
+        return plan if refutes else self.provable_plan(noise, images)
+
     def judged_plan(self, noise: NoiseDistribution, images: int) -> Plan:
         """The same, for methods in which a judge looks at the votes.
 

@@ -26,7 +26,7 @@ from bbsmooth.assemble import (
 from bbsmooth.assemble.drift import LEAST, CanaryImages, Watching, watched
 from bbsmooth.assemble.incremental import earlier_run, earlier_votes, worth
 from bbsmooth.assemble.labels import match_labels, never_matched
-from bbsmooth.certification import LabelledCase, VoteSource, run_cases
+from bbsmooth.certification import LabelledCase, VoteSource, run_cases, unreachable_radii
 from bbsmooth.certification.cases.case import ProvingCase
 from bbsmooth.certification.engine.scheduler import recorded_first
 from bbsmooth.certification.methods.cases import AnyPlan, opener
@@ -104,7 +104,7 @@ def certify(
     seen = subject.seen  # unfit ones are refused before a run is begun
     copies_for(seen, smoothing)
     config = config.settled(smoothing.mechanism)
-    config.provable_plan(smoothing.mechanism, 1)
+    config.decidable_plan(smoothing.mechanism, 1)
     context = subject.context | describe_classifier(seen.spec)
     if incremental_from is not None and reuse is not None:
         raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
@@ -114,7 +114,13 @@ def certify(
         context |= {"earlier": changed.described}
     count = min(len(dataset), config.limit or len(dataset))
     data.check(dataset, count)
-    plan = config.provable_plan(smoothing.mechanism, count)
+    plan = config.decidable_plan(smoothing.mechanism, count)
+    if beyond := unreachable_radii(plan):
+        _log.warning(
+            "`num_estimation` %s is too small to certify radius %s, even if all votes agree: it can only be refuted",
+            f"{config.num_estimation:,}",
+            ", ".join(f"{radius:g}" for radius in beyond),
+        )
     config = config.with_radii(plan.largest_radius, _reported(out) if resume else ())
     labels = None
     if dataset.classes is not None and config.labels == DATA:

@@ -62,6 +62,13 @@ def fewest_draws(plan: AnyPlan | PredictPlan) -> int | None:
     return high
 
 
+def unreachable_radii(plan: AnyPlan | PredictPlan) -> tuple[float, ...]:
+    """Radii that a sequential plan can refute within its cap, but not certify even if all votes agree."""
+    if not isinstance(plan, SequentialPlan):
+        return ()
+    return tuple(radius for radius in plan.radii if not can_prove(replace(plan, radii=(radius,))))
+
+
 def usual_radii(largest: float) -> tuple[float, ...]:
     """Radii at which reports count if nobody names any: from 0 in steps of a round length, none above `largest`.
 

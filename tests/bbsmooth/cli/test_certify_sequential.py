@@ -55,6 +55,17 @@ def test_radii_are_decided_and_each_line_proves_it(many: World) -> None:
     assert bbsmooth("verify", many.run).status == 0
 
 
+def test_a_radius_that_the_cap_can_only_refute_is_named_before_it_is_paid_for(many: World) -> None:
+    arguments = ("--sigma", 0.25, "--radius", 0.25, "--radius", 0.5, "--limit", 3)
+    done = sequential(many, *arguments, "--n", 300)
+    assert done.status == 0
+    assert "--n 300 is too small to certify radius 0.5, even if all votes agree: it can only be refuted" in done.err
+    assert not any(line["decisions"][1]["state"] == "certified" for line in many.certificates())
+    nothing = sequential(many, *arguments, "--n", 9, out=many.folder / "nothing")
+    assert (nothing.status, (many.folder / "nothing").exists()) == (2, False)
+    assert "9 draws at --alpha 0.001 can prove nothing" in nothing.line
+
+
 def test_without_a_radius_it_grows(many: World) -> None:
     assert sequential(many, "--tolerance", 0.4, "--limit", 4, "--json").status == 0
     assert {line["method"] for line in many.certificates()} == {"growing"}

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from bbsmooth.certification import (
     VOTE_BOUNDS,
@@ -18,6 +18,7 @@ from bbsmooth.certification import (
     SequentialPlan,
     can_prove,
     fewest_draws,
+    unreachable_radii,
     usual_radii,
 )
 from bbsmooth.certification.methods.incremental import IncrementalPlan
@@ -78,6 +79,23 @@ def test_one_draw_fewer_certifies_nothing_and_the_fewest_do(plan: CohenPlan | Se
     assert all_agree(enough, luck)
     assert not can_prove(short)
     assert not all_agree(short, luck)
+
+
+def test_radii_that_a_cap_can_only_refute_are_those_with_too_high_a_probability() -> None:
+    """At sigma 0.25 a radius of 0.5 needs p > Phi(2): 0.977^n must fall to alpha, which 300 draws just miss."""
+    plan = SequentialPlan(
+        noise=Gaussian(0.25),
+        num_selection=100,
+        max_estimation=300,
+        alpha=0.001,
+        beta=0.01,
+        radii=(0.0, 0.25, 0.5),
+        test=DEFAULT_TEST,
+    )
+    assert norm.cdf(0.5 / 0.25) > 0.001 ** (1 / 300)
+    assert unreachable_radii(plan) == (0.5,)
+    assert unreachable_radii(replace(plan, max_estimation=1_000)) == ()
+    assert unreachable_radii(CohenPlan(noise=Gaussian(0.25), num_selection=1, num_estimation=1, alpha=0.001)) == ()
 
 
 def test_a_radius_beyond_every_prior_is_never_proven() -> None:
