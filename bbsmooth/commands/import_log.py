@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.certificates import Record, write_summary
+from bbsmooth.runs.certificates import IMPORTED, Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.layout import CERTIFICATES
@@ -15,8 +15,6 @@ from bbsmooth.runs.summary import summarize
 from bbsmooth.runs.tsv_log import LogLine, read_log, sigma_in
 from bbsmooth.settings.common import SmoothingConfig, settings
 from bbsmooth.settings.import_log import ImportConfig
-
-METHOD = "imported"
 
 
 def import_log(out: Path, config: ImportConfig) -> Record:
@@ -64,7 +62,7 @@ def record(line: LogLine, config: ImportConfig, smoothing: SmoothingConfig) -> R
         "sigma": noise.sigma,
         "noise": noise.name,
         "total_variation": None,
-        "method": METHOD,
+        "method": IMPORTED,
         "queries": draws,
         "seconds": line.seconds or 0.0,
     }

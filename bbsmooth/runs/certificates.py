@@ -22,6 +22,9 @@ from oracles import Classes
 CONFIDENCE = 0.95
 """Of the intervals for shares of images."""
 
+IMPORTED = "imported"
+"""Method of the lines of a log that `import-log` read."""
+
 Record = dict[str, Any]
 
 
@@ -116,8 +119,19 @@ def read_certificates(folder: Path) -> list[Record]:
     if not path.exists():
         raise UsageError(f"cannot read {path}: it is not there; name a run of `bbsmooth certify`")
     records: list[Record] = list(map(dict, read_lines(path, CertificateLine, "a certificate")))
+    _refuse_unstated(path, records)
     refuse_twice(path, records)
     return sorted(records, key=lambda record: record["index"])
+
+
+def _refuse_unstated(path: Path, records: Sequence[Record]) -> None:
+    """Refuse a line that leaves out what only the line of an imported log may."""
+    for number, record in enumerate(records, 1):
+        unstated = [field for field in ("n0", "n", "alpha") if record[field] is None]
+        if unstated and record.get("method") != IMPORTED:
+            raise Damaged(
+                f"{path}, line {number}, is not a certificate: it gives no {unstated[0]}; restore it from a copy"
+            )
 
 
 def refuse_twice(path: Path, records: Sequence[Record]) -> None:

@@ -114,7 +114,7 @@ class DecisionRecord(TypedDict):
 
 
 class CertificateLine(TypedDict):
-    """A line of `certificates.jsonl`: one image."""
+    """A line of `certificates.jsonl`: one image; n0, n and alpha are null where an imported log does not say them."""
 
     index: Count
     label: Label | None
@@ -126,9 +126,9 @@ class CertificateLine(TypedDict):
     p_lower: Share | None
     selected: Label | None
     counts: dict[str, Count] | None
-    n0: Count
-    n: Count
-    alpha: Share
+    n0: Count | None
+    n: Count | None
+    alpha: Share | None
     sigma: Amount
     noise: str
     total_variation: Share | None
@@ -402,13 +402,13 @@ class AttackSettings(SpendingSettings):
 
 
 class ImportSettings(TypedDict):
-    """Settings of `import-log`."""
+    """Settings of `import-log`; null where nobody said."""
 
     sigma: Amount
     noise: str
-    alpha: Share
-    num_selection: Count
-    num_estimation: Count
+    alpha: Share | None
+    num_selection: Count | None
+    num_estimation: Count | None
     radii: list[Amount]
 
 

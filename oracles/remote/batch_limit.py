@@ -2,7 +2,9 @@
 
 A refusal alone does not tell whether the number of images is at fault or one of them. It is the number once all images
 of a refused batch were answered in smaller ones. Then the size of those is remembered, larger batches are not sent any
-more, and what a refusal by status was charged is refunded: nothing was answered then.
+more, and what a refusal by status was charged is refunded: nothing was answered then. A batch that was lost in another
+way, such as by replies of a wrong form, may have met bad luck: that teaches a limit only where it happens again before
+a batch of its size is answered.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class BatchLimit:
         self._name, self._learned = name, learned
         self._lock = threading.Lock()
         self._open: list[_Refusal] = []
+        self._suspected: int | None = None  # size of a batch that was lost once
 
     def refused(self, images: Tensor, refund: Callable[[], None] | None) -> None:
         """Note that a batch (B, C, H, W) was refused; `refund` takes back its charge."""
@@ -69,6 +72,8 @@ class BatchLimit:
 
     def answered(self, images: Tensor) -> None:
         """Note that a batch (B, C, H, W) was answered; refunds what this proves to have been refused for its size."""
+        if self._suspected is not None and len(images) >= self._suspected:
+            self._suspected = None
         if not self._open:
             return
         digests = set(_digests(images))
@@ -91,6 +96,9 @@ class BatchLimit:
     def _learn(self, refusal: _Refusal) -> None:
         with self._lock:
             if self.largest is not None and self.largest <= refusal.passed:
+                return
+            if refusal.refund is None and self._suspected is None:
+                self._suspected = refusal.size
                 return
             self.largest = refusal.passed
         self._learned(refusal.passed)

@@ -38,6 +38,9 @@ _HEALTH_CHECKS = 2
 _STRANGE_LABELS = 16
 """Images in a row whose answers are none of the labels, before any other answer: the labels are wrong then."""
 
+_CHANGES = 3
+"""How often a question may fail in another way, while others are answered, before its images are held at fault."""
+
 _MAY_PASS = (Unanswered, AnswerLost, AnswerError)
 _MAY_BE_THE_IMAGES = (NotReady, AnswerLost, AnswerError, QuestionRejected)
 
@@ -50,9 +53,9 @@ class RetryingOracle:
     has failed again and again is therefore held against another one that was answered before, the health check. If that
     is answered, and the question once more is not, the images are at fault. What the server turns away without an
     answer because it is busy or gone is asked again for as long as the circuit breaker's patience lasts; all other
-    failures are paid for, so their number is limited, of replies that are no answers, and say the same
-    twice, to two. A batch that is refused by
-    its status is not asked about again: fewer of its images may tell more.
+    failures are paid for, so their number is limited, of replies that are no answers, and say the same twice, to two.
+    A question that fails in another way each time met bad luck, unless it goes on like that. A batch that is refused
+    by its status is not asked about again: fewer of its images may tell more.
 
     Args:
         oracle: one try; paced and charged.
@@ -100,6 +103,7 @@ class RetryingOracle:
             ) from failure
 
     def _ask(self, images: Tensor) -> Answers:
+        changed = 0  # how often it failed in another way than before
         while True:
             try:
                 return self._persist(self.oracle, images, self.attempts - 1)
@@ -115,8 +119,9 @@ class RetryingOracle:
                 raise self._refused(images, failure)
             else:
                 try:
-                    if (answers := self._last_try(images, failure)) is not None:
+                    if (answers := self._last_try(images, failure, final=changed == _CHANGES)) is not None:
                         return answers
+                    changed += 1
                 except Unanswered as error:  # too busy for this one just now
                     self.breaker.sleep(min(error.retry_after or 0.0, self.breaker.patience_left))
 
@@ -175,16 +180,15 @@ class RetryingOracle:
             self.breaker.trip(OracleUnavailable(str(failure)))
             raise failure
 
-    def _last_try(self, images: Tensor, failure: OracleError) -> Answers | None:
+    def _last_try(self, images: Tensor, failure: OracleError, *, final: bool) -> Answers | None:
         """The answer, now that the server is known to work; None where it failed otherwise than before."""
         self.retried()
         try:
             return self._try(self.oracle, images)
-        except ReplyMisformed as error:
-            if str(error) != str(failure):  # it is wrong in another way each time: no fault of the images
-                return None
-            raise self._refused(images, error) from error
         except _MAY_BE_THE_IMAGES as error:
+            strange = isinstance(failure, ReplyMisformed) or isinstance(error, ReplyMisformed)
+            if strange and str(error) != str(failure) and not final:  # another fault each time is none of the images'
+                return None
             raise self._refused(images, error) from error
 
     def _none(self, images: Tensor, error: ImageRefused) -> OracleError:

@@ -145,7 +145,11 @@ def test_a_remote_oracle_is_asked_within_its_limits(cluster: Cluster, world: Wor
         assert ledger["bytes_sent"] > 12 * 50 * 64  # was counted where it was sent
         assert ledger["latency"]["p50"] > 0
         said = json.loads((world.run / "manifest.json").read_text())
-        assert said["drift"]["identity"] == {"name": "shade", "version": "1"}
+        assert said["drift"]["identity"] == {
+            "name": "shade",
+            "version": "1",
+            "unit of scores": "probabilities",
+        }
         assert found == in_process(world, *arguments)
 
 

@@ -70,9 +70,20 @@ def test_a_batch_that_was_lost_rather_than_refused_stays_charged() -> None:
     server, limit = Limited(4, unanswered=False), BatchLimit("server")
     oracle, ledger = around(server, limit)
     oracle.query(pictures(8, seed=1))
-    assert (limit.largest, ledger.total) == (4, 16)
+    assert (limit.largest, ledger.total) == (None, 16), "it may have been bad luck"
     oracle.query(pictures(8, seed=2))
-    assert ledger.total == 24
+    assert (limit.largest, ledger.total) == (4, 32)
+    oracle.query(pictures(8, seed=3))
+    assert ledger.total == 40
+
+
+def test_batches_that_are_lost_now_and_then_teach_no_limit() -> None:
+    server, limit = Limited(8, unanswered=False), BatchLimit("server")
+    oracle, _ = around(server, limit)
+    for seed in range(6):
+        server.most = 4 if seed % 2 else 8
+        oracle.query(pictures(8, seed=seed))
+    assert limit.largest is None
 
 
 def test_a_limit_that_falls_later_is_learned_again() -> None:

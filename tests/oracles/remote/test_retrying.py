@@ -238,6 +238,25 @@ def test_a_server_that_is_busy_at_the_last_try_is_asked_again() -> None:
     assert world.clock.waits[-1] == 9.0
 
 
+def test_a_question_that_fails_in_another_way_than_before_met_bad_luck() -> None:
+    """A wrong form twice, then a lost answer once others are answered: none of it need be the images' fault."""
+    world = World()
+    world.oracle.query(OTHER)
+    errors = iter([ReplyMisformed("no outputs"), ReplyMisformed("no outputs"), AnswerLost("500")])
+    world.behave = lambda images, number: next(errors, None) if len(images) == len(GOOD) else None
+    assert len(world.oracle.query(GOOD)) == len(GOOD)
+
+
+def test_a_question_that_never_fails_the_same_way_twice_does_not_cost_the_whole_budget() -> None:
+    world = World()
+    world.oracle.query(OTHER)
+    image = GOOD[:1]
+    world.behave = lambda images, number: ReplyMisformed(f"request {number}") if images is image else None
+    with pytest.raises(ImageRefused, match="answers others, but not this image: request"):
+        world.oracle.query(image)
+    assert world.about(image) == 4 * ATTEMPTS
+
+
 def test_a_budget_that_ends_between_two_tries_ends_it() -> None:
     world = World(failing([AnswerLost("500")] * 3), budget=7)
     with pytest.raises(BudgetExhausted, match="3 more queries to estimate do not fit, 1 are left"):
