@@ -17,7 +17,9 @@ from oracles.errors import AnswerError, SpecError
 from oracles.local import LocalOracle, Normalisation
 from oracles.options import REFERENCE, split_options
 from oracles.oracle import Classes
+from oracles.saved_states import read_state
 from oracles.timm_models import build
+from oracles.vision_transformer import VisionTransformer
 
 LOCAL_VIT = Path(__file__).parent / "weights" / "local_vit.safetensors"
 
@@ -100,10 +102,7 @@ def local_vit(*, device: str = "auto", dtype: str = "float32", pass_size: int | 
     Raises:
         SpecError: a device or type that is not there.
     """
-    architecture = read_header(LOCAL_VIT).architecture or ""
-    return timm_model(
-        architecture, checkpoint=LOCAL_VIT, name="local-vit", device=device, dtype=dtype, pass_size=pass_size
-    )
+    return _oracle(_embedded(), "local-vit", device=device, dtype=dtype, pass_size=pass_size)
 
 
 def timm_model(
@@ -151,19 +150,7 @@ def timm_model(
     """
     given = _settings(num_classes, classes, in_chans, image_size, mean, std, model_args)
     owned = _owned(architecture, given, checkpoint=Path(checkpoint) if checkpoint else None, weights=weights)
-    oracle = LocalOracle(
-        owned.module,
-        name=name or f"timm:{architecture}",
-        architecture=owned.identity,
-        classes=Classes(owned.classes, named=owned.named),
-        image_shape=owned.image_shape,
-        normalisation=owned.normalisation,
-        device=device,
-        dtype=dtype,
-        pass_size=pass_size,
-    )
-    _try_out(oracle)
-    return oracle
+    return _oracle(owned, name or f"timm:{architecture}", device=device, dtype=dtype, pass_size=pass_size)
 
 
 def _settings(
@@ -191,10 +178,14 @@ def _owned(
 ) -> OwnedModel:
     """The model with everything that is known about it."""
     built = build(architecture, given, checkpoint=checkpoint, weights=weights)
-    settings = built.settings
+    return _stated(built.module, built.identity, built.settings)
+
+
+def _stated(module: nn.Module, identity: str, settings: Settings) -> OwnedModel:
+    """A model with what its settings say."""
     return OwnedModel(
-        module=built.module,
-        identity=built.identity,
+        module=module,
+        identity=identity,
         classes=_classes(settings),
         image_shape=(settings.in_chans or 3, *(settings.image_size or (224, 224))),
         normalisation=_normalisation(settings),
@@ -223,6 +214,40 @@ def _normalisation(settings: Settings) -> Normalisation:
             stated = stated[:1]
         values[name] = stated
     return Normalisation(**values)
+
+
+def _embedded() -> OwnedModel:
+    """The embedded vision transformer without timm, which takes as long to import as torch; the same in every bit."""
+    stated = read_header(LOCAL_VIT)
+    arguments = stated.model_args | {"img_size": stated.image_size}
+    module = VisionTransformer(
+        image_size=stated.model_args["img_size"],
+        patch_size=stated.model_args["patch_size"],
+        channels=stated.model_args["in_chans"],
+        classes=stated.model_args["num_classes"],
+        width=stated.model_args["embed_dim"],
+        depth=stated.model_args["depth"],
+        heads=stated.model_args["num_heads"],
+    )
+    module.load_state_dict(read_state(LOCAL_VIT))
+    return _stated(module, f"{stated.architecture} {json.dumps(arguments, sort_keys=True)}", stated)
+
+
+def _oracle(owned: OwnedModel, name: str, *, device: str, dtype: str, pass_size: int | None) -> LocalOracle:
+    """A model as an oracle, which has answered once."""
+    oracle = LocalOracle(
+        owned.module,
+        name=name,
+        architecture=owned.identity,
+        classes=Classes(owned.classes, named=owned.named),
+        image_shape=owned.image_shape,
+        normalisation=owned.normalisation,
+        device=device,
+        dtype=dtype,
+        pass_size=pass_size,
+    )
+    _try_out(oracle)
+    return oracle
 
 
 def _try_out(oracle: LocalOracle) -> None:

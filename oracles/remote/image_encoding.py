@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, features
 
 from oracles.errors import InputError, ShapeError, SpecError
@@ -41,6 +40,7 @@ def unit_floats(images: Tensor) -> Tensor:
     Raises:
         InputError: an image holds NaN.
     """
+    import numpy as np
     import torch
 
     if images.dtype == torch.uint8:

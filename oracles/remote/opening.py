@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from oracles.errors import OracleError, SpecError
@@ -27,11 +27,13 @@ from oracles.remote.protocols import (
     tfserving,
     torchserve,
 )
-from oracles.remote.remote import RemoteOracle
 from oracles.remote.secrets import refuse_credentials
 from oracles.remote.toml import read_toml
-from oracles.remote.transport import Transport
 from oracles.remote.wire_protocol import Send
+
+if TYPE_CHECKING:
+    from oracles.remote.remote import RemoteOracle
+    from oracles.remote.transport import Transport
 
 _MODULES = (
     kserve,
@@ -109,6 +111,9 @@ def _open(descriptor: ProtocolDescriptor[Any], url: str, given: Mapping[str, obj
 def _connect(
     descriptor: ProtocolDescriptor[Any], endpoint: Endpoint, own: object, limits: ClientLimits
 ) -> RemoteOracle:
+    from oracles.remote.remote import RemoteOracle  # and httpx, which the list of names does without
+    from oracles.remote.transport import Transport
+
     transport = Transport(endpoint.url, limits, descriptor.sign(endpoint, own) if descriptor.sign else None)
     for variable in descriptor.signed_with:
         transport.secrets.add(os.environ.get(variable, ""))

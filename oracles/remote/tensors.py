@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from oracles.errors import SpecError
 from oracles.remote.image_encoding import Channels, eight_bits, prepared, unit_floats
 
 if TYPE_CHECKING:
+    import numpy
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -28,8 +27,10 @@ class Datatype(StrEnum):
     UINT8 = "UINT8"
 
     @property
-    def little_endian(self) -> np.dtype[Any]:
+    def little_endian(self) -> numpy.dtype[Any]:
         """The same for NumPy."""
+        import numpy as np
+
         return np.dtype({"FP64": "<f8", "FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}[self.value])
 
 
@@ -99,6 +100,8 @@ class TensorForm:
             SpecError: mean or std have as many values as no image has channels.
             InputError: an image holds NaN.
         """
+        import numpy as np
+
         pixels = prepared(images, self.channels)
         values = eight_bits(pixels) if self.eight_bit else self._scaled(unit_floats(pixels))
         if self.layout is Layout.NHWC:

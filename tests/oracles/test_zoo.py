@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from bbsmooth.data import load
 from oracles.errors import SpecError
-from oracles.local import LocalOracle
-from oracles.zoo import LOCAL_VIT, local_vit, open_local_vit, open_timm, timm_model
+from oracles.local import DTYPES, LocalOracle
+from oracles.zoo import LOCAL_VIT, _embedded, local_vit, open_local_vit, open_timm, owned_model, timm_model
 from tests.waiting import LONG
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -69,6 +69,24 @@ def test_the_embedded_vit_is_small_and_reads_digits() -> None:
     assert oracle.spec.name == "local-vit"
     assert oracle.spec.image_shape == (1, 28, 28)
     assert oracle.spec.classes.names == tuple("0123456789")
+
+
+def test_the_embedded_vit_is_timms_in_every_bit() -> None:
+    own, theirs = _embedded(), owned_model("local-vit")
+    state = theirs.module.state_dict()
+    assert own.module.state_dict().keys() == state.keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in own.module.state_dict().items())
+    assert (own.identity, own.classes, own.image_shape, own.normalisation, own.named) == (
+        theirs.identity, theirs.classes, theirs.image_shape, theirs.normalisation, theirs.named
+    )  # fmt: skip
+    images = torch.rand(65, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    for dtype in DTYPES:
+        for pass_size in (None, 1, 7):
+            oracle = local_vit(device="cpu", dtype=dtype, pass_size=pass_size)
+            expected = timm_model(VIT, checkpoint=LOCAL_VIT, device="cpu", dtype=dtype, pass_size=pass_size)
+            assert oracle.spec.fingerprint == expected.spec.fingerprint
+            assert torch.equal(scores(oracle, images), scores(expected, images))
+            assert torch.equal(scores(oracle, (255 * images).byte()), scores(expected, (255 * images).byte()))
 
 
 def test_the_embedded_vit_says_how_it_was_made() -> None:

@@ -31,7 +31,6 @@ from bbsmooth.runs.lines import LineFile
 from bbsmooth.runs.records import AttackLine
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import SPEED, settings
-from bbsmooth.whitebox.gradients import differentiable
 from oracles import Classes, Purpose
 
 EXAMPLES = "examples"
@@ -209,6 +208,8 @@ def _attack(config: AttackConfig, subject: Subject) -> Attack:
         return HopSkipJump(steps=config.steps, evaluations=config.draws)
     if config.method == "nes":
         return ScoreAttack(sigma=smoothing.sigma, radii=config.radii, steps=config.steps, draws=config.draws)
+    from bbsmooth.whitebox.gradients import differentiable  # and timm, which the other attacks do without
+
     model = differentiable(subject.asking.oracle, subject.front.parts)
     return GradientAttack(
         model=model, noise=smoothing.distribution, radii=config.radii, steps=config.steps, draws=config.draws

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,10 @@ class ClopperPearson:
             ValueError: counts that cannot be, or `alpha` outside (0, 1).
         """
         _check(successes, trials, alpha)
-        return 0.0 if successes == 0 else float(beta.ppf(alpha, successes, trials - successes + 1))
+        if successes == 0:
+            return 0.0
+        bound = float(betaincinv(successes, trials - successes + 1, alpha))  # scipy.stats takes seconds to import
+        return 0.0 if math.isnan(bound) else bound  # NaN: too small to be found, below 1e-18
 
     def upper(self, successes: int, trials: int, *, alpha: float) -> float:
         """The mirror image of `lower`: a value that lies below the true rate with probability at most `alpha`."""

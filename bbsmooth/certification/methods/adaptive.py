@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from scipy.stats import beta as beta_distribution
+from scipy.special import betaincinv
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
 from bbsmooth.certification.engine.policies import expected_draws
@@ -161,7 +161,7 @@ class AdaptivePlan:
 
     def _expected(self, rate: float, draws: int, alpha: float) -> float:
         """The radius that the bound gives where the share of successes is `rate`."""
-        return self.noise.radius(float(beta_distribution.ppf(alpha, rate * draws, (1 - rate) * draws + 1)))
+        return self.noise.radius(float(betaincinv(rate * draws, (1 - rate) * draws + 1, alpha)))
 
 
 @lru_cache(maxsize=16)

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.stats import binomtest
-
 from bbsmooth.certification.cases.case import Tally
 from bbsmooth.certification.cases.votes import Draws, VoteSource, select
 from bbsmooth.certification.verdict import Reason
@@ -70,6 +68,8 @@ def predict(counts: Mapping[int, int], classes: Classes, *, alpha: float) -> Pre
 
     Hung & Fithian (2019) show why the test of the two leading classes needs no correction for having picked them.
     """
+    from scipy.stats import binomtest  # takes a second to import
+
     leader = select(counts, classes)
     runner_up = max((votes for number, votes in counts.items() if number != leader), default=0)
     p_value = float(binomtest(counts[leader], counts[leader] + runner_up, 0.5).pvalue)

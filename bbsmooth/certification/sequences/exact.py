@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
 
 from bbsmooth.certification.sequences.protocol import Boundary, Floats
 
@@ -64,6 +63,8 @@ def stopping(p: float, *, upper: Boundary | None = None, lower: Boundary | None 
         upper: (cap + 1,), None where p <= p_null is never rejected.
         lower: (cap + 1,), None where p >= p_null is never rejected; lower[t] < upper[t].
     """
+    from scipy.stats import binom  # takes a second to import
+
     given = [boundary for boundary in (upper, lower) if boundary is not None]
     cap = len(given[0]) - 1
     upper = np.arange(1, cap + 2) if upper is None else upper

@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
-from fsspec.implementations.cached import CachingFileSystem
-from fsspec.implementations.dirfs import DirFileSystem
-
 from bbsmooth.errors import UsageError, without_passwords
 
 _REPLACING = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
@@ -44,6 +40,9 @@ class Place:
         Raises:
             UsageError: it does not, needs a package that is not installed, or the URL holds a password.
         """
+        import fsspec  # here, because runs on this machine do without
+        from fsspec.implementations.cached import CachingFileSystem
+
         if without_passwords(url) != url:
             raise UsageError(
                 "a password in the URL of a run would end up in its manifest; give it by the environment, or in "
@@ -137,6 +136,8 @@ class Place:
     @contextmanager
     def _replacing(self, name: str) -> Iterator[str]:
         """The path to write to; at the end it is in place."""
+        from fsspec.implementations.dirfs import DirFileSystem
+
         path, inner = self._path(name), self._files
         while isinstance(inner, DirFileSystem):
             inner = inner.fs

@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from oracles.errors import AnswerError, OracleChanged, OracleUnavailable, SpecError
 from oracles.oracle import MOST_CLASSES, Answers, Feedback, OracleSpec
 from oracles.remote.descriptor import Endpoint, ProtocolDescriptor, accepted
@@ -143,6 +141,7 @@ class KserveProtocol:
         return self.labels.from_numbers(output.values, self.spec)
 
     def _scores(self, output: Output, images: int) -> Answers:
+        import numpy as np
         import torch
 
         wanted = (images, len(self.labels.given))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from oracles.errors import AnswerError
 from oracles.remote.json_text import brief, flatten, kind, load_object, member, numbers
 from oracles.remote.messages import Reply
@@ -129,6 +127,8 @@ def _is_integer(value: object) -> bool:
 
 
 def _from_bytes(raw: bytes, datatype: str) -> list[Any]:
+    import numpy as np
+
     if datatype == TEXT:
         return _texts(raw)
     dtype = np.dtype({**FLOATS, **INTEGERS}[datatype])

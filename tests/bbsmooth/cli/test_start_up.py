@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+HEAVY = {"timm", "torchvision", "torch._dynamo", "scipy.stats", "sklearn", "pandas", "matplotlib", "ray", "fsspec"}
 RUNS = Path(__file__).parents[1] / "golden" / "runs-0.1"
 CODE = """
 import sys
@@ -57,3 +58,21 @@ def test_verify_without_the_images_starts_without_them_too(tmp_path: Path) -> No
         "not checked: each certificate is what images, seed and recorded answers give: the images are not at hand"
         in (done.stdout)
     )
+
+
+def test_a_certificate_of_the_embedded_model_takes_torch_alone(tmp_path: Path) -> None:
+    asked = (
+        f"certify --oracle local-vit --data mnist5k --limit 1 --sigma 0.25 --n0 1 --n 10 --alpha 0.5 --out {tmp_path}"
+    )
+    code = f"""
+import sys
+from bbsmooth.cli.entry import run
+try:
+    run()
+finally:
+    print("imported:", *({HEAVY!r} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", code, *asked.split()], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 image" in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported:"

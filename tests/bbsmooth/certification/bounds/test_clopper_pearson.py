@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest
+from scipy.stats import beta, binom, binomtest
 
 from bbsmooth.certification import ClopperPearson
 from bbsmooth.noise import Gaussian
@@ -16,6 +16,21 @@ CASES = [
     for successes in sorted({0, 1, trials // 2, trials // 2 + 1, trials - 1, trials})
     for alpha in (0.001, 0.05, 0.5)
 ]
+
+
+@pytest.mark.parametrize("alpha", [1e-40, 1e-20, 1e-9, 1e-6, 0.001 / 3, 0.0005, 0.001, 0.01, 0.025, 0.05, 0.5, 0.975])
+def test_the_bound_is_the_quantile_of_scipy_stats_in_every_bit(alpha: float) -> None:
+    for trials in (1, 2, 3, 5, 10, 50, 100, 1_000, 10_000, 100_000, 1_000_000):
+        counts = {*range(1, min(trials, 60) + 1), *range(max(1, trials - 60), trials + 1), *range(1, trials, 9973)}
+        successes = np.array(sorted(counts))
+        expected = beta.ppf(alpha, successes, trials - successes + 1)
+        found = [BOUND.lower(int(each), trials, alpha=alpha) for each in successes]
+        assert np.array_equal(found, expected)
+
+
+def test_a_bound_that_is_too_small_to_be_found_is_0() -> None:
+    assert BOUND.lower(3, 5, alpha=1e-300) == 0
+    assert BOUND.upper(2, 5, alpha=1e-300) == 1
 
 
 @pytest.mark.parametrize(("successes", "trials", "alpha"), CASES)
