@@ -11,6 +11,7 @@ from typing import Any
 
 from bbsmooth.engines.pooled import FailoverOracle
 from bbsmooth.errors import UsageError
+from bbsmooth.runs.decoding import Damaged
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import LEDGER, RESPONSES
 from bbsmooth.runs.remote import active_mirror
@@ -73,17 +74,17 @@ def _ledger(folder: Path, config: OracleConfig, told: Callable[[Mapping[str, Any
     """The account of a run, with what was spent on it.
 
     Raises:
-        UsageError: it is gone or unreadable, so that nobody knows what was spent.
+        Damaged: it is gone or unreadable, so that nobody knows what was spent.
     """
     path = folder / LEDGER
     if not path.exists() and (folder / RESPONSES).exists():
-        raise UsageError(f"{path} is gone, so nobody knows what was spent; restore it, or name another `run`")
+        raise Damaged(f"{path} is gone, so nobody knows what was spent; restore it, or name another `run`")
     try:
         return Ledger(config.limits, path, told=told)
     except StorageError as error:
-        raise UsageError(f"{error}; restore it, or name another `run`") from error
+        raise Damaged(f"{error}; restore it, or name another `run`") from error
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is not a ledger ({error}); restore it, or name another `run`") from error
+        raise Damaged(f"{path} is not a ledger ({error}); restore it, or name another `run`") from error
 
 
 def charged(oracle: Oracle, ledger: Ledger, purpose: Purpose) -> Oracle:

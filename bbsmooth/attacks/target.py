@@ -68,7 +68,14 @@ class SmoothedTarget:
 
     def judge(self, image: Tensor) -> Prediction:
         """The smoothed class of an image (C, H, W) uint8, from votes that played no part in finding the image."""
-        (tally,) = self._tallies([image], Purpose.PREDICT, self.num_judge)
+        return self._judgement(self._tallies([image], Purpose.PREDICT, self.num_judge)[0])
+
+    def judged(self, image: Tensor) -> Prediction | None:
+        """Return what `judge` says of an image, None where that would cost a query."""
+        tally = Tally.open(self.source, image, Purpose.PREDICT, self.num_judge)
+        return None if tally.backlog else self._judgement(tally)
+
+    def _judgement(self, tally: Tally) -> Prediction:
         if tally.refused:
             return Prediction(label=None, counts={}, p_value=1.0, alpha=self.alpha, reason=Reason.REFUSED)
         return predict(tally.counts, self.classes, alpha=self.alpha)

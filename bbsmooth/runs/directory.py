@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from bbsmooth.errors import UsageError, without_passwords
 from bbsmooth.runs.decoding import Damaged, checked, read_record
-from bbsmooth.runs.files import aside, lock_directory, write_json
+from bbsmooth.runs.files import aside, lock_directory, write_bytes, write_json
 from bbsmooth.runs.hashes import changed_files, run_hashes
 from bbsmooth.runs.layout import FORMAT, LEDGER, MANIFEST
 from bbsmooth.runs.records import MANIFESTS, LedgerState, Manifest
@@ -50,6 +50,7 @@ class RunDirectory:
     manifest: Manifest
     resumed: bool
     _lock: int = field(repr=False)
+    _before: bytes | None = field(repr=False, default=None)
 
     @classmethod
     def open(
@@ -93,9 +94,10 @@ class RunDirectory:
         resume: bool,
         changeable: frozenset[str],
     ) -> RunDirectory:
-        manifest_path = path / MANIFEST
+        manifest_path, before = path / MANIFEST, None
         if manifest_path.exists():
             manifest = read_manifest(path)
+            before = manifest_path.read_bytes() if manifest.get("hashes") is None else None
             if not resume and manifest["command"] == command:
                 raise UsageError(f"{path} holds a run already; go on with it by `resume=True`, or name another `run`")
             compare(path, manifest, command=command, settings=settings, context=context, changeable=changeable)
@@ -118,7 +120,7 @@ class RunDirectory:
                 "status": Status.RUNNING.value,
             }
             manifest = cast(Manifest, begun)
-        run = cls(path, manifest, bool(manifest["resumed"]), lock)
+        run = cls(path, manifest, bool(manifest["resumed"]), lock, before)
         run.mark(Status.RUNNING)
         return run
 
@@ -128,6 +130,16 @@ class RunDirectory:
         self.manifest["ended"] = None if status is Status.RUNNING else now()
         self.manifest["hashes"] = None if status is Status.RUNNING else run_hashes(self.path, self.manifest)
         write_json(self.path / MANIFEST, self.manifest)
+
+    def give_up(self) -> None:
+        """Leave a damaged run as it was found, so that it goes on once its files are restored.
+
+        To mark it would hash what is damaged, unless it had ended before: then what is hashed was found in order.
+        """
+        if self._before is None:
+            self.mark(Status.FAILED)
+        else:
+            write_bytes(self.path / MANIFEST, self._before)
 
     def note(self, key: str, value: Any) -> None:
         """Write down something else in the manifest."""
@@ -143,19 +155,25 @@ class RunDirectory:
 def ended(run: RunDirectory, statuses: Mapping[type[BaseException], Status]) -> Iterator[None]:
     """Mark the run by how the block ends, whatever raises, and release it.
 
+    A run that cannot go on because a file of it is damaged stays as it was found.
+
     Args:
         run: an open run.
         statuses: by type of error, first match wins; any other error means `FAILED`.
     """
-    status = Status.DONE
+    status: Status | None = Status.DONE
     try:
         yield
     except BaseException as error:
-        status = next((status for kind, status in statuses.items() if isinstance(error, kind)), Status.FAILED)
+        found = next((status for kind, status in statuses.items() if isinstance(error, kind)), Status.FAILED)
+        status = None if run.resumed and isinstance(error, Damaged) else found
         raise
     finally:
         try:
-            run.mark(status)
+            if status is None:
+                run.give_up()
+            else:
+                run.mark(status)
         except OSError:
             if status is Status.DONE:
                 raise  # else the error that ended the block says more than a full disk

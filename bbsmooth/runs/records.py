@@ -263,6 +263,7 @@ class Pretraining(TypedDict):
     epochs: Count
     mean_squared_error: NotRequired[float | None]
     seconds: NotRequired[Amount]
+    fingerprint: NotRequired[str]
 
 
 class TuneSummary(TypedDict):

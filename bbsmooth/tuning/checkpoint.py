@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from bbsmooth.tuning.heldout import Score
 _FORMAT = "bbsmooth-tuning-3"
 _MEMORY = "memory."
 _SCORES = ("start", "best_score")
+_CHECKSUM = "checksum"  # earlier versions wrote none
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -47,7 +49,7 @@ class TuneState:
     start: Score | None
 
     def to_bytes(self, *, identity: str) -> bytes:
-        """A safetensors file. `identity` says which run it belongs to."""
+        """A safetensors file with a checksum. `identity` says which run it belongs to."""
         tensors = {"parameters": self.parameters, "average": self.average, "best": self.best}
         tensors |= {_MEMORY + name: tensor for name, tensor in self.memory.items()}
         for name in _SCORES:
@@ -56,11 +58,17 @@ class TuneState:
                 tensors |= {f"{name}.correct": score.correct, f"{name}.probability": score.probability}
         numbers = {name: getattr(self, name) for name in ("step", "queries", "evaluations", "best_step")}
         metadata = {"format": _FORMAT, "identity": identity, "numbers": json.dumps(numbers)}
+        metadata[_CHECKSUM] = _checksum(tensors, metadata)
         return to_safetensors({name: tensor.clone() for name, tensor in tensors.items()}, metadata)
 
+    @property
+    def events(self) -> int:
+        """Events of the history that led there: one for each step and each evaluation."""
+        return self.step + self.evaluations
+
     @classmethod
-    def from_bytes(cls, raw: bytes, *, identity: str) -> TuneState:
-        """The state that `to_bytes` was called on.
+    def from_bytes(cls, raw: bytes, *, identity: str | None) -> TuneState:
+        """The state that `to_bytes` was called on, of whatever run where `identity` is None.
 
         Raises:
             ValueError: the bytes are damaged, not a checkpoint, or belong to a run with other settings.
@@ -72,7 +80,10 @@ class TuneState:
                 raise ValueError(
                     f"its format is {metadata.get('format')!r}, not {_FORMAT!r}; remove it, the record leads there"
                 )
-            if metadata["identity"] != identity:
+            said = metadata.pop(_CHECKSUM, None)
+            if said not in (None, _checksum(tensors, metadata)):
+                raise ValueError("it is not as it was written")
+            if identity not in (None, metadata["identity"]):
                 raise ValueError("it belongs to a run with other data, settings, seed or budget")
             scores = {
                 name: Score(tensors[f"{name}.correct"], tensors[f"{name}.probability"])
@@ -90,3 +101,11 @@ class TuneState:
             )
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"this checkpoint cannot be resumed from: {error}") from error
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """CRC-32 of everything else in the file."""
+    found = zlib.crc32(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name in sorted(tensors):
+        found = zlib.crc32(tensors[name].numpy().tobytes(), zlib.crc32(name.encode(), found))
+    return f"{found:08x}"

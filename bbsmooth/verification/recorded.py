@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bbsmooth import data
-from bbsmooth.certification import LabelledCase, VoteSource
-from bbsmooth.certification.cases.case import ProvingCase
+from bbsmooth.certification import VoteSource
 from bbsmooth.certification.methods.cases import opener
 from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import ALGORITHM, noise_called
 from bbsmooth.reporting.recall import images_of
-from bbsmooth.runs.certificates import Record, certificate_record, public_label, radii_by_norm
+from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
 from bbsmooth.runs.reading import Run
-from bbsmooth.runs.records import Label
 from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located
-from bbsmooth.verification.differing import differences
+from bbsmooth.verification.replay import Replay
 from bbsmooth.verification.stored import StoredAnswers, Tally
 from bbsmooth.verification.ties import Recorded, left_over, unpaid_or_lost
 from oracles import Classes, Feedback, OracleError, OracleSpec, Purpose, StorageError, VoteLog
 from oracles.recording import BLOCK
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-_TAKEN = "seconds"  # nobody can tell again how long it took
+    pass
 
 
 class NotAtHand(Exception):
@@ -48,81 +43,57 @@ def wrong_votes(run: Run) -> Iterator[str]:
     """
     asked = Asked.of(run)
     try:
-        with _replay(run, asked) as replay:
+        with _recorded(run, asked) as answers:
             used: set[bytes] = set()
             for record in run.certificates or []:
-                yield from located(record, replay.wrong)
-                recorded = replay.recorded(record)
+                yield from located(record, answers.replay.wrong)
+                recorded = answers.recorded(record)
                 used.update(recorded.rows)
                 if not run.manifest.get("reused"):
                     yield from located(record, lambda _, found=recorded: found.beyond(asked.plan))
-            spare = replay.rows.keys() - used
+            spare = answers.rows.keys() - used
             if run.manifest.get("reused") or run.status not in (Status.DONE, Status.BUDGET):
                 spare = set()  # answers of another run, or of images that are under way
             if run.status == Status.DONE and not run.manifest["resumed"]:
-                yield from left_over(replay.rows, spare)
+                yield from left_over(answers.rows, spare)
             else:
-                yield from replay.unwritten(run.certificates or [], spare)
-            yield from unpaid_or_lost(run, replay.rows)
+                yield from answers.unwritten(run.certificates or [], spare)
+            yield from unpaid_or_lost(run, answers.rows)
     except OracleError as error:
         yield f"the recorded answers cannot be read as the manifest says: {error}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Replay:
-    """A run whose answers are all known.
+class _Recorded:
+    """A run with all its answers.
 
     Attributes:
-        asked: its settings.
-        images: the very same.
-        labels: of the images' classes as lines call them, None where they have none.
-        source: of the votes on record.
-        begin: opens the case of an image.
+        replay: of its lines.
         rows: all votes on record, by the key of their row.
     """
 
-    asked: Asked
-    images: data.ImageSet
-    labels: list[Label] | None
-    source: VoteSource
-    begin: Callable[[Tensor], ProvingCase]
+    replay: Replay
     rows: Mapping[bytes, Tally]
-
-    def wrong(self, record: Record) -> Iterator[str]:
-        """Problems of a line: all that it says otherwise than the answers on record."""
-        image = self.images.image(record["index"])
-        by_oracle, begun = self.asked.config.labels == ORACLE, self.begin(image)
-        case = LabelledCase.by_oracle(begun, self.source) if by_oracle else LabelledCase.without(begun)
-        if not case.finished:
-            yield "not all answers that it needs are on record"
-            return
-        again = self._line(record, case, image) | {_TAKEN: record[_TAKEN]}
-        said = {key: record[key] for key in again if key in record}
-        different = {place.partition(".")[0] for place, _, _ in differences(said, again)}
-        other = [key for key in again if key in different]
-        if other:
-            yield f"{', '.join(other)}: not as the answers on record have it, which give {other[0]} {again[other[0]]}"
 
     def unwritten(self, records: list[Record], spare: set[bytes]) -> Iterator[str]:
         """Images without a line whose answers are all on record, in rows that no line rests on.
 
         A run writes a line before it ends or its budget does; others may have begun images that it left.
         """
-        for index in sorted(set(range(len(self.images))) - {record["index"] for record in records}):
+        for index in sorted(set(range(len(self.replay.images))) - {record["index"] for record in records}):
             if not spare:
                 return
             rows = spare.intersection(self.recorded({"index": index}).rows)
             spare = spare - rows
-            if rows and self.begin(self.images.image(index)).finished:
+            if rows and self.replay.begin(self.replay.images.image(index)).finished:
                 yield f"image {index} has all its answers on record, and no certificate"
 
     def recorded(self, record: Record) -> Recorded:
         """The answers on record for the image of a line."""
-        image, plan = self.images.image(record["index"]), self.asked.plan
+        image, plan, source = self.replay.images.image(record["index"]), self.replay.plan, self.replay.source
         most = {Purpose.SELECT: plan.num_selection, Purpose.ESTIMATE: plan.max_estimation, Purpose.PREDICT: 1}
         rows = {
-            purpose: self.source.log.rows(self.source.stream(image, purpose), draws + BLOCK)
-            for purpose, draws in most.items()
+            purpose: source.log.rows(source.stream(image, purpose), draws + BLOCK) for purpose, draws in most.items()
         }
         answers = {
             purpose: sum(self.rows[key].answered for key in keys if key in self.rows) for purpose, keys in rows.items()
@@ -133,19 +104,9 @@ class _Replay:
             estimation=answers[Purpose.ESTIMATE],
         )
 
-    def _line(self, record: Record, case: LabelledCase, image: Tensor) -> Record:
-        index, outcome, classes = record["index"], case.outcome(), self.source.log.spec.classes
-        label = self._label(index) if case.label is None else public_label(case.label, classes)
-        line = certificate_record(index, label, outcome, self.asked.plan, classes, 0.0)
-        return dict(json.loads(json.dumps(line | radii_by_norm(outcome.verdict, image.numel()))))
-
-    def _label(self, index: int) -> Label | None:
-        number = self.images.label(index)
-        return None if number is None or self.labels is None else self.labels[number]
-
 
 @contextmanager
-def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
+def _recorded(run: Run, asked: Asked) -> Iterator[_Recorded]:
     try:
         images = images_of(run)
     except (data.DataError, UsageError, OSError) as error:
@@ -174,7 +135,15 @@ def _replay(run: Run, asked: Asked) -> Iterator[_Replay]:
         except UsageError as error:  # a run of before names that are numbers had to be explained
             raise NotAtHand(f"nothing says which class each label is ({error})") from error
         begin = opener(asked.plan, source, earlier=earlier)
-        yield _Replay(asked=asked, images=images, labels=labels, source=source, begin=begin, rows=rows)
+        replay = Replay(
+            plan=asked.plan,
+            by_oracle=asked.config.labels == ORACLE,
+            images=images,
+            labels=labels,
+            source=source,
+            begin=begin,
+        )
+        yield _Recorded(replay=replay, rows=rows)
 
 
 def _log(run: Run, folder: str, stack: ExitStack) -> tuple[VoteLog, Mapping[bytes, Tally]]:

@@ -74,10 +74,10 @@ class StoredAnswers:
     def vote_rows(self) -> dict[bytes, Tally]:
         """Number of votes that each row of votes holds, by its key."""
         try:
-            found = self._database.execute(_VOTES, (4 * BLOCK, 4 * BLOCK + 4)).fetchall()
+            found = self._database.execute(_VOTES, (4 * BLOCK, 4 * BLOCK + 4))
+            return {bytes(key): Tally.of(decode_labels(unseal(bytes(key), value, 4 * BLOCK))) for key, value in found}
         except sqlite3.Error as error:
             raise StorageError(f"the response cache cannot be read: {error}") from error
-        return {bytes(key): Tally.of(decode_labels(unseal(bytes(key), value, 4 * BLOCK))) for key, value in found}
 
     def load_classes(self, classes: Classes) -> None:
         """Number the names of an open set as the run did."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
+import torch
 
 from bbsmooth import data
 from bbsmooth.assemble import Subject, account, vote_source
@@ -17,23 +21,26 @@ from bbsmooth.attacks.empirical import AttackResult, empirical_accuracy
 from bbsmooth.attacks.gradient import GradientAttack
 from bbsmooth.attacks.queries import HopSkipJump
 from bbsmooth.attacks.scores import ScoreAttack
-from bbsmooth.attacks.target import SmoothedTarget
-from bbsmooth.certification import certified_accuracy
+from bbsmooth.attacks.target import ORDER, SmoothedTarget, distance
+from bbsmooth.certification import Reason, certified_accuracy
 from bbsmooth.errors import UsageError
 from bbsmooth.noise.distribution import Norm
 from bbsmooth.progress.meter import meter
-from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, read_certificates, refuse_twice, write_summary
-from bbsmooth.runs.decoding import read_lines
+from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, refuse_twice, write_summary
+from bbsmooth.runs.decoding import Damaged, read_lines
 from bbsmooth.runs.directory import RunDirectory, complete_manifest, ended
 from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.layout import ATTACKS
 from bbsmooth.runs.lines import LineFile
 from bbsmooth.runs.records import AttackLine
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import SPEED, settings
+from bbsmooth.verification.differing import differences
 from oracles import Classes, Purpose
 
 EXAMPLES = "examples"
+_log = logging.getLogger("bbsmooth")
 C = TypeVar("C")
 
 
@@ -44,7 +51,7 @@ class Certified:
     Attributes:
         path: the directory.
         manifest: what `manifest.json` says.
-        records: its certificates.
+        records: its certificates, abstentions in place of those that it does not issue.
     """
 
     path: Path
@@ -61,7 +68,9 @@ class Certified:
         manifest = complete_manifest(path)
         if manifest["command"] != "certify":
             raise UsageError(f"{path} is a run of `bbsmooth {manifest['command']}`; attack one of `bbsmooth certify`")
-        records = read_certificates(path)
+        records = read_issued(path).certificates or []
+        if any(record["reason"] == Reason.FALSE_DISCOVERY for record in records):
+            _log.warning("%s issues no certificates: its images are attacked, and no radius is claimed for them", path)
         if any(record["norm"] != Norm.L2.value for record in records):
             raise UsageError(f"the certificates of {path} are not about the L2 norm, in which attacks are measured")
         return cls(path, manifest, records)
@@ -114,6 +123,7 @@ def attack(target: Certified, out: Path, subject: Subject, *, config: AttackConf
             batch_size=asked.batch_size,
         )
         session = _Session(out, target.records[: config.limit], dataset, victim, chosen, config)
+        session.refuse_damage({record["index"]: record for record in target.records})
         try:
             session.run()
         finally:
@@ -131,6 +141,38 @@ class _Session:
     target: SmoothedTarget
     attack: Attack
     config: AttackConfig
+
+    def refuse_damage(self, records: Mapping[int, Record]) -> None:
+        """Refuse lines that neither certificates nor examples and answers on record give. No query is spent.
+
+        Raises:
+            Damaged: the first thing that does not fit.
+        """
+        for line in _lines(self.folder):
+            index = line["index"]
+            if index not in records:
+                wanted = None
+            elif line["found"] is None:
+                wanted = self._line(records[index], None)
+            else:
+                wanted = self._line(records[index], self._kept(records[index]))
+            if next(differences(line, wanted), None):
+                raise Damaged(
+                    f"{self.folder / ATTACKS}: image {index} is not as certificates, examples and answers on record "
+                    "have it; restore it from a copy, or remove the line: its answers are on record"
+                )
+
+    def _kept(self, record: Record) -> AdversarialExample | None:
+        """The example that was found for an image, None where there is none that the record confirms."""
+        path = self.folder / EXAMPLES / f"{record['index']}.npz"
+        try:
+            pixels = np.load(BytesIO(path.read_bytes()))["x"][0]
+            example = torch.from_numpy(pixels).permute(2, 0, 1)
+            found = self.target.judged(example)
+            image = self.dataset.image(record["index"])
+            return None if found is None else AdversarialExample(example, distance(example, image, ORDER), found)
+        except (OSError, EOFError, ValueError, LookupError, RuntimeError, TypeError, BadZipFile):
+            return None
 
     def run(self) -> None:
         """Attack what is not attacked yet."""
@@ -177,22 +219,25 @@ class _Session:
 
     def _attacked(self, record: Record) -> Record:
         """One line of `attacks.jsonl`."""
-        image, classes = self.dataset.image(record["index"]), self.target.classes
-        selected, found = record["selected"], None
+        image, selected, found = self.dataset.image(record["index"]), record["selected"], None
         if selected is not None:
-            found = nearest(self.attack, self.target, image, _number(selected, classes), seed=self.config.seed)
+            label = _number(selected, self.target.classes)
+            found = nearest(self.attack, self.target, image, label, seed=self.config.seed)
         if found is not None:
             self._keep(record["index"], found)
+        return self._line(record, found)
+
+    def _line(self, record: Record, found: AdversarialExample | None) -> Record:
         return {
             "index": record["index"],
             "label": record["label"],
-            "selected": selected,
+            "selected": record["selected"],
             "correct": _is_right(record),
             "radius": record["radius"],
             "found": None if found is None else found.norm,
             "turned_into": None
             if found is None or found.prediction.label is None
-            else public_label(found.prediction.label, classes),
+            else public_label(found.prediction.label, self.target.classes),
             "p_value": None if found is None else found.prediction.p_value,
             "seed": self.config.seed,
         }

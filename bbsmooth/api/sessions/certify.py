@@ -53,7 +53,9 @@ from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
 from bbsmooth.settings.certify import DATA, EARLY, ORACLE, CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
-from oracles import Classes, Purpose
+from bbsmooth.verification.replay import Replay
+from bbsmooth.verification.resuming import refuse_damage
+from oracles import Classes, Purpose, VoteLog
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
 
@@ -144,8 +146,16 @@ def certify(
     ):
         front.keep(out)
         seen_images = seen_before(read_run(out))
-        if seen_images:
-            _log.warning(_SEEN)
+        clean = frozenset({Purpose.PREDICT} if config.labels == ORACLE else ())
+        if run.resumed:
+            on_record = VoteSource(
+                oracles={}, log=VoteLog(kept.store, seen.spec), copies=copies_for(seen, smoothing), clean=clean
+            )
+            begin = opener(plan, on_record, earlier=before)
+            replay = Replay(
+                plan=plan, by_oracle=bool(clean), images=dataset, labels=labels, source=on_record, begin=begin
+            )
+            refuse_damage(out, replay, kept.ledger, own=earlier is None)
         session = _Session(
             dataset, count, labels, CertificateFile(out), config, plan, out, time.monotonic(), seen_images
         )
@@ -153,7 +163,6 @@ def certify(
             grid = grid_for(base, smoothing.additive)
             canaries = CanaryImages(image=dataset.image, among=count, smoothing=smoothing.additive, grid=grid)
             with watched(run, answerer, kept, drift, canaries) as watching:
-                clean = frozenset({Purpose.PREDICT} if config.labels == ORACLE else ())
                 votes = vote_source(answerer, front, smoothing, kept, PURPOSES, watch=watching.watch, clean=clean)
                 with meter("certify", None, "queries", spending=kept.ledger) as bar:
                     recorded = earlier is not None or run.resumed

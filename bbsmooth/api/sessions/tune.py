@@ -14,6 +14,7 @@ from typing import Any
 from safetensors.torch import load as load_tensors
 
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
+from bbsmooth.api.sessions.tuning_resume import go_on
 from bbsmooth.api.sessions.tuning_start import begin, start_from
 from bbsmooth.assemble import (
     Front,
@@ -103,6 +104,8 @@ def tune_coordinator(
     with ended(run, ENDINGS), account(run, oracle) as kept:
         started = time.monotonic()
         subject.front.keep(out)
+        if run.resumed:
+            go_on(out, kept.ledger)
         coordinator, parameters, pretraining = begin(
             out, start, found.pixels, method, smoothing, epochs=config.pretrain_epochs
         )
@@ -213,8 +216,8 @@ _Step = tuple[bytes, Event]
 def _keep(out: Path, step: _Step) -> None:
     """Write a step down."""
     raw, event = step
+    append_line(out / HISTORY, event)  # first: what is beyond the checkpoint is dropped on resuming
     write_bytes(out / CHECKPOINT, raw)
-    append_line(out / HISTORY, event)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from bbsmooth.assemble import Front
@@ -13,12 +14,14 @@ from bbsmooth.coordinator import Autoencoder, PretrainPlan, load, pretrain, save
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
-from bbsmooth.runs.decoding import read_record
+from bbsmooth.runs.decoding import Damaged, read_record
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import PRETRAINED, PRETRAINING
 from bbsmooth.runs.records import Pretraining
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import Method
+
+_FINGERPRINT = "fingerprint"
 
 
 def begin(
@@ -30,11 +33,15 @@ def begin(
     *,
     epochs: int,
 ) -> tuple[Autoencoder, Tensor, Record]:
-    """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent."""
+    """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent.
+
+    Raises:
+        Damaged: the one that an earlier process has made is not as it was written.
+    """
     if start is not None:
         return start, start.initial_parameters(), {"epochs": 0, "seconds": 0.0}
     if (out / PRETRAINED).exists():
-        return *load(out / PRETRAINED), dict(read_record(out / PRETRAINING, Pretraining))
+        return _made(out)
     began, losses = time.monotonic(), [0.0]
     with meter("pre-train (no query)", epochs, "epochs") as bar:
 
@@ -56,9 +63,24 @@ def begin(
         "mean_squared_error": losses[-1],
         "seconds": round(time.monotonic() - began, 3),
     }
-    write_json(out / PRETRAINING, took)
+    write_json(out / PRETRAINING, took | {_FINGERPRINT: coordinator.fingerprint})
     save(out / PRETRAINED, coordinator, coordinator.initial_parameters())
     return coordinator, coordinator.initial_parameters(), took
+
+
+def _made(out: Path) -> tuple[Autoencoder, Tensor, Record]:
+    """The coordinator that an earlier process has pre-trained."""
+    took = dict(read_record(out / PRETRAINING, Pretraining))
+    try:
+        coordinator, parameters = load(out / PRETRAINED)
+    except ValueError as error:
+        raise Damaged(f"{error}; restore it from a copy, or remove it to pre-train again") from error
+    whole = took.pop(_FINGERPRINT, coordinator.fingerprint) == coordinator.fingerprint
+    if not whole or not torch.equal(parameters, coordinator.initial_parameters()):
+        raise Damaged(
+            f"{out / PRETRAINED} is not as it was written; restore it from a copy, or remove it to pre-train again"
+        )
+    return coordinator, parameters, took
 
 
 def start_from(front: Front, method: Method, image_shape: tuple[int, int, int]) -> Autoencoder | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
+from bbsmooth.runs.lines import write_lines
+from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed
 
 
 def attack(run: Path, out: Path, *arguments: object) -> Outcome:
@@ -108,3 +110,77 @@ def test_only_l2_certificates_are_attacked(world: World) -> None:
     world.certify("--noise", "uniform")
 
     assert "L2" in attack(world.run, world.folder / "attack", "--method", "hopskipjump").line
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "nearer": {"found": 0.01},
+    "not found": {"found": None, "turned_into": None},
+    "another label": {"label": 1},
+    "another image": {"index": 5},
+    "a larger radius": {"radius": 9.0},
+    "another class": {"turned_into": 0},
+    "surer": {"p_value": 0.0},
+}
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Two images of a certified run, attacked and turned."""
+    world = build(tmp_path_factory.mktemp("attacked"))
+    world.certify("--n", 200)
+    attack(world.run, world.folder / "attack", *("--method", "hopskipjump", "--radius", 5, "--limit", 2))
+    return world
+
+
+def copied(attacked: World, folder: Path) -> Path:
+    """A copy of its attack, as a killed process leaves it."""
+    out = Path(shutil.copytree(attacked.folder / "attack", folder / "attack"))
+    killed(out)
+    return out
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_changed_line_of_a_killed_attack_ends_before_any_query(
+    attacked: World, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    out, asked = copied(attacked, tmp_path), attacked.asked.total()
+    (first, second), words = lines(out), ("--method", "hopskipjump", "--radius", 5, "--limit", 3, "--resume")
+    write_lines(out / "attacks.jsonl", [first | change, second])
+    refused = attack(attacked.run, out, *words)
+    assert refused.status == 2
+    assert "attacks.jsonl: image" in refused.line
+    assert attacked.asked.total() == asked
+    write_lines(out / "attacks.jsonl", [second])
+    if change == CHANGES["nearer"]:  # one of them goes on
+        assert attack(attacked.run, out, *words, "--limit", 2).status == 0
+        assert sorted(lines(out), key=lambda line: int(line["index"])) == [first, second]
+        assert attacked.asked.total() == asked
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"PK\3\4 torn"], ids=["gone", "empty", "torn"])
+def test_a_lost_example_of_a_killed_attack_is_one_line(attacked: World, tmp_path: Path, damage: bytes | None) -> None:
+    out = copied(attacked, tmp_path)
+    example = out / "examples" / "0.npz"
+    example.unlink() if damage is None else example.write_bytes(damage)
+    words = ("--method", "hopskipjump", "--radius", 5, "--limit", 2, "--resume")
+    assert "image 0 is not as certificates, examples" in attack(attacked.run, out, *words).line
+
+
+def test_certificates_that_a_run_does_not_issue_are_not_claimed(world: World) -> None:
+    bound = ("--false-discovery-rate", 0.001, "--alpha", 0.001)  # all six images would have to be certified
+    assert world.certify("--n", 200, *bound).status == 0
+    file = world.run / "certificates.jsonl"
+    claimed = [json.loads(line) for line in file.read_text().splitlines()]
+    assert all(line["radius"] for line in claimed)
+    issued = attack(world.run, world.folder / "issued", "--method", "hopskipjump", "--radius", 0.1, "--limit", 1)
+    assert (issued.status, issued.err) == (0, "")
+    summary = json.loads((world.run / "summary.json").read_text())
+    summary["false_discovery"]["issued"] = False
+    (world.run / "summary.json").write_text(json.dumps(summary))
+    out = world.folder / "withheld"
+    done = attack(world.run, out, "--method", "hopskipjump", "--radius", 0.1, "--limit", 1)
+    assert done.status == 0
+    assert "issues no certificates" in done.line
+    assert [line["radius"] for line in lines(out)] == [None]
+    (row,) = json.loads((out / "summary.json").read_text())["accuracy"]
+    assert (row["certified"]["value"], row["empirical"]["value"]) == (0, 1)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bbsmooth.assemble import describe_coordinator
-from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, picture
+from bbsmooth.runs.lines import write_lines
+from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed, picture
 
 
 def tune(world: World, *arguments: object) -> Outcome:
@@ -135,3 +140,74 @@ def test_a_budget_is_part_of_the_plan(world: World) -> None:
     done = tune(world, "--budget", 300, "--resume")
     assert done.status == 2
     assert "was begun with --budget 0, not 300" in done.line
+
+
+Change = Callable[[list[dict[str, Any]]], Any]
+HISTORIES: dict[str, Change] = {
+    "an event twice": lambda events: events.insert(1, events[1]),
+    "an event gone": lambda events: events.remove(events[1]),
+    "the last one gone": lambda events: events.pop(),
+    "another best": lambda events: (
+        [event.update(heldout_accuracy=0.123) for event in events if "best_step" in event] and None
+    ),
+    "fewer queries": lambda events: events[-1].update(queries=1),
+    "another step": lambda events: events[1].update(step=7),
+}
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = build(tmp_path_factory.mktemp("tuned"))
+    assert tune(world, "--budget", 300).status == 0
+    return world
+
+
+def killed_copy(tuned: World, folder: Path) -> Path:
+    run = Path(shutil.copytree(tuned.run, folder / "run"))
+    killed(run)
+    (run / "summary.json").unlink()
+    return run
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("change", HISTORIES.values(), ids=HISTORIES.keys())
+def test_a_changed_history_of_a_killed_tuning_ends_before_any_query(
+    tuned: World, tmp_path: Path, change: Change
+) -> None:
+    run, asked = killed_copy(tuned, tmp_path), tuned.asked.total()
+    events = history(run)
+    change(events)
+    write_lines(run / "history.jsonl", events)
+    done = tune(tuned, "--budget", 300, "--resume", "--out", run)
+    assert done.status == 2
+    assert "history.jsonl does not lead to checkpoint.safetensors" in done.err.splitlines()[-1]
+    (run / "checkpoint.safetensors").unlink()  # as the line says
+    assert tune(tuned, "--budget", 300, "--resume", "--out", run).status == 0
+    assert history(run) == history(tuned.run)
+    assert describe_coordinator(run) == describe_coordinator(tuned.run)
+    assert tuned.asked.total() == asked
+
+
+def test_a_crash_between_history_and_checkpoint_leaves_no_event_twice(tuned: World, tmp_path: Path) -> None:
+    run = killed_copy(tuned, tmp_path)
+    write_lines(run / "history.jsonl", [*history(run), {"step": 99, "queries": 10_000}])
+    assert tune(tuned, "--budget", 300, "--resume", "--out", run).status == 0
+    assert history(run) == history(tuned.run)
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "pretrained.safetensors"])
+def test_a_flipped_bit_in_the_state_of_a_killed_tuning_is_one_line(tuned: World, tmp_path: Path, name: str) -> None:
+    for place in (3, 40, -1, -1000):
+        run = killed_copy(tuned, tmp_path / f"at{place}")
+        raw = bytearray((run / name).read_bytes())
+        raw[place] ^= 2
+        (run / name).write_bytes(raw)
+        done = tune(tuned, "--budget", 300, "--resume", "--out", run)
+        assert done.status == 2, (place, done)
+        assert name in done.err.splitlines()[-1]
+        (run / name).unlink()
+        assert tune(tuned, "--budget", 300, "--resume", "--out", run).status == 0
+        assert describe_coordinator(run) == describe_coordinator(tuned.run)

@@ -1,0 +1,58 @@
+"""Going on with a tuning: history, checkpoint and ledger are held against each other before a query is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.decoding import Damaged, read_lines
+from bbsmooth.runs.layout import CHECKPOINT, HISTORY, LEDGER
+from bbsmooth.runs.lines import write_lines
+from bbsmooth.runs.records import HistoryEvent
+from bbsmooth.tuning.checkpoint import TuneState
+from oracles import Ledger, Purpose
+
+
+def go_on(folder: Path, ledger: Ledger) -> None:
+    """Bring the history back to where the checkpoint is: a crash between the two leaves an event too many.
+
+    Without a checkpoint everything is computed again, from the answers on record, and the history begins anew.
+
+    Raises:
+        Damaged: they do not fit each other, or the ledger covers less than was asked.
+    """
+    path, history = folder / CHECKPOINT, folder / HISTORY
+    events: list[Record] = list(map(dict, read_lines(history, HistoryEvent, "an event"))) if history.exists() else []
+    state = _state(path) if path.exists() else None
+    done = 0 if state is None else state.events
+    if state is not None:
+        if not _leads_to(events[:done], state):
+            raise Damaged(
+                f"{history} does not lead to {path.name}, which counts {done} events and {state.queries:,} queries; "
+                f"restore both from a copy, or remove {path.name}: the answers on record lead there again"
+            )
+        if ledger.spent[Purpose.TUNE] < state.queries:
+            raise Damaged(
+                f"{folder / LEDGER} says that {ledger.spent[Purpose.TUNE]:,} queries were spent on tuning, "
+                f"{path.name} counts {state.queries:,}; restore it from a copy, or name another `run`"
+            )
+    if len(events) > done:
+        write_lines(history, events[:done])
+
+
+def _state(path: Path) -> TuneState:
+    try:
+        return TuneState.from_bytes(path.read_bytes(), identity=None)
+    except ValueError as error:
+        raise Damaged(f"{path}: {error}; remove it, and the answers on record lead there again") from error
+
+
+def _leads_to(events: list[Record], state: TuneState) -> bool:
+    """True if a history ends at a state: as many events, the same queries and the same best validation."""
+    queries = [event.get("queries", -1) for event in events]
+    if len(events) != state.events or queries != sorted(queries) or [0, *queries][-1] != state.queries:
+        return False
+    judged = {event.get("step"): event["heldout_accuracy"] for event in events if "heldout_accuracy" in event}
+    validated = state.best_score is None or judged.get(state.best_step) == state.best_score.accuracy
+    steps = [event.get("step") for event in events if "heldout_accuracy" not in event]
+    return validated and steps == list(range(1, state.step + 1))
