@@ -43,6 +43,11 @@ class Server(Protocol):
         """The most images that it takes at once, as far as that was learned."""
         ...
 
+    @property
+    def example_shape(self) -> tuple[int, int, int] | None:
+        """Shape of images to try it with, as far as the server tells it."""
+        ...
+
     def begin(self, traffic: Traffic) -> None:
         """Let a run ask; what goes over the wire is counted in `traffic`."""
         ...

@@ -38,7 +38,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
     limit = config.limits.limit
     if limit is None or limit < LEAST:
         raise UsageError(f"a check needs a budget of at least {LEAST} queries, got {limit}")
-    probe = Probe(oracle, oracle.spec.image_shape or ANY_SHAPE, config.limits, fork(0, "probe"), _turns(oracle))
+    probe = Probe(oracle, _shape(oracle), config.limits, fork(0, "probe"), _turns(oracle))
     announce(f"asks {oracle.spec.name} at most {limit:,} queries{_price(config, limit)}")
     first = _first(oracle, probe)
     repetition, seconds, rates = probe.repetition(), probe.latency(), probe.rates()
@@ -50,6 +50,13 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
         | _measured(rates)
         | {"queries": probe.ledger.total, "price": probe.ledger.price if config.price is not None else None}
     )
+
+
+def _shape(oracle: Oracle) -> tuple[int, int, int]:
+    """The shape of the images to ask about: the oracle's, or as far as its server tells."""
+    server = server_of(oracle)
+    told = None if server is None else server.example_shape
+    return oracle.spec.image_shape or told or ANY_SHAPE
 
 
 def _turns(oracle: Oracle) -> Callable[[], None]:

@@ -94,6 +94,12 @@ class RemoteOracle:
         """Itself, see `oracles.capabilities.Server`."""
         return self
 
+    @property
+    def example_shape(self) -> tuple[int, int, int] | None:
+        """Shape of images to try it with, as far as the server tells it; None where its protocol looks at none."""
+        shape: tuple[int, int, int] | None = getattr(self.protocol, "example_shape", None)
+        return shape
+
     def interrupt(self) -> None:
         """Ask no more: who waits to ask gives up at once, and what is under way has `GRACE_SECONDS` to come back."""
         self.breaker.trip(OracleUnavailable(f"nothing more is asked of {self.spec.name}: interrupted"))

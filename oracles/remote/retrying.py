@@ -204,7 +204,8 @@ class RetryingOracle:
 
     def _refused(self, images: Tensor, error: OracleError) -> ImageRefused:
         if len(images) == 1:
-            return ImageRefused(f"{self.spec.name} answers others, but not this image: {error}")
+            does = "does not answer" if self.breaker.known_good is None else "answers others, but not"
+            return ImageRefused(f"{self.spec.name} {does} this image: {error}")
         return BatchRefused(
             f"{self.spec.name} does not answer this batch of {len(images)} images: {error}",
             unanswered=isinstance(error, RequestRefused),

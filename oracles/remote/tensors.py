@@ -24,14 +24,29 @@ class Datatype(StrEnum):
     FP64 = "FP64"
     FP32 = "FP32"
     FP16 = "FP16"
+    BF16 = "BF16"
     UINT8 = "UINT8"
+    UINT16 = "UINT16"
+    UINT32 = "UINT32"
+    UINT64 = "UINT64"
+    INT16 = "INT16"
+    INT32 = "INT32"
+    INT64 = "INT64"
+
+    @property
+    def integer(self) -> bool:
+        """True for whole numbers, which are the 8-bit pixel values themselves."""
+        return "INT" in self.value
 
     @property
     def little_endian(self) -> numpy.dtype[Any]:
-        """The same for NumPy."""
+        """The same for NumPy, which knows no BF16: its values are held as 32-bit floats."""
         import numpy as np
 
-        return np.dtype({"FP64": "<f8", "FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}[self.value])
+        if self is Datatype.BF16:
+            return np.dtype("<f4")
+        kind = "f" if not self.integer else "u" if self.value.startswith("U") else "i"
+        return np.dtype(f"<{kind}{int(self.value.lstrip('UINTFP')) // 8}")
 
 
 class Layout(StrEnum):
@@ -47,7 +62,7 @@ class TensorForm:
     """Form of images as numbers: (pixel * scale - mean) / std in float32, then rounded to the datatype.
 
     Args:
-        datatype: of the numbers; UINT8 means the 8-bit pixel values themselves.
+        datatype: of the numbers; whole ones such as UINT8 are the 8-bit pixel values themselves.
         layout: order of the axes.
         scale: what white becomes before mean and std, 1 or 255 as a rule.
         mean: one value a channel, one for all, or none.
@@ -55,7 +70,7 @@ class TensorForm:
         channels: what happens to grey images.
 
     Raises:
-        SpecError: scale, mean or std with UINT8, or a std that is not above 0.
+        SpecError: scale, mean or std with whole numbers, or a std that is not above 0.
     """
 
     datatype: Datatype = Datatype.FP32
@@ -68,14 +83,14 @@ class TensorForm:
     def __post_init__(self) -> None:
         """Check that the numbers make sense."""
         if self.eight_bit and (self.scale not in (1.0, 255.0) or self.mean or self.std):
-            raise SpecError("UINT8 pixels are sent as they are: leave out scale, mean and std")
+            raise SpecError(f"{self.datatype} pixels are sent as they are: leave out scale, mean and std")
         if not all(value > 0 for value in (self.scale, *self.std)):
             raise SpecError(f"scale and std should be above 0, got {self.scale:g} and {list(self.std)}")
 
     @property
     def eight_bit(self) -> bool:
         """True if images are rounded to 8 bits."""
-        return self.datatype is Datatype.UINT8
+        return self.datatype.integer
 
     @property
     def description(self) -> str:
@@ -108,9 +123,17 @@ class TensorForm:
             values = values.permute(0, 2, 3, 1)
         elif self.layout is Layout.FLAT:
             values = values.reshape(len(values), -1)
+        if self.datatype is Datatype.BF16:
+            values = values.bfloat16().float()
         array = np.ascontiguousarray(values.numpy(), dtype=self.datatype.little_endian)
         positive: NDArray[Any] = array + array.dtype.type(0)  # no zero is negative: equal numbers have equal text
         return positive
+
+    def raw(self, array: NDArray[Any]) -> bytes:
+        """The numbers of `array` as bytes, little-endian; of BF16 the upper half of each float."""
+        if self.datatype is Datatype.BF16:
+            return (array.view("<u4") >> 16).astype("<u2").tobytes()
+        return array.tobytes()
 
     def _scaled(self, pixels: Tensor) -> Tensor:
         for name, values in (("mean", self.mean), ("std", self.std)):
@@ -127,8 +150,8 @@ class TensorOptions:
     """Options of a `TensorForm`; the rest is the server's choice or the protocol's custom.
 
     Attributes:
-        datatype: of the numbers; UINT8 means the 8-bit pixel values themselves. If left out, the server's choice or
-            the protocol's custom.
+        datatype: of the numbers; whole ones such as UINT8 are the 8-bit pixel values themselves. If left out, the
+            server's choice or the protocol's custom.
         layout: order of the axes, likewise.
         scale: what white becomes before mean and std, 1 or 255 as a rule; pixels become (pixel * scale - mean) / std.
         mean: one value a channel, one for all, or none.

@@ -15,15 +15,15 @@ import sys
 import kserve.protocol.rest.server as rest
 from kserve import InferOutput, InferResponse, Model, ModelServer
 
-from classifier import logits
+from classifier import logits, logits_of_files
 
 config = rest.uvicorn.Config
 rest.uvicorn.Config = lambda *given, **named: config(*given, **named | {"host": "127.0.0.1"})  # else all interfaces
 
 
 class Vit(Model):
-    def __init__(self):
-        super().__init__("vit")
+    def __init__(self, name):
+        super().__init__(name)
         self.ready = True
 
     async def get_input_types(self):
@@ -33,13 +33,24 @@ class Vit(Model):
         return [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}]
 
     def predict(self, payload, headers=None, response_headers=None):
-        scores, binary = logits(payload.inputs[0].as_numpy()), bool(payload.use_binary_outputs)
+        scores, binary = self.scores(payload.inputs[0].as_numpy()), bool(payload.use_binary_outputs)
         output = InferOutput("logits", list(scores.shape), "FP32")
         output.set_data_from_numpy(scores, binary_data=binary)
-        return InferResponse(payload.id, "vit", [output], use_binary_outputs=binary)
+        return InferResponse(payload.id, self.name, [output], use_binary_outputs=binary)
+
+    def scores(self, array):
+        return logits(array)
 
 
-ModelServer(http_port=int(sys.argv[1]), workers=1, enable_grpc=False).start([Vit()])
+class Files(Vit):
+    async def get_input_types(self):
+        return [{"name": "file", "datatype": "BYTES", "shape": [-1]}]
+
+    def scores(self, array):
+        return logits_of_files([one.encode() if isinstance(one, str) else one for one in array.reshape(-1)])
+
+
+ModelServer(http_port=int(sys.argv[1]), workers=1, enable_grpc=False).start([Vit("vit"), Files("files")])
 """
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 
+import bbsmooth as bb
+from oracles import Answers, Oracle, OracleSpec
 from oracles.registry import open_oracle
 from tests.bbsmooth.cli.world import bbsmooth
 from tests.bbsmooth.serving.process import serving
@@ -107,6 +110,73 @@ def test_certificates_are_the_same(server: tuple[Server, str], arguments: tuple[
     _, oracle = server
     served = certificates(oracle, tmp_path / "served", *arguments)
     assert served == certificates("local-vit", tmp_path / "local", *arguments)
+
+
+FORMS = {
+    "triton": ("files", "files?format=png&content=base64", "bytes", "whole?constants=factor:1"),
+    "kserve": ("files", "files?content=base64&binary=false", "vit?datatype=UINT8"),
+    "mlserver": ("files", "vit?datatype=UINT8"),
+}
+"""Models and options by which each server takes 8-bit pixels."""
+
+
+@dataclass(frozen=True)
+class EightBitOracle:
+    """The classifier in process, as one that sees 8-bit pixels."""
+
+    oracle: Oracle
+
+    @property
+    def spec(self) -> OracleSpec:
+        return replace(self.oracle.spec, eight_bit=True)
+
+    def query(self, images: torch.Tensor) -> Answers:
+        assert images.dtype == torch.uint8
+        return self.oracle.query(images)
+
+
+def eight_bit_certificates(oracle: Oracle, run: Path) -> str:
+    """Labels and radii of a few digits."""
+    found = bb.certify(
+        oracle,
+        bb.images("mnist5k"),
+        noise=bb.Gaussian(sigma=0.25),
+        plan=bb.Cohen(num_selection=20, num_estimation=150, alpha=0.001),
+        limit=4,
+        seed=0,
+        run=run,
+    )
+    assert len(found) == 4
+    return repr(list(found))
+
+
+@pytest.mark.slow
+def test_pictures_and_whole_numbers_give_the_certificates_of_8_bit_pixels(
+    server: tuple[Server, str], tmp_path: Path
+) -> None:
+    chosen, oracle = server
+    root = oracle.partition("/vit?")[0]
+    local = eight_bit_certificates(EightBitOracle(open_oracle("local-vit?device=cpu")), tmp_path / "local")
+    for number, form in enumerate(FORMS[chosen.name]):
+        model, _, options = form.partition("?")
+        remote = open_oracle(f"{root}/{model}?feedback=logits&{options}".rstrip("&"))
+        assert remote.spec.eight_bit
+        assert eight_bit_certificates(remote, tmp_path / str(number)) == local, form
+
+
+@pytest.mark.slow
+def test_triton_names_the_best_classes(server: tuple[Server, str]) -> None:
+    chosen, oracle = server
+    if chosen.name != "triton":
+        pytest.skip("an extension of Triton")
+    pictures = torch.rand(20, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    best = open_oracle("local-vit?device=cpu").query(pictures).labels.tolist()
+    for end in ("", "&binary=false"):
+        named = open_oracle(oracle.replace("feedback=logits", f"classification=3&feedback=labels{end}"))
+        answers = named.query(pictures)
+        assert [named.spec.classes.name(number) for number in answers.labels.tolist()] == [f"digit {k}" for k in best]
+    numbered = open_oracle(oracle.replace("feedback=logits", "classification=3&feedback=labels&num_classes=10"))
+    assert numbered.query(pictures).labels.tolist() == best
 
 
 @pytest.mark.slow

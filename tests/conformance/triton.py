@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conformance.classifier import FILE, NAME, TEXT
+from tests.conformance.classifier import FILE, FILES, NAME, TEXT
 from tests.conformance.environments import Command
 
 REQUIREMENTS = ("nvidia-pytriton==0.7.0",)
@@ -15,11 +15,23 @@ REQUIREMENTS = ("nvidia-pytriton==0.7.0",)
 _CONFIG = """
 backend: "python"
 max_batch_size: 64
-input [ { name: "images" data_type: TYPE_FP32 dims: [ 1, 28, 28 ] } ]
-output [ { name: "logits" data_type: TYPE_FP32 dims: [ 10 ] } ]
+input [ %s ]
+output [ { name: "logits" data_type: TYPE_FP32 dims: [ 10 ] label_filename: "labels.txt" } ]
 instance_group [ { kind: KIND_CPU count: 1 } ]
 dynamic_batching { max_queue_delay_microseconds: 500 }
 """
+
+_MODELS = {
+    NAME: ('{ name: "images" data_type: TYPE_FP32 dims: [ 1, 28, 28 ] }', "logits(images)"),
+    FILES: ('{ name: "images" data_type: TYPE_STRING dims: [ 1 ] }', "logits_of_files(images[:, 0])"),
+    "bytes": ('{ name: "images" data_type: TYPE_UINT8 dims: [ -1 ] }', "logits_of_files([images.tobytes()])"),
+    "whole": (
+        '{ name: "images" data_type: TYPE_INT32 dims: [ 1, 28, 28 ] },'
+        ' { name: "factor" data_type: TYPE_FP32 dims: [ 1 ] }',
+        "logits(images.astype('u1')) * factor",
+    ),
+}
+"""Inputs of each model, and the scores that it gives."""
 
 _MODEL = """
 import sys
@@ -27,13 +39,17 @@ import sys
 sys.path[:0] = [{packages!r}, {folder!r}]  # PYTHONPATH does not reach this file
 
 import triton_python_backend_utils as triton
-from classifier import logits
+from classifier import logits, logits_of_files
+
+
+def scores(images, factor=None):
+    return {scores}
 
 
 class TritonPythonModel:
     def execute(self, requests):
-        answers = [logits(triton.get_input_tensor_by_name(request, "images").as_numpy()) for request in requests]
-        return [triton.InferenceResponse([triton.Tensor("logits", scores)]) for scores in answers]
+        answers = [scores(*[tensor.as_numpy() for tensor in request.inputs()]) for request in requests]
+        return [triton.InferenceResponse([triton.Tensor("logits", answer)]) for answer in answers]
 """
 
 
@@ -50,10 +66,12 @@ def prepare(environment: Path, folder: Path, port: int) -> Command:
     shutil.copy(
         server / "python_backend_stubs" / version / "triton_python_backend_stub", folder / "backends" / "python"
     )
-    model = folder / "models" / NAME
-    (model / "1").mkdir(parents=True)
-    (model / "config.pbtxt").write_text(_CONFIG)
-    (model / "1" / "model.py").write_text(_MODEL.format(packages=str(packages), folder=str(folder)))
+    for name, (inputs, scores) in _MODELS.items():
+        model = folder / "models" / name
+        (model / "1").mkdir(parents=True)
+        (model / "config.pbtxt").write_text(_CONFIG % inputs)
+        (model / "labels.txt").write_text("".join(f"digit {digit}\n" for digit in range(10)))
+        (model / "1" / "model.py").write_text(_MODEL.format(packages=str(packages), folder=str(folder), scores=scores))
     (folder / FILE).write_text(TEXT)
     ask = [str(environment / "bin" / "python"), "-c", "import sys; print(sys.base_prefix)"]
     base = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()

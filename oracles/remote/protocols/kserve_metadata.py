@@ -19,6 +19,12 @@ from oracles.remote.tensors import Layout
 ANY = -1
 """Stands in a shape for a length that is not fixed."""
 
+PILLOW = "pillow_image"
+"""MLServer's codec of pictures, of its Hugging Face runtime alone."""
+
+ENCODED = ("base64", PILLOW)
+"""MLServer's codecs of files in base64."""
+
 _LONGEST = 2**31
 
 
@@ -43,6 +49,12 @@ class Described:
         """Kind of feedback that the tensor holds, None where the server does not say."""
         said = self.parameters.get("feedback")
         return Feedback(said) if said in list(Feedback) else None
+
+    @property
+    def codec(self) -> str | None:
+        """MLServer's name for how the tensor's elements are read, None where the server does not say."""
+        said = self.parameters.get("content_type")
+        return said if isinstance(said, str) and said else None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -71,12 +83,23 @@ class Geometry:
         batched: whether there is an axis for the images of a batch.
         max_batch: most images in one request, None for no limit.
         image_shape: (channels, height, width) that the model takes, None where it does not say.
+        axes: lengths of an image's axes as far as the server says them, empty where it does not.
     """
 
     layout: Layout
     batched: bool = True
     max_batch: int | None = None
     image_shape: ImageShape | None = None
+    axes: tuple[int, ...] = ()
+
+    def example(self, usual: ImageShape) -> ImageShape:
+        """The shape of images to try the model with: as far as it does not say, the usual one."""
+        if self.image_shape is not None or len(self.axes) != 3:
+            return self.image_shape or usual
+        first, second, third = self.axes
+        known = (third, first, second) if self.layout is Layout.NHWC else self.axes
+        channels, height, width = (own if own != ANY else other for own, other in zip(known, usual, strict=True))
+        return channels, height, width
 
 
 def read_metadata(reply: Reply) -> Metadata:
@@ -102,15 +125,18 @@ def chosen(tensors: tuple[Described, ...], name: str | None, what: str) -> Descr
     Raises:
         SpecError: there is none of this name, or there are several and no name.
     """
-    names = brief([tensor.name for tensor in tensors])
-    if name is not None:
-        found = [tensor for tensor in tensors if tensor.name == name]
-        if tensors and not found:
-            raise SpecError(f"the model has no {what} {name!r}; it has {names}")
-        return found[0] if found else None
-    if len(tensors) > 1:
-        raise SpecError(f"the model has the {what}s {names}; choose with {what}=NAME")
-    return tensors[0] if tensors else None
+    names = list(dict.fromkeys(tensor.name for tensor in tensors))
+    if name is not None and tensors and name not in names:
+        raise SpecError(f"the model has no {what} {name!r}; it has {brief(names)}")
+    if name is None and len(names) > 1:
+        raise SpecError(f"the model has the {what}s {brief(names)}; choose with {what}=NAME")
+    found = [tensor for tensor in tensors if name in (None, tensor.name)]
+    return max(found, key=_preferred, default=None)
+
+
+def _preferred(tensor: Described) -> int:
+    """Rank of one way of filling a tensor, where MLServer describes it once for each."""
+    return ENCODED.index(tensor.codec) if tensor.codec in ENCODED else -1
 
 
 def geometry(shape: tuple[int, ...], layout: Layout | None, wished: ImageShape | None, channels: Channels) -> Geometry:
@@ -135,7 +161,7 @@ def geometry(shape: tuple[int, ...], layout: Layout | None, wished: ImageShape |
     batched = len(shape) in (2, 4)
     axes = shape[1:] if batched else shape
     found = layout or _layout(axes)
-    if wished is not None and not _fits(axes, found, wished, channels):
+    if wished is not None and not fits(axes, found, wished, channels):
         raise SpecError(
             f"images of shape {wished} do not fit the model's input {brief(shape)} as {found}; "
             "correct image_shape, layout or channels"
@@ -143,7 +169,7 @@ def geometry(shape: tuple[int, ...], layout: Layout | None, wished: ImageShape |
     if prod(max(1, length) for length in axes) > LARGEST:
         raise SpecError(f"the model's input {brief(shape)} is larger than images are; choose another with input=NAME")
     limit = None if batched and shape[0] == ANY else (shape[0] if batched else 1)
-    return Geometry(found, batched, limit, wished or _image_shape(axes, found, channels))
+    return Geometry(found, batched, limit, wished or _image_shape(axes, found, channels), axes)
 
 
 def _layout(axes: tuple[int, ...]) -> Layout:
@@ -162,7 +188,8 @@ def _image_shape(axes: tuple[int, ...], layout: Layout, channels: Channels) -> I
     return (1, *shape[1:]) if grey else shape
 
 
-def _fits(axes: tuple[int, ...], layout: Layout, wished: ImageShape, channels: Channels) -> bool:
+def fits(axes: tuple[int, ...], layout: Layout, wished: ImageShape, channels: Channels) -> bool:
+    """True if images of a shape fit the axes of an input as they are laid out."""
     depth = 3 if channels is Channels.RGB else wished[0]
     sent = {
         Layout.NCHW: (depth, *wished[1:]),

@@ -14,7 +14,9 @@ from oracles.remote.protocols.kserve_metadata import lengths
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """Header that says how many bytes of a body are JSON; tensors follow."""
 
-FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
+FLOATS = {"FP16": "<f2", "BF16": "<u2", "FP32": "<f4", "FP64": "<f8"}
+"""Types of scores; NumPy knows no BF16, which is the upper half of a 32-bit float."""
+
 INTEGERS = {f"{sign}INT{bits}": f"<{sign.lower() or 'i'}{bits // 8}" for sign in ("", "U") for bits in (8, 16, 32, 64)}
 TEXT = "BYTES"
 
@@ -134,7 +136,10 @@ def _from_bytes(raw: bytes, datatype: str) -> list[Any]:
     dtype = np.dtype({**FLOATS, **INTEGERS}[datatype])
     if len(raw) % dtype.itemsize:
         raise AnswerError(f"{len(raw)} bytes are no whole number of elements of datatype {datatype}")
-    values: list[Any] = np.frombuffer(raw, dtype).tolist()
+    found = np.frombuffer(raw, dtype)
+    if datatype == "BF16":
+        found = (found.astype("<u4") << 16).view("<f4")
+    values: list[Any] = found.tolist()
     return values
 
 

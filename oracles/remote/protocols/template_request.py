@@ -162,8 +162,8 @@ def _encoder(found: re.Match[str], tensor: TensorOptions) -> tuple[Encoder, str 
     tensors: dict[str, Encoder] = {
         "nested-list": Encoder(form, lambda image: nested_json(form.array(image)[0]), True),
         "flat-list": Encoder(form, lambda image: flat_json(form.array(image)), True),
-        "tensor-base64": Encoder(form, lambda image: base64_text(form.array(image).tobytes()), False),
-        "tensor": Encoder(form, lambda image: form.array(image).tobytes(), True),
+        "tensor-base64": Encoder(form, lambda image: base64_text(form.raw(form.array(image))), False),
+        "tensor": Encoder(form, lambda image: form.raw(form.array(image)), True),
     }
     if name not in tensors or quality is not None:
         pictures = ", ".join(f"{one}{end}" for one in PictureFormat for end in ("", "-base64", "-data-url"))

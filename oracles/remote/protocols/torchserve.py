@@ -91,7 +91,7 @@ class TorchserveProtocol:
             return Request("POST", self.url, {"Content-Type": self.options.picture.media_type}, file)
         array = self.form.array(images)
         if self.options.content is Content.BYTES:
-            return Request("POST", self.url, {"Content-Type": "application/octet-stream"}, array.tobytes())
+            return Request("POST", self.url, {"Content-Type": "application/octet-stream"}, self.form.raw(array))
         tree = _DATA if self.options.key is None else {self.options.key: _DATA}
         body = dump(tree, {_DATA: nested_json(array)})
         return Request("POST", self.url, {"Content-Type": "application/json"}, body)
