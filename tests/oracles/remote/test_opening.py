@@ -170,9 +170,9 @@ def test_a_secret_that_metadata_repeat_gets_no_further(server: Server, monkeypat
     with pytest.raises(OracleError) as caught:
         open_oracle(f"kserve+{server.url}/v2/models/light?key_env=GATE_TOKEN")
     assert "hunter2" not in str(caught.value)
-    described = METADATA | {"inputs": [{"name": "hunter2hunter2", "datatype": "BYTES", "shape": [-1]}]}
+    described = METADATA | {"inputs": [{"name": "hunter2hunter2", "datatype": "BOOL", "shape": [-1]}]}
     monkeypatch.setattr(server, "get", lambda path: described)
-    with pytest.raises(SpecError, match="takes 'BYTES'") as caught:
+    with pytest.raises(SpecError, match="takes 'BOOL'") as caught:
         open_oracle(f"kserve+{server.url}/v2/models/light?key_env=GATE_TOKEN")
     assert "hunter2" not in str(caught.value)
 
