@@ -1,3 +1,4 @@
+from .api.accept import Acceptance, accept
 from .api.attack import attack
 from .api.certify import certify
 from .api.denoiser import Denoiser, Tuned
@@ -28,6 +29,7 @@ from .verification.run import Verification
 
 __all__ = [
     "Abstention",
+    "Acceptance",
     "Adaptive",
     "Attacks",
     "Budget",
@@ -55,6 +57,7 @@ __all__ = [
     "Uniform",
     "UsageError",
     "Verification",
+    "accept",
     "attack",
     "certify",
     "compare",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bbsmooth.api.accept import Acceptance
 from bbsmooth.api.denoiser import Tuned
 from bbsmooth.api.results import Attacks, Certificates, Forecast, Predictions, Trained
 from bbsmooth.api.run import RunResult, html_table
@@ -21,7 +22,7 @@ from bbsmooth.runs.reading import read_run
 from bbsmooth.verification.run import Verification
 from bbsmooth.verification.run import verify as check
 
-Result = Certificates | Tuned | Trained | Attacks | Predictions | Forecast
+Result = Acceptance | Certificates | Tuned | Trained | Attacks | Predictions | Forecast
 
 
 def load(run: Path | str) -> Result:
@@ -31,7 +32,7 @@ def load(run: Path | str) -> Result:
         UsageError: `run` is no run directory, or one whose files say nothing yet.
     """
     found = read_run(Path(run))
-    results: Sequence[type[RunResult]] = (Certificates, Tuned, Trained, Attacks)
+    results: Sequence[type[RunResult]] = (Acceptance, Certificates, Tuned, Trained, Attacks)
     for kind in results:
         if found.command == kind.command:
             return kind.read(run)  # type: ignore[return-value]  # each is one of `Result`

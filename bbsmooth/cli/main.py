@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from bbsmooth.cli.accept import accept
 from bbsmooth.cli.attack import attack
 from bbsmooth.cli.certify import certify
 from bbsmooth.cli.compare import compare
@@ -69,7 +70,7 @@ app = typer.Typer(
     cls=OneLineErrors,
     help="Certified robustness for image classifiers that can only be queried, at the lowest cost in queries.",
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage or input, 3 stopped by the budget, 4 stopped by the oracle, "
-    "130 interrupted. After 1, 3, 4 and 130 a run goes on with --resume.",
+    "5 a claim that is not shown, 130 interrupted. After 1, 3, 4 and 130 a run goes on with --resume.",
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -79,6 +80,7 @@ app.command()(tune)
 app.command()(train)
 app.command()(plan)
 app.command()(certify)
+app.command()(accept)
 app.command()(predict)
 app.command()(attack)
 app.command()(report)

@@ -12,6 +12,7 @@ from typing import Any
 from bbsmooth import data
 from bbsmooth.assemble import Front, Subject, opened
 from bbsmooth.runs.certificates import Record
+from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
@@ -40,6 +41,25 @@ def certify(
     return certifying.certify(
         out, subject, config=config, resume=resume, reuse=reuse, incremental_from=incremental_from, drift=drift
     )
+
+
+def accept(
+    out: Path,
+    *,
+    oracle: OracleConfig,
+    smoothing: SmoothingConfig,
+    images: DataConfig,
+    config: AcceptConfig,
+    resume: bool,
+    drift: DriftConfig = USUAL_DRIFT,
+) -> Record:
+    """Answer claims about a test split; see `bbsmooth.api.sessions.accept`."""
+    from bbsmooth.api.sessions import accept as accepting
+
+    config.test(smoothing.distribution)  # before what takes long to open
+    groups = None if config.groups in (None, BY_CLASS) else data.column(config.groups)
+    subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
+    return accepting.accept(out, subject, config=config, groups=groups, resume=resume, drift=drift)
 
 
 def tune(

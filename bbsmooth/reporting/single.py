@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import charts, scope, tables
+from bbsmooth.reporting.acceptance import answer_sentence, claims_table
 from bbsmooth.reporting.gallery import MOST_ROWS, gallery, left_out
 from bbsmooth.reporting.model import Document, Line, LineChart, Section, marks_table
 from bbsmooth.reporting.numbers import count
@@ -100,6 +101,9 @@ def _sections(run: Run, attacks: Sequence[Run]) -> Iterator[Section]:
         yield Section("accuracy", table.title, charts=(chart,), tables=(table, decisions) if decisions else (table,))
     if under := attack_chart(run):
         yield Section("accuracy", "Accuracy under attack", charts=(under,), tables=(marks_table(under),))
+    if run.command == "accept" and run.summary:
+        found = claims_table(summary)
+        yield Section("answers", found.title, (answer_sentence(run.settings, summary),), tables=(found,))
     if run.certificates:
         yield _spread(run.certificates)
     trained = tables.training_table(summary) if run.command == "train" else None

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from bbsmooth.reporting.acceptance import answer_sentence, claims_table
 from bbsmooth.reporting.escaping import one_line
 from bbsmooth.reporting.numbers import count, duration, interval, length, money, percent
 from bbsmooth.reporting.scope import told, was_tuned
@@ -147,8 +148,17 @@ def _attack_tables(settings: dict[str, Any], summary: Record) -> list[Renderable
     return [f"method {summary['method']}, {count(summary['images'], 'image')}, {alarm}", table]
 
 
+def _accept_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    found = claims_table(summary)
+    table = Table(*(column.title for column in found.columns), box=None, padding=(0, 3, 0, 0))
+    for row in found.rows:
+        table.add_row(*(cell.text for cell in row))
+    return [table, answer_sentence(settings, summary)]
+
+
 _TABLES = {
     "certify": _certify_tables,
+    "accept": _accept_tables,
     "import-log": _certify_tables,
     "tune": _tune_tables,
     "train": _train_tables,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bbsmooth.reporting.acceptance import accepted
 from bbsmooth.reporting.lineage import coordinator_phrase, seen_before
 from bbsmooth.reporting.numbers import count, interval, money, percent
 from bbsmooth.reporting.scope import told, was_tuned
@@ -28,6 +29,7 @@ def overview(run: Run) -> str:
     """One paragraph: what was done, to which model, under which assumptions, and what came out."""
     tell = {
         "certify": _certified,
+        "accept": accepted,
         "tune": _tuned,
         "train": _trained,
         "import-log": _imported,

@@ -17,6 +17,8 @@ EARLIER_RESPONSES = "earlier-responses"
 """Folder of a copy of another run's response cache, for the method "incremental"."""
 
 CERTIFICATES = "certificates.jsonl"
+ACCEPTANCE = "acceptance.jsonl"
+COMMITMENT = "commitment.json"
 PREDICTIONS = "predictions.json"
 ATTACKS = "attacks.jsonl"
 

@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.runs.certificates import Record, read_certificates, read_summary
-from bbsmooth.runs.decoding import read_lines, read_record
+from bbsmooth.runs.decoding import Damaged, read_lines, read_record
 from bbsmooth.runs.directory import Status, complete_manifest
 from bbsmooth.runs.files import in_use
-from bbsmooth.runs.layout import CERTIFICATES, HISTORY, LEDGER, PREDICTIONS, SUMMARY
-from bbsmooth.runs.records import DataEntry, HistoryEvent, LedgerState, Manifest, OracleEntry, Prediction
+from bbsmooth.runs.layout import ACCEPTANCE, CERTIFICATES, HISTORY, LEDGER, PREDICTIONS, SUMMARY
+from bbsmooth.runs.records import (
+    AcceptanceLine,
+    DataEntry,
+    HistoryEvent,
+    LedgerState,
+    Manifest,
+    OracleEntry,
+    Prediction,
+)
 from bbsmooth.runs.remote.naming import name_of
 
 
@@ -29,6 +37,7 @@ class Run:
         predictions: of `predictions.json`.
         certificates: of `certificates.jsonl`.
         history: of `history.jsonl`.
+        accepted: of `acceptance.jsonl`.
     """
 
     path: Path
@@ -40,6 +49,7 @@ class Run:
     predictions: list[Record] | None
     certificates: list[Record] | None
     history: list[Record] | None
+    accepted: list[Record] | None = None
 
     @property
     def command(self) -> str:
@@ -85,6 +95,7 @@ def read_run(path: Path) -> Run:
         predictions=_predictions(path / PREDICTIONS) if (path / PREDICTIONS).exists() else None,
         certificates=read_certificates(path) if (path / CERTIFICATES).exists() else None,
         history=_history(path / HISTORY) if (path / HISTORY).exists() else None,
+        accepted=read_acceptance(path) if (path / ACCEPTANCE).exists() else None,
     )
 
 
@@ -112,3 +123,19 @@ def _predictions(path: Path) -> list[Record]:
 
 def _history(path: Path) -> list[Record]:
     return list(map(dict, read_lines(path, HistoryEvent, "an event of a history")))
+
+
+def read_acceptance(folder: Path) -> list[Record]:
+    """The lines of a run, in their order; none where there is no file.
+
+    Raises:
+        Damaged: a line is not one of an acceptance test, or the lines are not in their order.
+    """
+    path = folder / ACCEPTANCE
+    if not path.exists():
+        return []
+    records: list[Record] = list(map(dict, read_lines(path, AcceptanceLine, "an image of an acceptance test")))
+    positions = [record["position"] for record in records]
+    if positions != sorted(set(positions)):
+        raise Damaged(f"{path} is not in the order of the images; restore it from a copy")
+    return records

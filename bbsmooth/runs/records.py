@@ -144,6 +144,23 @@ class CertificateLine(TypedDict):
     radius_linf: NotRequired[Amount | None]
 
 
+class AcceptanceLine(TypedDict):
+    """A line of `acceptance.jsonl`: one image, at its place in the order."""
+
+    position: Count
+    index: Count
+    group: str
+    occurrence: Count
+    label: Label
+    counts: dict[str, Count]
+    draws: Count
+    successes: Count
+    decisions: list[DecisionRecord]
+    reason: str | None
+    total_variation: Share
+    seconds: Amount
+
+
 class BudgetEntry(TypedDict):
     """The limits in a ledger."""
 
@@ -255,6 +272,35 @@ class CertifySummary(TypedDict):
     acr_interval: NotRequired[MeanInterval | None]
     incremental: NotRequired[dict[str, Any]]
     labels: NotRequired[str | None]
+
+
+class ClaimEntry(TypedDict):
+    """Answer to the claim about one group at one radius; `risk` is that of the answer being wrong."""
+
+    group: str
+    radius: Amount
+    at_least: Share
+    answer: Literal["shown", "refuted", "not shown"]
+    risk: Share | None
+    population: Count
+    images: Count
+    certified: Count
+    refuted: Count
+    undecided: Count
+
+
+class AcceptSummary(TypedDict):
+    """Answers of an acceptance test."""
+
+    answer: Literal["shown", "refuted", "not shown"]
+    answered: bool
+    claims: list[ClaimEntry]
+    images: Count
+    queries: Count
+    certified_by_chance: list[Share]
+    refuted_by_chance: list[Share]
+    seconds: Amount
+    seen_before: bool
 
 
 class Pretraining(TypedDict):
@@ -371,6 +417,26 @@ class CertifySettings(SpendingSettings):
     dtype: NotRequired[str]
 
 
+class AcceptSettings(SpendingSettings):
+    """Settings of `accept`."""
+
+    data: str
+    radii: list[Amount]
+    at_least: Share
+    alpha_total: Share
+    beta: Share
+    population: str
+    num_estimation: Count
+    max_images: Count
+    limit: Count | None
+    groups: str | None
+    image_alpha: Share
+    image_beta: Share
+    coordinator: str | None
+    data_root: str | None
+    resize: bool
+
+
 class PlanSettings(SpendingSettings):
     """Settings of `plan`."""
 
@@ -435,6 +501,14 @@ class CertifyManifest(_AskingAboutData):
     classifier: NotRequired[ClassifierEntry]
 
 
+class AcceptManifest(_AskingAboutData):
+    """Entries that the manifest of `accept` must hold besides."""
+
+    settings: AcceptSettings
+    classifier: ClassifierEntry
+    groups: dict[str, Count]
+
+
 class PlanManifest(_AskingAboutData):
     """Entries that the manifest of `plan` must hold besides."""
 
@@ -474,6 +548,7 @@ class TrainManifest(TypedDict):
 
 MANIFESTS: dict[str, type[Any]] = {
     "certify": CertifyManifest,
+    "accept": AcceptManifest,
     "plan": PlanManifest,
     "tune": TuneManifest,
     "attack": AttackManifest,
@@ -488,6 +563,7 @@ SUMMARIES: dict[str, type[Any]] = {
     "import-log": CertifySummary,
     "tune": TuneSummary,
     "attack": AttackSummary,
+    "accept": AcceptSummary,
     "plan": PlanSummary,
     "train": TrainSummary,
 }

@@ -10,7 +10,17 @@ from typing import Any
 import msgspec
 
 from bbsmooth.runs import records
-from bbsmooth.runs.layout import ATTACKS, CERTIFICATES, HISTORY, LEDGER, MANIFEST, PREDICTIONS, PRETRAINING, SUMMARY
+from bbsmooth.runs.layout import (
+    ACCEPTANCE,
+    ATTACKS,
+    CERTIFICATES,
+    HISTORY,
+    LEDGER,
+    MANIFEST,
+    PREDICTIONS,
+    PRETRAINING,
+    SUMMARY,
+)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,6 +31,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "manifest": (MANIFEST, records.Manifest),
         "ledger": (LEDGER, records.LedgerState),
         "certificate": (f"A line of {CERTIFICATES}", records.CertificateLine),
+        "acceptance": (f"A line of {ACCEPTANCE}", records.AcceptanceLine),
         "predictions": (PREDICTIONS, list[records.Prediction]),
         "history": (f"A line of {HISTORY}", records.HistoryEvent),
         "attack": (f"A line of {ATTACKS}", records.AttackLine),

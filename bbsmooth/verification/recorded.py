@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bbsmooth import data
 from bbsmooth.certification import VoteSource
@@ -18,6 +17,7 @@ from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
 from bbsmooth.runs.reading import Run
+from bbsmooth.runs.records import Label
 from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located
@@ -26,9 +26,6 @@ from bbsmooth.verification.stored import StoredAnswers, Tally
 from bbsmooth.verification.ties import Recorded, left_over, unpaid_or_lost
 from oracles import Classes, Feedback, OracleError, OracleSpec, Purpose, StorageError, VoteLog
 from oracles.recording import BLOCK
-
-if TYPE_CHECKING:
-    pass
 
 
 class NotAtHand(Exception):
@@ -107,17 +104,11 @@ class _Recorded:
 
 @contextmanager
 def _recorded(run: Run, asked: Asked) -> Iterator[_Recorded]:
-    try:
-        images = images_of(run)
-    except (data.DataError, UsageError, OSError) as error:
-        raise NotAtHand(f"the images are not at hand ({error})") from error
-    if run.manifest["noise_algorithm"] != ALGORITHM:
-        raise NotAtHand("the noise was drawn by another version of bbsmooth")
+    images = images_at_hand(run)
     from bbsmooth.assemble import copies_of  # and torch, which is of no use without images
-    from bbsmooth.assemble.labels import match_labels
 
     with ExitStack() as stack:
-        log, rows = _log(run, RESPONSES, stack)
+        log, rows = recorded_votes(run, RESPONSES, stack)
         classes = log.spec.classes
         clean = frozenset({Purpose.PREDICT} if asked.config.labels == ORACLE else ())
         copies = copies_of(
@@ -128,12 +119,9 @@ def _recorded(run: Run, asked: Asked) -> Iterator[_Recorded]:
         source = VoteSource(oracles={}, log=log, copies=copies, clean=clean)
         earlier: VoteLog | None = None
         if isinstance(asked.plan, IncrementalPlan):
-            earlier, _ = _log(run, EARLIER_RESPONSES, stack)
+            earlier, _ = recorded_votes(run, EARLIER_RESPONSES, stack)
         known = images.classes is not None and asked.config.labels == DATA
-        try:
-            labels = match_labels(images.classes or (), classes, run.settings.get("class_order")) if known else None
-        except UsageError as error:  # a run of before names that are numbers had to be explained
-            raise NotAtHand(f"nothing says which class each label is ({error})") from error
+        labels = labels_of(run, images, classes) if known else None
         begin = opener(asked.plan, source, earlier=earlier)
         replay = Replay(
             plan=asked.plan,
@@ -146,7 +134,36 @@ def _recorded(run: Run, asked: Asked) -> Iterator[_Recorded]:
         yield _Recorded(replay=replay, rows=rows)
 
 
-def _log(run: Run, folder: str, stack: ExitStack) -> tuple[VoteLog, Mapping[bytes, Tally]]:
+def images_at_hand(run: Run) -> data.ImageSet:
+    """The images of a run, for votes that this version of bbsmooth can draw again.
+
+    Raises:
+        NotAtHand: they are not there, or the noise was drawn otherwise.
+    """
+    try:
+        images = images_of(run)
+    except (data.DataError, UsageError, OSError) as error:
+        raise NotAtHand(f"the images are not at hand ({error})") from error
+    if run.manifest["noise_algorithm"] != ALGORITHM:
+        raise NotAtHand("the noise was drawn by another version of bbsmooth")
+    return images
+
+
+def labels_of(run: Run, images: data.ImageSet, classes: Classes) -> list[Label]:
+    """For each label number of the images the oracle's class, as files call it.
+
+    Raises:
+        NotAtHand: nothing says which class each is.
+    """
+    from bbsmooth.assemble.labels import match_labels
+
+    try:
+        return match_labels(images.classes or (), classes, run.settings.get("class_order"))
+    except UsageError as error:  # a run of before names that are numbers had to be explained
+        raise NotAtHand(f"nothing says which class each label is ({error})") from error
+
+
+def recorded_votes(run: Run, folder: str, stack: ExitStack) -> tuple[VoteLog, Mapping[bytes, Tally]]:
     """The votes in a folder, and its rows, of the classifier before the change or of the one that was certified."""
     try:
         store = StoredAnswers(run.path / folder)

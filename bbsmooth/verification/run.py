@@ -11,6 +11,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.reading import Run, read_run
 from bbsmooth.runs.remote import name_of
+from bbsmooth.verification.acceptance import wrong_answers, wrong_order
 from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
 from bbsmooth.verification.certificates import BROKEN, wrong_certificates, wrong_lines
 from bbsmooth.verification.files import wrong_files
@@ -25,6 +26,11 @@ _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
         ("each certificate is what images, seed and recorded answers give", wrong_votes),
         ("the summary follows from the certificates", wrong_summary),
         ("the ledger covers every answer", wrong_ledger),
+    ),
+    "accept": (
+        ("each answer follows from the images, and each image from its counts", wrong_answers),
+        ("order and images are what seed and recorded answers give", wrong_order),
+        ("the ledger adds up", wrong_ledger),
     ),
     "import-log": (
         ("each line agrees with itself; a log holds no counts, so bounds cannot be recomputed", wrong_lines),

@@ -37,9 +37,11 @@ class OrderedVotes:
     refused: int
 
     @classmethod
-    def open(cls, source: VoteSource, image: Tensor, purpose: Purpose, most: int) -> OrderedVotes:
-        """Go on from the votes on record among draws 0 to `most - 1`."""
-        stream = source.stream(image, purpose)
+    def open(
+        cls, source: VoteSource, image: Tensor, purpose: Purpose, most: int, *, occurrence: int = 0
+    ) -> OrderedVotes:
+        """Go on from the votes on record among draws 0 to `most - 1`; `occurrence` as for `VoteSource.stream`."""
+        stream = source.stream(image, purpose, occurrence)
         labels = source.log.read(stream, 0, most)
         votes = cls(image, stream, labels, labels != UNANSWERED, 0, most)
         votes._look(0, labels)

@@ -57,14 +57,19 @@ class VoteSource:
     clean: frozenset[Purpose] = frozenset()
     interrupt: Callable[[], None] = lambda: None
 
-    def stream(self, image: Tensor, purpose: Purpose) -> bytes:
+    def stream(self, image: Tensor, purpose: Purpose, occurrence: int = 0) -> bytes:
         """The name of the stream of the draws of an image (C, H, W) uint8.
+
+        Args:
+            image: the image.
+            purpose: of the draws.
+            occurrence: equal images before it that have streams of their own; 0 where equal images share their draws.
 
         Raises:
             ShapeError: it is no such image.
         """
         require_images(image, batch=False)
-        return self.copies.stream(image, purpose.value)
+        return self.copies.stream(image, f"{purpose.value} {occurrence}" if occurrence else purpose.value)
 
     def recorded(self, image: Tensor, purpose: Purpose, size: int) -> bool:
         """True if the answers to draws 0 to `size - 1` of an image are on record."""

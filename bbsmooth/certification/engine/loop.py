@@ -54,8 +54,44 @@ def run_cases(
         BudgetExhausted: nothing more can be paid for, and images are left.
         OracleError: from the oracle or the record, after the batches under way were recorded.
     """
+    yield from run_scheduled(
+        lambda budget: arrange(Images(images, open_case), budget),
+        source,
+        batch_size=batch_size,
+        concurrency=concurrency,
+        remaining=remaining,
+        progress=progress,
+    )
+
+
+def run_scheduled(
+    schedule: Callable[[RemainingBudget], Scheduler[C]],
+    source: VoteSource,
+    *,
+    batch_size: int,
+    concurrency: int,
+    remaining: Callable[[], int | None],
+    progress: Progress = lambda purpose, queries: None,
+) -> Iterator[tuple[int, C, float]]:
+    """Bring the cases of a scheduler to their ends, as `run_cases` does.
+
+    Args:
+        schedule: from the budget to the scheduler.
+        source: gives the votes.
+        batch_size: draws in one call of the oracle.
+        concurrency: calls under way at once.
+        remaining: queries that the ledger has left, None for no limit.
+        progress: told (purpose, queries) after each answered batch.
+
+    Yields:
+        (index, finished case, seconds), as the scheduler reports them.
+
+    Raises:
+        BudgetExhausted: as `run_cases`.
+        OracleError: as `run_cases`.
+    """
     budget = RemainingBudget(remaining)
-    scheduler = arrange(Images(images, open_case), budget)
+    scheduler = schedule(budget)
     with _divided_threads(concurrency), ThreadPoolExecutor(concurrency, thread_name_prefix="oracle") as pool:
         under_way: dict[Future[list[Tensor]], Batch[C]] = {}
         try:

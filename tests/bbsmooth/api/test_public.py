@@ -17,6 +17,7 @@ from bbsmooth.cli.main import app
 
 NAMES = [
     "Abstention",
+    "Acceptance",
     "Adaptive",
     "Attacks",
     "Budget",
@@ -44,6 +45,7 @@ NAMES = [
     "Uniform",
     "UsageError",
     "Verification",
+    "accept",
     "attack",
     "certify",
     "compare",

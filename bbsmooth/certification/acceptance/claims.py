@@ -1,0 +1,242 @@
+"""Claims about several groups and radii, answered by one sequence of images; see the package for the proof."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bbsmooth.certification.acceptance.images import ImageTest
+from bbsmooth.certification.acceptance.outer import Null, boundary, successes_left
+from bbsmooth.certification.sequences.protocol import Boundary
+from bbsmooth.certification.verdict import State
+
+_ROUNDING = 1e-9  # of q N, which ought to be a whole number where q is a decimal fraction
+_AHEAD = 16  # images asked about, for each one that may be begun before it is known to be needed
+
+
+class Answer(StrEnum):
+    """Answer to a claim."""
+
+    SHOWN = "shown"
+    """At least the share is right and robust; false with probability at most alpha_total."""
+
+    REFUTED = "refuted"
+    """Less than the share is certifiable; false with probability at most beta."""
+
+    NOT_SHOWN = "not shown"
+    """Neither was established. Claims nothing."""
+
+
+class Side(StrEnum):
+    """Statement that a boundary makes."""
+
+    SHOWN = "shown"
+    REFUTED = "refuted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptancePlan:
+    """The settings on which the meaning of an answer depends; none has a default.
+
+    Args:
+        test: of one image.
+        at_least: the share q.
+        alpha_total: risk, over draws and order, of showing any claim that is false.
+        beta: risk of refuting any claim that is true.
+        sizes: images of each group, by its name; of one group called "" where there are no others.
+        finite: whether the claims are about these images alone, or about what they are a random sample of.
+        max_images: most images of each group that are asked about.
+
+    Raises:
+        ValueError: a share or a risk outside (0, 1), no group, or an empty one.
+    """
+
+    test: ImageTest
+    at_least: float
+    alpha_total: float
+    beta: float
+    sizes: Mapping[str, int]
+    finite: bool
+    max_images: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no question."""
+        for name in ("at_least", "alpha_total", "beta"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must lie between 0 and 1, got {getattr(self, name)}")
+        if self.max_images < 1:
+            raise ValueError(f"`max_images` must be at least 1, got {self.max_images}")
+        if not self.sizes or min(self.sizes.values()) < 1:
+            raise ValueError(f"each group needs at least 1 image, got {dict(self.sizes)}")
+
+    def cap(self, group: str) -> int:
+        """Most images of a group that are asked about."""
+        return min(self.sizes[group], self.max_images)
+
+    def null(self, group: str, side: Side, leak: float) -> Null:
+        """The least favourable population of a group in which the statement of a side is false.
+
+        Args:
+            group: its name.
+            side: the statement.
+            leak: chance that one image counts for it wrongly.
+        """
+        size, share = self.sizes[group], self.at_least
+        if not self.finite:
+            return Null(None, share if side is Side.SHOWN else 1 - share, leak)
+        enough = math.ceil(share * size - _ROUNDING)
+        return Null(size, enough - 1 if side is Side.SHOWN else size - enough, leak)
+
+    def boundary(self, group: str, side: Side, leak: float, others: int) -> Boundary:
+        """The fewest images that count for a side, by images asked about, while `others` groups share its level."""
+        risk = self.alpha_total if side is Side.SHOWN else self.beta
+        return boundary(self.null(group, side, leak), level=risk / others, cap=self.cap(group))
+
+    def begin(self, total_variation: float) -> Acceptance:
+        """Return the claims before the first image.
+
+        Args:
+            total_variation: distance between drawn and ideal noise of a whole image.
+        """
+        return Acceptance(self, self.test.leaks(total_variation))
+
+    def out_of_reach(self, total_variation: float) -> list[str]:
+        """Names of the groups that could not be shown even if every image were certified, while all share the level."""
+        leak = self.test.leaks(total_variation)[0][0]
+        reach = {group: self.boundary(group, Side.SHOWN, leak, len(self.sizes)) for group in self.sizes}
+        return [group for group, upper in reach.items() if successes_left(upper, 0, 0) is None]
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counts of one group.
+
+    Attributes:
+        images: asked about.
+        certified: of them, by radius.
+        refuted: of them, by radius.
+        answers: by radius.
+    """
+
+    images: int
+    certified: list[int]
+    refuted: list[int]
+    answers: list[Answer]
+
+    @property
+    def open(self) -> list[int]:
+        """Places of the radii without an answer."""
+        return [place for place, answer in enumerate(self.answers) if answer is Answer.NOT_SHOWN]
+
+
+@dataclass(slots=True)
+class Acceptance:
+    """Claims on their way to answers: looks at images in their order.
+
+    Args:
+        plan: the settings.
+        leaks: for each radius the chances that an image counts for either side wrongly.
+    """
+
+    plan: AcceptancePlan
+    leaks: tuple[tuple[float, float], ...]
+    groups: dict[str, Counts] = field(init=False)
+    _boundaries: dict[tuple[str, Side, int, int], Boundary] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Nothing is known yet."""
+        radii = len(self.plan.test.radii)
+        self.groups = {
+            group: Counts(0, [0] * radii, [0] * radii, [Answer.NOT_SHOWN] * radii) for group in self.plan.sizes
+        }
+
+    def wants(self, group: str) -> bool:
+        """True if another image of a group may still answer something."""
+        counts = self.groups[group]
+        if not counts.open or counts.images == self.plan.cap(group):
+            return False
+        return any(self._surely(group, side) is not None for side in Side)
+
+    @property
+    def answered(self) -> bool:
+        """True if no further image is looked at."""
+        return not any(self.wants(group) for group in self.groups)
+
+    @property
+    def answer(self) -> Answer:
+        """Answer to all claims together: shown if all are, refuted if any is."""
+        answers = {answer for counts in self.groups.values() for answer in counts.answers}
+        if answers == {Answer.SHOWN}:
+            return Answer.SHOWN
+        return Answer.REFUTED if Answer.REFUTED in answers else Answer.NOT_SHOWN
+
+    def ahead(self, group: str) -> int:
+        """Return how many images of a group may be asked about at once.
+
+        All that the answer needs which the counts so far point to, unless the other one comes before; beyond them one
+        for each 16 so far. No answer depends on it.
+        """
+        if not self.wants(group):
+            return 0
+        counts = self.groups[group]
+        place = counts.open[0]
+        points_up = counts.certified[place] >= self.plan.at_least * counts.images
+        surely = self._surely(group, Side.SHOWN if points_up else Side.REFUTED)
+        most = max(surely or 1, counts.images // _AHEAD, 1)
+        return min(most, self.plan.cap(group) - counts.images)
+
+    def see(self, group: str, states: Sequence[State]) -> None:
+        """Look at the next image of a group.
+
+        Args:
+            group: that wants one.
+            states: what is known about each radius, all undecided where the image has no answer.
+        """
+        counts = self.groups[group]
+        counts.images += 1
+        for place, state in enumerate(states):
+            counts.certified[place] += state is State.CERTIFIED
+            counts.refuted[place] += state is State.REFUTED
+        while self._conclude():  # a group that is finished leaves its level to the others
+            pass
+
+    def _conclude(self) -> bool:
+        """Take down one more answer, if there is one."""
+        for group, counts in self.groups.items():
+            for side, order in ((Side.SHOWN, 1), (Side.REFUTED, -1)):
+                answer = Answer(side.value)
+                place = next((at for at in _places(counts, order) if counts.answers[at] is not answer), None)
+                if place is None or counts.answers[place] is not Answer.NOT_SHOWN:
+                    continue
+                if _counted(counts, side, place) >= self._boundary(group, side, place)[counts.images]:
+                    counts.answers[place] = answer
+                    return True
+        return False
+
+    def _boundary(self, group: str, side: Side, place: int) -> Boundary:
+        """The boundary of a claim at the level that its side has now."""
+        answer = Answer(side.value)
+        finished = sum(all(one is answer for one in counts.answers) for counts in self.groups.values())
+        key = group, side, place, finished
+        if key not in self._boundaries:
+            leak = self.leaks[place][0 if side is Side.SHOWN else 1]
+            self._boundaries[key] = self.plan.boundary(group, side, leak, max(1, len(self.groups) - finished))
+        return self._boundaries[key]
+
+    def _surely(self, group: str, side: Side) -> int | None:
+        """The fewest further images with which a side can answer anything about a group, None where it cannot."""
+        counts = self.groups[group]
+        place = counts.open[0 if side is Side.SHOWN else -1]
+        return successes_left(self._boundary(group, side, place), counts.images, _counted(counts, side, place))
+
+
+def _places(counts: Counts, order: int) -> range:
+    """Radii in the order in which a side may answer them."""
+    return range(len(counts.answers))[::order]
+
+
+def _counted(counts: Counts, side: Side, place: int) -> int:
+    """Images that count for a side."""
+    return (counts.certified if side is Side.SHOWN else counts.refuted)[place]
