@@ -2,6 +2,7 @@ from .caching import CachingOracle
 from .chunking import ChunkingOracle
 from .errors import (
     AnswerError,
+    AnswerFailed,
     AnswerLate,
     AnswerLost,
     BudgetExhausted,
@@ -28,6 +29,7 @@ from .synthetic import HalfspaceOracle, ScriptedOracle
 
 __all__ = [
     "AnswerError",
+    "AnswerFailed",
     "AnswerLate",
     "AnswerLost",
     "Answers",

@@ -7,6 +7,7 @@ OracleError
   |   |   + NotReady              ... because it is not ready, at least not for this question
   |   + AnswerLost                ... after the question may have reached it: its queries stay charged
   |   |   + AnswerLate            ... within the time allowed
+  |   |   + AnswerFailed          ... because the server says that it failed
   |   + QuestionRejected          it finds fault with the question: with these images, or with how it is asked
   |   |   + RequestRefused        ... and says so by a status, before it has answered anything of it
   |   + OracleChanged             the model behind the oracle is no longer the one that the run began with
@@ -79,6 +80,10 @@ class AnswerLost(OracleUnavailable):
 
 class AnswerLate(AnswerLost):
     """No answer, or no whole one, arrived in time."""
+
+
+class AnswerFailed(AnswerLost):
+    """The server says that it failed (status 500 and such), which some say of a question that they never answer."""
 
 
 class QuestionRejected(OracleUnavailable):

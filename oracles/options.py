@@ -104,8 +104,10 @@ def read(kind: type[Settings], given: Mapping[str, object], *, place: str) -> Se
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # `kind` is a dataclass
-        hint = hints[field.name]
-        if dataclasses.is_dataclass(hint):
+        hint = _table_of(hints[field.name]) if field.metadata == TABLE else hints[field.name]
+        if hint is not hints[field.name] and field.name not in given:
+            values[field.name] = None  # a table that may be left out
+        elif dataclasses.is_dataclass(hint):
             values[field.name] = _nested(hint, given, field, place)
         elif field.name in given:
             values[field.name] = _converted(hint, given[field.name], f"{place}: {field.name}")
@@ -115,6 +117,11 @@ def read(kind: type[Settings], given: Mapping[str, object], *, place: str) -> Se
         return kind(**values)
     except SpecError as error:
         raise SpecError(f"{place}: {error}") from None
+
+
+def _table_of(hint: Any) -> Any:
+    """The dataclass of a table that may be left out."""
+    return next(part for part in get_args(hint) if dataclasses.is_dataclass(part)) if get_args(hint) else hint
 
 
 def _nested(kind: Any, given: Mapping[str, object], field: dataclasses.Field[Any], place: str) -> object:

@@ -21,6 +21,7 @@ from oracles.remote.descriptor import CommonOptions
 from oracles.remote.image_encoding import Picture
 from oracles.remote.limits import ClientLimits
 from oracles.remote.opening import PROTOCOLS
+from oracles.remote.protocols.template_polling import PollingOptions
 from oracles.remote.protocols.template_request import RequestOptions
 from oracles.remote.protocols.template_response import ResponseOptions
 from oracles.remote.tensors import TensorOptions
@@ -120,7 +121,7 @@ def _protocols() -> Iterator[str]:
 
 def _file() -> Iterator[str]:
     yield _FILE
-    for name, kind in (("request", RequestOptions), ("response", ResponseOptions)):
+    for name, kind in (("request", RequestOptions), ("response", ResponseOptions), ("polling", PollingOptions)):
         yield f"### `[{name}]`\n"
         yield from _table(options_of(kind))
         if TensorOptions in _inner(kind):
@@ -203,7 +204,8 @@ price_per_1000 = 1.5
 Authorization = "Bearer ${MODELS_KEY}"
 ```
 
-Any other JSON interface is a template of its requests, and expressions that find the answers in its replies:
+Any other interface is a template of its requests, and expressions that find the answers in its replies. A picture in
+JSON, with the best labels in the reply:
 
 ```toml
 url = "https://vision.example.org/classify"
@@ -215,6 +217,39 @@ body = '{"image": "{image:jpeg-base64:90}", "top": 5}'
 entries = "predictions"
 labels = "name"
 scores = "confidence"
+```
+
+An upload in a form, as FastAPI, LitServe and BentoML take it:
+
+```toml
+url = "http://127.0.0.1:8000/predict"
+num_classes = 10
+
+[request]
+multipart = { image = "{image:png}" }
+
+[response]
+scores = "probabilities"
+```
+
+A job whose answer comes later, from a language model:
+
+```toml
+url = "https://api.example.org/v1/predictions"
+labels = ["cat", "dog"]
+
+[request.body.input]
+prompt = "Is it a cat or a dog? Answer with one word."
+image = "{image:png-data-url}"
+
+[response]
+free_text = true
+labels = "output"
+
+[polling]
+url = "{urls.get}"
+done = "status == 'succeeded'"
+failed = "status == 'failed' || status == 'canceled'"
 ```
 """
 

@@ -15,6 +15,7 @@ from http import HTTPStatus
 import httpcore
 
 from oracles.errors import (
+    AnswerFailed,
     AnswerLate,
     AnswerLost,
     NotReady,
@@ -68,10 +69,10 @@ def of_status(reply: Reply, url: str) -> OracleError:
     Returns:
         `Unanswered` for 429, and for throttles that AWS answers with 400 or 500, and `NotReady` for 503: nothing was
         answered. `QuestionRejected` where the server finds fault with the question, `RequestRefused` where that may
-        be the number of its images. `AnswerLost` for other failures of
-        the server, after which nobody knows what it has done. `OracleUnavailable` where no request can succeed.
-        So is it of 201 and 202: the answer is elsewhere, and would be for the next question. `ReplyMisformed` for
-        other kinds of success.
+        be the number of its images. `AnswerLost` for other failures, after which nobody knows what the server has
+        done, `AnswerFailed` where it says that it failed. `OracleUnavailable` where no request can succeed. So is it
+        of 201 and 202: the answer is elsewhere, and would be for the next question. `ReplyMisformed` for other kinds
+        of success.
     """
     status = reply.status
     text = " ".join(filter(None, [f"{url} answered {status} {_phrase(status)}".strip(), _quoted(reply.body)]))
@@ -83,10 +84,13 @@ def of_status(reply: Reply, url: str) -> OracleError:
             text + (_unsupported(reply.body) or _hint(status))
         )
     if status in _LOST or (status >= 500 and status not in _NEVER):
-        return AnswerLost(text)
+        return (AnswerFailed if status >= 500 else AnswerLost)(text)
     if 200 <= status < 300:
         if status in _ELSEWHERE:
-            return OracleUnavailable(f"{text} rather than 200; name an address that answers at once, with 200")
+            return OracleUnavailable(
+                f"{text} rather than 200; name an address that answers at once, or describe in an oracle.toml how to "
+                "wait for the answer, with [polling]"
+            )
         return ReplyMisformed(f"{text} rather than 200")
     return OracleUnavailable(text + _hint(status))
 

@@ -11,11 +11,12 @@ class Request:
     """One HTTP request.
 
     Attributes:
-        method: GET or POST.
+        method: GET, POST or PUT.
         url: absolute, without secrets.
         headers: without secrets; credentials are added by the transport when it sends.
         body: bytes to send.
         identifier: what the reply has to repeat, empty where the protocol knows no such thing.
+        secrets: marks in the body in whose place the transport puts secrets; each with a template of `Secrets`.
     """
 
     method: str
@@ -23,6 +24,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     identifier: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

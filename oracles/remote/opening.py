@@ -118,7 +118,10 @@ def _connect(
     for variable in descriptor.signed_with:
         transport.secrets.add(os.environ.get(variable, ""))
     try:
-        return RemoteOracle(descriptor.connect(endpoint, own, _cleaned(transport)), transport, limits)
+        protocol = descriptor.connect(endpoint, own, _cleaned(transport))
+        for secret in getattr(protocol, "body_secrets", ()):
+            transport.secrets.fill(secret, place="the body")  # one that is not there is said now
+        return RemoteOracle(protocol, transport, limits)
     except OracleError:
         transport.close()
         raise

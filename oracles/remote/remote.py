@@ -17,6 +17,7 @@ from oracles.remote.failures import of_status
 from oracles.remote.hand_off_lock import HAND_OFF
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
+from oracles.remote.polling import Polled, awaited
 from oracles.remote.rate_limiter import RateLimiter
 from oracles.remote.score_unit import UNIT
 from oracles.remote.server_words import is_json, server_words
@@ -58,6 +59,8 @@ class RemoteOracle:
     def __init__(self, protocol: WireProtocol, transport: Transport, limits: ClientLimits) -> None:
         """Nothing is asked yet."""
         self.protocol = protocol
+        self._polled = protocol if isinstance(protocol, Polled) else None
+        self._statuses: tuple[int, ...] = getattr(protocol, "statuses", (200,))
         self._identity: dict[str, str] = {}
         self._lock = threading.Lock()
         self._grace: threading.Timer | None = None
@@ -82,7 +85,7 @@ class RemoteOracle:
         self.spec.check(images)
         with HAND_OFF.held() if images.numel() <= _SMALL else nullcontext():
             request = self.protocol.request(images.clamp(0, 1) if images.is_floating_point() else images)
-            reply = self.transport.send(request)
+            reply = self._answer(self.transport.send(request))
             parsed = self._parse(request, reply, len(images))
         if parsed.identifier not in ("", request.identifier):
             raise AnswerError(f"{request.url} answered another question than the one that was asked")
@@ -135,10 +138,25 @@ class RemoteOracle:
     def _learned(self, largest: int) -> None:
         self.transport.traffic.batch_limit = largest
 
+    def _answer(self, reply: Reply) -> Reply:
+        """The reply that holds the answer, which may have to be waited for."""
+        if self._polled is None or reply.status not in self._statuses:
+            return reply
+        try:
+            return awaited(
+                self._polled,
+                reply,
+                send=self.transport.send,
+                breaker=self.breaker,
+                seconds=self.limits.total_seconds,
+            )
+        except OracleError as error:
+            raise self.transport.secrets.clean(error) from None
+
     def _parse(self, request: Request, reply: Reply, images: int) -> Parsed:
         """Parse what the reply says. Errors quote replies, so they are about one without secrets."""
         secrets = self.transport.secrets
-        if reply.status != 200:
+        if reply.status not in self._statuses:
             raise secrets.clean(of_status(reply, request.url))
         try:
             return self.protocol.parse(reply, images=images)

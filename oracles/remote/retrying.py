@@ -13,6 +13,7 @@ from tenacity.stop import stop_base
 
 from oracles.errors import (
     AnswerError,
+    AnswerFailed,
     AnswerLost,
     BatchRefused,
     BudgetExhausted,
@@ -37,6 +38,9 @@ _BACK_OFF = wait_exponential(multiplier=0.25, max=10) + wait_random_exponential(
 _HEALTH_CHECKS = 2
 _STRANGE_LABELS = 16
 """Images in a row whose answers are none of the labels, before any other answer: the labels are wrong then."""
+
+_FAILED = 3
+"""Images in a row for which the server says that it failed, before any other answer: it is the server then."""
 
 _CHANGES = 3
 """How often a question may fail in another way, while others are answered, before its images are held at fault."""
@@ -170,7 +174,8 @@ class RetryingOracle:
     def _give_up(self, images: Tensor, failure: OracleError) -> None:
         """Raise what says best why nothing is answered; return where patience may still help."""
         rejected, strange = isinstance(failure, QuestionRejected), isinstance(failure, ReplyMisformed)
-        if self.breaker.known_good is None and (rejected or (strange and self.tolerated)):
+        failed = isinstance(failure, AnswerFailed) and self.breaker.refused < _FAILED
+        if self.breaker.known_good is None and (rejected or ((strange or failed) and self.tolerated)):
             if len(images) > 1:
                 raise self._refused(images, failure)  # fewer of them may tell more
             self.breaker.refused += 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote_plus, urljoin, urlsplit
 
 import httpcore
 
@@ -19,6 +20,7 @@ from oracles.remote.credentials import Credentials
 from oracles.remote.failures import of_exception, presentable
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
+from oracles.remote.polling import SUCCESSES
 from oracles.remote.pools import Pools
 from oracles.remote.secrets import STRUCK, Secrets, placeholders, refuse_credentials
 from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
@@ -33,6 +35,7 @@ _IDLE_SECONDS = 2.0
 _MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
 _ERROR_BYTES = 2**16
+_FORM = "x-www-form-urlencoded"
 _SHOWN = 200
 _BROKEN = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
 
@@ -89,7 +92,7 @@ class Transport:
         Those of a question are not: each would be a request that nobody has charged, with all its images sent twice.
 
         Returns:
-            The reply, whatever its status; without secrets in its headers, and in its body unless the status is 200.
+            The reply, whatever its status; without secrets in its headers, and in its body unless it is a success.
 
         Raises:
             Unanswered: the request was never sent: no connection.
@@ -135,11 +138,28 @@ class Transport:
     def _prepare(self, request: Request) -> tuple[str, Request]:
         """The real address, and the request with credentials, packed and signed as it goes out."""
         url, headers = self._credentials.address(request.url)
+        request = self._with_secrets(request)
         if self._terms.gzip and request.body:
             packed = gzip.compress(request.body, compresslevel=1, mtime=0)
             request = replace(request, body=packed, headers={**request.headers, "Content-Encoding": "gzip"})
         request = replace(request, headers=self._credentials.add_to(request.headers, headers))
         return url, self._sign(request) if self._sign else request
+
+    def _with_secrets(self, request: Request) -> Request:
+        """The request with the secrets that belong into its body, as JSON has texts where that is what it is.
+
+        Raises:
+            SpecError: a secret is not there.
+        """
+        if not request.secrets:
+            return request
+        body = request.body
+        media = request.headers.get("Content-Type", "")
+        for mark, template in request.secrets.items():
+            value = self.secrets.fill(template, place="the body").reveal()
+            written = json.dumps(value)[1:-1] if "json" in media else quote_plus(value) if _FORM in media else value
+            body = body.replace(mark.encode(), written.encode())
+        return replace(request, body=body, secrets={})
 
     def _read(self, response: httpcore.Response) -> Reply:
         """The reply. A connection on which something went wrong is not used again."""
@@ -148,8 +168,8 @@ class Transport:
             name, text = raw.decode("latin-1").lower(), self.secrets.strike(value.decode("latin-1"))
             headers[name] = f"{headers[name]}, {text}" if name in headers else text
         chunks, encoding = response.iter_stream(), headers.get("content-encoding", "").strip().lower()
-        if response.status == 200:
-            return Reply(200, headers, whole(chunks, encoding, most=self._terms.max_reply_bytes))
+        if response.status in SUCCESSES:
+            return Reply(response.status, headers, whole(chunks, encoding, most=self._terms.max_reply_bytes))
         body = beginning(chunks, encoding, most=_ERROR_BYTES)
         if response.status >= 500 and response.extensions["http_version"] != b"HTTP/2":
             response.extensions["network_stream"].close()  # servers close it too, but do not always say so

@@ -4,6 +4,7 @@ from email.utils import formatdate
 import pytest
 
 from oracles.errors import (
+    AnswerFailed,
     AnswerLost,
     NotReady,
     OracleError,
@@ -21,7 +22,8 @@ MEANINGS: dict[type[OracleError], tuple[int, ...]] = {
     NotReady: (503,),
     RequestRefused: (400, 413, 422),
     QuestionRejected: (411, 414, 415, 431),
-    AnswerLost: (408, 409, 425, 500, 502, 504, 507, 520, 529, 599),
+    AnswerLost: (408, 409, 425),
+    AnswerFailed: (500, 502, 504, 507, 520, 529, 599),
     OracleUnavailable: (201, 202, 301, 302, 304, 307, 401, 402, 403, 404, 405, 406, 407, 410, 418, 451, 501, 505, 511),
     ReplyMisformed: (203, 204, 206, 299),
 }

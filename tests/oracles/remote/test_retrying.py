@@ -8,6 +8,7 @@ from torch import Tensor
 from oracles import Answers, Budget, BudgetExhausted, Ledger, MeteredOracle, OracleSpec, Purpose
 from oracles.errors import (
     AnswerError,
+    AnswerFailed,
     AnswerLate,
     AnswerLost,
     BatchRefused,
@@ -313,3 +314,26 @@ def test_a_limit_on_requests_does_not_hide_why_they_failed() -> None:
     )
     with pytest.raises(BudgetExhausted, match="0 are left; the last one failed: 502 bad gateway"):
         world.oracle.query(OTHER)
+
+
+def test_a_canary_that_the_server_fails_on_does_not_end_the_run() -> None:
+    first = pictures(1, seed=9)
+    world = World(only_for(first, AnswerFailed("500: cannot")))
+    canaries = replace(world.oracle, tolerated=4)
+    with pytest.raises(ImageRefused, match="does not answer this image: 500: cannot"):
+        canaries.query(first)
+    assert world.ledger.total == ATTEMPTS - 1
+    assert len(canaries.query(GOOD).labels) == len(GOOD)
+    with pytest.raises(AnswerFailed):  # without canaries to spare it is the server's fault
+        World(only_for(first, AnswerFailed("500: cannot"))).oracle.query(first)
+
+
+def test_a_server_that_fails_on_every_canary_is_given_up_soon() -> None:
+    world = World(lambda images, number: AnswerFailed("500: down"))
+    canaries = replace(world.oracle, tolerated=20)
+    for seed in range(3):
+        with pytest.raises(ImageRefused):
+            canaries.query(pictures(1, seed=seed))
+    with pytest.raises(AnswerFailed):
+        canaries.query(pictures(1, seed=4))
+    assert world.ledger.total == 4 * (ATTEMPTS - 1)
