@@ -6,6 +6,7 @@ import torch
 from oracles import Oracle
 from oracles.errors import (
     AnswerError,
+    AnswerFailed,
     AnswerLate,
     AnswerLost,
     NotReady,
@@ -30,7 +31,7 @@ FAULTS: list[tuple[Fault, type[OracleError], bool]] = [
     (misbehaving.too_many(3), Unanswered, False),
     (misbehaving.too_many_until(20), Unanswered, False),
     (says(503), NotReady, False),
-    (misbehaving.fails_and_dies, AnswerLost, True),
+    (misbehaving.fails_and_dies, AnswerFailed, True),
     (misbehaving.resets_at_once, AnswerLost, False),
     (misbehaving.resets_after_classifying, AnswerLost, True),
     (misbehaving.resets_in_the_body, AnswerLost, True),

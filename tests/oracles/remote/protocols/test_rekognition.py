@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from oracles import SpecError, Unanswered
-from oracles.errors import AnswerLost, QuestionRejected
+from oracles.errors import AnswerFailed, QuestionRejected
 from oracles.registry import open_oracle
 from oracles.remote.descriptor import CommonOptions, Endpoint
 from oracles.remote.failures import of_status
@@ -110,7 +110,7 @@ def test_a_throttle_is_no_answer_and_may_pass(status: int, name: str) -> None:
 
 
 def test_other_failures_of_status_500_may_have_been_answered() -> None:
-    assert type(of_status(Reply(500, {}, b'{"__type":"InternalServerError"}'), REGION.url)) is AnswerLost
+    assert type(of_status(Reply(500, {}, b'{"__type":"InternalServerError"}'), REGION.url)) is AnswerFailed
 
 
 def test_other_refusals_of_status_400_are_about_the_question() -> None:
