@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import resource
+import signal
 import socket
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -89,6 +92,20 @@ def run(server: uvicorn.Server, listening: socket.socket) -> bool:
     Returns:
         Whether everything under way was finished.
     """
-    with suppress(KeyboardInterrupt):  # the signal that ended it, raised once more
+    with suppress(KeyboardInterrupt), _interrupted_by_sigterm():  # the signal that ended it, raised once more
         server.run(sockets=[listening])
     return not server.force_exit
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM raise what Ctrl-C does, unless the program has a handler of its own: the default one kills it."""
+    unhandled = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not unhandled or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -23,6 +23,7 @@ from bbsmooth.runs.certificates import read_certificates
 from bbsmooth.runs.files import lock_directory
 from oracles import HalfspaceOracle
 from tests.builders import WatchedOracle
+from tests.waiting import LONG
 
 SIGMA = 0.5
 NOISE = bb.Gaussian(SIGMA)
@@ -178,6 +179,65 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(bb.UsageError, match="in use"):
         bb.certify(PLANE, GREYS, noise=NOISE, plan=PLAN, seed=0, run=tmp_path / "run")
     os.close(holder)
+
+
+TOGETHER = """
+import json, sys, time
+from pathlib import Path
+import bbsmooth as bb
+from tests.bbsmooth.api.test_certify import GREYS, LABELS, NOISE, PLAN, PLANE
+
+folder, asked, calls = Path(sys.argv[1]), 0, 0
+
+class Counting:
+    spec = PLANE.spec
+    def query(self, images):
+        global asked, calls
+        asked, calls = asked + len(images), calls + 1
+        while calls == 2 and not (folder / "refused").exists():  # until the other one was turned away
+            time.sleep(0.01)
+        return PLANE.query(images)
+
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    budget = bb.Budget(queries=1_200)
+    given = {"noise": NOISE, "plan": PLAN, "seed": 0, "run": folder / "run", "budget": budget, "batch_size": 64}
+    bb.certify(Counting(), GREYS, LABELS, **given)
+except bb.UsageError as error:
+    (folder / "refused").touch()
+    print(json.dumps(str(error)))
+print(json.dumps(asked))
+"""
+
+
+def test_of_two_processes_one_is_refused_and_the_budget_is_kept(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOGETHER, str(tmp_path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root,
+            env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+        said = [child.communicate(timeout=LONG)[0].splitlines() for child in children]
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
+    (asked,), (refusal, none) = ([json.loads(line) for line in lines] for lines in sorted(said, key=len))
+    assert "in use" in refusal
+    assert none == 0
+    assert asked == bb.load(tmp_path / "run").ledger.total <= 1_200
 
 
 DYING = """
