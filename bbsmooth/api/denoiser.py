@@ -31,7 +31,7 @@ class Denoiser:
         """Write the network into a folder that other calls take as `front`; return the folder."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        save(path / COORDINATOR, self.coordinator, self.parameters)
+        save(path / COORDINATOR, self.coordinator, self.parameters, queries=0)
         return path
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, Coordinator, load, save
 from bbsmooth.coordinator.diffusion import DiffusionDenoiser, diffusion_digest, is_diffusion, load_diffusion
+from bbsmooth.coordinator.storage import stored_queries
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.layout import COORDINATOR, FRONT
 from oracles import Oracle
@@ -99,4 +100,15 @@ class Front:
         file = folder / FRONT / COORDINATOR
         if self.held is not None and not file.exists():
             file.parent.mkdir(exist_ok=True)
-            save(file, *self.held)
+            save(file, *self.held, queries=0)
+
+
+def made_without_queries(path: Path) -> bool:
+    """True for a folder whose coordinator no oracle was asked for: a saved denoiser, or a diffusion model.
+
+    Raises:
+        ValueError: its file cannot be read.
+        OSError: likewise.
+    """
+    file = path / COORDINATOR
+    return is_diffusion(path) if not file.is_file() else stored_queries(file) == 0

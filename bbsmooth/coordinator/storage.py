@@ -21,12 +21,19 @@ from bbsmooth.coordinator.subspace import SubspaceSpace
 from bbsmooth.coordinator.trigger import TriggerSpace
 
 _FORMAT = "bbsmooth-coordinator-1"
-_PARAMETERS = "parameters"
+_PARAMETERS, _QUERIES = "parameters", "queries"
 _SPACES: dict[str, Space] = {"film": FilmSpace(), "decoder": DecoderSpace(), "trigger": TriggerSpace()}
 
 
-def save(path: Path, coordinator: Autoencoder, parameters: Tensor) -> None:
-    """Write a coordinator and its parameters (P,) to `path`; a file that is there already is replaced as a whole."""
+def save(path: Path, coordinator: Autoencoder, parameters: Tensor, *, queries: int | None = None) -> None:
+    """Write a coordinator and its parameters (P,) to `path`; a file that is there already is replaced as a whole.
+
+    Args:
+        path: the file.
+        coordinator: the network.
+        parameters: (P,) of the part that tuning changes.
+        queries: that making it took, None where the run that it lies in says so.
+    """
     architecture, scaling = coordinator.architecture, coordinator.scaling
     settings = {
         "image_shape": architecture.image_shape,
@@ -39,9 +46,9 @@ def save(path: Path, coordinator: Autoencoder, parameters: Tensor) -> None:
         "space": _describe_space(coordinator.space),
     }
     tensors = {name: tensor.contiguous() for name, tensor in coordinator.weights.items()}
-    raw = to_safetensors(
-        {_PARAMETERS: parameters.contiguous(), **tensors}, {"format": _FORMAT, "settings": json.dumps(settings)}
-    )
+    metadata = {"format": _FORMAT, "settings": json.dumps(settings)}
+    metadata |= {} if queries is None else {_QUERIES: str(queries)}
+    raw = to_safetensors({_PARAMETERS: parameters.contiguous(), **tensors}, metadata)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(raw)
     partial.replace(path)
@@ -69,6 +76,21 @@ def load(path: Path) -> tuple[Autoencoder, Tensor]:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a coordinator that this version can read: {error}") from error
     return coordinator, parameters
+
+
+def stored_queries(path: Path) -> int | None:
+    """Queries that making the coordinator at `path` took, None where the file does not say.
+
+    Raises:
+        ValueError: the file cannot be read.
+        OSError: likewise.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            said = (file.metadata() or {}).get(_QUERIES)
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    return None if said is None else int(said)
 
 
 def _build(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Autoencoder:

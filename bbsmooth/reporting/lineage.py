@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bbsmooth.reporting.numbers import count
+from bbsmooth.runs.layout import FRONT
 from bbsmooth.runs.reading import Run, read_run
 
 _MOST_ANCESTORS = 20
@@ -15,19 +16,25 @@ _TRAINED = "trained:"
 def coordinator_runs(run: Run) -> list[Run] | None:
     """The run that made the coordinator in front, then the one that it was started from, and so on.
 
-    Empty without a coordinator; None where one of the runs is not at hand any more, or holds other weights by now.
+    Empty without a coordinator, and for a denoiser that no oracle was asked for; None where one of the runs is not at
+    hand any more, or holds other weights by now.
     """
     found: list[Run] = []
     while run.manifest.get("coordinator"):
         from bbsmooth.assemble import describe_coordinator  # and torch, which a run without one does without
+        from bbsmooth.assemble.fronts import made_without_queries
 
-        path = Path(str(run.settings["coordinator"]))
+        own = run.path / FRONT
+        path = own if own.is_dir() else Path(str(run.settings["coordinator"]))
         try:
-            same = describe_coordinator(path)["coordinator"] == run.manifest["coordinator"]
+            if describe_coordinator(path)["coordinator"] != run.manifest["coordinator"]:
+                return None
+            if made_without_queries(path):
+                return found
             run = read_run(path)
         except (OSError, ValueError):  # no run there, or no such weights
             return None
-        if not same or run.ledger is None or len(found) == _MOST_ANCESTORS:
+        if run.ledger is None or len(found) == _MOST_ANCESTORS:
             return None
         found.append(run)
     return found
@@ -60,7 +67,7 @@ def coordinator_phrase(run: Run) -> str:
     if not run.settings.get("coordinator"):
         return ""
     ancestors = coordinator_runs(run)
-    if not ancestors:
+    if ancestors is None:
         return " behind a coordinator"
     asked = [ancestor for ancestor in ancestors if (ancestor.ledger or {})["spent_total"]]
     if not asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -157,6 +158,11 @@ def test_a_denoiser_in_memory_is_kept_in_the_run(world: World) -> None:
     assert found == named
     assert Path(found.settings["coordinator"]).is_relative_to(found.run)
     assert bb.verify(found).verified
+    moved = shutil.copytree(found.run, world.folder / "elsewhere")
+    rows = bb.compare(found, named, moved).rows()
+    assert [row["coordinator_queries"] for row in rows] == [0, 0, 0]
+    page = bb.report(moved, world.folder / "moved.html").read_text()
+    assert "behind a denoiser that was made without a query" in page
     with pytest.raises(bb.UsageError, match="sigma"):
         bb.predict(
             world.oracle, world.test, noise=bb.Gaussian(1.0), num_draws=9, alpha=0.1, seed=0, front=world.denoiser
