@@ -277,21 +277,35 @@ def test_a_killed_run_goes_on_and_certifies_the_same(tmp_path: Path, call: int) 
     verified_twice(tmp_path / "run")
 
 
-def test_the_call_and_the_command_certify_the_same(tmp_path: Path) -> None:
+STOPPING: dict[str, Any] = {"alpha": 0.01, "beta": 0.02, "num_selection": 20, "max_estimation": 400}
+STOPPED = ("--beta", "0.02", "--method", "sequential")
+
+
+@pytest.mark.parametrize(
+    ("plan", "more"),
+    [
+        (PLAN, ()),
+        (bb.Sequential(radii=(0.25, 0.5), **STOPPING), (*STOPPED, "--radius", "0.25", "--radius", "0.5")),
+        (bb.Adaptive(tolerance=0.1, **STOPPING), (*STOPPED, "--tolerance", "0.1")),
+    ],
+    ids=["cohen", "sequential", "adaptive"],
+)
+def test_the_call_and_the_command_certify_the_same(tmp_path: Path, plan: Any, more: tuple[str, ...]) -> None:
     (tmp_path / "bright.py").write_text(FUNCTION)
     np.savez(tmp_path / "greys.npz", x=GREYS[:, 0].numpy(), y=np.array(LABELS))
     name, run = f"module:{tmp_path}/bright.py:bright?num_classes=2", tmp_path / "command"
-    options = ["--sigma", "0.5", "--n0", "20", "--n", "400", "--alpha", "0.01", "--seed", "0", "--json"]
+    options = ["--sigma", "0.5", "--n0", "20", "--n", "400", "--alpha", "0.01", "--seed", "0", "--json", *more]
     command = ["certify", "--oracle", name, "--data", f"npz:{tmp_path}/greys.npz", "--out", str(run), *options]
     assert CliRunner().invoke(app, command).exit_code == 0
     doors: list[Any] = [name, bb.oracle(name)]
     for number, oracle in enumerate(doors):
-        bb.certify(oracle, GREYS, LABELS, noise=NOISE, plan=PLAN, seed=0, run=tmp_path / str(number))
+        bb.certify(oracle, GREYS, LABELS, noise=NOISE, plan=plan, seed=0, run=tmp_path / str(number))
         assert lines(tmp_path / str(number)) == lines(run)
     assert bb.load(run) == bb.load(tmp_path / "0")
     there, here = (json.loads((path / "manifest.json").read_text()) for path in (run, tmp_path / "0"))
     assert there.keys() == here.keys()
     assert there["settings"].keys() == here["settings"].keys()
+    assert all(there["settings"][key] == here["settings"][key] for key in ("alpha", "beta", "sigma", "seed", "method"))
     assert there["data"]["fingerprint"] == here["data"]["fingerprint"]
 
 
