@@ -91,7 +91,7 @@ class Adaptive:
     def settings(self) -> dict[str, Any]:
         """The fields of `CertifyConfig`."""
         return {
-            "method": ADAPTIVE,
+            "method": "adaptive",
             "num_selection": self.num_selection,
             "num_estimation": self.max_estimation,
             "alpha": self.alpha,
@@ -101,6 +101,3 @@ class Adaptive:
 
 
 Method = Cohen | Sequential | Adaptive
-
-ADAPTIVE = "growing"
-"""What settings call it."""

@@ -98,7 +98,7 @@ def earlier_run(path: Path, smoothing: SmoothingConfig, context: Mapping[str, An
     now = {key: getattr(smoothing, key) for key in _SAME_DRAWS}
     for key in _SAME_DRAWS:
         if settings[key] != now[key]:
-            raise UsageError(f"{path} was made with --{key} {settings[key]}, not {now[key]}, so its draws are others")
+            raise UsageError(f"{path} was made with `{key}` {settings[key]}, not {now[key]}, so its draws are others")
     for what, then, asked in _things(manifest, json.loads(json.dumps(context))):
         if then != asked:
             raise UsageError(f"{path} was made with other {what}, so its draws are others")

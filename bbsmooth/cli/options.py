@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from bbsmooth.errors import UsageError
-from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.certify import ADAPTIVE, CertifyConfig
 from bbsmooth.settings.common import OracleConfig
 from bbsmooth.settings.option import Option, Panel
 
@@ -105,7 +105,7 @@ def _asked_oracle(given: dict[str, Any]) -> dict[str, Any]:
 def _asked_certificates(given: dict[str, Any]) -> dict[str, Any]:
     """Without a radius to decide, `sequential` stops by precision."""
     radii = given["radii"]
-    method = "growing" if given["method"] == "sequential" and not radii else given["method"]
+    method = ADAPTIVE if given["method"] == "sequential" and not radii else given["method"]
     return given | {"method": method, "radii": radii or ()}
 
 

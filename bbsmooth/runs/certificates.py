@@ -12,7 +12,7 @@ from bbsmooth.certification import Abstention, Certificate, Outcome, Verdict
 from bbsmooth.certification.protocols import Terms
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Norm, implied_radius
-from bbsmooth.runs.decoding import Damaged, read_lines, read_record
+from bbsmooth.runs.decoding import Damaged, read_lines, read_record, with_methods_of_today
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import CERTIFICATES, SUMMARY
 from bbsmooth.runs.lines import LineFile
@@ -118,7 +118,9 @@ def read_certificates(folder: Path) -> list[Record]:
     path = folder / CERTIFICATES
     if not path.exists():
         raise UsageError(f"cannot read {path}: it is not there; name a run of `bbsmooth certify`")
-    records: list[Record] = list(map(dict, read_lines(path, CertificateLine, "a certificate")))
+    records: list[Record] = [
+        with_methods_of_today(dict(line)) for line in read_lines(path, CertificateLine, "a certificate")
+    ]
     _refuse_unstated(path, records)
     refuse_twice(path, records)
     return sorted(records, key=lambda record: record["index"])
@@ -156,4 +158,7 @@ def read_summary(folder: Path, command: str = "") -> Record:
     Raises:
         Damaged: it is missing or unreadable.
     """
-    return dict(read_record(folder / SUMMARY, SUMMARIES.get(command, dict)))
+    summary: Record = dict(read_record(folder / SUMMARY, SUMMARIES.get(command, dict)))
+    if "expected" in summary:  # a row a method, of `plan`
+        summary["expected"] = [with_methods_of_today(row) for row in summary["expected"]]
+    return summary

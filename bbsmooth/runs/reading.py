@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.runs.certificates import Record, read_certificates, read_summary
-from bbsmooth.runs.decoding import Damaged, read_lines, read_record
+from bbsmooth.runs.decoding import Damaged, read_lines, read_record, with_methods_of_today
 from bbsmooth.runs.directory import Status, complete_manifest
 from bbsmooth.runs.files import in_use
 from bbsmooth.runs.layout import ACCEPTANCE, CERTIFICATES, HISTORY, LEDGER, PREDICTIONS, SUMMARY
@@ -59,7 +59,7 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """Settings that were asked for."""
-        return dict(self.manifest["settings"])
+        return with_methods_of_today(dict(self.manifest["settings"]))
 
     @property
     def oracle(self) -> OracleEntry | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
+from bbsmooth.runs.decoding import with_methods_of_today
 
 BY_CONTENT = frozenset({"oracle", "data", "data_root", "download", "coordinator"})
 """Settings that name things whose fingerprints are compared, so that a name or a place may change."""
@@ -56,7 +57,7 @@ def compare(
             f"{path} holds a run of `bbsmooth {manifest['command']}`, not of `bbsmooth {command}`; name another `run`"
         )
     renamed = _RENAMED.get(command, {})
-    then = {renamed.get(key, key): value for key, value in manifest["settings"].items()}
+    then = with_methods_of_today({renamed.get(key, key): value for key, value in manifest["settings"].items()})
     now = json.loads(json.dumps(settings))
     for key in sorted((then.keys() | now.keys()) - changeable - BY_CONTENT):
         if then.get(key) != now.get(key):

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bbsmooth.errors import UsageError
+from bbsmooth.runs.decoding import with_methods_of_today
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import in_use
 from bbsmooth.runs.layout import RESPONSES
 from bbsmooth.runs.resuming import shown
+from bbsmooth.settings.certify import ADAPTIVE
 
 _SAME_DRAWS = ("sigma", "noise", "seed", "dtype")
 _SAME_THINGS = ("oracle", "coordinator", "noise_algorithm")
@@ -33,7 +35,7 @@ FIXED: Mapping[str, Mapping[str, str]] = {
         "radii": "each certificate counts on every smaller radius that was asked about, and after seeing the votes "
         "one could leave out those that stand in the way",
     },
-    "growing": {
+    ADAPTIVE: {
         "num_selection": _CLASS,
         "num_estimation": _LOOKS,
         "tolerance": _LOOKS,
@@ -78,7 +80,7 @@ def reused(path: Path, *, settings: Mapping[str, Any], context: Mapping[str, Any
         raise UsageError(f"{path} holds no answers of a `bbsmooth certify` or `plan`; name another run with `reuse`")
     if in_use(path):
         raise UsageError(f"{path} is in use by another process; wait for it, or go without `reuse`")
-    then, now = manifest["settings"], json.loads(json.dumps(settings))
+    then, now = with_methods_of_today(dict(manifest["settings"])), json.loads(json.dumps(settings))
     for key in _SAME_THINGS:
         if manifest.get(key) != json.loads(json.dumps(context[key])):
             raise UsageError(
@@ -107,7 +109,7 @@ def _refuse_hindsight(path: Path, then: Mapping[str, Any], now: Mapping[str, Any
 
 def _sharing(settings: Mapping[str, Any], context: Mapping[str, Any]) -> int | None:
     """Number of images that share alpha; None where each has its own, or where another level is no second chance."""
-    if settings.get("method") != "growing" or settings.get("family_wise") is None:
+    if settings.get("method") != ADAPTIVE or settings.get("family_wise") is None:
         return None
     return _tried(settings, context)
 

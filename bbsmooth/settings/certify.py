@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 IN_TURN = "in-turn"
 DATA, ORACLE = LABELS = ("data", "oracle")
-EARLY = ("sequential", "growing")
+ADAPTIVE = "adaptive"
+EARLY = ("sequential", ADAPTIVE)
 """Methods that stop as soon as the votes say enough."""
+
+FORMER_METHODS = {"growing": ADAPTIVE}
+"""Names of methods in 0.1, with those of today."""
 
 FAMILY_WISE = ("bonferroni", "holm")
 SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certification`, whose names need scipy
@@ -34,7 +38,7 @@ SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certificat
 class CertifyConfig:
     """Settings of a certification: its subject and its guarantee.
 
-    `growing` is `sequential` without a radius to decide. The earlier numbers of draws are those of the run that
+    `adaptive` is `sequential` without a radius to decide. The earlier numbers of draws are those of the run that
     `incremental` goes on from.
 
     Raises:
@@ -134,6 +138,7 @@ class CertifyConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be counted."""
+        object.__setattr__(self, "method", FORMER_METHODS.get(self.method, self.method))
         if self.method not in (*METHODS, SPLITTING):
             raise UsageError(f"`method` must be one of {', '.join(METHODS)}, got {self.method!r}")
         if not all(radius >= 0 for radius in self.radii):
@@ -315,7 +320,7 @@ def _sequential(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -
     )
 
 
-def _growing(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
+def _adaptive(config: CertifyConfig, noise: NoiseDistribution, alpha: float) -> AnyPlan:
     return certification.AdaptivePlan(
         noise=noise,
         num_selection=config.num_selection,
@@ -339,8 +344,8 @@ def _incremental(config: CertifyConfig, noise: NoiseDistribution, alpha: float) 
 METHODS: dict[str, Callable[[CertifyConfig, NoiseDistribution, float], AnyPlan]] = {
     "cohen": _cohen,
     "sequential": _sequential,
-    "growing": _growing,
+    ADAPTIVE: _adaptive,
     "incremental": _incremental,
 }
-"""From settings, noise and the level of one image to its plan. On the command line `growing` is `sequential` without a
+"""From settings, noise and the level of one image to its plan. On the command line `adaptive` is `sequential` without a
 radius to decide."""

@@ -1,4 +1,4 @@
-"""Growing a radius: as many draws as the radius is worth, chosen per image."""
+"""An adaptive sample size: as many draws as the radius is worth, chosen per image."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AdaptivePlan:
         ValueError: a number of draws below 1, or a level or the tolerance outside (0, 1).
     """
 
-    name: ClassVar[str] = "growing"
+    name: ClassVar[str] = "adaptive"
     noise: NoiseDistribution
     num_selection: int
     max_estimation: int

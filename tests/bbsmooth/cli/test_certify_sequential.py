@@ -68,7 +68,7 @@ def test_a_radius_that_the_cap_can_only_refute_is_named_before_it_is_paid_for(ma
 
 def test_without_a_radius_it_grows(many: World) -> None:
     assert sequential(many, "--tolerance", 0.4, "--limit", 4, "--json").status == 0
-    assert {line["method"] for line in many.certificates()} == {"growing"}
+    assert {line["method"] for line in many.certificates()} == {"adaptive"}
     assert {line["tolerance"] for line in many.certificates()} == {0.4}
     assert any(line["n"] < 1_000 for line in many.certificates())
     assert bbsmooth("verify", many.run).status == 0

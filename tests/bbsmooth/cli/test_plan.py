@@ -203,7 +203,7 @@ def test_without_a_radius_forecasts_are_at_those_that_certify_reports(world: Wor
     asked = ("--oracle", world.oracle("bright"), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.5)
     done = bbsmooth("plan", *asked, "--n0", 10, "--n", 40, "--pilot", 2, "--pilot-draws", 5, "--json")
     assert done.status == 0, done.err
-    assert [row["method"] for row in json.loads(done.out)["expected"]] == ["cohen", "growing"]
+    assert [row["method"] for row in json.loads(done.out)["expected"]] == ["cohen", "adaptive"]
     certified = world.certify("--sigma", 0.5, "--limit", 1, "--json")
     radii = [row["radius"] for row in json.loads(certified.out)["summary"]["certified_accuracy"]]
     for row in json.loads(done.out)["expected"]:

@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 from bbsmooth.cli.main import app
 from bbsmooth.reporting.compare import compare
 from bbsmooth.reporting.report import report
-from bbsmooth.runs.reading import run_json
+from bbsmooth.runs.certificates import read_certificates, read_summary
+from bbsmooth.runs.decoding import with_methods_of_today
+from bbsmooth.runs.reading import read_run, run_json
+from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.verification.differing import differences
 from bbsmooth.verification.run import verify
 from tests.bbsmooth.golden.commands import COMMANDS, RUNS, STATUS, prepare
@@ -25,6 +28,7 @@ _BARE = ("tune", "train")
 """Kept without their weights."""
 
 _CERTIFIED = [name for name, command in COMMANDS.items() if command[0] == "certify"]
+SETTINGS: dict[str, Any] = {"num_selection": 5, "num_estimation": 9, "alpha": 0.1, "radii": (), "limit": None}
 _TAKEN = ("seconds",)
 """What no two runs share."""
 
@@ -69,6 +73,18 @@ def test_a_run_of_before_is_verified(name: str, tmp_path: Path) -> None:
         assert found.unchecked == ()
 
 
+def test_a_method_of_before_has_the_name_of_today(tmp_path: Path) -> None:
+    run = Path(shutil.copytree(RUNS / "growing", tmp_path / "run"))
+    assert '"growing"' in (run / "manifest.json").read_text()
+    assert read_run(run).settings["method"] == "adaptive"
+    assert {line["method"] for line in read_certificates(run)} == {"adaptive"}
+    assert CertifyConfig(**SETTINGS, method="growing") == CertifyConfig(**SETTINGS, method="adaptive")
+    planned = tmp_path / "planned"
+    planned.mkdir()
+    (planned / "summary.json").write_text('{"expected": [{"method": "growing"}, {"method": "cohen"}]}')
+    assert [row["method"] for row in read_summary(planned)["expected"]] == ["adaptive", "cohen"]
+
+
 def test_runs_of_before_are_compared(tmp_path: Path) -> None:
     runs = [RUNS / name for name in (*_CERTIFIED, "import-log", "tune")]
     compare(runs, format="html", out=tmp_path / "all.html")
@@ -86,7 +102,7 @@ def test_the_same_command_gives_the_same_certificates(name: str, world: Path, mo
     assert len(both) >= 2
     for before in both:
         kept = {key: decided[before["index"]].get(key) for key in before if key not in _TAKEN}
-        wanted = {key: value for key, value in before.items() if key not in _TAKEN}
+        wanted = {key: value for key, value in with_methods_of_today(before).items() if key not in _TAKEN}
         assert list(differences(wanted, kept)) == []
 
 

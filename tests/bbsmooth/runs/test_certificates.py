@@ -144,7 +144,7 @@ def test_a_record_of_a_method_that_stops_early_says_on_which_terms() -> None:
         Classes.numbered(2),
         0,
     )
-    assert [grown[key] for key in ("method", "cap", "beta", "tolerance")] == ["growing", 500, 0.02, 0.1]
+    assert [grown[key] for key in ("method", "cap", "beta", "tolerance")] == ["adaptive", 500, 0.02, 0.1]
 
 
 def test_a_record_says_why_nothing_is_certified() -> None:

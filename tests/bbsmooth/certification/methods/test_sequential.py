@@ -38,7 +38,7 @@ PLAN = SequentialPlan(
     radii=(0.125, 0.25, 0.5),
     test=Calibrated(),
 )
-GROWING = AdaptivePlan(
+ADAPTIVE = AdaptivePlan(
     noise=Gaussian(0.5), num_selection=20, max_estimation=1_000, alpha=0.01, beta=0.01, tolerance=0.05
 )
 
@@ -249,7 +249,7 @@ def test_grown_radii_depend_on_nothing_but_the_draws(tmp_path: Path, batch_size:
 
     def grow(folder: Path, batch_size: int, concurrency: int) -> list[Outcome]:
         source = vote_source(oracle, ResponseStore(folder))
-        return list(decide(images, source, GROWING, batch_size=batch_size, concurrency=concurrency))
+        return list(decide(images, source, ADAPTIVE, batch_size=batch_size, concurrency=concurrency))
 
     reference = grow(tmp_path / "a", 64, 1)
     assert grow(tmp_path / "b", batch_size, concurrency) == reference
@@ -257,9 +257,9 @@ def test_grown_radii_depend_on_nothing_but_the_draws(tmp_path: Path, batch_size:
     for outcome, distance in zip(reference, oracle.distance(images).tolist(), strict=True):
         verdict = outcome.verdict
         assert not isinstance(verdict, Certificate) or verdict.radius <= distance + 0.05
-        assert GROWING.follows(outcome)
-        assert not GROWING.follows(replace(outcome, verdict=with_bound(verdict, verdict.evidence.p_lower + 0.01)))
-        assert not replace(GROWING, alpha=1e-6).follows(outcome)
+        assert ADAPTIVE.follows(outcome)
+        assert not ADAPTIVE.follows(replace(outcome, verdict=with_bound(verdict, verdict.evidence.p_lower + 0.01)))
+        assert not replace(ADAPTIVE, alpha=1e-6).follows(outcome)
 
 
 def with_bound(verdict: Certificate | Abstention, p_lower: float) -> Certificate | Abstention:
@@ -269,7 +269,7 @@ def with_bound(verdict: Certificate | Abstention, p_lower: float) -> Certificate
 
 def test_an_image_that_is_given_up_follows(tmp_path: Path) -> None:
     oracle = halfspace()
-    plan = replace(GROWING, num_selection=1, max_estimation=3_000)
+    plan = replace(ADAPTIVE, num_selection=1, max_estimation=3_000)
     images = pictures(60, seed=12)
     outcomes = list(decide(images, vote_source(oracle, ResponseStore(tmp_path)), plan, batch_size=256))
     assert all(plan.follows(outcome) for outcome in outcomes)
@@ -277,22 +277,22 @@ def test_an_image_that_is_given_up_follows(tmp_path: Path) -> None:
     assert any(outcome.verdict.evidence.num_estimation < 400 for outcome in given_up)
 
 
-def test_the_looks_of_a_growing_radius_share_alpha() -> None:
+def test_the_looks_of_an_adaptive_sample_size_share_alpha() -> None:
     for votes in range(21):
-        looks = GROWING.looks(votes)
-        assert sum(level for _, level in looks) == pytest.approx(GROWING.alpha)
-        assert looks[-1][0] == GROWING.max_estimation
+        looks = ADAPTIVE.looks(votes)
+        assert sum(level for _, level in looks) == pytest.approx(ADAPTIVE.alpha)
+        assert looks[-1][0] == ADAPTIVE.max_estimation
         assert list(looks) == sorted(looks)
 
 
-def test_growing_is_refused_without_a_tolerance() -> None:
+def test_adaptive_is_refused_without_a_tolerance() -> None:
     with pytest.raises(ValueError, match="tolerance"):
-        replace(GROWING, tolerance=0.0)
+        replace(ADAPTIVE, tolerance=0.0)
     with pytest.raises(ValueError, match="`num_selection` and `num_estimation`"):
-        replace(GROWING, num_selection=0)
+        replace(ADAPTIVE, num_selection=0)
 
 
-@pytest.mark.parametrize("plan", [PLAN, GROWING], ids=lambda plan: plan.name)
+@pytest.mark.parametrize("plan", [PLAN, ADAPTIVE], ids=lambda plan: plan.name)
 def test_a_case_without_answers_has_no_verdict(tmp_path: Path, plan: Plan) -> None:
     source, image = vote_source(halfspace(), ResponseStore(tmp_path)), torch.zeros(1, 4, 4, dtype=torch.uint8)
     with pytest.raises(RuntimeError, match="not finished"):

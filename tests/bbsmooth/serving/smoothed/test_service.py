@@ -232,7 +232,7 @@ LINEAR = AdaptivePlan(noise=Gaussian(0.5), num_selection=20, max_estimation=2000
         (replace(PLAN, noise=Uniform(0.5), bound=TwoClass()), "l1"),
         (replace(PLAN, num_estimation=2), "l2"),  # too few for any certificate
     ],
-    ids=["growing", "laplace", "uniform", "few"],
+    ids=["adaptive", "laplace", "uniform", "few"],
 )
 def test_every_method_and_noise_is_served(plan: Plan, norm: str) -> None:
     far = torch.full((2, 1, 4, 4), 255, dtype=torch.uint8)
