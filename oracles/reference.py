@@ -36,7 +36,7 @@ _PARSED: dict[Any, str] = {Path: "a path", str: "text"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Option:
+class DocumentedOption:
     """One option of an oracle.
 
     Attributes:
@@ -52,20 +52,20 @@ class Option:
     meaning: str
 
 
-def options_of(kind: Any) -> Iterator[Option]:
+def options_of(kind: Any) -> Iterator[DocumentedOption]:
     """The options that are fields of a dataclass, without those in tables and in dataclasses within."""
     hints, meanings = get_type_hints(kind), _meanings(kind)
     for field in dataclasses.fields(kind):
         if not dataclasses.is_dataclass(hints[field.name]):
-            yield Option(field.name, _form(hints[field.name]), _default(field), meanings[field.name])
+            yield DocumentedOption(field.name, _form(hints[field.name]), _default(field), meanings[field.name])
 
 
-def timm_options() -> Iterator[Option]:
+def timm_options() -> Iterator[DocumentedOption]:
     """The options of `timm:`."""
     meanings, arguments = _meanings(timm_model), inspect.signature(timm_model).parameters
     for name, parser in PARSERS.items():
         form = _PARSED.get(parser) or (parser.__doc__ or "").rstrip(".").lower().replace("json", "JSON")
-        yield Option(name, form, _written(arguments[name].default), meanings[name])
+        yield DocumentedOption(name, form, _written(arguments[name].default), meanings[name])
 
 
 def page() -> str:
@@ -128,7 +128,7 @@ def _file() -> Iterator[str]:
             yield f"Also those of [images as tensors](#{_anchor(_SHARED[TensorOptions])}).\n"
 
 
-def _table(options: Iterable[Option]) -> Iterator[str]:
+def _table(options: Iterable[DocumentedOption]) -> Iterator[str]:
     """Lines of a table, an empty one behind it; nothing without options."""
     rows = [f"| `{option.name}` | {option.form} | {option.default} | {option.meaning} |" for option in options]
     if rows:

@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from bbsmooth.api.methods import Method
+from bbsmooth.api.methods import CertificationMethod
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Certificates
 from bbsmooth.api.sessions import certify as session
@@ -27,7 +27,7 @@ def certify(
     labels: Any = None,
     *,
     noise: NoiseDistribution | Splitting,
-    plan: Method | None = None,
+    plan: CertificationMethod | None = None,
     seed: int,
     run: Path | str,
     budget: Budget | None = None,
@@ -137,7 +137,7 @@ def certify(
 
 def _config(
     noise: NoiseDistribution | Splitting,
-    plan: Method | None,
+    plan: CertificationMethod | None,
     radii: Sequence[float] | None,
     limit: int | None,
     **options: Any,

@@ -100,4 +100,4 @@ class Adaptive:
         }
 
 
-Method = Cohen | Sequential | Adaptive
+CertificationMethod = Cohen | Sequential | Adaptive

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.api.methods import Method
+from bbsmooth.api.methods import CertificationMethod
 from bbsmooth.api.oracle import BATCH_SIZE, as_opened
 from bbsmooth.api.sessions.serve import serve as session
 from bbsmooth.api.sessions.serve_smoothed import serve_smoothed
@@ -29,7 +29,7 @@ def serve(
     host: str = "127.0.0.1",
     name: str | None = None,
     noise: NoiseDistribution | None = None,
-    plan: Method | None = None,
+    plan: CertificationMethod | None = None,
     front: AnyFront | None = None,
     budget: Budget | None = None,
     ledger: Path | str | None = None,

@@ -81,7 +81,7 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Expectation:
     """Expectations of a certification.
 
     Attributes:
@@ -114,7 +114,7 @@ class Way:
 
 def forecast(
     ways: Sequence[Way], pilot: Pilot, *, images: int, total_variation: float, seed: int
-) -> tuple[Forecast, ...]:
+) -> tuple[Expectation, ...]:
     """Forecasts of what certifying images in several ways will cost and prove.
 
     Args:
@@ -158,7 +158,7 @@ def summed(
     silent: NDArray[np.int64],
     images: int,
     generator: np.random.Generator,
-) -> Forecast:
+) -> Expectation:
     """The forecast of one way, from simulated certifications and draws of the rates.
 
     Args:
@@ -188,7 +188,7 @@ def summed(
         )
         for plan, fewer in zip(way.smaller, totals.transpose(1, 0, 2)[1:], strict=True)
     ]
-    return Forecast(
+    return Expectation(
         queries=Interval.of(most[:, QUERIES]),
         certified=tuple(Interval.of(most[:, place] / images) for place in places),
         decided=Interval.of(most[:, DECIDED]),

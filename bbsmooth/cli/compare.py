@@ -66,9 +66,9 @@ def compare(
     runs, place = _with_baseline(runs, baseline)
     with guarded(as_json=as_json or format == "json"), reading(runs) as folders:
         from bbsmooth.reporting.compare import compare as run
-        from bbsmooth.reporting.comparison import Choice
+        from bbsmooth.reporting.comparison import ComparisonView
 
-        choice = Choice(
+        choice = ComparisonView(
             names=_split(names),
             shown_radii=tuple(map(_radius, _split(radii))),
             columns=_split(columns),

@@ -20,7 +20,7 @@ TEST_EVERY = 5
 _HINTS = ("label", "class", "target", "category")
 
 
-class Labels(NamedTuple):
+class ImageLabels(NamedTuple):
     """Labels of images.
 
     Attributes:
@@ -39,7 +39,7 @@ def read_labels(
     place: str,
     names: Sequence[str] | None = None,
     elsewhere: Mapping[str, Any] = MappingProxyType({}),
-) -> Labels:
+) -> ImageLabels:
     """Labels from an array or list with one entry an image: whole numbers, or the names of classes.
 
     Booleans count as 0 and 1, floats that are whole as whole numbers, and an entry may be a list of one label. Numbers
@@ -73,7 +73,9 @@ def numbered_classes(num_classes: int) -> tuple[str, ...]:
     return tuple(map(str, range(num_classes)))
 
 
-def _by_name(found: NDArray[Any], every: Mapping[str, NDArray[Any]], place: str, names: Sequence[str] | None) -> Labels:
+def _by_name(
+    found: NDArray[Any], every: Mapping[str, NDArray[Any]], place: str, names: Sequence[str] | None
+) -> ImageLabels:
     present = {str(name) for column in every.values() for name in column}
     classes = tuple(names) if names else tuple(sorted(present))
     numbers = {name: number for number, name in enumerate(classes)}
@@ -83,21 +85,21 @@ def _by_name(found: NDArray[Any], every: Mapping[str, NDArray[Any]], place: str,
             f"{place} has the label {str(found[strange])!r} at image {strange}, which is none of the "
             f"{len(classes)} classes {', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}"
         )
-    return Labels(classes, np.array([numbers[str(name)] for name in found], dtype=np.int64))
+    return ImageLabels(classes, np.array([numbers[str(name)] for name in found], dtype=np.int64))
 
 
 def _by_number(
     found: NDArray[Any], every: Mapping[str, NDArray[Any]], place: str, names: Sequence[str] | None
-) -> Labels:
+) -> ImageLabels:
     present = np.unique(np.concatenate(list(every.values())))
     from_one = len(present) > 1 and np.array_equal(present, np.arange(1, len(present) + 1))
     if names:
         shift = int(from_one and len(present) == len(names))
-        return Labels(tuple(names), _inside(found - shift, len(names), place))
+        return ImageLabels(tuple(names), _inside(found - shift, len(names), place))
     for other, column in every.items():
         _inside(column, MOST_CLASSES, other)
     classes = numbered_classes(int(present.max(initial=0)) + 1)
-    return Labels(classes[1:], found - 1) if from_one else Labels(classes, found)
+    return ImageLabels(classes[1:], found - 1) if from_one else ImageLabels(classes, found)
 
 
 def _inside(numbers: NDArray[np.int64], num_classes: int, place: str) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import comparison, exports
-from bbsmooth.reporting.comparison import ALL, Choice
+from bbsmooth.reporting.comparison import ALL, ComparisonView
 from bbsmooth.reporting.model import Document, Table
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.report import format_of
@@ -19,7 +19,7 @@ from bbsmooth.runs.issuing import read_issued
 FORMATS = ("text", "html", "md", "tex", "tsv", "json", "png", "svg")
 
 
-def compare(paths: Sequence[Path], *, format: str | None, out: Path | None, choice: Choice = ALL) -> str:
+def compare(paths: Sequence[Path], *, format: str | None, out: Path | None, choice: ComparisonView = ALL) -> str:
     """Compare runs, and return what there is to print.
 
     Args:
@@ -54,7 +54,7 @@ def _bytes(document: Document, form: str) -> bytes:
     return picture(charts, form)
 
 
-def _text(document: Document, form: str, choice: Choice) -> str:
+def _text(document: Document, form: str, choice: ComparisonView) -> str:
     tables: list[Table] = [table for section in document.sections for table in section.tables]
     match form:
         case "md":

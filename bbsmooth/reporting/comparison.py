@@ -21,7 +21,7 @@ from bbsmooth.runs.reading import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ComparisonView:
     """Names, radii, columns and pairs of a comparison that are shown.
 
     Args:
@@ -46,10 +46,10 @@ class Choice:
             raise UsageError(f"`shown_radii` must be finite and not negative, got {wrong[0]}")
 
 
-ALL = Choice()
+ALL = ComparisonView()
 
 
-def document(runs: Sequence[Run], choice: Choice = ALL) -> Document:
+def document(runs: Sequence[Run], choice: ComparisonView = ALL) -> Document:
     """Everything about several runs.
 
     Raises:
@@ -99,7 +99,7 @@ def unique_names(runs: Sequence[Run]) -> list[str]:
     return [name if short.count(name) == 1 else run.place for name, run in zip(short, runs, strict=True)]
 
 
-def _chosen_names(runs: Sequence[Run], choice: Choice) -> list[str]:
+def _chosen_names(runs: Sequence[Run], choice: ComparisonView) -> list[str]:
     if not choice.names:
         return unique_names(runs)
     if len(choice.names) != len(runs) or len(set(choice.names)) < len(runs):
@@ -244,7 +244,9 @@ def _reservations(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
         yield "A dash stands where a sequential run was not asked about a radius."
 
 
-def _sections(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float], choice: Choice) -> Iterator[Section]:
+def _sections(
+    runs: Sequence[Run], names: Sequence[str], radii: Sequence[float], choice: ComparisonView
+) -> Iterator[Section]:
     table = chosen_columns(runs_table(runs, names, radii), choice.columns)
     yield Section("runs", "Runs", charts=figures(runs, names, radii), tables=(table,))
     if pairs := pairs_table(runs, names, radii, choice.baseline):

@@ -1,10 +1,10 @@
 from .estimators.bases import Basis, Blocks, Cosines, Patterns
-from .estimators.control_variate import Controlled, ControlVariate, Share
+from .estimators.control_variate import Coefficient, Controlled, ControlVariate
 from .estimators.directions import (
     Directions,
     Leading,
     Normal,
-    Probe,
+    ProbeDirection,
     Rademacher,
     SegmentedUniform,
     Sphere,
@@ -48,7 +48,7 @@ from .losses.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
 from .losses.probabilities import class_probabilities, true_class_probabilities
 from .noisy import NoisyImages, Sample
 from .objective import BatchObjective, affordable, clean_labels
-from .plan import Schedule, TunePlan
+from .plan import BudgetSchedule, TunePlan
 from .rules.gains import Gains
 from .rules.steps import Adam, Sgd, Sign, SpsaGc, State, StepRule, Update
 from .tune import Event, TuneResult, tune
@@ -60,6 +60,8 @@ __all__ = [
     "BatchLosses",
     "BatchObjective",
     "Blocks",
+    "BudgetSchedule",
+    "Coefficient",
     "Concurrent",
     "ControlVariate",
     "Controlled",
@@ -91,17 +93,15 @@ __all__ = [
     "OrthogonalDirections",
     "OutputDifferences",
     "Patterns",
-    "Probe",
+    "ProbeDirection",
     "QueryExecutor",
     "Rademacher",
     "RandomDirections",
     "Recorder",
     "ReplayBuffer",
     "Sample",
-    "Schedule",
     "SegmentedUniform",
     "Sgd",
-    "Share",
     "Sign",
     "SoftRadius",
     "Sphere",

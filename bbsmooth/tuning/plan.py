@@ -55,7 +55,7 @@ class TunePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class BudgetSchedule:
     """A budget, divided.
 
     Attributes:
@@ -78,7 +78,7 @@ class Schedule:
         return self.num_steps * self.step_queries + len(self.validated_after) * self.num_draws
 
     @classmethod
-    def within(cls, queries: int, plan: TunePlan, *, num_images: int) -> Schedule:
+    def within(cls, queries: int, plan: TunePlan, *, num_images: int) -> BudgetSchedule:
         """As many steps as fit beside the evaluations; few images are repeated as long as that leaves 20 steps.
 
         Args:

@@ -19,7 +19,7 @@ from bbsmooth.tuning.heldout import Validation
 from bbsmooth.tuning.learners.protocol import StepContext
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import BatchObjective
-from bbsmooth.tuning.plan import Schedule, TunePlan
+from bbsmooth.tuning.plan import BudgetSchedule, TunePlan
 from oracles import Feedback
 from oracles.pixels import require_images
 
@@ -101,7 +101,7 @@ def tune(
     if len(images) != len(labels) or len(images) < 2:
         raise ValueError(f"tuning needs at least 2 images and a label for each, got {len(images)} and {len(labels)}")
     training, heldout = _split(images, labels, plan=plan, noise=noise, grid=grid, seed=seed)
-    schedule = Schedule.within(queries, plan, num_images=len(training))
+    schedule = BudgetSchedule.within(queries, plan, num_images=len(training))
     validation = Validation(
         coordinator=coordinator,
         data=heldout,
@@ -141,7 +141,7 @@ class _Run:
 
     coordinator: Coordinator
     plan: TunePlan
-    schedule: Schedule
+    schedule: BudgetSchedule
     training: NoisyImages
     validation: Validation
 

@@ -22,7 +22,7 @@ from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located
 from bbsmooth.verification.replay import Replay
-from bbsmooth.verification.stored import StoredAnswers, Tally
+from bbsmooth.verification.stored import StoredAnswers, StoredVotes
 from bbsmooth.verification.ties import Recorded, left_over, unpaid_or_lost
 from oracles import Classes, Feedback, OracleError, OracleSpec, Purpose, StorageError, VoteLog
 from oracles.recording import BLOCK
@@ -70,7 +70,7 @@ class _Recorded:
     """
 
     replay: Replay
-    rows: Mapping[bytes, Tally]
+    rows: Mapping[bytes, StoredVotes]
 
     def unwritten(self, records: list[Record], spare: set[bytes]) -> Iterator[str]:
         """Images without a line whose answers are all on record, in rows that no line rests on.
@@ -163,7 +163,7 @@ def labels_of(run: Run, images: data.ImageSet, classes: Classes) -> list[Label]:
         raise NotAtHand(f"nothing says which class each label is ({error})") from error
 
 
-def recorded_votes(run: Run, folder: str, stack: ExitStack) -> tuple[VoteLog, Mapping[bytes, Tally]]:
+def recorded_votes(run: Run, folder: str, stack: ExitStack) -> tuple[VoteLog, Mapping[bytes, StoredVotes]]:
     """The votes in a folder, and its rows, of the classifier before the change or of the one that was certified."""
     try:
         store = StoredAnswers(run.path / folder)

@@ -26,7 +26,7 @@ _ROW = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND filename IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class StoredVotes:
     """Contents of a row of votes.
 
     Attributes:
@@ -38,7 +38,7 @@ class Tally:
     refused: int
 
     @classmethod
-    def of(cls, labels: NDArray[np.int32]) -> Tally:
+    def of(cls, labels: NDArray[np.int32]) -> StoredVotes:
         """Count the labels of a row."""
         return cls(answered=int((labels >= 0).sum()), refused=int((labels == REFUSED).sum()))
 
@@ -71,11 +71,13 @@ class StoredAnswers:
             raise StorageError(f"the response cache cannot be read: {error}") from error
         return [None if row is None else row[0] for row in rows]
 
-    def vote_rows(self) -> dict[bytes, Tally]:
+    def vote_rows(self) -> dict[bytes, StoredVotes]:
         """Number of votes that each row of votes holds, by its key."""
         try:
             found = self._database.execute(_VOTES, (4 * BLOCK, 4 * BLOCK + 4))
-            return {bytes(key): Tally.of(decode_labels(unseal(bytes(key), value, 4 * BLOCK))) for key, value in found}
+            return {
+                bytes(key): StoredVotes.of(decode_labels(unseal(bytes(key), value, 4 * BLOCK))) for key, value in found
+            }
         except sqlite3.Error as error:
             raise StorageError(f"the response cache cannot be read: {error}") from error
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bbsmooth.certification.methods.cases import AnyPlan
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.reading import Run
-from bbsmooth.verification.stored import Tally
+from bbsmooth.verification.stored import StoredVotes
 from oracles import Purpose
 
 VOTES = (Purpose.SELECT, Purpose.ESTIMATE, Purpose.PREDICT)
@@ -53,14 +53,14 @@ def whole_and_alone(run: Run) -> bool:
     )
 
 
-def left_over(rows: Mapping[bytes, Tally], spare: set[bytes]) -> Iterator[str]:
+def left_over(rows: Mapping[bytes, StoredVotes], spare: set[bytes]) -> Iterator[str]:
     """Answers in rows that no certificate rests on."""
     votes = sum(rows[key].answered for key in spare)
     if votes:
         yield f"{votes} answers are on record for images, or under settings, that no certificate names"
 
 
-def unpaid_or_lost(run: Run, rows: Mapping[bytes, Tally]) -> Iterator[str]:
+def unpaid_or_lost(run: Run, rows: Mapping[bytes, StoredVotes]) -> Iterator[str]:
     """Answers that were not paid for, and queries paid for in vain although nothing went wrong."""
     if run.ledger is None or run.manifest.get("reused"):
         return

@@ -100,7 +100,7 @@ _NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Denoiser:
+class DenoiserAdaptation:
     """A denoiser is trained, the classifier is not.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bbsmooth.whitebox.adaptation import Adaptation, Bias, Full, Head
 from bbsmooth.whitebox.adapters import Adapter
-from bbsmooth.whitebox.denoising import Denoiser
+from bbsmooth.whitebox.denoising import DenoiserAdaptation
 from bbsmooth.whitebox.lora import Lora
 from bbsmooth.whitebox.prompts import DeepPrompt, Prompt
 
@@ -37,7 +37,7 @@ METHODS: dict[str, TrainingMethod] = {
     "head": TrainingMethod(Head, 1e-2),
     "full": TrainingMethod(Full, 3e-3),
     "autolora": TrainingMethod(Full, 1e-3),
-    "denoiser": TrainingMethod(Denoiser, 2e-3, ("kind",)),
+    "denoiser": TrainingMethod(DenoiserAdaptation, 2e-3, ("kind",)),
 }
 
 

@@ -17,7 +17,7 @@ from bbsmooth import data
 from bbsmooth.assemble import Account, Subject, account, grid_for, vote_source
 from bbsmooth.assemble.drift import LEAST
 from bbsmooth.certification import VoteSource, run_cases
-from bbsmooth.certification.forecast import CONFIDENCE, Cap, Forecast, Interval, Way, forecast
+from bbsmooth.certification.forecast import CONFIDENCE, Cap, Expectation, Interval, Way, forecast
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
@@ -226,7 +226,7 @@ def _way(config: CertifyConfig, smoothing: SmoothingConfig, images: int, *, capp
     return Way(plan=plan, radii=config.radii, smaller=tuple(smaller))
 
 
-def _row(way: CertifyConfig, coming: Forecast, bill: Bill, pilot: PilotConfig, images: int) -> Record:
+def _row(way: CertifyConfig, coming: Expectation, bill: Bill, pilot: PilotConfig, images: int) -> Record:
     """The record of one way of certifying; with the smallest cap that loses little, where that is asked for."""
     good = [cap for cap in coming.caps if cap.lost.expected <= (pilot.choose_cap or 0) * images]
     chosen = min(good, key=lambda cap: cap.draws) if good and pilot.choose_cap is not None else None

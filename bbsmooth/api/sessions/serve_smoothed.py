@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from bbsmooth.serving.smoothed.fresh import FreshCases
 
 
-Held = tuple[Oracle, Front]
-
-
 def serve_smoothed(
     oracle: OracleConfig,
     smoothing: SmoothingConfig,
@@ -38,7 +35,7 @@ def serve_smoothed(
     config: ServeConfig,
     announce: Announce,
     *,
-    held: Held | None = None,
+    held: tuple[Oracle, Front] | None = None,
 ) -> bool:
     """Serve the smoothed classifier until SIGTERM or Ctrl-C.
 

@@ -32,7 +32,7 @@ from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.denoising import Denoised, Denoiser, DenoisingLoss
+from bbsmooth.whitebox.denoising import Denoised, DenoiserAdaptation, DenoisingLoss
 from bbsmooth.whitebox.distributed import Group, joined
 from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, fit, least_batch
 from bbsmooth.whitebox.images import TrainingImages
@@ -43,7 +43,7 @@ from bbsmooth.whitebox.trainer import AutoLoraTrainer, PlainTrainer, Trainer
 from oracles import Classes
 
 _TRAINER, _OPTIMISER, _EPOCHS = "coach ", "optimiser ", "epochs"  # as 0.1 began its tensors
-_OWN_LOSS = (Denoiser.name, AutoLora.name)
+_OWN_LOSS = (DenoiserAdaptation.name, AutoLora.name)
 _HELD_OUT = 0.1  # of the training images, where a method looks at its own progress
 
 
@@ -74,8 +74,10 @@ def check(config: TrainConfig) -> None:
     strange = [name for name, inner in _SETTINGS.items() if getattr(config, name) is not None and inner not in own]
     if strange:
         raise UsageError(f"`{strange[0]}` is no setting of `method` {config.method}; leave it out")
-    if config.method != Denoiser.name and (config.stability or config.surrogates):
-        raise UsageError(f"`stability` and `surrogates` belong to `method` {Denoiser.name}, not {config.method}")
+    if config.method != DenoiserAdaptation.name and (config.stability or config.surrogates):
+        raise UsageError(
+            f"`stability` and `surrogates` belong to `method` {DenoiserAdaptation.name}, not {config.method}"
+        )
     _ = fit_plan(config)
 
 

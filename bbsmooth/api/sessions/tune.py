@@ -43,7 +43,7 @@ from bbsmooth.settings.common import (
     settings,
 )
 from bbsmooth.settings.tune import TuneConfig
-from bbsmooth.tuning import Concurrent, Event, QueryExecutor, Schedule, TuneResult, one_by_one, tune
+from bbsmooth.tuning import BudgetSchedule, Concurrent, Event, QueryExecutor, TuneResult, one_by_one, tune
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
@@ -158,7 +158,7 @@ def _refuse_unfit(method: Method, images: TuningImages, queries: int) -> None:
     if queries:
         num_steps_from = num_images - method.plan.num_heldout(num_images)
         try:
-            Schedule.within(max(0, queries - images.cost(queries)), method.plan, num_images=num_steps_from)
+            BudgetSchedule.within(max(0, queries - images.cost(queries)), method.plan, num_images=num_steps_from)
         except ValueError as error:
             raise UsageError(f"`budget`: {str(error).partition(';')[0]}; raise it") from None
 

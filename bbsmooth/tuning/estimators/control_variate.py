@@ -63,7 +63,7 @@ class ControlVariate:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Coefficient:
     """Share of a model that takes most of the variance off: <plain, surplus> / |surplus|^2, over earlier batches.
 
     Args:
@@ -79,7 +79,7 @@ class Share:
         """Between 0 and 1; 0 before there is anything to go by."""
         return min(1.0, max(0.0, self.cross / max(self.square, _TINY)))
 
-    def after(self, found: Controlled, *, memory: float) -> Share:
+    def after(self, found: Controlled, *, memory: float) -> Coefficient:
         """With one more batch, the others `memory` times as important as before."""
         cross, square = float(found.plain @ found.surplus), float(found.surplus @ found.surplus)
-        return Share(memory * self.cross + cross, memory * self.square + square)
+        return Coefficient(memory * self.cross + cross, memory * self.square + square)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from scipy.stats import binomtest, norm
 from typer.testing import CliRunner
 
@@ -101,8 +102,9 @@ def test_a_tuned_coordinator_is_that_of_the_command(doors: Doors) -> None:
         epochs=1,
         run=doors.folder / "call",
     )
-    ours, theirs = ((run / "coordinator.safetensors").read_bytes() for run in (found.run, doors.folder / "command"))
-    assert ours == theirs
+    ours, theirs = (load_file(run / "coordinator.safetensors") for run in (found.run, doors.folder / "command"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
     assert found.ledger.total <= 120
 
 
@@ -129,6 +131,12 @@ def test_an_attack_is_that_of_the_command(doors: Doors) -> None:
     assert {key: there[key] for key in here.keys() & there.keys() - TIMES} == {
         key: here[key] for key in here.keys() & there.keys() - TIMES
     }
+    kept = [json.loads((run / "manifest.json").read_text())["settings"] for run in (found.run, doors.folder / "a")]
+    elsewhere = {"oracle", "certificates", "data", "concurrency"}
+    assert [{key: value for key, value in each.items() if key not in elsewhere} for each in kept] == [
+        {key: value for key, value in kept[1].items() if key not in elsewhere}
+    ] * 2
+    assert (kept[0]["alpha"], kept[0]["seed"], kept[0]["draws"]) == (0.02, 3, 4)
     lines = [(run / "attacks.jsonl").read_text().splitlines() for run in (found.run, doors.folder / "a")]
     assert lines[0] == lines[1]
 

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from bbsmooth.certification import CertifyingCase, CohenPlan, SequentialPlan, run_cases
 from bbsmooth.certification.bounds.vote_bounds import VOTE_BOUNDS
-from bbsmooth.certification.forecast import CONFIDENCE, Floats, Forecast, Way, forecast
+from bbsmooth.certification.forecast import CONFIDENCE, Expectation, Floats, Way, forecast
 from bbsmooth.certification.methods.pilot import Pilot
 from bbsmooth.certification.population import MIDDLES, Population
 from bbsmooth.certification.protocols import Plan, Selection
@@ -52,7 +52,9 @@ def simulated(plan: Plan, rate: float, generator: np.random.Generator) -> tuple[
     return queries, getattr(outcome.verdict, "radius", -1.0)
 
 
-def foretold(plan: Plan, pilot: Pilot, images: int, *, radii: tuple[float, ...] = (RADIUS,), seed: int = 0) -> Forecast:
+def foretold(
+    plan: Plan, pilot: Pilot, images: int, *, radii: tuple[float, ...] = (RADIUS,), seed: int = 0
+) -> Expectation:
     """The forecast of one way."""
     (found,) = forecast([Way(plan=plan, radii=radii)], pilot, images=images, total_variation=0.0, seed=seed)
     return found
@@ -136,7 +138,7 @@ def test_images_without_an_answer_end_with_the_selection() -> None:
 
 
 def test_the_same_seed_forecasts_the_same() -> None:
-    def again(seed: int) -> Forecast:
+    def again(seed: int) -> Expectation:
         return foretold(COHEN, Pilot(votes=(50, 30), draws=50), 20, seed=seed)
 
     assert again(1) == again(1)

@@ -1,6 +1,6 @@
 import pytest
 
-from bbsmooth.tuning import Descent, Gains, Rademacher, Schedule, Spsa, SpsaGc, TunePlan
+from bbsmooth.tuning import BudgetSchedule, Descent, Gains, Rademacher, Spsa, SpsaGc, TunePlan
 
 GAINS = Gains(learning_rate=1e-3, probe_radius=0.05, learning_decay=0.4, probe_decay=0.1, stability=0.0)
 
@@ -19,8 +19,10 @@ def plan(*, num_directions: int = 1, batch_size: int = 100, evaluations: int = 3
 
 
 def test_a_budget_is_divided_into_steps_and_validations() -> None:
-    schedule = Schedule.within(20_000, plan(), num_images=3_200)
-    assert schedule == Schedule(num_steps=85, repeats=1, step_queries=200, num_draws=1000, validated_after=(0, 42, 85))
+    schedule = BudgetSchedule.within(20_000, plan(), num_images=3_200)
+    assert schedule == BudgetSchedule(
+        num_steps=85, repeats=1, step_queries=200, num_draws=1000, validated_after=(0, 42, 85)
+    )
     assert schedule.queries == 20_000
 
 
@@ -29,7 +31,7 @@ def test_a_budget_is_divided_into_steps_and_validations() -> None:
 def test_no_budget_is_exceeded_and_none_is_left_that_holds_another_step(num_directions: int, evaluations: int) -> None:
     chosen = plan(num_directions=num_directions, batch_size=7, evaluations=evaluations)
     for queries in range(100, 500):
-        schedule = Schedule.within(queries, chosen, num_images=50)
+        schedule = BudgetSchedule.within(queries, chosen, num_images=50)
         assert schedule.queries <= queries
         if schedule.num_steps >= evaluations:
             assert schedule.queries > queries - schedule.step_queries
@@ -38,19 +40,19 @@ def test_no_budget_is_exceeded_and_none_is_left_that_holds_another_step(num_dire
 
 
 def test_few_images_come_several_times_as_long_as_that_leaves_steps_enough() -> None:
-    few = Schedule.within(20_000, plan(), num_images=8)
+    few = BudgetSchedule.within(20_000, plan(), num_images=8)
     assert (few.repeats, few.step_queries) == (12, 2 * 96)
-    assert Schedule.within(1_000, plan(), num_images=5).repeats == 5
-    assert Schedule.within(300, plan(), num_images=5).step_queries == 10
-    assert Schedule.within(20_000, plan(), num_images=60).repeats == 1
+    assert BudgetSchedule.within(1_000, plan(), num_images=5).repeats == 5
+    assert BudgetSchedule.within(300, plan(), num_images=5).step_queries == 10
+    assert BudgetSchedule.within(20_000, plan(), num_images=60).repeats == 1
 
 
 def test_a_budget_without_a_step_is_refused_and_the_one_named_is_enough() -> None:
     # 15 % of 233 are 34, so 11 draws for each of 3 evaluations: 200 + 33. One query less pays for no step.
     for queries in (0, 200, 232):
         with pytest.raises(ValueError, match="at least 233 queries"):
-            Schedule.within(queries, plan(), num_images=1_000)
-    assert Schedule.within(233, plan(), num_images=1_000).num_steps == 1
+            BudgetSchedule.within(queries, plan(), num_images=1_000)
+    assert BudgetSchedule.within(233, plan(), num_images=1_000).num_steps == 1
 
 
 @pytest.mark.parametrize(

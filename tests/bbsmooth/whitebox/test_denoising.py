@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Gaussian
 from bbsmooth.whitebox.adaptation import count_parameters
-from bbsmooth.whitebox.denoising import Denoised, Denoiser, DenoisingLoss, DnCnn, SmallUnet
+from bbsmooth.whitebox.denoising import Denoised, DenoiserAdaptation, DenoisingLoss, DnCnn, SmallUnet
 from bbsmooth.whitebox.noising import Noising
 from tests.bbsmooth.whitebox.models import build
 
@@ -87,7 +87,7 @@ def test_a_denoiser_learns_to_denoise() -> None:
 def test_the_classifier_is_left_alone(kind: str) -> None:
     module, example = build("resnet")
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    denoised = Denoiser(kind).adapt(module, head=("fc",), example=example, seed=0)
+    denoised = DenoiserAdaptation(kind).adapt(module, head=("fc",), example=example, seed=0)
     assert isinstance(denoised, Denoised)
     denoised.train()
     denoised(example.expand(4, -1, -1, -1)).sum().backward()
@@ -99,4 +99,4 @@ def test_the_classifier_is_left_alone(kind: str) -> None:
 
 def test_unknown_denoisers_are_refused() -> None:
     with pytest.raises(UsageError, match="dncnn, unet"):
-        Denoiser("other").adapt(build()[0], head=("head",), example=torch.zeros(1, 1, 16, 16), seed=0)
+        DenoiserAdaptation("other").adapt(build()[0], head=("head",), example=torch.zeros(1, 1, 16, 16), seed=0)

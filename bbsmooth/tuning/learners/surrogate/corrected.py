@@ -8,7 +8,7 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from bbsmooth.tuning.estimators.control_variate import ControlVariate, Share
+from bbsmooth.tuning.estimators.control_variate import Coefficient, ControlVariate
 from bbsmooth.tuning.estimators.parameter_space import GradientEstimator
 from bbsmooth.tuning.executor import one_by_one
 from bbsmooth.tuning.learners.protocol import StepContext, StepResult
@@ -56,7 +56,7 @@ class CorrectedDescent:
     def step(self, context: StepContext) -> StepResult:
         """Take a step along a gradient that the surrogate's makes less noisy."""
         student = self.distillation.recalled(context)
-        share = Share(*context.memory.get(_SHARE, torch.zeros(2)).tolist())
+        share = Coefficient(*context.memory.get(_SHARE, torch.zeros(2)).tolist())
         asked = Recorder(context.batch.executor)
         variate = ControlVariate(
             estimator=self.estimator,

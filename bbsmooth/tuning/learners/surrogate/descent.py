@@ -13,7 +13,7 @@ from bbsmooth.tuning.learners.surrogate.training import minimise
 from bbsmooth.tuning.losses.losses import Loss
 from bbsmooth.tuning.noisy import NoisyImages
 
-Classifier = Callable[[Tensor], Tensor]
+LogitFunction = Callable[[Tensor], Tensor]
 """(B, C, H, W) in [0, 1] -> (B, K) logits, differentiable."""
 
 
@@ -47,7 +47,7 @@ class SurrogateDescent:
         parameters: Tensor,
         *,
         coordinator: Coordinator,
-        classifier: Classifier,
+        classifier: LogitFunction,
         loss: Loss,
         data: NoisyImages,
         generator: torch.Generator,

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.randomness import fork
-from bbsmooth.tuning import ControlVariate, Cosines, GradientEstimator, OutputDifferences, RandomDirections, Share
+from bbsmooth.tuning import Coefficient, ControlVariate, Cosines, GradientEstimator, OutputDifferences, RandomDirections
 from tests.bbsmooth.tuning.estimators.test_image_space import KnownImages, assert_mean, known
 
 AT = torch.tensor([0.3, -0.2, 1.0])
@@ -61,7 +61,7 @@ def test_the_model_costs_no_query() -> None:
 def test_the_best_share_is_learnt_from_earlier_batches(scale: float, expected: float) -> None:
     objective = known(Cosines(3))
     model = KnownImages(objective.mixing, scale * objective.slope)
-    share = Share()
+    share = Coefficient()
     assert share.best == 0
     for seed in range(5):
         found = controlled(model, share.best).estimate(objective, AT, probe_radius=0.1, generator=fork(seed))  # type: ignore[arg-type]
