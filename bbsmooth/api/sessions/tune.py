@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_resume import go_on
 from bbsmooth.api.sessions.tuning_start import begin, start_from
 from bbsmooth.assemble import (
+    Account,
     Front,
     Subject,
     account,
@@ -113,24 +114,8 @@ def tune_coordinator(
             save(out / COORDINATOR, coordinator, parameters)
         summary: Record = {"method": choice.method, "pretraining": pretraining, "parameters": len(parameters)}
         if queries:
-            grid = grid_for(base, smoothing)
-            canaries = CanaryImages(
-                image=found.pixels.__getitem__, among=len(found.pixels), smoothing=smoothing, grid=grid
-            )
-            with (
-                _best_kept(out, coordinator),
-                answering(base, oracle, Front(None, smoothing.sigma)) as (answerer, speed),
-                watched(run, answerer, kept, drift, canaries) as watching,
-            ):
-                queries = watching.watch.spare(queries - watching.watch.begun_with) or 0
-                _refuse_unfit(method, found, queries)
-                asked = IdentifiedOracle(charged(answerer, kept.ledger, Purpose.TUNE), kept.store)
-                recorded = RecordingOracle(watching.watch.guard(asked), watching.watch.store)
-                steps = watching.hold(partial(_keep, out))
-                executor = Concurrent(speed.concurrency, interruption(answerer)) if oracle.on_ray else one_by_one
-                result = _tune(
-                    out, coordinator, found, recorded, steps, method, smoothing, queries, kept.ledger, executor
-                )
+            task = _Task(out, coordinator, found, method, smoothing)
+            result = task.tuned(run, subject, kept, drift, queries)
             save(out / COORDINATOR, coordinator, result.parameters)
             summary |= _describe(result)
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
@@ -163,50 +148,71 @@ def _refuse_unfit(method: Method, images: TuningImages, queries: int) -> None:
             raise UsageError(f"`budget`: {str(error).partition(';')[0]}; raise it") from None
 
 
-def _tune(
-    out: Path,
-    coordinator: Autoencoder,
-    images: TuningImages,
-    asked: RecordingOracle,
-    steps: Held[_Step],
-    method: Method,
-    smoothing: SmoothingConfig,
-    queries: int,
-    spending: Spending,
-    executor: QueryExecutor,
-) -> TuneResult:
-    """Tune within the budget; each step leaves a checkpoint and a line of history once its answers are established."""
-    checkpoint, chosen = out / CHECKPOINT, images.within(queries)
-    with meter("tune", queries, "queries", spending=spending) as bar:
-        spent, latest = 0, b""
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A coordinator that is tuned in a run directory."""
 
-        def remember(raw: bytes) -> None:
-            nonlocal latest
-            latest = raw
+    out: Path
+    coordinator: Autoencoder
+    images: TuningImages
+    method: Method
+    smoothing: SmoothingConfig
 
-        def history(event: Event) -> None:
-            nonlocal spent
-            steps.add((latest, event))
-            note = f"held-out accuracy {event['heldout_accuracy']:.3f}" if event.get("heldout_accuracy") else ""
-            bar.advance(int(event["queries"] or 0) - spent, note, event)
-            spent = int(event["queries"] or 0)
-
-        return tune(
-            coordinator,
-            chosen.pixels,
-            chosen.truth(asked.ask, executor),
-            noise=smoothing.distribution,
-            grid=Grid(FINE_BITS),
-            plan=method.plan,
-            queries=queries - images.cost(queries),
-            seed=smoothing.seed,
-            feedback=asked.spec.feedback,
-            ask=asked.ask,
-            executor=executor,
-            resume=checkpoint.read_bytes() if checkpoint.exists() else None,
-            history=history,
-            checkpoint=remember,
+    def tuned(self, run: RunDirectory, subject: Subject, kept: Account, drift: DriftConfig, queries: int) -> TuneResult:
+        """Tune within the budget, less what canaries take."""
+        base, pixels = subject.oracle, self.images.pixels
+        canaries = CanaryImages(
+            image=pixels.__getitem__, among=len(pixels), smoothing=self.smoothing, grid=grid_for(base, self.smoothing)
         )
+        with (
+            _best_kept(self.out, self.coordinator),
+            answering(base, subject.asking, Front(None, self.smoothing.sigma)) as (answerer, speed),
+            watched(run, answerer, kept, drift, canaries) as watching,
+        ):
+            queries = watching.watch.spare(queries - watching.watch.begun_with) or 0
+            _refuse_unfit(self.method, self.images, queries)
+            asked = IdentifiedOracle(charged(answerer, kept.ledger, Purpose.TUNE), kept.store)
+            recorded = RecordingOracle(watching.watch.guard(asked), watching.watch.store)
+            steps = watching.hold(partial(_keep, self.out))
+            on_ray = subject.asking.on_ray
+            executor = Concurrent(speed.concurrency, interruption(answerer)) if on_ray else one_by_one
+            return self._tune(recorded, steps, queries, kept.ledger, executor)
+
+    def _tune(
+        self, asked: RecordingOracle, steps: Held[_Step], queries: int, spending: Spending, executor: QueryExecutor
+    ) -> TuneResult:
+        """Each step leaves a checkpoint and a line of history once its answers are established."""
+        checkpoint, chosen = self.out / CHECKPOINT, self.images.within(queries)
+        with meter("tune", queries, "queries", spending=spending) as bar:
+            spent, latest = 0, b""
+
+            def remember(raw: bytes) -> None:
+                nonlocal latest
+                latest = raw
+
+            def history(event: Event) -> None:
+                nonlocal spent
+                steps.add((latest, event))
+                note = f"held-out accuracy {event['heldout_accuracy']:.3f}" if event.get("heldout_accuracy") else ""
+                bar.advance(int(event["queries"] or 0) - spent, note, event)
+                spent = int(event["queries"] or 0)
+
+            return tune(
+                self.coordinator,
+                chosen.pixels,
+                chosen.truth(asked.ask, executor),
+                noise=self.smoothing.distribution,
+                grid=Grid(FINE_BITS),
+                plan=self.method.plan,
+                queries=queries - self.images.cost(queries),
+                seed=self.smoothing.seed,
+                feedback=asked.spec.feedback,
+                ask=asked.ask,
+                executor=executor,
+                resume=checkpoint.read_bytes() if checkpoint.exists() else None,
+                history=history,
+                checkpoint=remember,
+            )
 
 
 _Step = tuple[bytes, Event]

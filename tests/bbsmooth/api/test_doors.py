@@ -31,7 +31,8 @@ class Doors:
         near = torch.randint(90, 135, (16, 1, 1, 1), generator=generator).expand(16, 1, 8, 8).byte().clone()
         self.train, self.labels = near, (near.double().mean((1, 2, 3)) / 255 * 64 > 28).long()
         data = {"x_train": near[:, 0], "y_train": self.labels, "x_test": GREYS[:, 0], "y_test": torch.tensor(LABELS)}
-        np.savez(folder / "greys.npz", **{name: tensor.numpy() for name, tensor in data.items()})
+        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in data.items()}
+        np.savez(folder / "greys.npz", **arrays)
 
     def command(self, *arguments: object) -> dict[str, Any]:
         done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
@@ -143,7 +144,8 @@ def test_an_attack_is_that_of_the_command(doors: Doors) -> None:
 
 def test_a_denoiser_follows_its_seed_and_its_noise(doors: Doors) -> None:
     def made(**changed: Any) -> float:
-        return bb.pretrain(doors.train, **{"noise": NOISE, "seed": 3, "epochs": 1} | changed).mean_squared_error
+        given: dict[str, Any] = {"noise": NOISE, "seed": 3, "epochs": 1} | changed
+        return bb.pretrain(doors.train, **given).mean_squared_error
 
     assert made() == made()
     assert made() != made(seed=4)

@@ -170,7 +170,7 @@ def test_a_run_that_was_killed_before_its_summary_has_no_interval_either(tmp_pat
 
 
 def test_what_is_shown_can_be_chosen(runs: list[Run]) -> None:
-    choice = comparison.Choice(
+    choice = comparison.ComparisonView(
         names=("Cohen", "ours", "third"), shown_radii=(0.3,), columns=("queries", "accuracy"), baseline=runs[0].path
     )
     tables = [table for section in comparison.document(runs, choice).sections for table in section.tables]
@@ -191,4 +191,4 @@ def test_what_is_shown_can_be_chosen(runs: list[Run]) -> None:
 )
 def test_a_choice_that_does_not_fit_is_refused(runs: list[Run], choice: dict[str, Any], word: str) -> None:
     with pytest.raises(UsageError, match=word):
-        comparison.document(runs, comparison.Choice(**choice))
+        comparison.document(runs, comparison.ComparisonView(**choice))

@@ -64,7 +64,7 @@ def test_more_columns_than_fit_make_a_second_table() -> None:
 def test_latex_sets_a_comparison_within_the_text_width(runs: list[Run], tmp_path: Path) -> None:
     choices = (
         comparison.ALL,
-        comparison.Choice(baseline=runs[1].path, columns=("accuracy", "acr", "queries", "price")),
+        comparison.ComparisonView(baseline=runs[1].path, columns=("accuracy", "acr", "queries", "price")),
     )
     for choice in choices:
         (tmp_path / "t.tex").write_text(to_tex(comparison.document(runs, choice), compact=not choice.columns))
