@@ -166,6 +166,17 @@ class ResponseStore:
         return [] if raw is None else list(json.loads(raw))
 
 
+def is_damage(error: Exception) -> bool:
+    """True for what sqlite says of a file that is no database, a spoilt one, or one without our tables."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return type(error) is sqlite3.DatabaseError or code in (
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_NOTADB,
+    )
+
+
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
     """One clear line for whatever the file system or sqlite says."""
@@ -178,7 +189,7 @@ def _explained(folder: Path) -> Iterator[None]:
     except diskcache.Timeout as error:
         raise StorageError(f"cannot use the response cache {folder}: another program holds it") from error
     except (OSError, sqlite3.Error) as error:
-        if type(error) is sqlite3.DatabaseError:  # as sqlite says of a file that is no database, or a spoilt one
+        if is_damage(error):
             raise RecordDamaged(
                 f"cannot use the response cache {folder}: {error}; restore it from a copy, or begin another run"
             ) from error

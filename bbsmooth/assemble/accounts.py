@@ -13,7 +13,7 @@ from bbsmooth.engines.pooled import FailoverOracle
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.decoding import Damaged
 from bbsmooth.runs.directory import RunDirectory
-from bbsmooth.runs.layout import LEDGER, RESPONSES
+from bbsmooth.runs.layout import DATABASE, LEDGER, RESPONSES
 from bbsmooth.runs.remote import active_mirror
 from bbsmooth.runs.reuse import Reused
 from bbsmooth.settings.common import OracleConfig
@@ -55,9 +55,17 @@ def account(run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = N
     """The ledger and the responses of a run, with the answers of an earlier one, released at the end.
 
     Where the run is mirrored, nothing is charged before its other place can know of it.
+
+    Raises:
+        Damaged: the ledger is gone or unreadable, or the answers are gone that it paid for.
     """
     mirror = active_mirror(run.path)
     ledger = _ledger(run.path, config, None if mirror is None else mirror.cover)
+    if ledger.total and not _holds_answers(run.path) and not run.charged_ahead:
+        raise Damaged(
+            f"{run.path / RESPONSES} is gone, with answers that {ledger.total:,} queries were paid for; restore it "
+            "from a copy, or name another `run`"
+        )
     ledger.save()
     if reuse is not None:
         reuse.copy_answers(run.path)
@@ -68,6 +76,12 @@ def account(run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = N
         store.close()
         with suppress(StorageError):  # on a full disk; every charge is there, only traffic since the last one is not
             ledger.save()
+
+
+def _holds_answers(folder: Path) -> bool:
+    """True if there is a record: it is made before the first query is charged."""
+    database = folder / RESPONSES / DATABASE
+    return database.exists() and database.stat().st_size > 0
 
 
 def _ledger(folder: Path, config: OracleConfig, told: Callable[[Mapping[str, Any]], None] | None) -> Ledger:

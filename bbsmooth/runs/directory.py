@@ -124,6 +124,11 @@ class RunDirectory:
         run.mark(Status.RUNNING)
         return run
 
+    @property
+    def charged_ahead(self) -> bool:
+        """True if a lost process left the ledger behind a URL: some of its answers may never have got there."""
+        return _charged_ahead(self.path)
+
     def mark(self, status: Status) -> None:
         """Write down how the run stands."""
         self.manifest["status"] = status.value

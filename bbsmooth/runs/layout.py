@@ -13,6 +13,9 @@ SUMMARY = "summary.json"
 RESPONSES = "responses"
 """Folder of the response cache."""
 
+DATABASE = "cache.db"
+"""File of a response cache in its folder, as diskcache calls it."""
+
 EARLIER_RESPONSES = "earlier-responses"
 """Folder of a copy of another run's response cache, for the method "incremental"."""
 

@@ -14,12 +14,11 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles import Classes, StorageError
+from bbsmooth.runs.layout import DATABASE
+from oracles import Classes, RecordDamaged, StorageError
 from oracles.answer_encoding import decode_labels, unseal
 from oracles.recording import BLOCK, REFUSED
-from oracles.store import CLASSES
-
-DATABASE = "cache.db"
+from oracles.store import CLASSES, is_damage
 
 _VOTES = "SELECT key, value FROM Cache WHERE raw = 1 AND length(key) = 32 AND length(value) IN (?, ?)"
 _ROW = "SELECT value FROM Cache WHERE key = ? AND raw = 1 AND filename IS NULL"
@@ -68,7 +67,7 @@ class StoredAnswers:
         try:
             rows = [self._database.execute(_ROW, (key,)).fetchone() for key in keys]
         except sqlite3.Error as error:
-            raise StorageError(f"the response cache cannot be read: {error}") from error
+            raise _unreadable(error) from error
         return [None if row is None else row[0] for row in rows]
 
     def vote_rows(self) -> dict[bytes, StoredVotes]:
@@ -79,7 +78,7 @@ class StoredAnswers:
                 bytes(key): StoredVotes.of(decode_labels(unseal(bytes(key), value, 4 * BLOCK))) for key, value in found
             }
         except sqlite3.Error as error:
-            raise StorageError(f"the response cache cannot be read: {error}") from error
+            raise _unreadable(error) from error
 
     def load_classes(self, classes: Classes) -> None:
         """Number the names of an open set as the run did."""
@@ -106,3 +105,9 @@ class StoredAnswers:
     @staticmethod
     def _refuse() -> NoReturn:
         raise RuntimeError("these answers are only read")
+
+
+def _unreadable(error: sqlite3.Error) -> StorageError:
+    """Error about a database that holds something else than was written, or cannot be read."""
+    kind = RecordDamaged if is_damage(error) else StorageError
+    return kind(f"the response cache cannot be read: {error}; restore it from a copy")

@@ -73,7 +73,8 @@ def digits_denoiser(sigma: float) -> Path:
     denoiser = Path(f"runs/demo/sigma-{sigma:g}/denoiser")
     if not (denoiser / "coordinator.safetensors").exists():
         subject = f"tune --oracle local-vit --data mnist5k --sigma {sigma:g} --budget 0"
-        app([*subject.split(), "--pretrain-epochs", str(PRETRAIN_EPOCHS[sigma]), "--out", str(denoiser)])
+        made = [*subject.split(), "--pretrain-epochs", str(PRETRAIN_EPOCHS[sigma]), "--out", str(denoiser)]
+        app(made, standalone_mode=False)
     return denoiser
 
 

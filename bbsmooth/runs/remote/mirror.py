@@ -12,13 +12,13 @@ from shutil import copyfile
 
 from bbsmooth.runs.decoding import read_record
 from bbsmooth.runs.directory import Status
-from bbsmooth.runs.layout import ASIDE, CACHES, LEDGER, LEDGER_JOURNAL, MANIFEST
+from bbsmooth.runs.layout import ASIDE, CACHES, DATABASE, LEDGER, LEDGER_JOURNAL, MANIFEST
 from bbsmooth.runs.lines import whole
 from bbsmooth.runs.records import Manifest
 from bbsmooth.runs.remote.ahead import Credit, State, precharged
 from bbsmooth.runs.remote.lease import FOLDER, Lease
 from bbsmooth.runs.remote.place import Place
-from bbsmooth.runs.remote.rows import DATABASE, ChangedRows, is_rows, snapshot
+from bbsmooth.runs.remote.rows import ChangedRows, is_rows, snapshot
 from oracles import StorageError
 
 _log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from bbsmooth.runs.layout import DATABASE
 from oracles import ResponseStore, StorageError
 
-DATABASE = "cache.db"
 _PREFIX, _PART, _WHOLE = "rows-", ".part", ".whole"
 _PARTS = 200
 """Files in a row before a whole one replaces them."""

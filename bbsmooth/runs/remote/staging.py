@@ -16,13 +16,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.layout import HASHED, LEDGER, MANIFEST
+from bbsmooth.runs.layout import DATABASE, HASHED, LEDGER, MANIFEST
 from bbsmooth.runs.remote.ahead import RESERVED
 from bbsmooth.runs.remote.lease import FOLDER, Lease, LeaseRecord, latest, new_token
 from bbsmooth.runs.remote.mirror import Mirror, Stamp, caches, mirrored_caches, mirrored_files, stamp_of
 from bbsmooth.runs.remote.naming import called
 from bbsmooth.runs.remote.place import Place, is_url
-from bbsmooth.runs.remote.rows import DATABASE, apply, in_order
+from bbsmooth.runs.remote.rows import apply, in_order
 from oracles import StorageError
 
 _log = logging.getLogger(__name__)
