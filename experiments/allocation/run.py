@@ -89,7 +89,7 @@ def _decided(
         oracles={},
         log=VoteLog(MemoryStore(), world.oracle.spec),
         copies=recorded.copies,
-        recorded=recorded,
+        kept=recorded,
         ledger=ledger,
     )
     finished = run_cases(
@@ -118,11 +118,11 @@ class ReplayedVotes(VoteSource):
     """Votes that another source has on record or asks for, charged as if they were asked for here.
 
     Args:
-        recorded: the other source.
+        kept: the other source.
         ledger: charged.
     """
 
-    recorded: VoteSource
+    kept: VoteSource
     ledger: Ledger
 
     def votes(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
@@ -133,8 +133,8 @@ class ReplayedVotes(VoteSource):
         return parts
 
     def _labels(self, draws: Draws, purpose: Purpose) -> Tensor:
-        labels = torch.from_numpy(self.recorded.log.read(draws.stream, draws.first, draws.count))
-        return self.recorded.votes([draws], purpose)[0].int() if (labels == -1).any() else labels
+        labels = torch.from_numpy(self.kept.log.read(draws.stream, draws.first, draws.count))
+        return self.kept.votes([draws], purpose)[0].int() if (labels == -1).any() else labels
 
 
 @dataclass(slots=True)

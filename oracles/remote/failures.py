@@ -105,10 +105,7 @@ def of_exception(error: Exception, url: str) -> OracleError:
     said = presentable(str(error)) or type(error).__name__
     origin = next(iter(error.args), None)  # where httpcore keeps what it has translated
     if isinstance(origin, ssl.SSLCertVerificationError):
-        return OracleUnavailable(
-            f"{url}: the server's certificate is not trusted ({said}); if it is issued by an authority of your own, "
-            "name its file in the environment variable SSL_CERT_FILE"
-        )
+        return OracleUnavailable(f"{url}: the server's certificate {_untrusted(origin, said)}")
     if isinstance(error, httpcore.ProxyError):
         refused = said.startswith(_PROXY_REFUSES)
         return (
@@ -122,6 +119,25 @@ def of_exception(error: Exception, url: str) -> OracleError:
     if isinstance(error, httpcore.TimeoutException):
         return AnswerLate(f"{url} did not answer in time: {said}")
     return AnswerLost(f"{url}: the connection broke before the answer was there: {said}")
+
+
+_CERTIFICATE = {
+    9: "is not valid yet: is this machine's clock right?",
+    10: "has expired: whoever runs the server has to renew it, unless this machine's clock is wrong",
+    62: "is for another host: name the server as its certificate does",
+    64: "is for another host: name the server as its certificate does",
+}
+"""By OpenSSL's number of the problem (X509_V_ERR_...): what is wrong, and what helps."""
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, said: str) -> str:
+    known = _CERTIFICATE.get(error.verify_code)
+    if known is not None:
+        return f"{known} ({said})"
+    return (
+        f"is not trusted ({said}); if it is issued by an authority of your own, name its file in the environment "
+        "variable SSL_CERT_FILE"
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -237,7 +237,7 @@ def chosen_labels(endpoint: Endpoint, outputs: ChosenOutputs, feedback: Feedback
     """The labels that the user named, or numbers for the outputs that the metadata counts.
 
     Raises:
-        SpecError: nobody says how many there are, or user and metadata disagree.
+        SpecError: nobody says how many there are, user and metadata disagree, or each image gets several whole numbers.
     """
     output, known = outputs.main, endpoint.labels()
     if not known.given and output is not None:
@@ -245,6 +245,11 @@ def chosen_labels(endpoint: Endpoint, outputs: ChosenOutputs, feedback: Feedback
     if feedback is Feedback.TOP_K or (feedback is Feedback.LABELS and outputs.texts):
         return known
     if feedback is Feedback.LABELS:
+        if output is not None and output.datatype in INTEGERS and _several(output, batched=batched):
+            raise SpecError(
+                f"the model's output {brief(output.name)} holds {output.datatype} {brief(output.shape)}, several an "
+                "image, which are no label; where they are scores, say feedback=probabilities or feedback=logits"
+            )
         if not known.given and output is not None and output.datatype != TEXT:
             raise SpecError(f"the model answers with numbers of labels: say num_classes or labels, for {endpoint.name}")
         return known
@@ -260,6 +265,10 @@ def chosen_labels(endpoint: Endpoint, outputs: ChosenOutputs, feedback: Feedback
     if count > MOST_CLASSES:
         raise SpecError(f"the model has {count:,} outputs, more than {MOST_CLASSES:,}; choose another with output=NAME")
     return Labels(tuple(map(str, range(count))), endpoint.common.label_map, named=False)
+
+
+def _several(output: Described, *, batched: bool) -> bool:
+    return any(length not in (1, ANY) for length in output.shape[1 if batched else 0 :])
 
 
 def _count(output: Described | None, *, batched: bool) -> int:

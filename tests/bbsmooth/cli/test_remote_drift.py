@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.bbsmooth.cli.service import Service
@@ -182,3 +183,35 @@ def test_a_batch_limit_told_by_refusal_costs_nothing_and_is_remembered(
     spent = world.ledger()["spent"]
     assert spent["select"] + spent["estimate"] == VOTES  # 1.05 times as many would be well enough
     assert world.ledger()["spent_total"] == service.total
+
+
+def test_canaries_that_a_server_refuses_are_left_out_of_a_run_and_of_its_resume(world: World, service: Service) -> None:
+    expected = truth(world, service)
+    clean = np.load(world.folder / "images.npz")["x"][0].ravel().tolist()
+
+    def refusing(call: Call) -> Fault | None:
+        """Whatever holds the first image without noise, which is the first canary, and no vote."""
+        if not call.path.endswith("/infer"):
+            return None
+        data = json.loads(call.body)["inputs"][0]["data"]
+        images = [data[start : start + len(clean)] for start in range(0, len(data), len(clean))]
+        return says(422, b"this image is not allowed") if clean in images else None
+
+    service.fault = refusing
+    assert certify(world, service, "--limit", 3).status == 0
+    assert manifest(world)["drift"]["canaries"] == CANARIES - 1
+    begun, drift = service.total, world.ledger()["spent"]["drift"]
+    killed(world.run)
+    assert certify(world, service, "--resume").status == 0
+    assert world.certificates() == expected
+    spent = world.ledger()["spent"]
+    assert spent["select"] + spent["estimate"] == VOTES
+    assert service.total - begun <= VOTES // 2 + spent["drift"] - drift
+    asked = service.total
+    assert certify(world, service, "--resume").status == 0
+    assert service.total == asked
+
+    service.switch = 0  # the canaries that are left still tell
+    assert certify(world, service, "--out", world.folder / "other", "--limit", 1).status == 0
+    service.switch = math.inf
+    assert certify(world, service, "--out", world.folder / "other", "--limit", 2, "--resume").status == 4

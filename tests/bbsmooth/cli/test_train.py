@@ -76,6 +76,28 @@ def test_a_last_batch_of_one_image_trains_batch_statistics_too(method: str, imag
     )
 
 
+@pytest.mark.parametrize(("method", "images"), [("full", 9), ("autolora", 10)])
+def test_a_training_with_a_joined_last_batch_goes_on_where_it_was_stopped(
+    method: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("--data", "digits", "--model", SHRINKING, "--method", method, "--batch-size", 8, "--epochs", 2)
+    arguments = (*arguments, "--train-images", images)
+    assert train(tmp_path / "whole", *arguments).status == 0
+
+    def failing(path: Path, raw: bytes) -> None:
+        write_bytes(path, raw)
+        if path.name == CHECKPOINT:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bbsmooth.api.sessions.train.write_bytes", failing)
+        assert train(tmp_path / "stopped", *arguments).status == 130
+    done = train(tmp_path / "stopped", *arguments, "--resume")
+    assert done.status == 0, done.err
+    first, second = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "stopped"))
+    assert all(first[key].equal(second[key]) for key in first)
+
+
 @pytest.mark.parametrize("method", ["lora", "autolora"])
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

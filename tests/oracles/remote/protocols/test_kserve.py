@@ -98,6 +98,19 @@ def test_numbers_of_labels_are_understood_where_metadata_is_silent() -> None:
     assert parsed.identity == {"name": "digits", "version": "v1"}
 
 
+@pytest.mark.parametrize("answers", ["INT64", "INT8", "UINT32"])
+def test_several_whole_numbers_an_image_are_no_label(answers: str) -> None:
+    with pytest.raises(SpecError, match=rf"holds {answers} \(-1, 3\), several an image, .* say feedback=prob"):
+        tiny(answers=answers)
+    one = connected("kserve", URL, {"labels": "a,b,c"}, metadata(answers=answers, output_shape=[-1, 1]))
+    assert one.spec.feedback is Feedback.LABELS
+    numbers = reply(datatype=answers, data=[1, 9, 3, 7, 2, 2])
+    scored = tiny({"feedback": "logits"}, answers=answers).parse(numbers, images=2)
+    assert scored.answers.labels.tolist() == [1, 0]
+    with pytest.raises(AnswerError, match=rf"2 labels, got {answers} \(2, 3\); where these are scores, say"):
+        one.parse(numbers, images=2)
+
+
 @pytest.mark.parametrize("name", ["kserve-text-labels", "kserve-binary-labels"])
 @pytest.mark.parametrize("labels", [None, "paper towel,kingfisher"])
 def test_labels_in_words_are_understood(name: str, labels: str | None) -> None:
