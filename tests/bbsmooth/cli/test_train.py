@@ -80,8 +80,8 @@ def test_a_last_batch_of_one_image_trains_batch_statistics_too(method: str, imag
 def test_a_training_with_a_joined_last_batch_goes_on_where_it_was_stopped(
     method: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("--data", "digits", "--model", SHRINKING, "--method", method, "--batch-size", 8, "--epochs", 2)
-    arguments = (*arguments, "--train-images", images)
+    size = ("--batch-size", 8, "--epochs", 2, "--train-images", images)
+    arguments = ("--data", "digits", "--model", SHRINKING, "--method", method, *size)
     assert train(tmp_path / "whole", *arguments).status == 0
 
     def failing(path: Path, raw: bytes) -> None:
