@@ -190,8 +190,9 @@ _FILE = """## `oracle.toml`
 
 Any classifier behind HTTP in a file: `protocol` is one of those above (`template` if left out), `url` its address, and
 every option above may stand there as a key. `[headers]` and `[label_map]` are tables; `${NAME}` in a header is an
-environment variable, `${file:PATH}` the content of a file that only its owner can read. A secret itself stands
-neither in a name nor in a file.
+environment variable, `${file:PATH}` the content of a file that only its owner can read, `${exec:COMMAND}` what a
+command prints (it is run when the oracle is opened: open no file of a stranger's). Files and commands are read again
+when a token says that it is over, or the server refuses it. A secret itself stands neither in a name nor in a file.
 
 ```toml
 protocol = "kserve"

@@ -30,12 +30,27 @@ class Credentials:
     """
 
     def __init__(self, headers: Mapping[str, str], secrets: Secrets) -> None:
-        """Look them up once."""
-        self._secrets = secrets
-        self._headers = {
-            name: _checked(name, secrets.fill(value, place=f"header {name}")) for name, value in headers.items()
-        }
+        """Look them up."""
+        self._secrets, self._templates = secrets, dict(headers)
+        self._headers = self._filled()
         self.address = lru_cache(_ADDRESSES)(self._address)
+
+    def renew(self) -> bool:
+        """Look them up again; returns whether anything changed.
+
+        Raises:
+            SpecError: a secret is not there any more.
+        """
+        changed = self._secrets.renew()
+        self._headers = self._filled()
+        self.address.cache_clear()
+        return changed
+
+    def _filled(self) -> dict[str, Secret]:
+        return {
+            name: _checked(name, self._secrets.fill(value, place=f"header {name}"))
+            for name, value in self._templates.items()
+        }
 
     def _address(self, url: str) -> tuple[str, Mapping[str, str]]:
         """The real address, and the header that takes the place of a user and password in it.

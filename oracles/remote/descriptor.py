@@ -167,8 +167,8 @@ class ProtocolDescriptor(Generic[Own]):
         key: None where servers ask for none.
         locate: from what stands after `NAME:` to the URL, for services whose address is known; None where the name
             holds the URL.
-        sign: makes the signer of a endpoint whose requests are signed rather than carry a key.
-        signed_with: environment variables with the secrets that it signs with.
+        sign: makes the signer of an endpoint whose requests are signed rather than carry a key; its last argument is
+            told of each secret.
     """
 
     name: str
@@ -178,8 +178,7 @@ class ProtocolDescriptor(Generic[Own]):
     connect: Callable[[Endpoint, Own, Send], WireProtocol]
     key: Key | None = None
     locate: Callable[[str], str] | None = None
-    sign: Callable[[Endpoint, Own], Callable[[Request], Request]] | None = None
-    signed_with: tuple[str, ...] = ()
+    sign: Callable[[Endpoint, Own, Callable[[str], None]], Callable[[Request], Request]] | None = None
 
 
 def accepted(reply: Reply, what: str) -> Reply:

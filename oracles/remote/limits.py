@@ -38,8 +38,11 @@ class ClientLimits:
         price_per_1000: price of 1,000 queries, None where unknown or free.
         http2: whether HTTP/2 is offered.
         gzip: whether request bodies are compressed.
-        headers: added to every request: name to value, in which ${NAME} stands for an environment variable and
-            ${file:PATH} for the content of a file that only its owner can read.
+        headers: added to every request: name to value, in which ${NAME} stands for an environment variable,
+            ${file:PATH} for the content of a file that only its owner can read, and ${exec:COMMAND} for what a command
+            prints; files and commands are read again when a token expires or is refused (401).
+        auth: how else requests prove who asks: `aws:SERVICE[:REGION]` signs them for any service of AWS (extra `aws`),
+            `google[:SCOPE]` and `azure[:SCOPE]` send tokens of the vendors' own libraries (extras `google`, `azure`).
 
     Raises:
         SpecError: a number that cannot be.
@@ -59,6 +62,7 @@ class ClientLimits:
     http2: bool = False
     gzip: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    auth: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

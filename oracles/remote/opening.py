@@ -28,6 +28,7 @@ from oracles.remote.protocols import (
     torchserve,
 )
 from oracles.remote.secrets import refuse_credentials
+from oracles.remote.signing import signer
 from oracles.remote.toml import read_toml
 from oracles.remote.wire_protocol import Send
 
@@ -114,10 +115,12 @@ def _connect(
     from oracles.remote.remote import RemoteOracle  # and httpx, which the list of names does without
     from oracles.remote.transport import Transport
 
-    transport = Transport(endpoint.url, limits, descriptor.sign(endpoint, own) if descriptor.sign else None)
-    for variable in descriptor.signed_with:
-        transport.secrets.add(os.environ.get(variable, ""))
+    transport = Transport(endpoint.url, limits)
     try:
+        if limits.auth is not None:
+            transport.sign = signer(limits.auth, endpoint.url, transport.secrets.add)
+        elif descriptor.sign is not None:
+            transport.sign = descriptor.sign(endpoint, own, transport.secrets.add)
         protocol = descriptor.connect(endpoint, own, _cleaned(transport))
         for secret in getattr(protocol, "body_secrets", ()):
             transport.secrets.fill(secret, place="the body")  # one that is not there is said now
@@ -175,6 +178,10 @@ def _key_header(descriptor: ProtocolDescriptor[Any], common: CommonOptions, limi
             f"key_env: requests are signed, with the keys that `bbsmooth oracle list` names for {descriptor.name}"
         )
     key = descriptor.key or _BEARER
+    if limits.auth is not None and common.key_env is not None:
+        raise SpecError("say key_env or auth, not both")
+    if limits.auth is not None:
+        return {}
     if key.header.lower() in {name.lower() for name in limits.headers}:
         return {}
     variable = common.key_env or key.variable

@@ -6,10 +6,12 @@ import base64
 import html
 import json
 import logging
+import math
 import os
 import re
 import shlex
 import stat
+import subprocess
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
@@ -23,7 +25,8 @@ STRUCK = "[secret]"
 
 _PLACEHOLDER = re.compile(r"\$\{(?P<what>[^{}]*)\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FILE = "file:"
+_FILE, _EXEC = "file:", "exec:"
+_COMMAND_SECONDS = 60.0
 
 _SHORTEST, _SHORTEST_WORD = 8, 4
 """Characters of a secret that is struck out anywhere, and as a whole word: shorter ones stand in much that is none."""
@@ -54,12 +57,14 @@ class Secret:
 class Secrets:
     """Fills in placeholders, and remembers what to strike out of whatever a server says.
 
-    `${NAME}` stands for an environment variable, `${file:PATH}` for the content of a file that only its owner can read.
+    `${NAME}` stands for an environment variable, `${file:PATH}` for the content of a file that only its owner can read,
+    `${exec:COMMAND}` for what a command prints. Files and commands are read once, and again when `renew` is called.
     """
 
     def __init__(self) -> None:
         """Nothing is known yet."""
         self._known: set[str] = set()
+        self._read: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
 
     def fill(self, template: str, *, place: str) -> Secret:
@@ -73,6 +78,23 @@ class Secrets:
             SpecError: a variable is not set, or a file not there or not private. No value is in the text.
         """
         return Secret(_PLACEHOLDER.sub(lambda match: self._look_up(match["what"], place), template))
+
+    @property
+    def expires(self) -> float:
+        """Time (seconds since 1970) at which the first of the tokens from files and commands is over, as it says."""
+        return min(map(_expiry, self._read.values()), default=math.inf)
+
+    def renew(self) -> bool:
+        """Read files and commands again; returns whether that gave other secrets.
+
+        Raises:
+            SpecError: one cannot be read any more.
+        """
+        before = self._read
+        self._read = {what: _outside(what, "a secret that is read again") for what in before}
+        for value in self._read.values():
+            self.add(value)
+        return self._read != before
 
     def add(self, value: str) -> None:
         """Strike out `value` from now on, also quoted, escaped or encoded, if it is long enough for that."""
@@ -112,14 +134,19 @@ class Secrets:
         return error
 
     def _look_up(self, what: str, place: str) -> str:
-        if what.startswith(_FILE):
-            value = _private_text(Path(what.removeprefix(_FILE)).expanduser(), place)
+        if what.startswith((_FILE, _EXEC)):
+            if what not in self._read:
+                self._read[what] = _outside(what, place)
+            value = self._read[what]
         elif _VARIABLE.fullmatch(what):
             value = os.environ.get(what, "")
             if not value:
                 raise SpecError(f"{place}: the environment variable {what} is not set, or empty; set it")
         else:
-            raise SpecError(f"{place}: ${{{what}}} should be ${{NAME}} of an environment variable, or ${{file:PATH}}")
+            raise SpecError(
+                f"{place}: ${{{what}}} should be ${{NAME}} of an environment variable, ${{file:PATH}} or "
+                "${exec:COMMAND}"
+            )
         self.add(value)
         return value
 
@@ -157,6 +184,42 @@ def refuse_credentials(url: str) -> None:
                 f"the URL's parameter {name} looks like a secret, which would be written down; "
                 f"put it into an environment variable and write {name}=${{NAME}}"
             )
+
+
+def _outside(what: str, place: str) -> str:
+    """The secret in a file, or that a command prints."""
+    if what.startswith(_FILE):
+        return _private_text(Path(what.removeprefix(_FILE)).expanduser(), place)
+    return _printed(what.removeprefix(_EXEC), place)
+
+
+def _printed(command: str, place: str) -> str:
+    """What a command prints, without white space at its ends; it is run without a shell."""
+    try:
+        words = shlex.split(command)
+        done = subprocess.run(
+            words, capture_output=True, timeout=_COMMAND_SECONDS, check=True, stdin=subprocess.DEVNULL
+        )
+        secret = done.stdout.decode().strip()
+    except subprocess.CalledProcessError as error:
+        raise SpecError(f"{place}: {command!r} ended with status {error.returncode}; run it to see why") from None
+    except subprocess.TimeoutExpired:
+        raise SpecError(f"{place}: {command!r} took more than {_COMMAND_SECONDS:g} seconds") from None
+    except (OSError, ValueError, IndexError) as error:
+        raise SpecError(f"{place}: {command!r} cannot be run: {error}") from None
+    if not secret:
+        raise SpecError(f"{place}: {command!r} should print a secret, and printed nothing")
+    return secret
+
+
+def _expiry(token: str) -> float:
+    """Time (seconds since 1970) at which a JSON web token (RFC 7519) is over; infinity for any other secret."""
+    try:
+        _, claims, _ = token.split(".")
+        found = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return math.inf
+    return float(found) if type(found) in (int, float) else math.inf
 
 
 def _private_text(path: Path, place: str) -> str:

@@ -22,6 +22,7 @@ from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.polling import SUCCESSES
 from oracles.remote.pools import Pools
+from oracles.remote.renewal import Renewal
 from oracles.remote.secrets import STRUCK, Secrets, placeholders, refuse_credentials
 from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
 from oracles.traffic import Traffic
@@ -53,6 +54,7 @@ class Transport:
 
     Attributes:
         secrets: what must not get out.
+        sign: as given; may be set before anything is sent.
         traffic: counts what goes over the wire.
         close: drops the connections.
 
@@ -66,7 +68,8 @@ class Transport:
         self.secrets, self.traffic = Secrets(), Traffic()
         self._credentials = Credentials(limits.headers, self.secrets)
         self._credentials.address(url)  # a secret that is not there is said now
-        self._terms, self._sign = limits, sign
+        self._terms, self.sign = limits, sign
+        self._renewal = Renewal(self._renew, lambda: self.secrets.expires)
         http2 = limits.http2 and http2_is_there()
         self._connections = Connections(join=not http2)
         self._timeouts = {
@@ -114,6 +117,7 @@ class Transport:
     def _exchange(self, request: Request) -> Reply:
         """Send a request and read its reply, once."""
         started, took = time.monotonic(), None
+        generation = self._renewal.before()
         url, prepared = self._prepare(request)
         with self._connections.exchange(self._terms.total_seconds) as exchange, self._pools.pool() as pool:
             try:
@@ -126,6 +130,7 @@ class Transport:
                 ) as response:
                     reply = self._read(response)
                 took = time.monotonic() - started
+                self._renewal.after(reply, generation, request.url)
                 return reply
             except _BROKEN as error:
                 failure: OracleError = of_exception(error, request.url)
@@ -135,6 +140,11 @@ class Transport:
                 self.traffic.exchanged(exchange.sent, exchange.received, took)
         raise self.secrets.clean(failure)
 
+    def _renew(self) -> bool:
+        """Look up all credentials again, the signer's, too; returns whether that gave others."""
+        renew: Callable[[], bool] = getattr(self.sign, "renew", lambda: False)
+        return any([self._credentials.renew(), renew()])
+
     def _prepare(self, request: Request) -> tuple[str, Request]:
         """The real address, and the request with credentials, packed and signed as it goes out."""
         url, headers = self._credentials.address(request.url)
@@ -143,7 +153,7 @@ class Transport:
             packed = gzip.compress(request.body, compresslevel=1, mtime=0)
             request = replace(request, body=packed, headers={**request.headers, "Content-Encoding": "gzip"})
         request = replace(request, headers=self._credentials.add_to(request.headers, headers))
-        return url, self._sign(request) if self._sign else request
+        return url, self.sign(request) if self.sign else request
 
     def _with_secrets(self, request: Request) -> Request:
         """The request with the secrets that belong into its body, as JSON has texts where that is what it is.

@@ -6,11 +6,8 @@ Rekognition, 2016-06-27.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from dataclasses import dataclass, field
 
 from oracles.errors import SpecError
 from oracles.remote.descriptor import Endpoint, ProtocolDescriptor
@@ -18,12 +15,10 @@ from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, load_object, member, optional_text
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.signing import aws
 from oracles.remote.wire_protocol import Send
 
-_HOST = re.compile(r"rekognition(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
-_PRINTED = re.compile(r"[\x21-\x7e]+")
 _PERCENT = 100.0
-_SECRET, _TOKEN = "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,35 +76,13 @@ def locate(rest: str) -> str:
     return rest if "://" in rest else f"https://rekognition.{rest}.amazonaws.com"
 
 
-def sign(endpoint: Endpoint, options: RekognitionOptions) -> Callable[[Request], Request]:
-    """A signer with the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN (if any).
+def sign(endpoint: Endpoint, options: RekognitionOptions, learn: Callable[[str], None]) -> Callable[[Request], Request]:
+    """A signer with the credentials that botocore finds.
 
     Raises:
         SpecError: botocore or the credentials are not there, or nobody says the region.
     """
-    try:
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-    except ImportError:
-        raise SpecError("botocore is needed to sign requests; pip install 'bbsmooth[aws]'") from None
-    access, secret, token = (os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", _SECRET, _TOKEN))
-    if not access or not secret:
-        raise SpecError("set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    if not all(_PRINTED.fullmatch(value) for value in (access, token or "-")):
-        raise SpecError("AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN should hold no blanks, line breaks and the like")
-    host = _HOST.fullmatch(urlsplit(endpoint.url).hostname or "")
-    region = options.region or (host["region"] if host else None)
-    if region is None:
-        raise SpecError(f"say region=, as {endpoint.url} does not")
-    credentials = Credentials(access, secret, token)
-
-    def signed(request: Request) -> Request:
-        prepared = AWSRequest(request.method, request.url, dict(request.headers), request.body)
-        SigV4Auth(credentials, "rekognition", region).add_auth(prepared)
-        return replace(request, headers=dict(prepared.headers.items()))
-
-    return signed
+    return aws("rekognition", options.region, endpoint.url, learn)
 
 
 DESCRIPTOR = ProtocolDescriptor(
@@ -120,5 +93,4 @@ DESCRIPTOR = ProtocolDescriptor(
     connect=connect,
     locate=locate,
     sign=sign,
-    signed_with=(_SECRET, _TOKEN),
 )

@@ -67,7 +67,9 @@ def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, va
 
 @pytest.mark.parametrize("what", ["", "1x", "a b", "files:x", "TEST-TOKEN"])
 def test_other_placeholders_are_refused(what: str) -> None:
-    with pytest.raises(SpecError, match="should be .*NAME.* of an environment variable, or .*file:PATH"):
+    with pytest.raises(
+        SpecError, match="should be .*NAME.* of an environment variable, .*file:PATH.* or .*exec:COMMAND"
+    ):
         Secrets().fill(f"${{{what}}}", place="x")
 
 

@@ -21,6 +21,7 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.rekognition import RekognitionOptions, locate, sign
 from tests.oracles.remote.misbehaving import Call, MisbehavingServer
 
+LEARNT: list[str] = []
 REGION = Endpoint("rekognition", "https://rekognition.eu-west-1.amazonaws.com", CommonOptions())
 REQUEST = Request(
     "POST",
@@ -56,7 +57,7 @@ def signature(request: Request, secret: str, region: str) -> str:
 @pytest.mark.usefixtures("keys")
 def test_a_signature_is_what_amazon_expects() -> None:
     pytest.importorskip("botocore")
-    signed = sign(REGION, RekognitionOptions())(REQUEST)
+    signed = sign(REGION, RekognitionOptions(), LEARNT.append)(REQUEST)
     assert (signed.method, signed.url, signed.body) == (REQUEST.method, REQUEST.url, REQUEST.body)
     assert REQUEST.headers.items() <= signed.headers.items()
     assert signed.headers["X-Amz-Security-Token"] == "session"
@@ -69,28 +70,38 @@ def test_a_signature_is_what_amazon_expects() -> None:
 
 
 @pytest.mark.usefixtures("keys")
-def test_the_region_is_said_by_the_host_or_the_user() -> None:
+def test_the_region_is_said_by_the_host_or_the_user_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("botocore")
     elsewhere = replace(REGION, url="http://127.0.0.1:9000")
-    signed = sign(elsewhere, RekognitionOptions(region="us-east-2"))(REQUEST)
+    signed = sign(elsewhere, RekognitionOptions(region="us-east-2"), LEARNT.append)(REQUEST)
     assert "/us-east-2/rekognition/" in signed.headers["Authorization"]
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(SpecError, match="say region="):
-        sign(elsewhere, RekognitionOptions())
+        sign(elsewhere, RekognitionOptions(), LEARNT.append)
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    assert (
+        "/ap-south-1/rekognition/"
+        in sign(elsewhere, RekognitionOptions(), LEARNT.append)(REQUEST).headers["Authorization"]
+    )
 
 
 def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("botocore")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
     with pytest.raises(SpecError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-        sign(REGION, RekognitionOptions())
+        sign(REGION, RekognitionOptions(), LEARNT.append)
 
 
 @pytest.mark.usefixtures("keys")
 def test_without_botocore_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "botocore.auth", None)
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
     with pytest.raises(SpecError, match=r"pip install 'bbsmooth\[aws\]'"):
-        sign(REGION, RekognitionOptions())
+        sign(REGION, RekognitionOptions(), LEARNT.append)
 
 
 def test_a_region_becomes_an_address() -> None:
@@ -145,5 +156,5 @@ def test_a_session_token_that_cannot_be_sent_is_not_shown(monkeypatch: pytest.Mo
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_SESSION_TOKEN", token)
     with pytest.raises(SpecError, match="should hold no blanks") as stop:
-        sign(REGION, RekognitionOptions())
+        sign(REGION, RekognitionOptions(), LEARNT.append)
     assert "hid" not in str(stop.value)
