@@ -16,7 +16,7 @@ $(RUNNABLE): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(RUNNABLE)
-	$(PIP) --editable '.[dev,attack,aws,diffusion,hf,http2,ray,serve,tensorboard,train]'
+	$(PIP) --editable '.[dev,attack,attest,aws,diffusion,hf,http2,ray,serve,tensorboard,train]'
 	touch $@
 
 $(DOCUMENTED): $(RUNNABLE)
@@ -45,6 +45,7 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.remote.run
 	$(BIN)/python -m experiments.sequential.run
 	$(BIN)/python -m experiments.certification.run
+	$(BIN)/python -m experiments.acceptance.run
 	$(BIN)/python -m experiments.plan.run
 	$(BIN)/python -m experiments.replay.run
 	$(BIN)/python -m experiments.serving.run

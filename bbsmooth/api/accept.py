@@ -73,7 +73,7 @@ def accept(
     population: Literal["data", "source"],
     max_estimation: int,
     max_images: int,
-    seed: int,
+    seed: int | Literal["stamped"],
     run: Path | str,
     groups: Sequence[str] | Literal["class"] | None = None,
     image_alpha: float | None = None,
@@ -83,6 +83,7 @@ def accept(
     classes: Sequence[str] | None = None,
     limit: int | None = None,
     resume: bool = True,
+    timestamp: str | None = None,
     canaries: int | None = None,
     canary_every: int = 5_000,
     batch_size: int = BATCH_SIZE,
@@ -106,7 +107,7 @@ def accept(
         population: subject of the claim: "data", these images alone, or "source", what they are a random sample of.
         max_estimation: most draws of one image.
         max_images: most images of each group that are asked about.
-        seed: of all draws, and of the order of the images.
+        seed: of all draws, and of the order of the images; "stamped" derives it from the stamp of `timestamp`.
         run: the run directory, made where it is missing.
         groups: the group of each image, or "class"; the claim is then about each group. None for one claim.
         image_alpha: level of certifying one image; None for the one at which the answer is expected to cost least.
@@ -116,6 +117,8 @@ def accept(
         classes: names of the labels, where these are numbers.
         limit: images that the claim is about, from the first; None for all.
         resume: False refuses a directory that holds a run.
+        timestamp: URL of an RFC 3161 authority that stamps `commitment.json`, what the run fixes before its first
+            query; None for none.
         canaries: images that tell whether the model was changed; None for the usual number where it may be.
         canary_every: queries after which they are asked.
         batch_size: images in one call of the oracle.
@@ -135,7 +138,7 @@ def accept(
         noise=noise,
         front=front,
         budget=budget,
-        seed=seed,
+        seed=0 if seed == "stamped" else seed,
         run=folder,
         classes=classes,
         batch_size=batch_size,
@@ -162,6 +165,8 @@ def accept(
             config=config,
             groups=given,
             resume=resume,
+            timestamp=timestamp,
+            stamped=seed == "stamped",
             drift=drift_of(asked, canaries, canary_every),
         )
     found = Acceptance.read(folder, images=subject.images)

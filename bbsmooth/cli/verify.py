@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,14 @@ from bbsmooth.cli.places import reading
 def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or its URL.")],
     as_json: options.Json = False,
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            "--authority",
+            metavar="FILE",
+            help="Root certificates (PEM) of the authority that stamped the run; without them it is not known who did.",
+        ),
+    ] = None,
 ) -> None:
     """Recompute every bound from the recorded counts and compare the files with their hashes. Asks the oracle nothing.
 
@@ -24,9 +33,10 @@ def verify(
     """
     with guarded(as_json=as_json), reading([run]) as (folder,):
         from bbsmooth.reporting.escaping import one_line
+        from bbsmooth.runs.files import read_key_file
         from bbsmooth.verification.run import verify as check
 
-        found = check(folder)
+        found = check(folder, authority=read_key_file(authority))
         if as_json:
             print(json.dumps(found.as_json()))
         else:

@@ -51,6 +51,8 @@ def accept(
     images: DataConfig,
     config: AcceptConfig,
     resume: bool,
+    timestamp: str | None = None,
+    stamped: bool = False,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Answer claims about a test split; see `bbsmooth.api.sessions.accept`."""
@@ -59,7 +61,16 @@ def accept(
     config.test(smoothing.distribution)  # before what takes long to open
     groups = None if config.groups in (None, BY_CLASS) else data.column(config.groups)
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
-    return accepting.accept(out, subject, config=config, groups=groups, resume=resume, drift=drift)
+    return accepting.accept(
+        out,
+        subject,
+        config=config,
+        groups=groups,
+        resume=resume,
+        timestamp=timestamp,
+        stamped=stamped,
+        drift=drift,
+    )
 
 
 def tune(

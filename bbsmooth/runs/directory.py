@@ -113,7 +113,7 @@ class RunDirectory:
                 "arguments": [without_passwords(argument) for argument in sys.argv[1:]],
                 "settings": settings,
                 **context,
-                "versions": _versions(),
+                "versions": versions(),
                 "started": now(),
                 "resumed": [],
                 "ended": None,
@@ -227,7 +227,8 @@ def _charged_ahead(path: Path) -> bool:
     return (path / LEDGER).exists() and bool(read_record(path / LEDGER, LedgerState).get("reserved"))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The version of Python and of the packages that results depend on."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

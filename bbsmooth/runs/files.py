@@ -85,3 +85,15 @@ def lock_directory(path: Path) -> int:
 def aside(path: Path) -> Path:
     """The name under which a file is written before it takes its place."""
     return path.with_name(path.name + ASIDE)
+
+
+def read_key_file(path: Path | None) -> bytes | None:
+    """The contents of a file of keys or certificates; None where none is named.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.runs.layout import CACHES, HASHED, MANIFEST
+from bbsmooth.runs.layout import CACHES, HASHED, MANIFEST, UNHASHED
 
 KEY = "hashes"
 """Where a manifest keeps them."""
@@ -26,7 +26,7 @@ def run_hashes(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     found = {MANIFEST: manifest_hash(manifest)}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.suffix in HASHED and name.parts[0] not in (MANIFEST, *CACHES) and path.is_file():
+        if path.suffix in HASHED and name.parts[0] not in (*UNHASHED, *CACHES) and path.is_file():
             with path.open("rb") as file:
                 found[name.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

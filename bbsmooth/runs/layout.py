@@ -22,6 +22,8 @@ EARLIER_RESPONSES = "earlier-responses"
 CERTIFICATES = "certificates.jsonl"
 ACCEPTANCE = "acceptance.jsonl"
 COMMITMENT = "commitment.json"
+STAMP = "commitment.tsr"
+ATTESTATION = "attestation.dsse.json"
 PREDICTIONS = "predictions.json"
 ATTACKS = "attacks.jsonl"
 
@@ -34,8 +36,11 @@ FRONT = "front"
 PRETRAINED = "pretrained.safetensors"
 PRETRAINING = "pretraining.json"
 
-HASHED = (".json", ".jsonl", ".safetensors")
+HASHED = (".json", ".jsonl", ".safetensors", ".tsr")
 """Endings of files that hold results."""
+
+UNHASHED = (MANIFEST, ATTESTATION)
+"""Files whose hashes no manifest holds: itself, and what is written about the run after it has ended."""
 
 CACHES = (RESPONSES, EARLIER_RESPONSES)
 """Folders whose files are databases, and change whenever one opens them."""

@@ -104,6 +104,39 @@ class Manifest(TypedDict):
     hashes: NotRequired[dict[str, str] | None]
 
 
+class CommittedImage(TypedDict):
+    """An image in a commitment."""
+
+    sha256: str
+    group: str
+
+
+class CommittedSeed(TypedDict):
+    """Way in which the seed is made: given, or from the authority's stamp on the commitment."""
+
+    how: Literal["given", "stamped"]
+    seed: NotRequired[str]
+
+
+class Commitment(TypedDict):
+    """`commitment.json`: what a run fixed before its first query."""
+
+    format: int
+    command: str
+    settings: Settings
+    identity: dict[str, str]
+    images: list[CommittedImage]
+    order: str
+    seed: CommittedSeed
+    versions: dict[str, str]
+    oracle: OracleEntry
+    data: DataEntry
+    noise_algorithm: str
+    classifier: ClassifierEntry
+    coordinator: NotRequired[Fingerprint | None]
+    groups: NotRequired[dict[str, Count]]
+
+
 class DecisionRecord(TypedDict):
     """Decision of a certificate about one radius."""
 

@@ -23,6 +23,7 @@ from bbsmooth.randomness import image_digest
 from bbsmooth.reporting.lineage import seen_before
 from bbsmooth.runs.acceptance import acceptance_record, replayed, summarize_acceptance
 from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.commitment import read_commitment
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import ACCEPTANCE, RESPONSES
 from bbsmooth.runs.reading import Run
@@ -30,7 +31,7 @@ from bbsmooth.runs.records import Label
 from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.verification.certificates import BROKEN
 from bbsmooth.verification.differing import differences
-from bbsmooth.verification.recorded import NotAtHand, images_at_hand, labels_of, recorded_votes
+from bbsmooth.verification.recorded import images_at_hand, labels_of, recorded_votes
 from bbsmooth.verification.ties import unpaid_or_lost
 from oracles import OracleError
 
@@ -110,7 +111,7 @@ def wrong_order(run: Run) -> Iterator[str]:
     """Images that do not come in the order of the seed, or of which the answers on record give something else.
 
     Raises:
-        NotAtHand: images, groups or answers are not there, which is no fault of the run.
+        NotAtHand: images or answers are not there, which is no fault of the run.
     """
     asked, images = _Asked.of(run), images_at_hand(run)
     count = sum(asked.plan.sizes.values())
@@ -170,14 +171,10 @@ class _Replay:
 
 
 def _groups(asked: _Asked, images: ImageSet, count: int, run: Run) -> Sequence[str]:
-    """The group of each image.
-
-    Raises:
-        NotAtHand: nobody knows them any more.
-    """
+    """The group of each image, as the run committed itself to it where the images do not tell."""
     if asked.config.groups is None:
         return [""] * count
     if asked.config.groups == BY_CLASS:
         names = images.classes or ()
         return [names[images.label(index) or 0] for index in range(count)]
-    raise NotAtHand("the groups are not at hand")
+    return [image["group"] for image in read_commitment(run.path)["images"]]

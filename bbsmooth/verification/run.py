@@ -9,11 +9,13 @@ from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.layout import STAMP
 from bbsmooth.runs.reading import Run, read_run
 from bbsmooth.runs.remote import name_of
 from bbsmooth.verification.acceptance import wrong_answers, wrong_order
 from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
 from bbsmooth.verification.certificates import BROKEN, wrong_certificates, wrong_lines
+from bbsmooth.verification.commitment import foreign_stamp, other_images, wrong_commitment, wrong_stamp
 from bbsmooth.verification.files import wrong_files
 from bbsmooth.verification.recorded import NotAtHand, wrong_votes
 from bbsmooth.verification.totals import wrong_ledger, wrong_summary
@@ -30,6 +32,8 @@ _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
     "accept": (
         ("each answer follows from the images, and each image from its counts", wrong_answers),
         ("order and images are what seed and recorded answers give", wrong_order),
+        ("the run did what it had fixed before its first query", wrong_commitment),
+        ("the images are those that it had fixed", other_images),
         ("the ledger adds up", wrong_ledger),
     ),
     "import-log": (
@@ -71,8 +75,12 @@ class Verification:
         return asdict(self) | {"verified": self.verified}
 
 
-def verify(path: Path) -> Verification:
+def verify(path: Path, *, authority: bytes | None = None) -> Verification:
     """Check a run, without a query.
+
+    Args:
+        path: the run directory.
+        authority: root certificates of the authority that stamped the run's commitment, PEM; None where nobody knows.
 
     Raises:
         UsageError: `path` is not a run directory.
@@ -84,13 +92,23 @@ def verify(path: Path) -> Verification:
         run = read_run(path)
     except UsageError as error:
         return Verification(run=name_of(path), checks=tuple(checks), findings=(*findings, str(error)))
-    for words, check in _CHECKS.get(run.command, ()):
+    for words, check in (*_CHECKS.get(run.command, ()), *_stamp_checks(run, authority)):
         try:
             findings += _found(check, run, words)
             checks.append(words)
         except NotAtHand as why:
             unchecked.append(f"{words}: {why}")
     return Verification(run=name_of(path), checks=tuple(checks), findings=tuple(findings), unchecked=tuple(unchecked))
+
+
+def _stamp_checks(run: Run, authority: bytes | None) -> tuple[tuple[str, Check], ...]:
+    """Checks of the stamp, where the run has one or should have one."""
+    if not (run.path / STAMP).exists():
+        return ()
+    return (
+        ("the stamp is about what was fixed, and came before the first query", wrong_stamp),
+        ("the stamp is the authority's", lambda run: foreign_stamp(run, authority)),
+    )
 
 
 def _found(check: Check, run: Run, words: str) -> list[str]:

@@ -8,10 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bbsmooth import data
+from bbsmooth.api.sessions.committing import SeedSource, committed
 from bbsmooth.assemble import (
     Account,
     Subject,
@@ -115,6 +116,8 @@ def accept(
     config: AcceptConfig,
     groups: Sequence[str] | None = None,
     resume: bool,
+    timestamp: str | None = None,
+    stamped: bool = False,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Answer the claims, and return what `summary.json` says.
@@ -125,6 +128,8 @@ def accept(
         config: the claims.
         groups: of each image, None where `config.groups` names classes or nothing.
         resume: go on with the run in `out`.
+        timestamp: URL of an RFC 3161 authority that stamps what the run fixes before its first query; None for none.
+        stamped: whether the seed follows from that stamp, in place of the subject's.
         drift: how a change of the model is noticed.
 
     Raises:
@@ -132,21 +137,34 @@ def accept(
         BudgetExhausted: the budget ended before there was an answer; a later call goes on.
         OracleError: see there; all answers so far are on disk.
     """
-    oracle, smoothing, front = subject.asking, subject.smoothing, subject.front
-    noise = smoothing.distribution
+    oracle, front = subject.asking, subject.front
+    noise = subject.smoothing.distribution
     config = config.settled(noise)
-    copies = copies_for(subject.seen, smoothing)
+    copies = copies_for(subject.seen, subject.smoothing)
     sample = Sample.of(subject, config, groups)
     plan = config.plan(noise, sample.sizes)
     total_variation = copies.total_variation(math.prod(subject.images.image_shape))
     _refuse_hopeless(plan, total_variation)
     canaries = drift.number(subject.oracle.spec.remote)
     refuse_small_budget(oracle, 1 + LEAST * canaries, f"1 draw + {LEAST} times {canaries} for canaries")
+    context = subject.context | describe_classifier(subject.seen.spec) | {"groups": sample.sizes}
+    fixed = committed(
+        out,
+        "accept",
+        settings(oracle, subject.smoothing, subject.data, config, drift),
+        context,
+        changeable=CHANGEABLE,
+        images=list(zip(sample.digests, sample.groups, strict=True)),
+        identity=subject.oracle.spec.identity,
+        source=SeedSource(seed=None if stamped else subject.smoothing.seed, timestamp=timestamp),
+        resume=resume,
+    )
+    smoothing = replace(subject.smoothing, seed=fixed.seed)
     run = RunDirectory.open(
         out,
         command="accept",
         settings=settings(oracle, smoothing, subject.data, config, drift),
-        context=subject.context | describe_classifier(subject.seen.spec) | {"groups": sample.sizes},
+        context=context,
         resume=resume,
         changeable=CHANGEABLE,
     )
@@ -156,6 +174,7 @@ def accept(
         account(run, oracle) as kept,
     ):
         front.keep(out)
+        fixed.write(run)
         seen = seen_before(read_run(out))
         if seen:
             _log.warning(_SEEN)
