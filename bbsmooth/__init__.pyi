@@ -17,7 +17,7 @@ from .api.names import (
 from .api.oracle import oracle
 from .api.plan import plan
 from .api.predict import predict
-from .api.reports import Comparison, compare, load, report, verify
+from .api.reports import Comparison, attest, bundle, compare, load, report, verify
 from .api.results import Attacks, Certificates, Forecast, Predictions, Trained
 from .api.serve import serve
 from .api.train import train
@@ -59,6 +59,8 @@ __all__ = [
     "Verification",
     "accept",
     "attack",
+    "attest",
+    "bundle",
     "certify",
     "compare",
     "images",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ from bbsmooth.reporting.compare import compare as write_comparison
 from bbsmooth.reporting.recall import at_hand
 from bbsmooth.reporting.report import report as write_report
 from bbsmooth.reporting.terminal import to_text
+from bbsmooth.runs.files import read_key_file
 from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.reading import read_run
+from bbsmooth.verification.bundle import bundle as pack
+from bbsmooth.verification.bundle import unbundled
 from bbsmooth.verification.run import Verification
 from bbsmooth.verification.run import verify as check
+from bbsmooth.verification.statement import attest as sign
 
 Result = Acceptance | Certificates | Tuned | Trained | Attacks | Predictions | Forecast
 
@@ -62,21 +67,70 @@ def report(run: RunResult | Path | str, path: Path | str, *, format: str | None 
     return Path(path)
 
 
-def verify(run: RunResult | Path | str, *, images: Any = None, labels: Any = None) -> Verification:
+def verify(
+    run: RunResult | Path | str,
+    *,
+    images: Any = None,
+    labels: Any = None,
+    authority: Path | str | None = None,
+    key: Path | str | None = None,
+) -> Verification:
     """Check, without a query, that what a run says follows from what it recorded.
 
     Args:
-        run: a result, or a run directory.
+        run: a result, a run directory, or an archive of one.
         images: the images, where they were handed over in memory: certificates are then made again from them, the
             seed and the answers on record. A result of this process has them.
         labels: of the images, as they were handed over.
+        authority: file with the root certificates (PEM) of the authority that stamped the run; None where nobody knows.
+        key: file with the public key (PEM) of who attested the run; None where nobody knows.
 
     Raises:
-        UsageError: `run` is no run directory.
+        UsageError: `run` is no run directory and no archive of one.
     """
     folder, held = (run.run, run._images) if isinstance(run, RunResult) else (Path(run), None)
-    with at_hand(held if images is None else images_of(images, labels)):
-        return check(folder)
+    given = held if images is None else images_of(images, labels)
+    with unbundled(folder) as place, at_hand(given) if given is not None else nullcontext():
+        return check(place, authority=_contents(authority), key=_contents(key))
+
+
+def attest(run: RunResult | Path | str, *, key: Path | str, images: Any = None, labels: Any = None) -> Path:
+    """Sign what `verify` finds, the summary and digests of all files: an in-toto statement in the run directory.
+
+    Args:
+        run: a result, or a run directory.
+        key: file with a private Ed25519 key (PEM).
+        images: as for `verify`.
+        labels: as for `verify`.
+
+    Returns:
+        The file, `attestation.dsse.json`.
+
+    Raises:
+        UsageError: the run has not ended, or the key is none.
+    """
+    folder = run.run if isinstance(run, RunResult) else Path(run)
+    return sign(folder, _contents(key) or b"", verify(run, images=images, labels=labels))
+
+
+def bundle(run: RunResult | Path | str, path: Path | str, *, images: bool) -> Path:
+    """Write a run into one archive that `verify` reads on another machine, and return the archive.
+
+    Args:
+        run: a result, or a run directory.
+        path: the archive.
+        images: whether the images go with it; without them certificates cannot be made again from it.
+
+    Raises:
+        UsageError: the run is in use, or its images are not at hand.
+    """
+    folder, held = (run.run, run._images) if isinstance(run, RunResult) else (Path(run), None)
+    with at_hand(held):
+        return pack(folder, Path(path), images=images)
+
+
+def _contents(file: Path | str | None) -> bytes | None:
+    return read_key_file(None if file is None else Path(file))
 
 
 class Comparison:

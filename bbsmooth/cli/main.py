@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from bbsmooth.cli.accept import accept
 from bbsmooth.cli.attack import attack
+from bbsmooth.cli.attest import attest
+from bbsmooth.cli.bundle import bundle
 from bbsmooth.cli.certify import certify
 from bbsmooth.cli.compare import compare
 from bbsmooth.cli.data import data_app
@@ -86,6 +88,8 @@ app.command()(attack)
 app.command()(report)
 app.command()(compare)
 app.command()(verify)
+app.command()(attest)
+app.command()(bundle)
 app.command("import-log")(import_log)
 app.command()(serve)
 app.add_typer(oracle_app, name="oracle")

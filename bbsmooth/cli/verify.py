@@ -14,7 +14,9 @@ from bbsmooth.cli.places import reading
 
 
 def verify(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or its URL.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run directory, its URL, or an archive that `bbsmooth bundle` made.")
+    ],
     as_json: options.Json = False,
     authority: Annotated[
         Path | None,
@@ -22,6 +24,14 @@ def verify(
             "--authority",
             metavar="FILE",
             help="Root certificates (PEM) of the authority that stamped the run; without them it is not known who did.",
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            help="Public key (PEM) of who attested the run; without it it is not known who did.",
         ),
     ] = None,
 ) -> None:
@@ -34,9 +44,11 @@ def verify(
     with guarded(as_json=as_json), reading([run]) as (folder,):
         from bbsmooth.reporting.escaping import one_line
         from bbsmooth.runs.files import read_key_file
+        from bbsmooth.verification.bundle import unbundled
         from bbsmooth.verification.run import verify as check
 
-        found = check(folder, authority=read_key_file(authority))
+        with unbundled(folder) as held:
+            found = check(held, authority=read_key_file(authority), key=read_key_file(key))
         if as_json:
             print(json.dumps(found.as_json()))
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import charts, scope, tables
 from bbsmooth.reporting.acceptance import answer_sentence, claims_table
+from bbsmooth.reporting.evidence import evidence
 from bbsmooth.reporting.gallery import MOST_ROWS, gallery, left_out
 from bbsmooth.reporting.model import Document, Line, LineChart, Section, marks_table
 from bbsmooth.reporting.numbers import count
@@ -104,6 +105,8 @@ def _sections(run: Run, attacks: Sequence[Run]) -> Iterator[Section]:
     if run.command == "accept" and run.summary:
         found = claims_table(summary)
         yield Section("answers", found.title, (answer_sentence(run.settings, summary),), tables=(found,))
+    if (found_evidence := evidence(run)) is not None:
+        yield found_evidence
     if run.certificates:
         yield _spread(run.certificates)
     trained = tables.training_table(summary) if run.command == "train" else None

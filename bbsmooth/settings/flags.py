@@ -50,6 +50,7 @@ _REGULAR = frozenset(
         "image_beta",
         "incremental_from",
         "junit",
+        "key",
         "labels",
         "learning_rate",
         "ledger",

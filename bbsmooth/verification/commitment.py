@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import image_digest
@@ -30,14 +31,17 @@ def wrong_commitment(run: Run) -> Iterator[str]:
     if not path.exists():
         yield f"{COMMITMENT} is missing"
         return
-    raw, fixed, manifest = path.read_bytes(), read_commitment(run.path), dict(run.manifest)
+    raw, fixed, manifest = path.read_bytes(), read_commitment(run.path), dict[str, Any](run.manifest)
     note = manifest.get("commitment") or {}
     if not canonical(raw):
         yield f"{COMMITMENT} is not canonical JSON (RFC 8785)"
     if note.get("sha256") != hashlib.sha256(raw).hexdigest():
         yield f"{COMMITMENT}: its SHA-256 is not the one in the manifest"
     settings = {key: value for key, value in run.settings.items() if key not in CHANGEABLE | {"seed"}}
-    pairs = [("settings", fixed["settings"], settings), ("command", fixed["command"], run.command)]
+    pairs: list[tuple[str, Any, Any]] = [
+        ("settings", fixed["settings"], settings),
+        ("command", fixed["command"], run.command),
+    ]
     pairs += [(key, dict(fixed).get(key), manifest.get(key)) for key in _FIXED]
     for name, said, done in pairs:
         for place, one, other in differences(said, done, name):

@@ -9,7 +9,7 @@ from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import read_manifest
-from bbsmooth.runs.layout import STAMP
+from bbsmooth.runs.layout import ATTESTATION, STAMP
 from bbsmooth.runs.reading import Run, read_run
 from bbsmooth.runs.remote import name_of
 from bbsmooth.verification.acceptance import wrong_answers, wrong_order
@@ -18,6 +18,7 @@ from bbsmooth.verification.certificates import BROKEN, wrong_certificates, wrong
 from bbsmooth.verification.commitment import foreign_stamp, other_images, wrong_commitment, wrong_stamp
 from bbsmooth.verification.files import wrong_files
 from bbsmooth.verification.recorded import NotAtHand, wrong_votes
+from bbsmooth.verification.statement import wrong_attestation
 from bbsmooth.verification.totals import wrong_ledger, wrong_summary
 
 Check = Callable[[Run], Iterator[str]]
@@ -75,12 +76,13 @@ class Verification:
         return asdict(self) | {"verified": self.verified}
 
 
-def verify(path: Path, *, authority: bytes | None = None) -> Verification:
+def verify(path: Path, *, authority: bytes | None = None, key: bytes | None = None) -> Verification:
     """Check a run, without a query.
 
     Args:
         path: the run directory.
         authority: root certificates of the authority that stamped the run's commitment, PEM; None where nobody knows.
+        key: public key that should have signed the run's statement, PEM; None where nobody knows.
 
     Raises:
         UsageError: `path` is not a run directory.
@@ -92,7 +94,7 @@ def verify(path: Path, *, authority: bytes | None = None) -> Verification:
         run = read_run(path)
     except UsageError as error:
         return Verification(run=name_of(path), checks=tuple(checks), findings=(*findings, str(error)))
-    for words, check in (*_CHECKS.get(run.command, ()), *_stamp_checks(run, authority)):
+    for words, check in (*_CHECKS.get(run.command, ()), *_stamp_checks(run, authority), *_signature_checks(run, key)):
         try:
             findings += _found(check, run, words)
             checks.append(words)
@@ -109,6 +111,23 @@ def _stamp_checks(run: Run, authority: bytes | None) -> tuple[tuple[str, Check],
         ("the stamp is about what was fixed, and came before the first query", wrong_stamp),
         ("the stamp is the authority's", lambda run: foreign_stamp(run, authority)),
     )
+
+
+def _signature_checks(run: Run, key: bytes | None) -> tuple[tuple[str, Check], ...]:
+    """Checks of the signed statement, where the run has one or should have one."""
+    if not (run.path / ATTESTATION).exists():
+        return () if key is None else (("the run is attested", lambda run: iter([f"{ATTESTATION} is missing"])),)
+    if key is not None:
+        return (("every file is as the key's owner attested it", lambda run: wrong_attestation(run, key)),)
+    return (
+        ("every file is as it was attested", lambda run: wrong_attestation(run, None)),
+        ("the statement is signed by the right key", _unsigned),
+    )
+
+
+def _unsigned(run: Run) -> Iterator[str]:
+    """Tell that it cannot be told who signed."""
+    raise NotAtHand("nobody named the public key; hand it over as `key`")
 
 
 def _found(check: Check, run: Run, words: str) -> list[str]:

@@ -42,6 +42,12 @@ class StoredVotes:
         return cls(answered=int((labels >= 0).sum()), refused=int((labels == REFUSED).sum()))
 
 
+def reading(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing; where no writer left a log beside the file, as one that nobody changes."""
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True)
+
+
 class StoredAnswers:
     """The rows of a `ResponseStore`, none of which can be changed through this; a read-only medium will do.
 
@@ -55,9 +61,8 @@ class StoredAnswers:
     def __init__(self, folder: Path) -> None:
         """Open the database; where no writer left a log beside it, as a file that nobody changes."""
         path = folder / DATABASE
-        mode = "mode=ro" if path.with_name(f"{DATABASE}-wal").exists() else "immutable=1"
         try:
-            self._database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True)
+            self._database = reading(path)
             self._database.execute(_ROW, (b"",))
         except sqlite3.Error as error:
             raise StorageError(f"{path} cannot be read: {error}") from error

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 import bbsmooth as bb
 from bbsmooth.certification.acceptance.images import divergence
@@ -29,24 +30,38 @@ HERE = Path(__file__).parent
 SHARE, CLAIM, RISK = 0.9, 0.8, 0.05
 IMAGES, CERTIFIED, SEEDS, VOTES = 1000, 500, 10, 200
 Floats = NDArray[np.float64]
+World = tuple[Any, Any, Any, float, float, Floats]
 
 
-def halfspace() -> tuple[Any, Any, Any, float, float, Floats]:
-    """Oracle, images, labels, sigma, radius, rates: margins are normal, so that one image in ten is not good."""
-    sigma, generator = 0.5, np.random.default_rng(0)
-    scale = 255 / 8  # one unit of distance in grey levels of an 8 x 8 image
-    margins = generator.normal(1.6, 1.0, IMAGES) * sigma
-    greys = (128 + margins * scale).round().clip(0, 255).astype(np.uint8)
-    images = torch.from_numpy(greys)[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
+def halfspace(distances: Floats, radius: float | None = None) -> World:
+    """Oracle, images, labels, sigma, radius, rates: grey images at these distances from a plane, in units of sigma."""
+    sigma = 0.5
+    greys = (128 + distances * sigma * 255 / 8).round().clip(0, 255).astype(np.uint8)
+    images = torch.from_numpy(greys)[:, None, None, None].repeat(1, 1, 8, 8)
+    for number, image in enumerate(images.view(-1, 64)):  # all different, at the same distance
+        up, down = divmod(number, 63)
+        step = min(10, int(image[0]), 255 - int(image[0]))
+        image[up] += step
+        image[(up + 1 + down) % 64] -= step
     oracle = HalfspaceOracle(torch.ones(1, 8, 8), 64 * 128 / 255)
-    distance = (greys.astype(float) - 128) * 8 / 255
-    radius = float(np.quantile(distance, 1 - SHARE))
-    rates = np.array([0.5 * math.erfc(-each / sigma / math.sqrt(2)) for each in distance])
-    return oracle, images, np.ones(IMAGES, dtype=int), sigma, radius, rates
+    away = (greys.astype(float) - 128) * 8 / 255
+    asked = float(np.quantile(away, 1 - SHARE)) if radius is None else radius * sigma
+    return oracle, images, np.ones(len(greys), dtype=int), sigma, asked, np.array(ndtr(away / sigma))
 
 
-def digits() -> tuple[Any, Any, Any, float, float, Floats]:
-    """The same for the embedded classifier, whose rates are estimated."""
+def two_kinds() -> World:
+    """Nine images in ten lie 2 sigma beyond the radius, the others 2 sigma before it."""
+    return halfspace(np.where(np.arange(IMAGES) % 10 == 0, -1.5, 2.5), radius=0.5)
+
+
+def spread(deviation: float) -> World:
+    """Distances are normal, and one image in ten is not good; the smaller the deviation, the more lie at the radius."""
+    normal = np.random.default_rng(0).normal(1.28 + 0.25 / deviation, 1.0, IMAGES)
+    return halfspace(normal * deviation)
+
+
+def digits() -> World:
+    """Digits before the embedded classifier, whose rates are estimated."""
     sigma = 0.1
     data = load("mnist5k", split=Split.TEST, image_shape=(1, 28, 28))
     oracle, images = bb.oracle("local-vit"), data.images(range(IMAGES))
@@ -69,14 +84,13 @@ def lower_bound(rates: Floats, needed: float, shown: float) -> float:
         null = CLAIM + level * (1 - CLAIM)
         for kept in range(1, len(good) + 1):
             share = kept / len(rates)
-            rate = share + level * (1 - share)
-            if rate > null:
+            if share > null:
                 draws = math.log(1 / level) * (1 / good[:kept]).sum() / len(rates)
-                best = min(best, draws * evidence / divergence(min(rate, 1 - 1e-9), null))
+                best = min(best, draws * evidence / divergence(share, null))
     return best
 
 
-def measured(name: str, world: tuple[Any, Any, Any, float, float, Floats], folder: Path) -> dict[str, Any]:
+def measured(name: str, world: World, folder: Path) -> dict[str, Any]:
     """Queries of both ways, and the bound."""
     oracle, images, labels, sigma, radius, rates = world
     noise, needed = bb.Gaussian(sigma=sigma), bb.Gaussian(sigma=sigma).probability(radius)
@@ -122,7 +136,12 @@ def measured(name: str, world: tuple[Any, Any, Any, float, float, Floats], folde
 def main() -> None:
     """Measure both worlds, and write them down."""
     with tempfile.TemporaryDirectory() as folder:
-        worlds = {"halfspace": halfspace, "digits": digits}
+        worlds: dict[str, Callable[[], World]] = {
+            "halfspace, two kinds": two_kinds,
+            "halfspace, spread of 3 sigma": lambda: spread(3.0),
+            "halfspace, spread of 1 sigma": lambda: spread(1.0),
+            "digits": digits,
+        }
         found = {name: measured(name, make(), Path(folder)) for name, make in worlds.items()}
     result = {"claim": CLAIM, "risks": RISK, "seeds": SEEDS, "worlds": found}
     (HERE / "result.json").write_text(json.dumps(result, indent=2) + "\n")

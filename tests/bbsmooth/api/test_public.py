@@ -48,6 +48,8 @@ NAMES = [
     "Verification",
     "accept",
     "attack",
+    "attest",
+    "bundle",
     "certify",
     "compare",
     "images",
