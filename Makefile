@@ -46,6 +46,7 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.sequential.run
 	$(BIN)/python -m experiments.certification.run
 	$(BIN)/python -m experiments.acceptance.run
+	$(BIN)/python -m experiments.allocation.run
 	$(BIN)/python -m experiments.plan.run
 	$(BIN)/python -m experiments.replay.run
 	$(BIN)/python -m experiments.serving.run

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bbsmooth.errors import without_passwords
 from bbsmooth.settings.flags import in_flags
 
 
 def say(text: str) -> None:
-    """Print one line on stderr, with flags in place of fields."""
-    print(in_flags(text), file=sys.stderr, flush=True)
+    """Print one line on stderr, with flags in place of fields and without passwords."""
+    print(without_passwords(in_flags(text)), file=sys.stderr, flush=True)
 
 
 class _OnStderr(logging.Handler):

@@ -88,12 +88,16 @@ def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str
     """The forecast, for people."""
     pilot = found["pilot"]
     yield f"pilot: {pilot['queries']:,} queries in {_time(pilot['seconds'])}; {_votes(pilot)}"
+    if (different := found["different"]) < found["images"]:
+        yield f"{different:,} of the {found['images']:,} images are different; equal ones are asked about once"
     yield f"{found['images']:,} images, alpha {alpha:g}; expected (and where it lies with {found['confidence']:.0%}):"
     yield f"{'method':<12}{'radius':<14}{'n':<8}{'certified %':<20}{'queries':<30}{'time':<10}price"
     for row in found["expected"]:
         yield from _row(row)
     for cap in found["expected"][-1]["caps"]:
         yield _cap(cap)
+    if (issued := found["expected"][-1]["issued"]) is not None:
+        yield _withheld(issued)
     if out is not None and "://" not in out:
         chosen = found["expected"][-1]["num_estimation"]
         yield f"certify with --n {chosen} --reuse {out}, and the pilot's {pilot['queries']:,} queries are paid for once"
@@ -119,6 +123,15 @@ def _cap(cap: dict[str, Any]) -> str:
         f"with --n {cap['num_estimation']:,} it saves {_rounded(cap['saved']['expected'])} queries{price} "
         f"and decides {lost['expected']:.1f} images fewer ({lost['low']:.0f} to {lost['high']:.0f})"
     )
+
+
+def _withheld(issued: dict[str, Any]) -> str:
+    """What a bound on the share of wrong certificates withholds, in a line."""
+    needed, certified = issued["needed"], issued["certified"]
+    words = f"certificates are issued only where at least {needed:,} images are certified; expected {_range(certified)}"
+    if certified["low"] >= needed:
+        return words
+    return f"{words}: " + ("none is likely to be issued" if certified["high"] < needed else "all may be withheld")
 
 
 def _votes(pilot: dict[str, Any]) -> str:

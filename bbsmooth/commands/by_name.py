@@ -11,6 +11,7 @@ from typing import Any
 
 from bbsmooth import data
 from bbsmooth.assemble import Front, Subject, opened
+from bbsmooth.noise import Splitting
 from bbsmooth.runs.certificates import Record
 from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.settings.attack import AttackConfig
@@ -105,7 +106,7 @@ def plan(
     """Forecast what certifying a test split would cost; see `bbsmooth.api.sessions.plan`."""
     from bbsmooth.api.sessions import plan as planning
 
-    for way in compared(config):
+    for way in compared(config) if smoothing.noise != Splitting.name else ():
         way.judged_plan(smoothing.distribution, 1)  # before what takes long to open
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
     return planning.plan(out, subject, config=config, pilot=pilot, resume=resume, announce=announce, drift=drift)

@@ -404,6 +404,7 @@ class PlanSummary(TypedDict):
     """Forecast cost of certification."""
 
     images: Count
+    different: NotRequired[Count]
     confidence: Share
     pilot: dict[str, Any]
     expected: list[dict[str, Any]]

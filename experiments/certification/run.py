@@ -9,37 +9,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bbsmooth.certification import (
-    POLICIES,
     AdaptivePlan,
     Certificate,
     CertifyingCase,
     CohenPlan,
-    InOrder,
     Outcome,
     Plan,
-    PolicyDriven,
     SequentialPlan,
     average_certified_radius,
     certified_accuracy,
     run_cases,
 )
-from bbsmooth.certification.engine.loop import Arrange
 from bbsmooth.certification.sequences import DEFAULT_TEST, Calibrated
 from bbsmooth.progress.meter import meter
 from experiments.certification.worlds import World, worlds
-from oracles import Budget, BudgetExhausted, Ledger, MeteredOracle, Purpose, ResponseStore, VoteLog
 
 RESULT = Path(__file__).with_name("result.json")
 SELECTION, ALPHA, BETA, CAP, SHORT = 100, 0.001, 0.01, 10_000, 1_000
-SHARE = 0.1
-"""Of the queries that would decide all images, for the comparison of allocations."""
 
 
 def main() -> None:
@@ -78,7 +70,6 @@ def measured(world: World) -> dict[str, Any]:
             "acr": acr(grown, world.labels),
             "acr of cohen n = 10,000": acr(complete, world.labels),
         },
-        "allocation": allocation(world, decide, decided),
     }
 
 
@@ -166,43 +157,6 @@ def accuracy(outcomes: Sequence[Outcome], labels: Sequence[int], radius: float) 
 def acr(outcomes: Sequence[Outcome], labels: Sequence[int]) -> float:
     """Average certified radius."""
     return round(average_certified_radius(right_radii(outcomes, labels)), 4)
-
-
-def allocation(world: World, plan: SequentialPlan, decided: Sequence[Outcome]) -> dict[str, Any]:
-    """How many images each policy decides with a part of what all would take. Asked anew, with a ledger of its own."""
-    budget = int(SHARE * sum(outcome.verdict.evidence.queries for outcome in decided))
-    counts = {name: _decided(world, plan, name, budget) for name in (*POLICIES, "in-turn")}
-    return {"budget": budget, "images decided": counts}
-
-
-def _decided(world: World, plan: SequentialPlan, policy: str, budget: int) -> int:
-    ledger, count = Ledger(Budget(queries=budget)), 0
-    arrange: Arrange[CertifyingCase] = InOrder
-    if policy in POLICIES:
-        arrange = lambda images, budget: PolicyDriven(  # noqa: E731
-            images, budget, POLICIES[policy], num_selection=SELECTION, max_estimation=CAP
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        source = replace(
-            world.source(),
-            oracles={purpose: MeteredOracle(world.oracle, ledger, purpose) for purpose in Purpose},
-            log=VoteLog(ResponseStore(Path(folder) / "responses"), world.oracle.spec),
-        )
-        finished = run_cases(
-            enumerate(world.images),
-            lambda image: CertifyingCase(image, plan, source, world.oracle.spec.classes),
-            source,
-            batch_size=64,
-            concurrency=1,
-            remaining=lambda: ledger.remaining,
-            arrange=arrange,
-        )
-        try:
-            for _ in finished:
-                count += 1
-        except BudgetExhausted:
-            pass
-    return count
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from bbsmooth.certification import VoteSource, run_cases
 from bbsmooth.certification.forecast import CONFIDENCE, Cap, Expectation, Interval, Way, forecast
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
 from bbsmooth.errors import UsageError
+from bbsmooth.noise import Splitting
 from bbsmooth.progress.meter import meter
-from bbsmooth.randomness import fork
+from bbsmooth.randomness import fork, image_digest
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
@@ -70,14 +71,16 @@ def plan(
         OracleError: see there; all answers so far are on disk.
     """
     oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
-    grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     count = min(len(dataset), config.limit or len(dataset))
+    _refuse_certain_cost(smoothing, oracle, count)
+    grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     config = config.with_radii(config.judged_plan(smoothing.distribution, count).largest_radius)
     ways = compared(config)
     for way in ways:
         way.judged_plan(smoothing.distribution, 1)
     data.check(dataset, count)
-    chosen, draws = _chosen(count, pilot.pilot, smoothing.seed), min(pilot.pilot_draws, config.num_selection)
+    unlike = _unlike(dataset, count)
+    chosen, draws = _chosen(unlike, pilot.pilot, smoothing.seed), min(pilot.pilot_draws, config.num_selection)
     _refuse_small_budget(oracle, len(chosen), draws)
     with ExitStack() as stack:
         run = RunDirectory.open(
@@ -95,8 +98,10 @@ def plan(
         asking = _Pilot(run, kept, source, oracle, draws)
         announce(asking.cost(len(chosen)))
         found = asking.ask([(index, dataset.image(index)) for index in chosen])
+        different = len(unlike)
         bill = Bill(
-            images=count if config.labels == ORACLE else 0,
+            images=different if config.labels == ORACLE else 0,
+            equal=count / different,
             canaries=drift.number(subject.seen.spec.remote),
             canary_every=drift.canary_every,
             seconds_per_query=asking.seconds_per_query,
@@ -105,12 +110,13 @@ def plan(
         coming = forecast(
             [_way(way, smoothing, count, capped=way is ways[-1]) for way in ways],
             found,
-            images=count,
+            images=different,  # equal ones share their draws
             total_variation=source.copies.total_variation(math.prod(dataset.image_shape)),
             seed=smoothing.seed,
         )
         summary = {
             "images": count,
+            "different": different,
             "confidence": CONFIDENCE,
             "pilot": {"images": chosen, "votes": list(found.votes), "draws": draws, "unanswered": found.unanswered}
             | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": asking.seconds},
@@ -126,6 +132,7 @@ class Bill:
 
     Args:
         images: that are asked about without noise.
+        equal: images for each different one.
         canaries: of a remote model.
         canary_every: queries after which they are asked.
         seconds_per_query: in the pilot.
@@ -133,6 +140,7 @@ class Bill:
     """
 
     images: int
+    equal: float
     canaries: int
     canary_every: int
     seconds_per_query: float
@@ -211,9 +219,18 @@ class _Pilot:
         )
 
 
-def _chosen(count: int, pilot: int, seed: int) -> list[int]:
+def _unlike(dataset: data.ImageSet, count: int) -> list[int]:
+    """The first of each kind of equal images: these share their draws, which are paid for once."""
+    first: dict[bytes, int] = {}
+    for index in range(count):
+        first.setdefault(image_digest(dataset.image(index)), index)
+    return list(first.values())
+
+
+def _chosen(images: Sequence[int], pilot: int, seed: int) -> list[int]:
     """Images of the pilot, by chance: data often stand in the order of their classes."""
-    return sorted(torch.randperm(count, generator=fork(seed, "pilot"))[:pilot].tolist())
+    order = torch.randperm(len(images), generator=fork(seed, "pilot"))
+    return sorted(images[place] for place in order[:pilot].tolist())
 
 
 def _way(config: CertifyConfig, smoothing: SmoothingConfig, images: int, *, capped: bool) -> Way:
@@ -228,7 +245,8 @@ def _way(config: CertifyConfig, smoothing: SmoothingConfig, images: int, *, capp
 
 def _row(way: CertifyConfig, coming: Expectation, bill: Bill, pilot: PilotConfig, images: int) -> Record:
     """The record of one way of certifying; with the smallest cap that loses little, where that is asked for."""
-    good = [cap for cap in coming.caps if cap.lost.expected <= (pilot.choose_cap or 0) * images]
+    least = (pilot.choose_cap or 0) * images
+    good = [cap for cap in coming.caps if cap.lost.expected * bill.equal <= least]
     chosen = min(good, key=lambda cap: cap.draws) if good and pilot.choose_cap is not None else None
     return {
         "method": way.method,
@@ -236,6 +254,7 @@ def _row(way: CertifyConfig, coming: Expectation, bill: Bill, pilot: PilotConfig
         "num_estimation": way.num_estimation if chosen is None else chosen.draws,
         **bill.record((chosen or coming).queries),
         "certified": _certified(way, (chosen or coming).certified),
+        "issued": _issued(way, (chosen or coming).certified, images),
         "caps": [_cap(way, cap, bill) for cap in coming.caps],
     }
 
@@ -247,13 +266,36 @@ def _cap(way: CertifyConfig, cap: Cap, bill: Bill) -> Record:
         "certified": _certified(way, cap.certified),
         "saved": asdict(cap.saved),
         "saved_price": bill.priced(cap.saved),
-        "lost": asdict(cap.lost),
+        "lost": asdict(cap.lost.times(bill.equal)),
         "uncertified": _certified(way, cap.uncertified),
     }
 
 
 def _certified(way: CertifyConfig, found: Sequence[Interval]) -> list[Record]:
     return [{"radius": radius, **asdict(share)} for radius, share in zip(way.radii, found, strict=True)]
+
+
+def _issued(way: CertifyConfig, certified: Sequence[Interval], images: int) -> Record | None:
+    """How many images have to be certified before any certificate is issued, and how many are expected to be.
+
+    None without a bound on the share of wrong ones. What is certified at the smallest radius counts; at radii below
+    it a few more may be.
+    """
+    if way.discovery is None:
+        return None
+    return {"needed": way.discovery.needed(images), "certified": asdict(certified[0].times(images))}
+
+
+def _refuse_certain_cost(smoothing: SmoothingConfig, oracle: OracleConfig, images: int) -> None:
+    """Refuse noise that leaves nothing to chance: what it costs is known without a pilot."""
+    if not isinstance(smoothing.mechanism, Splitting):
+        return
+    views = smoothing.mechanism.views
+    price = "" if oracle.price is None else f", price {views * images * oracle.price / 1000:,.2f}"
+    raise UsageError(
+        f"`noise` splitting needs no pilot: each image takes its {views:,} views, no more and no fewer, so that "
+        f"{images:,} images, no two of them equal, cost {views * images:,} queries{price}; go on to certify"
+    )
 
 
 def _refuse_small_budget(oracle: OracleConfig, images: int, draws: int) -> None:

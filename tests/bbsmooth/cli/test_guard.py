@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import typer
 
 from bbsmooth.cli.guard import guarded
+from bbsmooth.cli.notes import notes_shown
 from bbsmooth.data import DataError
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import RunDirectory
@@ -164,3 +166,9 @@ def test_a_manifest_keeps_no_password(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "argv", ["bbsmooth", "certify", "--coordinator", "ftp://me:hunter2@host/run"])
     RunDirectory.open(tmp_path, command="test", settings={}, context={}, resume=False).close()
     assert "hunter2" not in (tmp_path / "manifest.json").read_text()
+
+
+def test_no_note_holds_a_password(capsys: pytest.CaptureFixture[str]) -> None:
+    with notes_shown():
+        logging.getLogger("bbsmooth.runs").warning("cannot reach %s; tried again", "ftp://me:hunter2@host/run")
+    assert capsys.readouterr().err == "cannot reach ftp://me:***@host/run; tried again\n"

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
 from bbsmooth.cli.main import app
+from bbsmooth.cli.plan import _withheld
 from bbsmooth.settings.certify import CertifyConfig
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
 
@@ -209,3 +211,52 @@ def test_without_a_radius_forecasts_are_at_those_that_certify_reports(world: Wor
     for row in json.loads(done.out)["expected"]:
         assert row["radii"] == radii == [share["radius"] for share in row["certified"]]
     assert radii == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+def test_equal_images_are_forecast_once(world: World) -> None:
+    pixels = np.load(world.folder / "images.npz")["x"]
+    np.savez(world.folder / "twice.npz", x=np.concatenate([pixels] * 5), y=np.array([0, 0, 0, 1, 1, 1] * 5))
+    data = ("--data", f"npz:{world.folder / 'twice.npz'}", "--sigma", 0.25, "--radius", 0.1, "--n0", 50, "--n", 2000)
+    done = bbsmooth("plan", "--oracle", world.oracle(), *data, "--out", world.run)
+    assert done.status == 0, done.err
+    assert "6 of the 30 images are different; equal ones are asked about once" in done.out
+    summary = json.loads((world.run / "summary.json").read_text())
+    (cohen, sequential) = summary["expected"]
+    assert cohen["queries"]["expected"] == 6 * 2050
+    certified = bbsmooth(
+        *("certify", "--oracle", world.oracle(), *data, "--method", "sequential", "--batch-size", 16),
+        *("--out", world.folder / "certified"),
+    )
+    assert certified.status == 0
+    spent = json.loads((world.folder / "certified" / "ledger.json").read_text())["spent_total"]
+    assert sequential["queries"]["low"] <= spent <= sequential["queries"]["high"] + 6 * 16
+
+
+def test_noise_that_leaves_nothing_to_chance_needs_no_pilot(world: World) -> None:
+    data = ("--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25, "--radius", 0.1)
+    done = bbsmooth("plan", "--oracle", world.oracle(), *data, "--noise", "splitting", "--price", 2)
+    assert done.status == 2
+    assert "needs no pilot" in done.line
+    assert world.certify("--noise", "splitting").status == 0
+    cost = world.ledger()["spent_total"]
+    assert f"6 images, no two of them equal, cost {cost:,} queries, price {cost * 2 / 1000:,.2f}" in done.line
+
+
+def test_what_a_false_discovery_rate_withholds_is_forecast(world: World) -> None:
+    data = ("--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25, "--radius", 0.1, "--n0", 50, "--n", 2000)
+    done = bbsmooth("plan", "--oracle", world.oracle(), *data, "--false-discovery-rate", 0.001, "--out", world.run)
+    assert done.status == 0, done.err
+    issued = json.loads((world.run / "summary.json").read_text())["expected"][-1]["issued"]
+    assert issued["needed"] == 6
+    assert issued["certified"]["high"] == 6
+    (line,) = [line for line in done.out.splitlines() if line.startswith("certificates are issued only where")]
+    assert line.endswith("at least 6 images are certified; expected 6")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(7, 9, "expected 8 (7 to 9)"), (2, 9, ": all may be withheld"), (2, 6, ": none is likely to be issued")],
+)
+def test_what_is_likely_to_be_withheld_is_said(low: int, high: int, said: str) -> None:
+    line = _withheld({"needed": 7, "certified": {"low": low, "expected": min(8, high), "high": high}})
+    assert line.endswith(said)
