@@ -21,21 +21,29 @@ class PooledOracle:
     Args:
         pool: of workers.
         home: the same oracle, as this process has opened it; never asked.
-        spec: of what the workers ask.
+        opened: specification of what the workers ask, as it was when they were opened.
         voting: whether that is the smoothed classifier, of which only labels come back, or else the bare oracle.
     """
 
     pool: WorkerPool
     home: Oracle
-    spec: OracleSpec
+    opened: OracleSpec
     voting: bool = False
+
+    @property
+    def spec(self) -> OracleSpec:
+        """Of what the workers ask, with the unit of scores that the server's replies to them have told."""
+        feedback = self.home.spec.feedback
+        if self.voting or self.opened.feedback is feedback:
+            return self.opened
+        return replace(self.opened, feedback=feedback)
 
     def voter(self, classifier: Oracle) -> PooledOracle:
         """The same for votes of `classifier`, which the workers have in front of the oracle.
 
         Its answers are labels: votes need no more, and scores would be nearly all that travels.
         """
-        return replace(self, spec=replace(classifier.spec, feedback=Feedback.LABELS), voting=True)
+        return replace(self, opened=replace(classifier.spec, feedback=Feedback.LABELS), voting=True)
 
     def query(self, images: Tensor) -> Answers:
         """Answer a batch.

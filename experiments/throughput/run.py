@@ -61,6 +61,7 @@ def measure() -> dict[str, Any]:
         "early_stopping_by_batch_size": {
             str(batch): _ratios(batch, images=EARLY_IMAGES, method="sequential") for batch in BATCHES
         },
+        "one_thread_by_batch_size": {str(batch): _on_one_thread(batch) for batch in BATCHES},
         "peak_memory_mib_by_n": {str(draws): _peak_memory(draws) for draws in MEMORY_DRAWS},
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -68,12 +69,22 @@ def measure() -> dict[str, Any]:
     }
 
 
-def _ratios(batch: int, *, images: int, method: str) -> dict[str, Any]:
-    certified(images=1, draws=batch, batch=batch, method=method)  # warm up
+def _on_one_thread(batch: int) -> dict[str, Any]:
+    """Thread for thread: one call at once, in one thread, beside the forward pass in one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _ratios(batch, images=IMAGES // 2, method="cohen", concurrency=1)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _ratios(batch: int, *, images: int, method: str, concurrency: int = 2) -> dict[str, Any]:
+    certified(images=1, draws=batch, batch=batch, method=method, concurrency=concurrency)  # warm up
     raw_seconds(4 * batch, batch=batch)
     pairs = []
     for _ in range(PAIRS):
-        seconds, queries = certified(images=images, draws=DRAWS, batch=batch, method=method)
+        seconds, queries = certified(images=images, draws=DRAWS, batch=batch, method=method, concurrency=concurrency)
         pairs.append((queries / raw_seconds(queries, batch=batch), queries / seconds))
     ratios = [certified / raw for raw, certified in pairs]
     return {
@@ -97,7 +108,7 @@ def raw_seconds(images: int, *, batch: int) -> float:
     return (time.perf_counter() - began) * images / (images // batch * batch)
 
 
-def certified(*, images: int, draws: int, batch: int, method: str = "cohen") -> tuple[float, int]:
+def certified(*, images: int, draws: int, batch: int, method: str = "cohen", concurrency: int = 2) -> tuple[float, int]:
     """Wall time and queries of a whole certification, after the data and the model are loaded once."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
@@ -108,7 +119,7 @@ def certified(*, images: int, draws: int, batch: int, method: str = "cohen") -> 
                 device="cpu",
                 dtype="float32",
                 batch_size=batch,
-                concurrency=2,
+                concurrency=concurrency,
                 budget=None,
                 price=None,
                 max_price=None,

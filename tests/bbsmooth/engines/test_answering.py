@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from bbsmooth.engines.pool import Handshake, WorkerPool
 from bbsmooth.engines.pooled import PooledOracle
 from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.noise import Gaussian, Grid, NoisyCopies
-from oracles import Oracle, OracleChanged, SpecError, Unanswered
+from oracles import Feedback, Oracle, OracleChanged, SpecError, Unanswered
+from oracles.remote.score_unit import UNIT
 from tests.builders import WatchedOracle, halfspace, pictures
 from tests.oracles.remote.misbehaving import SHAPE, MisbehavingServer
 from tests.oracles.remote.plain import plain_oracle
@@ -129,4 +131,23 @@ def test_workers_that_meet_two_models_are_found_out(server: MisbehavingServer) -
     server.model = "2"
     with pytest.raises(OracleChanged, match="'1' and is '2' now"):
         oracle.query(images)
+    pool.close()
+
+
+def test_the_unit_of_scores_that_workers_are_told_is_known_here(server: MisbehavingServer) -> None:
+    home = plain_oracle(server)
+    assert home.spec.feedback is Feedback.PROBABILITIES
+
+    class Told(Fresh):
+        def answer(self, images: Tensor, voting: bool) -> WorkerReply:
+            reply = super().answer(images, voting)
+            return replace(reply, identity={**reply.identity, UNIT: "logits"})
+
+    pool = WorkerPool(lambda: Told(lambda: plain_oracle(server)), workers=1, slots=1, fingerprint=home.spec.fingerprint)
+    pool.open()
+    oracle = PooledOracle(pool, home, home.spec)
+    voter = oracle.voter(home)
+    oracle.query(pictures(2, seed=1))
+    assert oracle.spec.feedback is home.spec.feedback is Feedback.LOGITS
+    assert voter.spec.feedback is Feedback.LABELS
     pool.close()
