@@ -157,6 +157,10 @@ class Comparison:
         write_comparison(self.runs, format=None, out=Path(path))
         return Path(path)
 
+    def __repr__(self) -> str:
+        """Return the number of runs."""
+        return f"Comparison({len(self.runs)} runs)"
+
     def __str__(self) -> str:
         """The tables as text."""
         return to_text(self._tables)

@@ -24,7 +24,7 @@ from bbsmooth.assemble import (
     vote_source,
 )
 from bbsmooth.assemble.drift import LEAST, CanaryImages, Watching, watched
-from bbsmooth.assemble.incremental import earlier_run, earlier_votes, worth
+from bbsmooth.assemble.incremental import EarlierRun, earlier_run, earlier_votes, worth
 from bbsmooth.assemble.labels import match_labels, never_matched
 from bbsmooth.certification import LabelledCase, VoteSource, run_cases, unreachable_radii
 from bbsmooth.certification.cases.case import ProvingCase
@@ -55,7 +55,7 @@ from bbsmooth.settings.certify import DATA, EARLY, ORACLE, CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
 from bbsmooth.verification.replay import Replay
 from bbsmooth.verification.resuming import refuse_damage
-from oracles import Classes, Purpose, VoteLog
+from oracles import Classes, Oracle, Purpose, VoteLog
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
 
@@ -96,77 +96,53 @@ def certify(
         BudgetExhausted: the budget ended before the images did; all verdicts so far are on disk.
         OracleError: see there; all answers so far are on disk.
     """
-    base, oracle, smoothing, front, dataset = (
-        subject.oracle,
-        subject.asking,
-        subject.smoothing,
-        subject.front,
-        subject.images,
-    )
-    seen = subject.seen  # unfit ones are refused before a run is begun
-    copies_for(seen, smoothing)
-    config = config.settled(smoothing.mechanism)
-    config.decidable_plan(smoothing.mechanism, 1)
-    context = subject.context | describe_classifier(seen.spec)
     if incremental_from is not None and reuse is not None:
         raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
-    changed = None if incremental_from is None else earlier_run(incremental_from, smoothing, context)
-    if changed is not None:
-        config = changed.settled(config)
-        context |= {"earlier": changed.described}
-    count = min(len(dataset), config.limit or len(dataset))
-    data.check(dataset, count)
-    plan = config.decidable_plan(smoothing.mechanism, count)
-    if beyond := unreachable_radii(plan):
-        _log.warning(
-            "`num_estimation` %s is too small to certify radius %s, even if all votes agree: it can only be refuted",
-            f"{config.num_estimation:,}",
-            ", ".join(f"{radius:g}" for radius in beyond),
-        )
-    config = config.with_radii(plan.largest_radius, _reported(out) if resume else ())
-    labels = None
-    if dataset.classes is not None and config.labels == DATA:
-        labels = match_labels(dataset.classes, base.spec.classes, subject.class_order)
-    refuse_small_budget(oracle, *_least(config, oracle, plan, drift.number(base.spec.remote)))
-    asked = settings(oracle, smoothing, subject.data, config, drift)
-    earlier = None if reuse is None else reused(reuse, settings=asked, context=context)
+    asked = _Question.settled(subject, config, incremental_from, reported=_reported(out) if resume else ())
+    oracle, front, dataset = subject.asking, subject.front, subject.images
+    refuse_small_budget(oracle, *_least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
+    stated = settings(oracle, subject.smoothing, subject.data, asked.config, drift)
+    earlier = None if reuse is None else reused(reuse, settings=stated, context=asked.context)
     run = RunDirectory.open(
         out,
         command="certify",
-        settings=asked,
-        context=context if earlier is None else context | {"reused": earlier.described},
+        settings=stated,
+        context=asked.context if earlier is None else asked.context | {"reused": earlier.described},
         resume=resume,
-        changeable=config.changeable,
+        changeable=asked.config.changeable,
     )
     with (
         ended(run, ENDINGS),
-        answering(base, oracle, front) as (answerer, oracle),
+        answering(subject.oracle, oracle, front) as (answerer, oracle),
         account(run, oracle, reuse=earlier) as kept,
-        earlier_votes(changed, out, seen.spec) as before,
+        earlier_votes(asked.changed, out, asked.seen.spec) as before,
     ):
         front.keep(out)
         seen_images = seen_before(read_run(out))
-        clean = frozenset({Purpose.PREDICT} if config.labels == ORACLE else ())
         if run.resumed:
-            on_record = VoteSource(
-                oracles={}, log=VoteLog(kept.store, seen.spec), copies=copies_for(seen, smoothing), clean=clean
-            )
-            begin = opener(plan, on_record, earlier=before)
-            replay = Replay(
-                plan=plan, by_oracle=bool(clean), images=dataset, labels=labels, source=on_record, begin=begin
-            )
-            refuse_damage(out, replay, kept.ledger, own=earlier is None)
+            refuse_damage(out, asked.replay(subject, kept, before), kept.ledger, own=earlier is None)
         session = _Session(
-            dataset, count, labels, CertificateFile(out), config, plan, out, time.monotonic(), seen_images
+            dataset,
+            asked.count,
+            asked.labels,
+            CertificateFile(out),
+            asked.config,
+            asked.plan,
+            out,
+            time.monotonic(),
+            seen_images,
         )
         try:
-            grid = grid_for(base, smoothing.additive)
-            canaries = CanaryImages(image=dataset.image, among=count, smoothing=smoothing.additive, grid=grid)
+            additive = subject.smoothing.additive
+            grid = grid_for(subject.oracle, additive)
+            canaries = CanaryImages(image=dataset.image, among=asked.count, smoothing=additive, grid=grid)
             with watched(run, answerer, kept, drift, canaries) as watching:
-                votes = vote_source(answerer, front, smoothing, kept, PURPOSES, watch=watching.watch, clean=clean)
+                votes = vote_source(
+                    answerer, front, subject.smoothing, kept, PURPOSES, watch=watching.watch, clean=asked.clean
+                )
                 with meter("certify", None, "queries", spending=kept.ledger) as bar:
                     recorded = earlier is not None or run.resumed
-                    session.run(opener(plan, votes, earlier=before), votes, oracle, kept, watching, bar, recorded)
+                    session.run(opener(asked.plan, votes, earlier=before), votes, oracle, kept, watching, bar, recorded)
         except BaseException:
             with suppress(OSError):  # on a full disk; what ended the run says more
                 session.summarize()
@@ -175,6 +151,88 @@ def certify(
             session.file.close()
         session.summarize()
         return session.summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """All that a run is asked to show, settled before it is begun.
+
+    Attributes:
+        config: the settings.
+        plan: of each image.
+        count: images to certify.
+        labels: of the classes in the data, as the oracle names them; None where nothing is compared with them.
+        seen: the oracle behind its front.
+        context: what the manifest says of oracle, data and an earlier run.
+        changed: the run of the classifier before it was changed.
+    """
+
+    config: CertifyConfig
+    plan: AnyPlan
+    count: int
+    labels: list[Label] | None
+    seen: Oracle
+    context: Record
+    changed: EarlierRun | None
+
+    @classmethod
+    def settled(
+        cls, subject: Subject, config: CertifyConfig, incremental_from: Path | None, *, reported: Sequence[float]
+    ) -> _Question:
+        """Settle what the settings leave open.
+
+        Raises:
+            UsageError: settings, images or oracle that do not fit.
+        """
+        seen, smoothing, dataset = subject.seen, subject.smoothing, subject.images
+        copies_for(seen, smoothing)
+        config = config.settled(smoothing.mechanism)
+        config.decidable_plan(smoothing.mechanism, 1)
+        context = subject.context | describe_classifier(seen.spec)
+        changed = None if incremental_from is None else earlier_run(incremental_from, smoothing, context)
+        if changed is not None:
+            config = changed.settled(config)
+            context |= {"earlier": changed.described}
+        count = min(len(dataset), config.limit or len(dataset))
+        data.check(dataset, count)
+        plan = config.decidable_plan(smoothing.mechanism, count)
+        if beyond := unreachable_radii(plan):
+            _log.warning(
+                "`num_estimation` %s is too small to certify radius %s, even if all votes agree: it can only be "
+                "refuted",
+                f"{config.num_estimation:,}",
+                ", ".join(f"{radius:g}" for radius in beyond),
+            )
+        labels = None
+        if dataset.classes is not None and config.labels == DATA:
+            labels = match_labels(dataset.classes, subject.oracle.spec.classes, subject.class_order)
+        return cls(
+            config=config.with_radii(plan.largest_radius, reported),
+            plan=plan,
+            count=count,
+            labels=labels,
+            seen=seen,
+            context=context,
+            changed=changed,
+        )
+
+    @property
+    def clean(self) -> frozenset[Purpose]:
+        """Purposes for which images are asked about without noise."""
+        return frozenset({Purpose.PREDICT} if self.config.labels == ORACLE else ())
+
+    def replay(self, subject: Subject, kept: Account, before: VoteLog | None) -> Replay:
+        """A way to draw the answers on record again, which asks nobody."""
+        copies, log = copies_for(self.seen, subject.smoothing), VoteLog(kept.store, self.seen.spec)
+        on_record = VoteSource(oracles={}, log=log, copies=copies, clean=self.clean)
+        return Replay(
+            plan=self.plan,
+            by_oracle=bool(self.clean),
+            images=subject.images,
+            labels=self.labels,
+            source=on_record,
+            begin=opener(self.plan, on_record, earlier=before),
+        )
 
 
 def _reported(out: Path) -> Sequence[float]:

@@ -240,5 +240,6 @@ def test_runs_are_compared(world: World) -> None:
     compared = bb.compare(*runs)
     assert len(compared.rows()) == 2
     assert "seed-0" in str(compared)
+    assert repr(compared) == "Comparison(2 runs)"
     assert compared.report(world.folder / "comparison.md").read_text().startswith("#")
     assert "<table>" in compared._repr_html_()
