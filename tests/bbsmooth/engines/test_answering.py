@@ -136,7 +136,7 @@ def test_workers_that_meet_two_models_are_found_out(server: MisbehavingServer) -
 
 def test_the_unit_of_scores_that_workers_are_told_is_known_here(server: MisbehavingServer) -> None:
     home = plain_oracle(server)
-    assert home.spec.feedback is Feedback.PROBABILITIES
+    begun = home.spec.feedback
 
     class Told(Fresh):
         def answer(self, images: Tensor, voting: bool) -> WorkerReply:
@@ -148,6 +148,7 @@ def test_the_unit_of_scores_that_workers_are_told_is_known_here(server: Misbehav
     oracle = PooledOracle(pool, home, home.spec)
     voter = oracle.voter(home)
     oracle.query(pictures(2, seed=1))
-    assert oracle.spec.feedback is home.spec.feedback is Feedback.LOGITS
-    assert voter.spec.feedback is Feedback.LABELS
+    assert (begun, home.spec.feedback, oracle.spec.feedback, voter.spec.feedback) == (
+        *(Feedback.PROBABILITIES, Feedback.LOGITS, Feedback.LOGITS, Feedback.LABELS),
+    )
     pool.close()
