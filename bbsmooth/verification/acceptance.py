@@ -124,7 +124,8 @@ def wrong_order(run: Run) -> Iterator[str]:
             log, rows = recorded_votes(run, RESPONSES, stack)
             copies = copies_of(asked.noise, seed=run.settings["seed"], eight_bit=log.spec.eight_bit)
             source = VoteSource(oracles={}, log=log, copies=copies)
-            replay = _Replay(asked, images, labels_of(run, images, log.spec.classes), source)
+            labels = labels_of(run, images, log.spec.classes)
+            replay = AcceptanceReplay(asked.plan, asked.total_variation, images, labels, source)
             yield from replay.wrong(tickets(run.settings["seed"], digests, groups), run.accepted or [])
             yield from unpaid_or_lost(run, rows)
     except OracleError as error:
@@ -132,17 +133,26 @@ def wrong_order(run: Run) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Replay:
-    """A run whose answers are all known."""
+class AcceptanceReplay:
+    """An acceptance test whose answers are all known.
 
-    asked: _Asked
+    Attributes:
+        plan: the settings.
+        total_variation: distance between drawn and ideal noise of a whole image.
+        images: the very same.
+        labels: the oracle's class for each number of a label, as files call it.
+        source: of the votes on record; no oracle is asked.
+    """
+
+    plan: AcceptancePlan
+    total_variation: float
     images: ImageSet
     labels: Sequence[Label]
     source: VoteSource
 
     def wrong(self, order: Sequence[Ticket], lines: Sequence[Record]) -> Iterator[str]:
         """Problems of the lines, each at its place in the order; nothing can be said after one at a wrong place."""
-        acceptance = self.asked.plan.begin(self.asked.total_variation)
+        acceptance = self.plan.begin(self.total_variation)
         coming = iter(order)
         for line in lines:
             ticket = next((each for each in coming if acceptance.wants(each.group)), None)
@@ -159,7 +169,7 @@ class _Replay:
         classes, label = self.source.log.spec.classes, self.labels[self.images.label(ticket.index) or 0]
         number = label if isinstance(label, int) else classes.number(label)
         image = self.images.image(ticket.index)
-        case = AcceptingCase(image, number, self.asked.plan.test, self.source, ticket.occurrence)
+        case = AcceptingCase(image, number, self.plan.test, self.source, ticket.occurrence)
         if not case.finished:
             yield "not all answers that it needs are on record"
             return

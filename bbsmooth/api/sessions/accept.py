@@ -38,14 +38,17 @@ from bbsmooth.randomness import image_digest
 from bbsmooth.reporting.lineage import seen_before
 from bbsmooth.runs.acceptance import AcceptanceFile, acceptance_record, replayed, summarize_acceptance
 from bbsmooth.runs.certificates import Record, read_summary, write_summary
+from bbsmooth.runs.decoding import Damaged
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.layout import SUMMARY
-from bbsmooth.runs.reading import read_run
+from bbsmooth.runs.reading import read_acceptance, read_run
 from bbsmooth.runs.records import Label
 from bbsmooth.settings.accept import BY_CLASS, CHANGEABLE, AcceptConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
-from oracles import Classes, Purpose
+from bbsmooth.verification.acceptance import AcceptanceReplay
+from bbsmooth.verification.resuming import refuse_unpaid
+from oracles import Classes, Purpose, VoteLog
 
 _SEEN = (
     "the classifier or its coordinator was made on these very images: the answer is about them, and says nothing about "
@@ -98,6 +101,10 @@ class Sample:
     def sizes(self) -> dict[str, int]:
         """Images of each group, by its name."""
         return dict(sorted(Counter(self.groups).items()))
+
+    def order(self, seed: int) -> list[Ticket]:
+        """All images, in the order of a seed."""
+        return tickets(seed, self.digests, self.groups)
 
     def label(self, index: int) -> Label:
         """The label of an image, as files call it."""
@@ -178,6 +185,13 @@ def accept(
         seen = seen_before(read_run(out))
         if seen:
             _log.warning(_SEEN)
+        if run.resumed:
+            refuse_unpaid(out, kept.ledger)
+            on_record = VoteSource(
+                oracles={}, log=VoteLog(kept.store, subject.seen.spec), copies=copies_for(subject.seen, smoothing)
+            )
+            replay = AcceptanceReplay(plan, total_variation, sample.dataset, sample.labels, on_record)
+            _refuse_damage(out, replay, sample.order(smoothing.seed))
         session = _Session(sample, plan, total_variation, smoothing.seed, out, AcceptanceFile(out), seen)
         try:
             images = CanaryImages(
@@ -214,6 +228,16 @@ def _refuse_hopeless(plan: AcceptancePlan, total_variation: float) -> None:
     )
 
 
+def _refuse_damage(out: Path, replay: AcceptanceReplay, order: Sequence[Ticket]) -> None:
+    """Refuse lines of an earlier process, perhaps a killed one, that its answers on record do not give.
+
+    Raises:
+        Damaged: the first that does not fit.
+    """
+    for problem in replay.wrong(order, read_acceptance(out)):
+        raise Damaged(f"{out / problem}; restore it from a copy, or remove this line and all after it")
+
+
 @dataclass(slots=True)
 class _Session:
     """One process's part of a run."""
@@ -232,7 +256,7 @@ class _Session:
         """Look at images until the claims are answered."""
         classes, held = source.log.spec.classes, watching.hold(self.file.append)
         acceptance = replayed(self.plan, self.total_variation, self.file.records)
-        order = tickets(self.seed, self.sample.digests, self.sample.groups)
+        order = self.sample.order(self.seed)
         last = max([record["position"] for record in self.file.records], default=-1)
 
         def begin(ticket: Ticket) -> AcceptingCase:

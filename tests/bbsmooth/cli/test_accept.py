@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +21,8 @@ from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.hashes import run_hashes
 from bbsmooth.verification.run import verify
-from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build
+from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed
+from tests.waiting import until
 
 Record = dict[str, Any]
 IMAGES = 80
@@ -243,3 +247,64 @@ def test_a_forgery_whose_hashes_fit_is_found(world: World, edit: Callable[..., N
     assert verify(world.run).findings == ()
     forged(world.run, edit)
     assert verify(world.run).findings != ()
+
+
+def test_a_killed_run_goes_on_only_from_lines_that_its_answers_give(world: World) -> None:
+    assert accept(world, out=world.folder / "whole").status == 0
+    spent = json.loads((world.folder / "whole" / "ledger.json").read_text())["spent_total"]
+    assert accept(world, "--budget", spent - 5, function="counted").status == 5
+    killed(world.run)
+    path = world.run / "acceptance.jsonl"
+    raw, asked, found = path.read_bytes(), world.asked.total(), summary(world.run)
+    records = [json.loads(line) for line in raw.splitlines()]
+    assert len(records) > 2
+    records[1]["decisions"][0]["state"] = "refuted"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    refused = accept(world, "--resume", "--budget", 100_000, function="counted")
+    assert refused.status == 2
+    assert "decisions: not as the answers on record have it" in refused.line
+    assert world.asked.total() == asked
+    assert summary(world.run) == found
+    path.write_bytes(raw + b'{"position": 9, "ind')  # half a line, as a crash leaves it
+    assert accept(world, "--resume", "--budget", 100_000, function="counted").status == 0
+    assert lines(world.run) == lines(world.folder / "whole")
+
+
+def test_a_killed_process_pays_for_nothing_twice(world: World) -> None:
+    """A real process, killed while its calls are held."""
+    command = ["accept", "--oracle", world.oracle("slow"), "--data", f"npz:{world.folder / 'images.npz'}"]
+    command += [
+        "--sigma",
+        "0.25",
+        "--radius",
+        "0.1",
+        "--at-least",
+        "0.7",
+        "--seed",
+        "1",
+        "--progress",
+        "none",
+        "--batch-size",
+        "8",
+    ]
+    command += ["--out", str(world.run)]
+    with world.holding(40):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "bbsmooth", *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        until(lambda: world.asked.total() >= 40 or child.poll() is not None)
+        assert child.poll() is None
+        child.kill()
+        child.wait()
+    before = world.asked.total()
+    assert bbsmooth(*command, "--resume").status == 0
+    assert accept(world, out=world.folder / "whole").status == 0
+    assert lines(world.run) == lines(world.folder / "whole")
+    ledger = json.loads((world.run / "ledger.json").read_text())
+    assert world.asked.total() <= ledger["spent_total"] <= world.asked.total() + 16
+    again = [name for name, times in world.asked.items() if times > 1]
+    assert len(again) <= 16  # what was in flight when it was killed
+    assert before < world.asked.total()
