@@ -35,6 +35,39 @@ _ANYTHING = "JSON as text, or a table or list"
 _PARSED: dict[Any, str] = {Path: "a path", str: "text"}
 
 
+_REAL, _TOLD = "with the real one", "by its documentation"
+
+PLATFORMS = (
+    ("Triton", "`kserve+`", "nothing", f"{_REAL} (2.51): tensors, pictures, constants, classifications"),
+    ("KServe", "`kserve+`, `tfserving+` for version 1", "nothing", f"{_REAL} (0.21): tensors, pictures, base64"),
+    ("MLServer", "`kserve+`", "nothing", f"{_REAL} (1.7): tensors, base64; its Hugging Face runtime {_TOLD}"),
+    ("`bbsmooth serve`", "`kserve+`", "nothing", _REAL),
+    ("TorchServe", "`torchserve+`", "what the handler expects", f"recorded from {_REAL.removeprefix('with ')}"),
+    ("TensorFlow Serving", "`tfserving+`", "`num_classes` or `labels`", _TOLD),
+    ("LitServe", "`litserve+`", "what the model's code expects", f"{_REAL} (0.2.19): JSON, uploads"),
+    ("BentoML", "`bentoml+`", "what the method expects", f"{_REAL} (1.4.39): arrays, uploads"),
+    ("Gradio, Hugging Face Spaces", "`gradio+`", "the function's name", f"{_REAL} (6.0)"),
+    ("Hugging Face Inference Endpoints", "`huggingface+`", "HF_TOKEN", _TOLD),
+    ("OpenAI and compatible (vLLM, transformers)", "`openai+`", "OPENAI_API_KEY, `labels`", _TOLD),
+    ("Anthropic", "`anthropic+`", "ANTHROPIC_API_KEY, `labels`", "with the types of anthropic"),
+    ("Gemini", "`gemini+`", "GEMINI_API_KEY, `labels`", "with the types of google-genai"),
+    ("Gemini on Vertex AI", "`gemini+` with `auth=google`", "extra `google`, `labels`", "token with google-auth"),
+    ("Amazon Bedrock", "`bedrock:`", "extra `aws`, `labels`", "requests and replies with botocore"),
+    ("Ollama", "`ollama+`", "`labels`", "with the types of ollama"),
+    ("Replicate", "`replicate+`", "REPLICATE_API_TOKEN, `labels`", _TOLD),
+    ("Amazon SageMaker", "`sagemaker:`", "extra `aws`, what the container expects", "requests with botocore"),
+    ("Vertex AI", "`vertexai+`", "extra `google`", f"{_TOLD}; token with google-auth"),
+    ("Azure Machine Learning", "`azureml+`", "AZUREML_API_KEY, or `auth=azure`", f"{_TOLD}; token with azure-identity"),
+    ("Roboflow", "`roboflow+`", "a key in the address", _TOLD),
+    ("Google Cloud Vision", "`googlevision:`", "GOOGLE_API_KEY", _TOLD),
+    ("Amazon Rekognition", "`rekognition:`", "extra `aws`", f"{_TOLD}; signatures by AWS's algorithm"),
+    ("Azure AI Vision, Custom Vision", "`azurevision+`, `customvision+`", "a key", _TOLD),
+    ("Clarifai", "`clarifai+`", "CLARIFAI_PAT", _TOLD),
+    ("Anything else behind HTTP", "[`oracle.toml`](#oracletoml)", "a description", "each form over real sockets"),
+)
+"""Platform, scheme, what is needed, and what was tested against what."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class DocumentedOption:
     """One option of an oracle.
@@ -70,7 +103,7 @@ def timm_options() -> Iterator[DocumentedOption]:
 
 def page() -> str:
     """The page, in Markdown."""
-    return "\n".join([_HEAD, *_local(), *_remote(), *_protocols(), *_file()]).rstrip() + "\n"
+    return "\n".join([_HEAD, *_local(), *_platforms(), *_remote(), *_protocols(), *_file()]).rstrip() + "\n"
 
 
 def _local() -> Iterator[str]:
@@ -87,6 +120,17 @@ def _local() -> Iterator[str]:
     yield "### `module`\n"
     yield "`module:PATH.py:FUNCTION`\n"
     yield from _table(options_of(ModuleOptions))
+
+
+def _platforms() -> Iterator[str]:
+    yield "## Where models live\n"
+    yield "*With the real one*: the server, or the vendor's own types or library, runs against this package in a test."
+    yield "*By its documentation*: a server on 127.0.0.1 does what the vendor documents.\n"
+    yield "| platform | scheme | needed | tested |"
+    yield "| --- | --- | --- | --- |"
+    for platform, scheme, needed, tested in PLATFORMS:
+        yield f"| {platform} | {scheme} | {needed} | {tested} |"
+    yield ""
 
 
 def _remote() -> Iterator[str]:
@@ -116,7 +160,8 @@ def _protocols() -> Iterator[str]:
             for kind, title in _SHARED.items()
             if kind in _inner(protocol.options)
         ]
-        yield f"Also those of {' and of '.join(links)}.\n"
+        if links:
+            yield f"Also those of {' and of '.join(links)}.\n"
 
 
 def _file() -> Iterator[str]:
@@ -143,7 +188,8 @@ def _inner(kind: Any) -> list[Any]:
 
 def _meanings(thing: Any) -> dict[str, str]:
     """What a docstring says of each attribute or argument, on one line."""
-    text = inspect.getdoc(thing) or ""
+    whole = thing.__mro__[::-1] if isinstance(thing, type) else [thing]  # an heir's docstring says what is new
+    text = "\n".join(inspect.cleandoc(each.__doc__ or "") + "\n" for each in whole if each is not object)
     plain = text.replace("|", "\\|").replace("None ", "`none` ") + "\n"
     return {name: " ".join(said.split()).rstrip(".") for name, said in _ENTRY.findall(plain)}
 

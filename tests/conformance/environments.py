@@ -68,15 +68,16 @@ def _give_up(name: str, said: str) -> None:
 
 
 @contextmanager
-def running(command: Command, log: Path, port: int) -> Iterator[str]:
-    """A server in a process group of its own; the address of its model.
+def running(command: Command, log: Path, port: int, ready: str = f"v2/models/{NAME}/ready") -> Iterator[str]:
+    """A server in a process group of its own; its address.
 
     Args:
         command: that starts it.
         log: gets what it says.
         port: on which it will listen, on 127.0.0.1.
+        ready: path that answers 200 once it can be asked.
     """
-    url = f"http://127.0.0.1:{port}/v2/models/{NAME}"
+    url = f"http://127.0.0.1:{port}"
     with log.open("w") as file:
         server = subprocess.Popen(
             command.arguments,
@@ -87,7 +88,7 @@ def running(command: Command, log: Path, port: int) -> Iterator[str]:
             env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(command.variables),
         )
         try:
-            _wait(server, url, log)
+            _wait(server, f"{url}/{ready}", log)
             yield url
         finally:
             _stop(server)
@@ -103,7 +104,7 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 def _ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/ready", trust_env=False).status_code == 200
+        return httpx.get(url, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
 

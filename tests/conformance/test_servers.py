@@ -92,7 +92,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     environment, folder = installed(chosen.name, chosen.requirements), tmp_path_factory.mktemp(chosen.name)
     (port,) = free_ports(1)
     with running(chosen.prepare(environment, folder, port), folder / "log.txt", port) as url:
-        yield chosen, f"kserve+{url}?feedback=logits"
+        yield chosen, f"kserve+{url}/v2/models/vit?feedback=logits"
 
 
 @pytest.mark.slow

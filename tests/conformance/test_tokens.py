@@ -13,7 +13,7 @@ import pytest
 from tests.conformance.environments import installed
 from tests.oracles.remote.protocols.test_template_forms import ok, serving
 
-REQUIREMENTS = ("google-auth[requests]==2.57.0", "azure-identity==1.27.0", "cryptography")
+REQUIREMENTS = ("google-auth[requests]==2.57.0", "azure-identity==1.27.0", "cryptography==50.0.2")
 
 _SCRIPT = """
 import sys

@@ -6,15 +6,15 @@ completions and structured outputs.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from oracles.oracle import REFUSAL, Feedback, OracleSpec
 from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
 from oracles.remote.image_encoding import Picture
-from oracles.remote.json_text import dump, kind, load_object, member, optional_text, per_image
+from oracles.remote.json_text import dump, load_object, member, optional_text, per_image
 from oracles.remote.messages import Reply, Request
+from oracles.remote.protocols.chat import label_in_json, label_schema
 from oracles.remote.spoken import PROMPT, SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed, Send
 
@@ -103,7 +103,7 @@ class OpenaiProtocol:
             return REFUSAL
         cut = choice.get("finish_reason") == "length"
         text = "" if cut and message.get("content") is None else member(message, "content", str)
-        return self.spoken.label(text, cut=cut, unpack=_unpacked if self.options.structured else str)
+        return self.spoken.label(text, cut=cut, unpack=label_in_json if self.options.structured else str)
 
 
 def connect(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> OpenaiProtocol:
@@ -149,23 +149,8 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(labels: list[str]) -> dict[str, Any]:
-    """An object whose only member is one of the labels."""
-    schema = {
-        "type": "object",
-        "properties": {"label": {"type": "string", "enum": labels}},
-        "required": ["label"],
-        "additionalProperties": False,
-    }
-    return {"type": "json_schema", "json_schema": {"name": "label", "strict": True, "schema": schema}}
-
-
-def _unpacked(text: str) -> str:
-    """The label in an object of the schema; text that is none, such as a cut one, is taken as it is."""
-    try:
-        label = json.loads(text)["label"]
-    except (ValueError, RecursionError, TypeError, KeyError):
-        return text
-    return label if isinstance(label, str) else kind(label)
+    """The form of an answer that names one of the labels."""
+    return {"type": "json_schema", "json_schema": {"name": "label", "strict": True, "schema": label_schema(labels)}}
 
 
 DESCRIPTOR = ProtocolDescriptor(

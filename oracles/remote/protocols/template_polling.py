@@ -14,7 +14,7 @@ from oracles.remote.polling import address
 from oracles.remote.protocols.expressions import check_expression, search
 from oracles.remote.server_words import server_words
 
-_PLACE = re.compile(r"\{(?P<path>[^{}]+)\}")
+_PLACE = re.compile(r"(?<!\$)\{(?P<path>[^{}]+)\}")
 _HEADERS = ("operation-location", "location", "content-location")
 
 
@@ -41,7 +41,7 @@ class PollingOptions:
         """Compile everything once, to find what is wrong."""
         if not 0 < self.seconds <= 3600:
             raise SpecError(f"seconds should be above 0 and at most 3600, got {self.seconds:g}")
-        paths = [match["path"] for match in _PLACE.finditer((self.url or "").replace("${", ""))]
+        paths = [match["path"] for match in _PLACE.finditer(self.url or "")]
         for name, path in (*(("url", path) for path in paths), ("done", self.done), ("failed", self.failed)):
             if path is not None:
                 check_expression(path, name)

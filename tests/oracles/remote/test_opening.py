@@ -248,7 +248,7 @@ def test_a_protocol_by_file_and_options_that_win(server: Server, tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('protocol = "carrier-pigeon"', "protocol should be one of azurevision, clarifai"),
+        ('protocol = "carrier-pigeon"', "protocol should be one of anthropic, azureml, azurevision, "),
         ('protocol = "kserve"', "URL should look like"),
         ('protocol = "kserve"\nurl = "ftp://h/v2/models/m"', "URL should look like"),
         ('protocol = "kserve"\nurl = "http://h:port/v2/models/m"', "url should look like"),
@@ -326,4 +326,4 @@ def test_headers_do_not_stand_in_a_name() -> None:
 
 def test_every_protocol_is_there_under_its_name() -> None:
     assert all(name == kind.name for name, kind in PROTOCOLS.items())
-    assert len(PROTOCOLS) == 11
+    assert len(PROTOCOLS) == 23

@@ -1,0 +1,72 @@
+"""Anthropic's messages with an image: a vision-language model as a classifier that names one label.
+
+Source: Anthropic's API reference, messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
+from oracles.remote.image_encoding import base64_text
+from oracles.remote.json_text import dump, load_object, member, optional_text
+from oracles.remote.messages import Reply, Request
+from oracles.remote.protocols.chat import ChatOptions, ChatProtocol, Said, chat_spec, given, joined
+from oracles.remote.wire_protocol import Send
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnthropicOptions(ChatOptions):
+    """Options of the protocol.
+
+    Attributes:
+        model: its name.
+        prompt: what stands behind the image; {labels} is replaced by the list of labels.
+        temperature: of sampling; `none` leaves it to the server.
+        max_tokens: most tokens of an answer.
+        version: of the API.
+        picture: how images become pictures.
+    """
+
+    version: str = "2023-06-01"
+
+
+def connect(endpoint: Endpoint, options: AnthropicOptions, send: Send) -> ChatProtocol:
+    """The protocol for a model; nothing is asked."""
+    spec, spoken = chat_spec(endpoint, options, {"version": options.version})
+    settings = given(
+        model=options.model, max_tokens=options.max_tokens or _MOST_TOKENS, temperature=options.temperature
+    )
+    headers = {"Content-Type": "application/json", "anthropic-version": options.version}
+    url = f"{endpoint.url.removesuffix('/v1')}/v1/messages"
+
+    def compose(file: bytes) -> Request:
+        source = {"type": "base64", "media_type": options.picture.media_type, "data": base64_text(file)}
+        content: list[dict[str, Any]] = [
+            {"type": "image", "source": source},
+            {"type": "text", "text": spoken.asked(options.prompt)},
+        ]
+        return Request("POST", url, headers, dump(settings | {"messages": [{"role": "user", "content": content}]}))
+
+    return ChatProtocol(spec=spec, spoken=spoken, picture=options.picture, compose=compose, understand=_understand)
+
+
+def _understand(reply: Reply) -> Said:
+    tree = load_object(reply.body)
+    stop = tree.get("stop_reason")
+    text = joined(member(tree, "content", list))
+    return Said(text, stop == "max_tokens", stop == "refusal", optional_text(tree, {"model": "model"}))
+
+
+_MOST_TOKENS = 1024
+"""The API needs a number: that of a user who leaves it to the server."""
+
+DESCRIPTOR = ProtocolDescriptor(
+    name="anthropic",
+    usage="anthropic+https://api.anthropic.com?model=MODEL&labels=A,B,...",
+    summary="Anthropic's messages: a vision-language model names a label (key: ANTHROPIC_API_KEY)",
+    options=AnthropicOptions,
+    connect=connect,
+    key=Key("ANTHROPIC_API_KEY", "x-api-key", required=False),
+)
