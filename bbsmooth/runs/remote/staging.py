@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bbsmooth.errors import UsageError
+from bbsmooth.runs.files import lock_directory
 from bbsmooth.runs.layout import DATABASE, HASHED, LEDGER, MANIFEST
 from bbsmooth.runs.remote.ahead import RESERVED
 from bbsmooth.runs.remote.lease import FOLDER, Lease, LeaseRecord, latest, new_token
@@ -208,7 +209,7 @@ def _tell_reserved(record: LeaseRecord) -> None:
 
 @contextmanager
 def _own_folder(place: Place) -> Iterator[Path]:
-    """The staging folder of a URL, for this process alone."""
+    """The staging folder of a URL, for this process alone; its lock lies beside it, and outlives the folder."""
     base = Path(os.environ.get(STAGING) or Path.home() / ".cache" / "bbsmooth" / "staging")
     home = base / hashlib.sha256(place.url.encode()).hexdigest()[:16]
     try:
@@ -233,9 +234,8 @@ def _locked(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = lock_directory(folder)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(lock)

@@ -82,11 +82,46 @@ def create_smoothed_app(
         limits: what is taken at once.
         recover: lets the oracle be asked again after it could not be.
     """
+    service = _service(cases, name=name, clients=clients, accounts=accounts, limits=limits, recover=recover)
+    model, batcher = service.model, service.batcher
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with batcher.running():
+            yield
+
+    def ready() -> bool:
+        return batcher.ended is None
+
+    def live() -> bool:
+        return not isinstance(batcher.ended, OracleChanged)  # which a new process is the cure for
+
+    app = FastAPI(title="bbsmooth", version=version("bbsmooth"), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(server_routes(model, ready=ready, live=live))
+    app.include_router(model_routes(model, service.infer, ready=ready, described=inference(model)))
+    app.include_router(_own_routes(service))
+    app.include_router(_pages(app, model, service.metrics))
+    app.openapi = lambda: _description(app, model)  # type: ignore[method-assign]  # as FastAPI documents it
+    for kind in (Refusal, HTTPException):
+        app.add_exception_handler(kind, refused)
+    return app
+
+
+def _service(
+    cases: FreshCases,
+    *,
+    name: str,
+    clients: Clients,
+    accounts: Mapping[str, ClientAccount],
+    limits: Limits,
+    recover: Callable[[], None],
+) -> Service:
+    """All that answers requests; see `create_smoothed_app`."""
     metrics = Metrics(
         batch_size=limits.batch_size,
         largest_radius=cases.plan.largest_radius,
         at_work=lambda: admission.held,
-        ready=lambda: ready(),
+        ready=lambda: batcher.ended is None,
     )
     batcher = FairBatcher(
         lambda draws: cases.source.votes(draws, PURPOSE),
@@ -106,7 +141,7 @@ def create_smoothed_app(
         most_queries=cases.most_queries,
         keyed=clients.keyed,
     )
-    service = Service(
+    return Service(
         model=model,
         cases=cases,
         batcher=batcher,
@@ -117,27 +152,6 @@ def create_smoothed_app(
         max_body_bytes=limits.max_body_bytes,
         body_seconds=limits.body_seconds,
     )
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with batcher.running():
-            yield
-
-    def ready() -> bool:
-        return batcher.ended is None
-
-    def live() -> bool:
-        return not isinstance(batcher.ended, OracleChanged)  # which a new process is the cure for
-
-    app = FastAPI(title="bbsmooth", version=version("bbsmooth"), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(server_routes(model, ready=ready, live=live))
-    app.include_router(model_routes(model, service.infer, ready=ready, described=inference(model)))
-    app.include_router(_own_routes(service))
-    app.include_router(_pages(app, model, metrics))
-    app.openapi = lambda: _description(app, model)  # type: ignore[method-assign]  # as FastAPI documents it
-    for kind in (Refusal, HTTPException):
-        app.add_exception_handler(kind, refused)
-    return app
 
 
 def _own_routes(service: Service) -> APIRouter:
