@@ -35,7 +35,7 @@ BATCHES = ((1, 1), (1, 8), (8, 1), (256, 1))
 def main() -> None:
     """Measure, print, and write `result.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=200, help="test images of each world")
+    parser.add_argument("--images", type=int, default=120, help="test images of each world")
     images = parser.parse_args().images
     found = [
         {"world": world.name, "images": len(world.images), **answered}
