@@ -62,18 +62,18 @@ class Stream:
     """
 
     name: bytes
-    _key: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
+    key: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the key off the name."""
-        object.__setattr__(self, "_key", np.frombuffer(self.name[:16], dtype="<u8").astype(np.uint64))
+        object.__setattr__(self, "key", np.frombuffer(self.name[:16], dtype="<u8").astype(np.uint64))
 
     def generators(self, first: int, count: int) -> Iterator[np.random.Generator]:
         """Generators at places `first` to `first + count - 1`, one after the other.
 
         One object is moved from place to place: use each before asking for the next.
         """
-        bits = np.random.Philox(key=self._key)
+        bits = np.random.Philox(key=self.key)
         generator = np.random.Generator(bits)
         state = bits.state  # a copy, as it is before the first number
         counter = state["state"]["counter"]
@@ -95,3 +95,30 @@ class Stream:
             else:
                 sample(generator, rows)
             done, skipped = done + len(rows), 0
+
+
+class Words:
+    """Raw 64-bit words of a stream, which numpy promises never to change (NEP 19).
+
+    Place g, part p begins at the Philox counter g * 2^128 + p * 2^192 + 1.
+
+    Args:
+        stream: whose words.
+        part: 0, 1, ..., independent of each other.
+    """
+
+    def __init__(self, stream: Stream, part: int) -> None:
+        """Stand before the first word of place 0."""
+        self._bits = np.random.Philox(key=stream.key)
+        self._start = self._bits.state  # a copy, as it is before the first word
+        self._counter = self._start["state"]["counter"]
+        self._counter[3] = part
+
+    def go(self, place: int) -> None:
+        """Stand before the first word of a place."""
+        self._counter[2] = place
+        self._bits.state = self._start
+
+    def take(self, count: int) -> NDArray[np.uint64]:
+        """Return the next `count` words."""
+        return self._bits.random_raw(count)

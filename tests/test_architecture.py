@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = (
     ("oracles",),
-    ("errors", "randomness"),
+    ("errors", "memory", "randomness"),
     ("data", "noise", "progress"),
     ("certification", "coordinator"),
     ("tuning",),

@@ -17,7 +17,7 @@ from bbsmooth.runs.layout import COORDINATOR
 from oracles import OracleSpec
 
 
-def describe(spec: OracleSpec, images: data.ImageSet | None) -> dict[str, Any]:
+def describe(spec: OracleSpec, images: data.ImageSet | None, algorithm: str = ALGORITHM) -> dict[str, Any]:
     """Return the manifest's entries for oracle, data and noise: they must be the same when a run is resumed."""
     context: dict[str, Any] = {
         "oracle": {
@@ -28,7 +28,7 @@ def describe(spec: OracleSpec, images: data.ImageSet | None) -> dict[str, Any]:
             "feedback": spec.feedback.value,
             "deterministic": spec.deterministic,
         },
-        "noise_algorithm": ALGORITHM,
+        "noise_algorithm": algorithm,
     }
     return context if images is None else context | describe_images(images)
 

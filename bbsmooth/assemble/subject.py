@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from bbsmooth.assemble.describing import describe, describe_front
 from bbsmooth.assemble.fronts import Front
 from bbsmooth.assemble.opening import images_for, opened
+from bbsmooth.assemble.voting import drawing_as
 from bbsmooth.data import ImageSet, Split
 from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 from oracles import Oracle
@@ -54,6 +56,14 @@ class Subject:
             data=images,
         )
 
+    def drawing_as(self, *runs: Path | None) -> Subject:
+        """The same with the noise algorithm settled: as asked for, else that of the first of these runs that there is.
+
+        Raises:
+            UsageError: the manifest of a run cannot be read.
+        """
+        return replace(self, smoothing=drawing_as(self.smoothing, *runs))
+
     @cached_property
     def seen(self) -> Oracle:
         """The oracle with what stands in front of it: the classifier that noisy images reach.
@@ -71,4 +81,4 @@ class Subject:
     @property
     def context(self) -> dict[str, Any]:
         """Manifest entries for oracle, images and front."""
-        return describe(self.oracle.spec, self.images) | describe_front(self.front)
+        return describe(self.oracle.spec, self.images, self.smoothing.algorithm) | describe_front(self.front)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -15,8 +16,10 @@ from bbsmooth.certification import VoteSource
 from bbsmooth.engines.deferred import DeferredCopies
 from bbsmooth.engines.opening import engine
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import FINE_BITS, Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
+from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
 from bbsmooth.noise.copies import Copies
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.layout import MANIFEST
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from oracles import Oracle, Purpose, VoteLog
 from oracles.capabilities import Delegating, interruption
@@ -47,9 +50,10 @@ def grid_for(oracle: Oracle, smoothing: SmoothingConfig) -> Grid:
     Raises:
         UsageError: the noise is too strong for it.
     """
-    grid = _grid(oracle.spec.eight_bit)
+    noise = smoothing.distribution
+    grid = Grid.fitting(noise, eight_bit=oracle.spec.eight_bit, algorithm=smoothing.algorithm)
     try:
-        grid.check(smoothing.distribution)
+        grid.check(noise)
     except ValueError as error:
         raise UsageError(str(error)) from None
     return grid
@@ -67,18 +71,31 @@ def copies_for(oracle: Oracle, smoothing: SmoothingConfig) -> Copies:
         raise UsageError(
             f"`noise` splitting proves nothing for {oracle.spec.name}, which may answer equal images otherwise"
         )
-    return copies_of(smoothing.mechanism, seed=smoothing.seed, eight_bit=oracle.spec.eight_bit)
+    return copies_of(
+        smoothing.mechanism, seed=smoothing.seed, eight_bit=oracle.spec.eight_bit, algorithm=smoothing.algorithm
+    )
 
 
-def copies_of(noise: NoiseDistribution | Splitting, *, seed: int, eight_bit: bool) -> Copies:
+def copies_of(
+    noise: NoiseDistribution | Splitting, *, seed: int, eight_bit: bool, algorithm: str = ALGORITHM
+) -> Copies:
     """Return the copies that are drawn for a classifier that takes 8-bit images, or floats."""
     if isinstance(noise, Splitting):
         return SplitViews(noise=noise, seed=seed, eight_bit=eight_bit)
-    return NoisyCopies(noise=noise, grid=_grid(eight_bit), seed=seed)
+    return NoisyCopies(noise=noise, grid=Grid.fitting(noise, eight_bit=eight_bit, algorithm=algorithm), seed=seed)
 
 
-def _grid(eight_bit: bool) -> Grid:
-    return Grid(0 if eight_bit else FINE_BITS)
+def drawing_as(smoothing: SmoothingConfig, *runs: Path | None) -> SmoothingConfig:
+    """The same with the noise algorithm settled: as asked for, else that of the first of these runs that there is.
+
+    Raises:
+        UsageError: the manifest of a run cannot be read.
+    """
+    if smoothing.noise_algorithm is not None:
+        return smoothing
+    begun = next((run for run in runs if run is not None and (run / MANIFEST).exists()), None)
+    recorded = None if begun is None else read_manifest(begun).get("noise_algorithm")
+    return replace(smoothing, noise_algorithm=recorded or ALGORITHM)
 
 
 def vote_source(

@@ -56,7 +56,9 @@ def serve(
         Options(without=("engine", "workers"), batch_size=_BATCH_SIZE, concurrency=_CONCURRENCY),
     ],
     config: ServeConfig,
-    smoothing: Annotated[SmoothingConfig | None, Options(given_with="sigma", without=("seed",), sigma=_SIGMA)],
+    smoothing: Annotated[
+        SmoothingConfig | None, Options(given_with="sigma", without=("seed", "noise_algorithm"), sigma=_SIGMA)
+    ],
     certify: Annotated[
         CertifyConfig | None,
         Options(given_with="sigma", only=_VOTES, method=_METHOD, radii=_RADII, bound=_BOUND),

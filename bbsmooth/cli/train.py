@@ -17,7 +17,7 @@ from bbsmooth.settings.train import TrainConfig
 def train(
     config: TrainConfig,
     images: DataConfig,
-    smoothing: Annotated[SmoothingConfig, Options(without=("coordinator",))],
+    smoothing: Annotated[SmoothingConfig, Options(without=("coordinator", "noise_algorithm"))],
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,

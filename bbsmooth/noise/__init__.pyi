@@ -1,7 +1,8 @@
+from .algorithms import ALGORITHM, ALGORITHMS, check_algorithm
 from .copies import NoisyCopies, SplitViews
 from .distribution import NoiseDistribution, Norm, Smoothing
 from .gaussian import Gaussian
-from .grid import ALGORITHM, FINE_BITS, Grid, stream_name
+from .grid import Grid, stream_name
 from .laplace import Laplace
 from .named import DISTRIBUTIONS, noise_called
 from .norms import implied_radius
@@ -10,8 +11,8 @@ from .uniform import Uniform
 
 __all__ = [
     "ALGORITHM",
+    "ALGORITHMS",
     "DISTRIBUTIONS",
-    "FINE_BITS",
     "Gaussian",
     "Grid",
     "Laplace",
@@ -22,6 +23,7 @@ __all__ = [
     "SplitViews",
     "Splitting",
     "Uniform",
+    "check_algorithm",
     "implied_radius",
     "noise_called",
     "stream_name",

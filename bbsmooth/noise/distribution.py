@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
+    import mpmath
     import numpy as np
     from numpy.typing import NDArray
 
@@ -34,6 +35,10 @@ class Smoothing(Protocol):
 class NoiseDistribution(Smoothing, Protocol):
     """Sampling and guarantee in one object: neither can be swapped without the other."""
 
+    def __hash__(self) -> int:
+        """Equal distributions share their tables."""
+        ...
+
     @property
     def largest(self) -> float:
         """No draw is larger than this in absolute value, white being 1."""
@@ -46,6 +51,16 @@ class NoiseDistribution(Smoothing, Protocol):
 
     def sample(self, generator: np.random.Generator, out: NDArray[np.float64]) -> None:
         """Fill `out` (rows, values) with independent noise, white being 1, as `bbsmooth.randomness.Sample` says."""
+        ...
+
+    def upper_tails(self, first: mpmath.mpf, step: mpmath.mpf, count: int) -> list[int]:
+        """2^160 times the probabilities of more than `first` + k `step`, white being 1; right to 2^-120 of 1.
+
+        Args:
+            first: at least 0.
+            step: above 0.
+            count: how many; k goes from 0 to `count` - 1.
+        """
         ...
 
     def radius(self, p_lower: float) -> float:

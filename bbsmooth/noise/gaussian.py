@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from bbsmooth.noise.distribution import Norm, check_sigma
 
 if TYPE_CHECKING:
+    import mpmath
     import numpy as np
     from numpy.typing import NDArray
 
@@ -53,6 +54,12 @@ class Gaussian:
         """Fill `out` (rows, values) with independent N(0, sigma^2) values (numpy's 256-layer ziggurat)."""
         generator.standard_normal(out=out)
         out *= self.sigma
+
+    def upper_tails(self, first: mpmath.mpf, step: mpmath.mpf, count: int) -> list[int]:
+        """1 - Phi((first + k step) / sigma), in units of 2^-160."""
+        from bbsmooth.noise.gaussian_tails import upper_tails
+
+        return upper_tails(first / self.sigma, step / self.sigma, count)
 
     def radius(self, p_lower: float) -> float:
         """L2 radius sigma * Phi^-1(p_lower), 0 unless `p_lower` > 1/2.

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from bbsmooth.noise.distribution import Norm, check_sigma
+from bbsmooth.noise.fixed_point import FIXED_BITS, fixed
 
 if TYPE_CHECKING:
+    import mpmath
     from numpy.typing import NDArray
 
 
@@ -53,6 +55,17 @@ class Laplace:
         for row in out:
             generator.standard_exponential(out=row)
             row *= self.scale * (2.0 * generator.integers(0, 2, len(row), dtype=np.int8) - 1)
+
+    def upper_tails(self, first: mpmath.mpf, step: mpmath.mpf, count: int) -> list[int]:
+        """exp(-(first + k step) / scale) / 2, in units of 2^-160: each is the one before times a constant."""
+        import mpmath
+
+        with mpmath.workprec(FIXED_BITS):
+            factor = fixed(mpmath.exp(-step / self.scale))
+            tails = [fixed(mpmath.exp(-first / self.scale) / 2)]
+        while len(tails) < count:
+            tails.append(tails[-1] * factor >> FIXED_BITS)
+        return tails
 
     def radius(self, p_lower: float) -> float:
         """L1 radius -scale * log(2 (1 - p_lower)), 0 unless `p_lower` > 1/2. Teng et al. 2020, Theorem 1."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bbsmooth.noise.distribution import Norm, check_sigma
+from bbsmooth.noise.fixed_point import FIXED_BITS, fixed
 
 if TYPE_CHECKING:
+    import mpmath
     import numpy as np
     from numpy.typing import NDArray
 
@@ -52,6 +54,15 @@ class Uniform:
         generator.random(out=out)
         out *= 2 * self.reach
         out -= self.reach
+
+    def upper_tails(self, first: mpmath.mpf, step: mpmath.mpf, count: int) -> list[int]:
+        """(reach - first - k step) / (2 reach), 0 beyond the reach, in units of 2^-160."""
+        import mpmath
+
+        with mpmath.workprec(FIXED_BITS):
+            width = 2 * mpmath.mpf(self.reach)
+            start, loss = fixed((self.reach - first) / width), fixed(step / width)
+        return [max(0, start - k * loss) for k in range(count)]
 
     def radius(self, p_lower: float) -> float:
         """L1 radius 2 reach (p_lower - 1/2), 0 unless `p_lower` > 1/2. Yang et al., ICML 2020, Appendix."""

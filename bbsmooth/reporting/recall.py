@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bbsmooth import data
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import FINE_BITS, Grid, NoiseDistribution
+from bbsmooth.noise import ALGORITHMS, Grid, NoiseDistribution
 from bbsmooth.runs.reading import Run
 from bbsmooth.settings.common import IN_MEMORY
 
@@ -54,9 +54,10 @@ def images_of(run: Run) -> data.ImageSet:
     return images
 
 
-def bits_of(noise: NoiseDistribution, values: int, total_variation: float) -> int | None:
-    """The binary digits of the grid on which noise was drawn, from the distance to ideal noise that was taken off."""
-    for bits in (0, FINE_BITS):
-        if Grid(bits).total_variation(noise, values) == total_variation:
-            return bits
-    return None
+def grid_of(run: Run, noise: NoiseDistribution, values: int, total_variation: float) -> Grid | None:
+    """The grid on which a run drew its noise, by the distance to ideal noise that was taken off; None for no grid."""
+    algorithm = run.manifest.get("noise_algorithm")
+    if algorithm not in ALGORITHMS:
+        return None
+    grids = (Grid.fitting(noise, eight_bit=eight_bit, algorithm=algorithm) for eight_bit in (True, False))
+    return next((grid for grid in grids if grid.total_variation(noise, values) == total_variation), None)

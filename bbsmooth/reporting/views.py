@@ -17,9 +17,9 @@ from bbsmooth import data
 from bbsmooth.assemble import describe_coordinator, load_coordinator
 from bbsmooth.coordinator import Coordinator, show
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import ALGORITHM, DISTRIBUTIONS, Grid, NoiseDistribution, stream_name
+from bbsmooth.noise import ALGORITHMS, DISTRIBUTIONS, NoiseDistribution, stream_name
 from bbsmooth.randomness import Stream
-from bbsmooth.reporting.recall import bits_of, images_of
+from bbsmooth.reporting.recall import grid_of, images_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
 from oracles import Purpose
@@ -108,25 +108,25 @@ def _pictures(image: Tensor, record: Record, draw: _Draw | None, front: _Front |
 class _Draw:
     """Draws noise again."""
 
+    run: Run
     noise: NoiseDistribution
     seed: int
 
     @classmethod
     def of(cls, run: Run, notes: list[str]) -> _Draw | None:
-        if run.manifest.get("noise_algorithm") != ALGORITHM:
+        if run.manifest.get("noise_algorithm") not in ALGORITHMS:
             notes.append("Noisy copies are not shown: this version of bbsmooth draws other noise than the run did.")
             return None
         if run.settings["noise"] not in DISTRIBUTIONS:
             notes.append(f"Views under {run.settings['noise']} noise are not shown.")
             return None
-        return cls(DISTRIBUTIONS[run.settings["noise"]](run.settings["sigma"]), run.settings["seed"])
+        return cls(run, DISTRIBUTIONS[run.settings["noise"]](run.settings["sigma"]), run.settings["seed"])
 
     def noisy(self, image: Tensor, record: Record) -> Tensor | None:
         """The first estimation draw (C, H, W): uint8, or float32 with white at 1; None where nobody knows the grid."""
-        bits = bits_of(self.noise, image.numel(), record["total_variation"])
-        if bits is None:
+        grid = grid_of(self.run, self.noise, image.numel(), record["total_variation"])
+        if grid is None:
             return None
-        grid = Grid(bits)
         stream = Stream(stream_name(self.seed, Purpose.ESTIMATE.value, image, self.noise, grid))
         return grid.noisy(image, self.noise, stream, first=0, count=1)[0]
 

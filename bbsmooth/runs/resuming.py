@@ -59,6 +59,8 @@ def compare(
     renamed = _RENAMED.get(command, {})
     then = with_methods_of_today({renamed.get(key, key): value for key, value in manifest["settings"].items()})
     now = json.loads(json.dumps(settings))
+    if "noise_algorithm" in now:  # which 0.1 did not write among the settings
+        then.setdefault("noise_algorithm", manifest.get("noise_algorithm"))
     for key in sorted((then.keys() | now.keys()) - changeable - BY_CONTENT):
         if then.get(key) != now.get(key):
             raise UsageError(

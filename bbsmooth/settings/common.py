@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import oracles
 from bbsmooth import noise as noises
 from bbsmooth.errors import UsageError
+from bbsmooth.noise.algorithms import ALGORITHM, ALGORITHMS, check_algorithm
 from bbsmooth.settings.option import Option, Panel
 from bbsmooth.settings.shared import Device, Resize, Seed
 
@@ -159,10 +160,23 @@ class SmoothingConfig:
         ),
     ]
     seed: Seed
+    noise_algorithm: Annotated[
+        str | None,
+        Option(
+            f"How noise is drawn: {' or '.join(ALGORITHMS)}, that of version 0.1. Without it as in the run that is "
+            "resumed or reused, else the first of them.",
+            panel=Panel.SAMPLING,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse noise that is none."""
         _ = self.mechanism
+        if self.noise_algorithm is not None:
+            try:
+                check_algorithm(self.noise_algorithm)
+            except ValueError as error:
+                raise UsageError(str(error)) from None
 
     @property
     def mechanism(self) -> NoiseDistribution | Splitting:
@@ -182,6 +196,11 @@ class SmoothingConfig:
         if isinstance(mechanism := self.mechanism, noises.Splitting):
             raise UsageError("`noise` splitting is for `bbsmooth certify` alone; uniform noise is the nearest to it")
         return mechanism
+
+    @property
+    def algorithm(self) -> str:
+        """How noise is drawn: as asked for, else the newest way."""
+        return self.noise_algorithm or ALGORITHM
 
     @property
     def additive(self) -> SmoothingConfig:

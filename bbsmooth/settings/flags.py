@@ -69,6 +69,7 @@ _REGULAR = frozenset(
         "name",
         "names",
         "noise",
+        "noise_algorithm",
         "objective",
         "oracle",
         "out",

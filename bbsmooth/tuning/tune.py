@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator
-from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution
+from bbsmooth.noise import Grid, NoiseDistribution
 from bbsmooth.randomness import fork, name_digest
 from bbsmooth.tuning.checkpoint import TuneState
 from bbsmooth.tuning.executor import Ask, QueryExecutor, one_by_one
@@ -149,7 +149,7 @@ class _Run:
         """Digest of all that decides which questions are asked."""
         digest = hashlib.sha256(self.coordinator.fingerprint.encode())
         noise = self.training.noise
-        mechanism = (ALGORITHM, noise.name, noise.sigma, self.training.grid)
+        mechanism = (self.training.grid.algorithm, noise.name, noise.sigma, self.training.grid)
         digest.update(
             repr((self.plan, self.schedule, self.training.seed, self.validation.feedback, mechanism)).encode()
         )

@@ -18,7 +18,7 @@ from bbsmooth.certification.methods.decisions import Boundaries
 from bbsmooth.certification.verdict import Decision, Reason, State
 from bbsmooth.data import ImageSet
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import FINE_BITS, Grid, NoiseDistribution, Splitting, noise_called
+from bbsmooth.noise import ALGORITHMS, Grid, NoiseDistribution, Splitting, noise_called
 from bbsmooth.randomness import image_digest
 from bbsmooth.reporting.lineage import seen_before
 from bbsmooth.runs.acceptance import acceptance_record, replayed, summarize_acceptance
@@ -55,7 +55,10 @@ class _Asked:
         noise = noise_called(settings["noise"], settings["sigma"])
         if isinstance(noise, Splitting):
             raise UsageError(f"the manifest names noise that an acceptance test cannot have: {settings['noise']}")
-        grid = Grid(0 if run.manifest["classifier"]["eight_bit"] else FINE_BITS)
+        eight_bit, algorithm = run.manifest["classifier"]["eight_bit"], run.manifest["noise_algorithm"]
+        if algorithm not in ALGORITHMS:
+            raise UsageError(f"the manifest names no way to draw noise: {algorithm}")
+        grid = Grid.fitting(noise, eight_bit=eight_bit, algorithm=algorithm)
         sizes: dict[str, int] = run.manifest["groups"]  # type: ignore[typeddict-item]  # of `AcceptManifest`
         values = math.prod(run.manifest["data"]["image_shape"] or ())
         return cls(config, noise, config.plan(noise, sizes), grid.total_variation(noise, values))
@@ -122,7 +125,12 @@ def wrong_order(run: Run) -> Iterator[str]:
     try:
         with ExitStack() as stack:
             log, rows = recorded_votes(run, RESPONSES, stack)
-            copies = copies_of(asked.noise, seed=run.settings["seed"], eight_bit=log.spec.eight_bit)
+            copies = copies_of(
+                asked.noise,
+                seed=run.settings["seed"],
+                eight_bit=log.spec.eight_bit,
+                algorithm=run.manifest["noise_algorithm"],
+            )
             source = VoteSource(oracles={}, log=log, copies=copies)
             labels = labels_of(run, images, log.spec.classes)
             replay = AcceptanceReplay(asked.plan, asked.total_variation, images, labels, source)

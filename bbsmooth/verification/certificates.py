@@ -11,7 +11,7 @@ from bbsmooth.certification.bounds.vote_bounds import OneClass
 from bbsmooth.certification.methods.cases import AnyPlan
 from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.noise import DISTRIBUTIONS, Norm, implied_radius
-from bbsmooth.reporting.recall import bits_of
+from bbsmooth.reporting.recall import grid_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
 from bbsmooth.verification.asked import Asked
@@ -35,7 +35,7 @@ def wrong_each(run: Run) -> Iterator[str]:
     """What does not follow in a line from its own counts."""
     asked = Asked.of(run)
     for record in run.certificates or []:
-        yield from located(record, _wrong_certificate, asked.plan, run.manifest["data"]["image_shape"])
+        yield from located(record, _wrong_certificate, asked.plan, run)
 
 
 def wrong_lines(run: Run) -> Iterator[str]:
@@ -90,7 +90,8 @@ def _wrong_line(record: Record, wanted: dict[str, Any]) -> Iterator[str]:
         yield f"radius is {record['radius']}"
 
 
-def _wrong_certificate(record: Record, plan: AnyPlan, shape: Sequence[int]) -> Iterator[str]:
+def _wrong_certificate(record: Record, plan: AnyPlan, run: Run) -> Iterator[str]:
+    shape = run.manifest["data"]["image_shape"] or ()
     wanted = {
         "alpha": plan.alpha,
         "sigma": plan.noise.sigma,
@@ -106,7 +107,7 @@ def _wrong_certificate(record: Record, plan: AnyPlan, shape: Sequence[int]) -> I
     if isinstance(plan, SplittingPlan):
         if record["total_variation"] != 0:
             yield f"total_variation is {record['total_variation']}, but splitting noise is not drawn"
-    elif bits_of(plan.noise, math.prod(shape), record["total_variation"]) is None:
+    elif grid_of(run, plan.noise, math.prod(shape), record["total_variation"]) is None:
         size = "x".join(map(str, shape))
         yield f"total_variation is {record['total_variation']}, which no grid has for images of {size}"
     if not 0 <= record["seconds"] < math.inf:

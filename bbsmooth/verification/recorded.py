@@ -11,7 +11,7 @@ from bbsmooth.certification import VoteSource
 from bbsmooth.certification.methods.cases import opener
 from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import ALGORITHM, noise_called
+from bbsmooth.noise import ALGORITHMS, noise_called
 from bbsmooth.reporting.recall import images_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.directory import Status
@@ -115,6 +115,7 @@ def _recorded(run: Run, asked: Asked) -> Iterator[_Recorded]:
             noise_called(run.settings["noise"], run.settings["sigma"]),
             seed=run.settings["seed"],
             eight_bit=log.spec.eight_bit,
+            algorithm=run.manifest["noise_algorithm"],
         )
         source = VoteSource(oracles={}, log=log, copies=copies, clean=clean)
         earlier: VoteLog | None = None
@@ -144,7 +145,7 @@ def images_at_hand(run: Run) -> data.ImageSet:
         images = images_of(run)
     except (data.DataError, UsageError, OSError) as error:
         raise NotAtHand(f"the images are not at hand ({error})") from error
-    if run.manifest["noise_algorithm"] != ALGORITHM:
+    if run.manifest["noise_algorithm"] not in ALGORITHMS:
         raise NotAtHand("the noise was drawn by another version of bbsmooth")
     return images
 

@@ -12,7 +12,7 @@ from bbsmooth import data
 from bbsmooth.assemble import Front, bare_oracle
 from bbsmooth.certification import VoteSource
 from bbsmooth.cli.main import app
-from bbsmooth.noise import FINE_BITS, Gaussian, Grid
+from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.noise.copies import NoisyCopies
 from bbsmooth.settings.common import OracleConfig
 from experiments.demo.run import PRETRAIN_EPOCHS
@@ -50,7 +50,9 @@ class World:
         return VoteSource(
             oracles=dict.fromkeys((Purpose.SELECT, Purpose.ESTIMATE), self.oracle),
             log=VoteLog(ResponseStore(FOLDER / self.name), self.oracle.spec),
-            copies=NoisyCopies(noise=self.noise, grid=Grid(0 if self.oracle.spec.eight_bit else FINE_BITS), seed=SEED),
+            copies=NoisyCopies(
+                noise=self.noise, grid=Grid.fitting(self.noise, eight_bit=self.oracle.spec.eight_bit), seed=SEED
+            ),
         )
 
 

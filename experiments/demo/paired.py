@@ -31,7 +31,7 @@ def main() -> None:
 
 def paired(sigma: float) -> dict[str, float]:
     """Accuracy of each step in %, and the gain of the last with its standard error, in points."""
-    digits, oracle, noise, grid = load("mnist5k"), local_vit(), Gaussian(sigma), Grid(8)
+    digits, oracle, noise, grid = load("mnist5k"), local_vit(), Gaussian(sigma), Grid(1)
     images, labels = digits.images(range(len(digits))), digits.labels(range(len(digits)))
     streams = [Stream(stream_name(1, "paired", image, noise, grid)) for image in images]
     noisy = [

@@ -242,7 +242,7 @@ class _Echo:
 
 def _noise_seconds(image: Tensor) -> float:
     """Of one processor, for one noisy copy."""
-    copies = NoisyCopies(noise=Gaussian(0.5), grid=Grid(8), seed=0)
+    copies = NoisyCopies(noise=Gaussian(0.5), grid=Grid(1), seed=0)
     stream, count = copies.stream(image, "estimate"), 64
     copies.draw(image, stream, first=0, count=count)
     began = time.process_time()

@@ -59,7 +59,7 @@ def compare(sigma: float) -> dict[str, Any]:
 
 def drawn(oracle: Oracle, image: torch.Tensor, noise: Gaussian) -> NDArray[np.float64]:
     """Logits (SELECTION + DRAWS, K) of noisy copies of an image."""
-    grid = Grid(8)
+    grid = Grid(1)
     stream = Stream(stream_name(1, "scores", image, noise, grid))
     scores = oracle.query(grid.noisy(image, noise, stream, first=0, count=SELECTION + DRAWS)).scores
     assert scores is not None

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("checkout", nargs="?", type=Path, help=f"the other checkout; without it one of {BEFORE}")
     parser.add_argument("--pairs", type=int, default=5)
     given = parser.parse_args()
-    with _other(given.checkout) as other:
+    with other_checkout(given.checkout, BEFORE) as other:
         git = ["git", "-C", str(other), "rev-parse", "--short", "HEAD"]
         revision = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
         found = {name: _compared(arguments, other, given.pairs) for name, arguments in COMMANDS.items()}
@@ -56,15 +56,15 @@ def main() -> None:
 
 
 @contextmanager
-def _other(checkout: Path | None) -> Iterator[Path]:
-    """The checkout to compare with."""
+def other_checkout(checkout: Path | None, before: str) -> Iterator[Path]:
+    """The checkout to compare with: the one that was named, else a worktree of a revision while the block runs."""
     if checkout is not None:
         yield checkout.absolute()
         return
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "before"
         git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", str(place), BEFORE], check=True)
+        subprocess.run([*git, "add", "--quiet", "--detach", str(place), before], check=True)
         try:
             yield place
         finally:

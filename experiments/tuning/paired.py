@@ -13,7 +13,7 @@ from bbsmooth.tuning import NoisyImages
 from experiments.tuning.worlds import Labelled
 from oracles import Oracle
 
-GRID = Grid(8)
+GRID = Grid(1)
 SEED = 1
 _CHUNK = 1_000
 

@@ -24,6 +24,7 @@ from bbsmooth.assemble import (
 from bbsmooth.coordinator import CleanedImage, FilmSpace, PretrainPlan, pretrain, save
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Gaussian
+from bbsmooth.noise.algorithms import ZIGGURAT
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 from oracles import Budget, Classes, Ledger, Purpose
@@ -141,9 +142,13 @@ def test_an_account_that_is_gone_or_broken_is_refused(run: RunDirectory, content
 
 
 def test_noise_too_strong_for_exact_sums_is_refused() -> None:
-    assert grid_for(halfspace(), SmoothingConfig(**SMOOTHING)).bits == 8
+    assert grid_for(halfspace(), SmoothingConfig(**SMOOTHING)).bits == 1
     with pytest.raises(UsageError, match="`sigma` must be below"):
-        grid_for(halfspace(), SmoothingConfig(**SMOOTHING | {"sigma": 100.0}))
+        grid_for(halfspace(), SmoothingConfig(**SMOOTHING | {"sigma": 10_000.0}))
+    then = SMOOTHING | {"noise_algorithm": ZIGGURAT}
+    assert grid_for(halfspace(), SmoothingConfig(**then)).bits == 8
+    with pytest.raises(UsageError, match="`sigma` must be below"):
+        grid_for(halfspace(), SmoothingConfig(**then | {"sigma": 100.0}))
 
 
 def test_a_coordinator_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def unreachable(*arguments: Any, **options: Any) -> Any:
 
 
 def voted(images: Tensor) -> None:
-    copies = NoisyCopies(noise=NOISE, grid=Grid(8), seed=0)
+    copies = NoisyCopies(noise=NOISE, grid=Grid(1), seed=0)
     source = VoteSource(oracles={}, log=unreachable, copies=copies)  # type: ignore[arg-type]
     source.stream(images[0], Purpose.SELECT)
 
@@ -41,7 +41,7 @@ def tuned(images: Tensor) -> None:
         images,
         torch.zeros(len(images), dtype=torch.int64),
         noise=NOISE,
-        grid=Grid(8),
+        grid=Grid(1),
         plan=TunePlan.__new__(TunePlan),
         queries=100,
         seed=0,

@@ -144,6 +144,7 @@ def accept(
         BudgetExhausted: the budget ended before there was an answer; a later call goes on.
         OracleError: see there; all answers so far are on disk.
     """
+    subject = subject.drawing_as(out)
     oracle, front = subject.asking, subject.front
     noise = subject.smoothing.distribution
     config = config.settled(noise)

@@ -98,6 +98,7 @@ def attack(target: Certified, out: Path, subject: Subject, *, config: AttackConf
         BudgetExhausted: the budget ended before the images did; all results so far are on disk.
         OracleError: see there.
     """
+    subject = subject.drawing_as(target.path)  # the attack is on the classifier that was certified
     base, asked, dataset = subject.oracle, subject.asking, subject.images
     smoothing = dataclasses.replace(subject.smoothing, seed=config.seed)
     chosen = _attack(config, subject)

@@ -98,6 +98,7 @@ def certify(
     """
     if incremental_from is not None and reuse is not None:
         raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
+    subject = subject.drawing_as(out, reuse, incremental_from)
     asked = _Question.settled(subject, config, incremental_from, reported=_reported(out) if resume else ())
     oracle, front, dataset = subject.asking, subject.front, subject.images
     refuse_small_budget(oracle, *_least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))

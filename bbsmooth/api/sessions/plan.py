@@ -70,6 +70,7 @@ def plan(
         UsageError: settings that cannot work, or a budget below the pilot; nothing was spent.
         OracleError: see there; all answers so far are on disk.
     """
+    subject = subject.drawing_as(out)
     oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
     count = min(len(dataset), config.limit or len(dataset))
     _refuse_certain_cost(smoothing, oracle, count)

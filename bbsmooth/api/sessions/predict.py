@@ -49,6 +49,7 @@ def predict(
         BudgetExhausted: the budget does not suffice for all images; what is known is on disk.
         OracleError: see there.
     """
+    subject = subject.drawing_as(out)
     plan, base, oracle, images = config.plan, subject.oracle, subject.asking, subject.images
     grid_for(subject.seen, subject.smoothing)  # what does not fit is refused before a run is begun
     data.check(images)

@@ -28,7 +28,7 @@ from bbsmooth.assemble import (
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.coordinator import Autoencoder, save
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import FINE_BITS, Grid
+from bbsmooth.noise import Grid
 from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
@@ -74,6 +74,7 @@ def tune_coordinator(
         OracleChanged: the model was changed; the best parameters of before are in place.
         OracleError: see there; all answers so far are on disk.
     """
+    subject = subject.drawing_as(out)
     base, oracle, smoothing, dataset = subject.oracle, subject.asking, subject.smoothing, subject.images
     queries = oracle.limits.limit
     if queries is None:
@@ -202,7 +203,7 @@ class _Task:
                 chosen.pixels,
                 chosen.truth(asked.ask, executor),
                 noise=self.smoothing.distribution,
-                grid=Grid(FINE_BITS),
+                grid=Grid.fitting(self.smoothing.distribution, eight_bit=False, algorithm=self.smoothing.algorithm),
                 plan=self.method.plan,
                 queries=queries - self.images.cost(queries),
                 seed=self.smoothing.seed,

@@ -136,7 +136,7 @@ def _service(
         name=name,
         spec=cases.source.log.spec,
         plan=cases.plan,
-        bits=cases.copies.grid.bits,
+        grid=cases.copies.grid,
         max_batch=min(limits.max_images, admission.max_images),
         most_queries=cases.most_queries,
         keyed=clients.keyed,

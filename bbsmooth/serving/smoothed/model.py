@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bbsmooth.certification import Plan, SequentialPlan
-from bbsmooth.noise import ALGORITHM
+from bbsmooth.noise import Grid
 from bbsmooth.serving.model import DATATYPES, INPUT
 from oracles import OracleSpec
 
@@ -42,7 +42,7 @@ class SmoothedModel:
         name: in the URL.
         spec: of the classifier that is smoothed: the oracle with what stands before it.
         plan: the settings of the certificates.
-        bits: of the noise grid, beyond 8-bit pixels.
+        grid: on which noise is added.
         max_batch: most images in one request.
         most_queries: for one image.
         keyed: whether a client needs a key.
@@ -51,7 +51,7 @@ class SmoothedModel:
     name: str
     spec: OracleSpec
     plan: Plan
-    bits: int
+    grid: Grid
     max_batch: int
     most_queries: int
     keyed: bool
@@ -60,7 +60,7 @@ class SmoothedModel:
     def version(self) -> str:
         """The start of a digest of classifier and noise: a client that compares it notices another one."""
         noise = self.plan.noise
-        what = (self.spec.fingerprint, ALGORITHM, noise.name, repr(noise.sigma), self.bits)
+        what = (self.spec.fingerprint, self.grid.algorithm, noise.name, repr(noise.sigma), self.grid.bits)
         return hashlib.sha256("\n".join(map(str, what)).encode()).hexdigest()[:_VERSION_DIGITS]
 
     @property

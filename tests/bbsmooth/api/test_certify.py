@@ -47,7 +47,7 @@ def lines(run: Path) -> list[dict[str, Any]]:
 
 def test_each_number_of_a_certificate_is_the_one_that_the_truth_gives(tmp_path: Path) -> None:
     found = bb.certify(PLANE, GREYS, LABELS, noise=NOISE, plan=PLAN, seed=0, run=tmp_path / "run")
-    taken = Grid(8).total_variation(NOISE, 64)
+    taken = Grid(1).total_variation(NOISE, 64)
     for image, verdict, distance in zip(GREYS, found, PLANE.distance(GREYS).tolist(), strict=True):
         side = int(image.double().mean() / 255 * 64 > 28)
         p = norm.cdf(distance / SIGMA)  # of the class on this side of the plane

@@ -53,7 +53,7 @@ def smoothed(
     source = VoteSource(
         oracles={Purpose.ATTACK: asked, Purpose.PREDICT: asked},
         log=VoteLog(store, ORACLE.spec),
-        copies=NoisyCopies(noise=NOISE, grid=Grid(8), seed=7),
+        copies=NoisyCopies(noise=NOISE, grid=Grid(1), seed=7),
     )
     target = SmoothedTarget(
         source=source, classes=ORACLE.spec.classes, num_search=101, num_judge=1000, alpha=1e-6, batch_size=64
@@ -75,7 +75,7 @@ SCORES = ScoreAttack(sigma=NOISE.sigma, radii=(0.25, 0.5, 0.75), steps=5, draws=
 
 @pytest.mark.parametrize(
     ("attack", "slack"),
-    [(GRADIENT, 0.36), (SCORES, 0.36), (HopSkipJump(steps=4, evaluations=20), 0.5)],
+    [(GRADIENT, 0.36), (SCORES, 0.36), (HopSkipJump(steps=4, evaluations=40), 0.5)],
     ids=lambda one: getattr(one, "name", ""),
 )
 def test_finds_an_image_near_the_plane_and_none_before_it(attack: Attack, slack: float, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_json_is_one_object_and_nothing_else(world: World) -> None:
         (["--sigma", "0"], "--sigma must be a positive number, got 0.0"),
         (["--sigma", "-1"], "--sigma must be a positive number, got -1.0"),
         (["--sigma", "nan"], "--sigma must be a positive number, got nan"),
-        (["--sigma", "100"], "--sigma must be below"),
+        (["--sigma", "10000"], "--sigma must be below"),
         (["--sigma", "much"], "'--sigma'"),
         (["--alpha", "0"], "--alpha must lie between 0 and 1, got 0.0"),
         (["--alpha", "1"], "--alpha must lie between 0 and 1, got 1.0"),

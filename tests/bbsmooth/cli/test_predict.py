@@ -72,7 +72,7 @@ def test_answers_are_kept_only_in_a_run(world: World, monkeypatch: pytest.Monkey
         (["--n", "0"], "--n must be at least 1, got 0"),
         (["--alpha", "2"], "--alpha must lie between 0 and 1, got 2.0"),
         (["--sigma", "0"], "--sigma must be a positive number, got 0.0"),
-        (["--sigma", "100"], "--sigma must be below"),
+        (["--sigma", "10000"], "--sigma must be below"),
         (["--budget", "19"], "a budget of 19 queries cannot pay for one image: --n = 20"),
         (["--coordinator", "nowhere"], "nowhere holds no coordinator.safetensors"),
     ],

@@ -69,7 +69,7 @@ def test_a_coordinator_can_be_where_the_next_one_starts(world: World) -> None:
         (["--budget", "5"], "--budget: tuning needs at least"),
         (["--budget", "-1"], "--budget must be a number of at least 0, got -1"),
         (["--sigma", "0"], "--sigma must be a positive number, got 0.0"),
-        (["--sigma", "100"], "--sigma must be below"),
+        (["--sigma", "10000"], "--sigma must be below"),
         (["--data", "digits"], "the data's 10 classes do not match the oracle's 2"),
         (["--start", "nowhere"], "nowhere holds no coordinator.safetensors"),
     ],

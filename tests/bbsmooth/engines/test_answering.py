@@ -22,7 +22,7 @@ from tests.oracles.remote.misbehaving import SHAPE, MisbehavingServer
 from tests.oracles.remote.plain import plain_oracle
 from tests.waiting import LONG
 
-COPIES = NoisyCopies(noise=Gaussian(0.5), grid=Grid(8), seed=1)
+COPIES = NoisyCopies(noise=Gaussian(0.5), grid=Grid(1), seed=1)
 
 
 def setting(opening: Callable[[], Oracle], next_slot: Callable[[], float] | None = None) -> WorkerSpec:

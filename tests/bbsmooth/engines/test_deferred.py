@@ -11,7 +11,7 @@ from bbsmooth.noise import Gaussian, Grid, NoisyCopies
 from bbsmooth.noise.copies import Copies
 from tests.builders import SHAPE, halfspace, pictures, spec
 
-EAGER = NoisyCopies(noise=Gaussian(0.5), grid=Grid(8), seed=1)
+EAGER = NoisyCopies(noise=Gaussian(0.5), grid=Grid(1), seed=1)
 IMAGES = pictures(3, seed=1)
 BATCH = [
     Draws(image, EAGER.stream(image, "estimate"), first, count)
@@ -77,7 +77,7 @@ def test_pieces_of_any_size_are_the_batch_in_order(most: int) -> None:
 
 
 def test_images_under_other_noise_are_drawn_before_they_are_joined() -> None:
-    other = NoisyCopies(noise=Gaussian(0.25), grid=Grid(8), seed=1)
+    other = NoisyCopies(noise=Gaussian(0.25), grid=Grid(1), seed=1)
     parts = [batch(DeferredCopies(copies, torch.float32)) for copies in (EAGER, other)]
     assert torch.equal(torch.cat(parts), torch.cat([batch(EAGER), batch(other)]))
 

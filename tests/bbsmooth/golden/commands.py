@@ -1,7 +1,7 @@
 """The golden runs: one small run of each kind, by the command line, with fixed seeds.
 
 `python -m tests.bbsmooth.golden.commands FOLDER` makes them all. Those beside this file were made by bbsmooth 0.1; they
-must stay readable, and the same commands must give the same certificates.
+must stay readable, and the same commands must give the same certificates, with noise drawn as then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,21 @@ RUNS = HERE / "runs-0.1"
 _ORACLE = ("--oracle", "module:classifier.py:nearest?num_classes=10")
 _SCORES = ("--oracle", "module:classifier.py:scores?num_classes=10")
 _DIGITS = ("--data", "digits", "--seed", "7")
-_CERTIFY = ("certify", *_ORACLE, *_DIGITS, "--limit", "4", "--sigma", "0.25", "--n0", "20", "--alpha", "0.01")
+_AS_THEN = ("--noise-algorithm", "philox4x64-ziggurat-1")
+_CERTIFY = (
+    "certify",
+    *_ORACLE,
+    *_DIGITS,
+    "--limit",
+    "4",
+    "--sigma",
+    "0.25",
+    "--n0",
+    "20",
+    "--alpha",
+    "0.01",
+    *_AS_THEN,
+)
 _FIXED = (*_CERTIFY, "--n", "200")
 _RADII = ("--radius", "0.1", "--radius", "0.2")
 _LOG = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.41\t1\t0:00:01.5\n1\t8\t-1\t0.0\t0\t0:00:01.25\n"
@@ -54,10 +68,24 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "--batch-size",
         "16",
     ),
-    "predict": ("predict", "digit.png", *_ORACLE, "--seed", "7", "--sigma", "0.25", "--n", "50", "--alpha", "0.01"),
-    "plan": ("plan", *_ORACLE, *_DIGITS, "--sigma", "0.25", "--n0", "20", "--n", "2000", *_RADII),
+    "predict": (
+        "predict",
+        "digit.png",
+        *_ORACLE,
+        "--seed",
+        "7",
+        "--sigma",
+        "0.25",
+        "--n",
+        "50",
+        "--alpha",
+        "0.01",
+        *_AS_THEN,
+    ),
+    "plan": ("plan", *_ORACLE, *_DIGITS, *_AS_THEN, "--sigma", "0.25", "--n0", "20", "--n", "2000", *_RADII),
     "tune": (
         "tune",
+        *_AS_THEN,
         *_SCORES,
         *_DIGITS,
         "--sigma",

@@ -8,7 +8,7 @@ OTHER = IMAGE.flip(0)
 
 
 def test_noisy_copies_are_those_of_the_grid() -> None:
-    noise, grid = Gaussian(0.3), Grid(8)
+    noise, grid = Gaussian(0.3), Grid(1)
     copies = NoisyCopies(noise=noise, grid=grid, seed=4)
     name = copies.stream(IMAGE, "estimate")
     assert name == stream_name(4, "estimate", IMAGE, noise, grid)

@@ -29,7 +29,7 @@ def steps(noise: NoiseDistribution, grid: Grid, count: int) -> NDArray[np.float6
     ],
 )
 def test_the_noise_on_the_grid_is_the_rounded_distribution(noise: NoiseDistribution, ideal: object) -> None:
-    grid = Grid(8)
+    grid = Grid(2)
     observed = steps(noise, grid, 10_000)
     quantiles = np.rint(ideal.ppf(np.linspace(0, 1, 101)[1:-1]) * grid.white) + 0.5  # type: ignore[attr-defined]
     edges = np.concatenate([[-np.inf], quantiles, [np.inf]])
@@ -40,7 +40,7 @@ def test_the_noise_on_the_grid_is_the_rounded_distribution(noise: NoiseDistribut
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_sigma_is_the_standard_deviation(name: str) -> None:
-    observed = steps(DISTRIBUTIONS[name](0.3), Grid(8), 20_000) / Grid(8).white
+    observed = steps(DISTRIBUTIONS[name](0.3), Grid(2), 20_000) / Grid(2).white
     assert observed.std() == pytest.approx(0.3, rel=0.01)
     assert abs(observed.mean()) < 4 * 0.3 / math.sqrt(observed.size)
 

@@ -205,6 +205,6 @@ def _record(index: int, classes: Classes, generator: np.random.Generator, streng
     votes = generator.multinomial(PLAN.num_estimation, np.exp(lean) / np.exp(lean).sum())
     counts = Counter({number: int(count) for number, count in enumerate(votes) if count})
     selected = max(counts, key=lambda number: (counts[number], -number))
-    distance = Grid(8).total_variation(PLAN.noise, SIDE * SIDE)
+    distance = Grid(1).total_variation(PLAN.noise, SIDE * SIDE)
     outcome = Outcome(verdict=conclude(selected, counts, PLAN, total_variation=distance), selection_votes=60)
     return certificate_record(index, public_label(label, classes), outcome, PLAN, classes, 0.01)

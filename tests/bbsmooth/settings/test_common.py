@@ -59,4 +59,4 @@ def test_settings_are_values_of_json() -> None:
     images = DataConfig(data="digits", resize=False, data_root=Path("/data"), download=False)
     merged = settings(SmoothingConfig(**SMOOTHING), images, {"n": 3})
     held = {"data": "digits", "resize": False, "data_root": "/data", "download": False, "class_order": None}
-    assert merged == SMOOTHING | held | {"n": 3}
+    assert merged == SMOOTHING | {"noise_algorithm": None} | held | {"n": 3}

@@ -42,7 +42,7 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
         images,
         labels,
         noise=noise,
-        grid=Grid(8),
+        grid=Grid(1),
         plan=method.plan,
         queries=4_000,
         seed=0,

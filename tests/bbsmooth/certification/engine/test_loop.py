@@ -223,7 +223,7 @@ def test_memory_does_not_grow_with_the_number_of_draws(fresh: Callable[[], Respo
         source = VoteSource(
             oracles=dict.fromkeys(Purpose, oracle),
             log=VoteLog(fresh(), oracle.spec),
-            copies=NoisyCopies(noise=plan.noise, grid=Grid(8), seed=1),
+            copies=NoisyCopies(noise=plan.noise, grid=Grid(1), seed=1),
         )
         tracemalloc.start()  # sees numpy's arrays, and torch shares them
         list(verdicts([image], source, plan=plan, batch_size=batch, concurrency=1))

@@ -262,7 +262,7 @@ def test_a_budget_decides_about_the_same_images_whatever_the_size_of_a_batch(
         dict[tuple[int, int], int](),
     )
     for batch_size, concurrency in ((1, 1), (1, 8), (8, 1), (256, 1)):
-        ledger, bought = Ledger(Budget(queries=2_500)), list[tuple[int, Outcome]]()
+        ledger, bought = Ledger(Budget(queries=3_500)), list[tuple[int, Outcome]]()
         source = vote_source(halfspace(), stores(), ledger=ledger)
         stop = ending(decided(images, source, ledger=ledger, batch_size=batch_size, concurrency=concurrency), bought)
         assert stop is not None

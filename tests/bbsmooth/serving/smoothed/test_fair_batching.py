@@ -42,7 +42,7 @@ class Calls:
 
 
 def cases_of(oracle: Oracle) -> FreshCases:
-    copies = NoisyCopies(noise=PLAN.noise, grid=Grid(8), seed=0)
+    copies = NoisyCopies(noise=PLAN.noise, grid=Grid(1), seed=0)
     source = VoteSource(oracles={PURPOSE: oracle}, log=VoteLog(NullStore(), oracle.spec), copies=copies)
     return FreshCases(source, copies, PLAN)
 

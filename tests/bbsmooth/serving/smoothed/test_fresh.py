@@ -14,7 +14,7 @@ from tests.bbsmooth.serving.smoothed.running import PLAN
 from tests.builders import halfspace, pictures
 
 IMAGE = pictures(1, seed=0)[0]
-COPIES = NoisyCopies(noise=PLAN.noise, grid=Grid(8), seed=0)
+COPIES = NoisyCopies(noise=PLAN.noise, grid=Grid(1), seed=0)
 SOURCE = VoteSource(oracles={PURPOSE: halfspace()}, log=VoteLog(NullStore(), halfspace().spec), copies=COPIES)
 CASES = FreshCases(SOURCE, COPIES, PLAN)
 

@@ -17,7 +17,7 @@ DATA = NoisyImages(
     images=LEVELS.view(-1, 1, 1, 1).to(torch.uint8),
     labels=torch.ones(6, dtype=torch.int64),
     noise=Gaussian(1e-6),
-    grid=Grid(8),
+    grid=Grid(1),
     seed=0,
     purpose="test",
 )
@@ -100,7 +100,7 @@ def test_an_image_drawn_twice_is_shown_under_two_draws() -> None:
         return brightness(images, name)
 
     noisy = NoisyImages(
-        images=DATA.images[3:4], labels=DATA.labels[:1], noise=Gaussian(0.1), grid=Grid(8), seed=0, purpose="test"
+        images=DATA.images[3:4], labels=DATA.labels[:1], noise=Gaussian(0.1), grid=Grid(1), seed=0, purpose="test"
     )
     context = step_context({"inner": torch.zeros(())}, 1, ask)
     Importance(learner=Reading()).step(

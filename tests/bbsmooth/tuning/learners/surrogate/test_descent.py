@@ -19,7 +19,7 @@ def classifier(images: Tensor) -> Tensor:
 
 
 def walked(descent: SurrogateDescent, seed: int = 0) -> Tensor:
-    data = NoisyImages(images=IMAGES, labels=BRIGHT, noise=Gaussian(0.3), grid=Grid(8), seed=0, purpose="test")
+    data = NoisyImages(images=IMAGES, labels=BRIGHT, noise=Gaussian(0.3), grid=Grid(1), seed=0, purpose="test")
     start = Gamma().initial_parameters()
     found = descent.run(
         start, coordinator=Gamma(), classifier=classifier, loss=CrossEntropy(), data=data, generator=fork(seed)

@@ -19,7 +19,7 @@ from bbsmooth.tuning import (
 from oracles import Feedback
 from tests.bbsmooth.tuning.test_tune import BRIGHT, IMAGES, Brightness, Gamma
 
-DATA = NoisyImages(images=IMAGES, labels=BRIGHT, noise=Gaussian(0.3), grid=Grid(8), seed=0, purpose="test")
+DATA = NoisyImages(images=IMAGES, labels=BRIGHT, noise=Gaussian(0.3), grid=Grid(1), seed=0, purpose="test")
 LEARNER = SurrogateLearner(
     distillation=Distillation(widths=(4,), warm_up_steps=0, fit_steps=30, fit_rate=0.02, batch_size=16),
     descent=SurrogateDescent(steps=5, anchor=0.0),
