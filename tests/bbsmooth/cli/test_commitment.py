@@ -109,6 +109,7 @@ def test_a_stamp_of_another_commitment_or_authority_is_found(
         (["--seed", "stamped"], "name one with --timestamp"),
         (["--seed", "lucky"], "--seed must be a whole number or stamped"),
         (["--timestamp", "http://127.0.0.1:9/"], "gave no stamp"),
+        (["--timestamp", "http://me:s3cr3t-word@127.0.0.1:9/"], "127.0.0.1:9/ gave no stamp"),
         (["--timestamp", "http://127.0.0.1:9/?key=s3cr3t-token"], "--timestamp must be the address"),
     ],
 )
