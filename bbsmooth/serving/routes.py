@@ -55,11 +55,13 @@ def server_routes(
         """Name, version and extensions of the server."""
         return {"name": "bbsmooth", "version": version("bbsmooth"), "extensions": ["binary_tensor_data"]}
 
+    @routes.head("/v2/health/live", include_in_schema=False)
     @routes.get("/v2/health/live")
     async def liveness() -> JSONResponse:
         """Say that the server runs."""
         return _health({}, "live", live())
 
+    @routes.head("/v2/health/ready", include_in_schema=False)
     @routes.get("/v2/health/ready")
     async def readiness() -> JSONResponse:
         """Say whether its model can be asked."""
@@ -69,6 +71,12 @@ def server_routes(
     async def models() -> dict[str, list[str]]:
         """List the model that is served."""
         return {"models": [model.name]}
+
+    @routes.post("/v2/repository/index")
+    async def index() -> list[dict[str, str]]:
+        """List the model with its version and state, as Triton's clients ask for it."""
+        state = {"state": "READY"} if ready() else {"state": "UNAVAILABLE", "reason": "not ready"}
+        return [{"name": model.name, "version": model.version, **state}]
 
     return routes
 
@@ -89,27 +97,33 @@ def model_routes(
         described: what the API's description says of inference, as `APIRouter.post` takes it.
     """
 
-    async def known(request: Request) -> None:
-        asked, number = request.path_params["name"], request.path_params.get("number", model.version)
-        if asked != model.name:
-            raise Refusal(404, f"there is no model {asked!r}; this server has {model.name!r}")
+    async def known(name: str) -> None:
+        if name != model.name:
+            raise Refusal(404, f"there is no model {name!r}; this server has {model.name!r}")
+
+    async def known_version(name: str, number: str) -> None:
+        await known(name)
         if number != model.version:
-            raise Refusal(404, f"model {asked!r} has no version {number!r}; it is {model.version!r}")
+            raise Refusal(404, f"model {name!r} has no version {number!r}; it is {model.version!r}")
 
-    routes = APIRouter(dependencies=[Depends(known)], tags=["model"])
-    for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{number}"):
+    routes = APIRouter(tags=["model"])
+    whole = APIRouter(prefix="/v2/models/{name}", dependencies=[Depends(known)])
+    version = APIRouter(prefix="/v2/models/{name}/versions/{number}", dependencies=[Depends(known_version)])
+    for part in (whole, version):
 
-        @routes.get(base)
+        @part.get("")
         async def metadata() -> dict[str, Any]:
             """Shapes, classes and what the outputs are."""
             return model.metadata()
 
-        @routes.get(f"{base}/ready")
+        @part.head("/ready", include_in_schema=False)
+        @part.get("/ready")
         async def readiness() -> JSONResponse:
             """Say whether the model can be asked."""
             return _health({"name": model.name}, "ready", ready())
 
-        routes.post(f"{base}/infer", **(described or {}))(infer)
+        part.post("/infer", **(described or {}))(infer)
+        routes.include_router(part)
 
     return routes
 

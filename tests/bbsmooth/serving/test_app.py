@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import threading
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -52,6 +54,27 @@ def test_what_is_served_is_said(client: httpx.Client) -> None:
         assert tensor["parameters"] == {"feedback": "probabilities", "labels": ["0", "1"]}
         assert found["parameters"]["fingerprint"] == ORACLE.spec.fingerprint
         assert found["parameters"]["max_batch"] == 8
+
+
+def test_tools_of_others_find_what_they_ask_for(client: httpx.Client) -> None:
+    for path in ("/v2/health/live", "/v2/health/ready", f"{MODEL}/ready", f"{MODEL}/versions/{VERSION}/ready"):
+        reply = client.head(path)
+        assert (reply.status_code, reply.content) == (200, b"")
+    index = client.post("/v2/repository/index", json={"ready": True}).json()
+    assert index == [{"name": "model", "version": VERSION, "state": "READY"}]
+    body = json.dumps(question(pictures(2, seed=0) / 255)).encode()
+    packed = client.post(INFER, content=zlib.compress(body), headers={"content-encoding": "deflate"})
+    assert packed.json() == client.post(INFER, content=body).json()
+
+
+def test_the_description_declares_every_parameter_of_a_path(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        wanted = set(re.findall(r"{(\w+)}", path))
+        for operation in operations.values():
+            declared = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+            assert declared == wanted, path
+    assert "/v2/models/{name}/versions/{number}/infer" in paths
 
 
 def test_an_open_set_of_names_is_said_to_be_one() -> None:
@@ -139,6 +162,7 @@ def test_bodies_are_limited(client: httpx.Client) -> None:
         (large, {}),
         (chunks(), {}),
         (bomb, {"content-encoding": "gzip"}),
+        (zlib.compress(b" " * 10_000_000), {"content-encoding": "deflate"}),
     ):
         reply = client.post(INFER, content=content, headers=headers)
         assert reply.status_code == 413
@@ -148,10 +172,12 @@ def test_bodies_are_limited(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("content", "packing", "status", "message"),
     [
-        (b"{}", "br", 415, "a body may be gzipped or plain, got br"),
+        (b"{}", "br", 415, "a body may be gzipped, deflated or plain, got br"),
         (b"{}", "gzip", 400, "the body is not gzip"),
-        (gzip.compress(b"{}", mtime=0)[:-1], "gzip", 400, "the gzipped body is not whole"),
-        (gzip.compress(b"{}", mtime=0) + b"more", "gzip", 400, "the gzipped body is not whole"),
+        (b"{}", "deflate", 400, "the body is not deflate"),
+        (zlib.compress(b"{}")[:-1], "deflate", 400, "the packed body is not whole"),
+        (gzip.compress(b"{}", mtime=0)[:-1], "gzip", 400, "the packed body is not whole"),
+        (gzip.compress(b"{}", mtime=0) + b"more", "gzip", 400, "the packed body is not whole"),
     ],
 )
 def test_bodies_that_cannot_be_unpacked(
