@@ -54,6 +54,7 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.training_steps.run
 	$(BIN)/python -m experiments.startup.run
 	$(BIN)/python -m experiments.noise.run
+	$(BIN)/python -m experiments.memory.run
 
 docs: $(DOCUMENTED)  ## the site, in site/; a warning is an error
 	$(BIN)/python -m bbsmooth.runs.schema docs/schemas

@@ -16,6 +16,9 @@ def run() -> None:
     handled = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
     previous = {one: signal.signal(one, _leave) for one in handled}
     from bbsmooth.cli.main import run as command
+    from bbsmooth.memory import keep_memory
+
+    keep_memory()  # before the first thread
 
     for one, handler in previous.items():
         signal.signal(one, handler)

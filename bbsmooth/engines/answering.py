@@ -15,6 +15,7 @@ from bbsmooth.coordinator import CoordinatedOracle, Coordinator
 from bbsmooth.engines.deferred import DeferredImages
 from bbsmooth.engines.pool import Handshake
 from bbsmooth.engines.replies import WorkerReply
+from bbsmooth.memory import keep_memory
 from oracles import Answers, Oracle, OracleError, OracleSpec
 from oracles.capabilities import Server, server_of
 from oracles.errors import OracleUnavailable, Unanswered
@@ -46,6 +47,7 @@ class Answering:
 
     def __init__(self, spec: WorkerSpec) -> None:
         """Open the oracle; where it cannot be opened, that is said at the handshake."""
+        keep_memory()
         with suppress(OSError):
             os.chdir(spec.folder)
         self._failure: OracleError | None = None

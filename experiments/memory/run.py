@@ -17,7 +17,7 @@ from typing import Any
 
 RESULT = Path(__file__).with_name("result.json")
 ROOT = Path(__file__).parents[2]
-PAIRS = 5
+PAIRS = 3
 
 
 def main() -> None:
