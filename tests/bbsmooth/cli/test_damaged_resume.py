@@ -86,20 +86,18 @@ def damages(raw: bytes, chance: random.Random) -> Iterator[tuple[str, bytes | No
 
 
 @pytest.mark.parametrize("standing", ["killed", "ended"])
-@pytest.mark.parametrize("rounds", [1, pytest.param(12, marks=pytest.mark.slow)], ids=str)
-def test_damage_is_mended_or_told(ended: Ended, tmp_path: Path, standing: str, rounds: int) -> None:
+def test_damage_is_mended_or_told(ended: Ended, tmp_path: Path, standing: str) -> None:
     chance, wrong = random.Random(f"{ended.words[0]}, {standing}"), []
     files = [path for path in sorted(ended.run.rglob("*")) if path.is_file() and "db-" not in path.name]
     names = [path.relative_to(ended.run) for path in files]
-    for number in range(rounds):
-        for name in names:
-            for what, damaged in damages((ended.run / name).read_bytes(), chance):
-                run = Path(shutil.copytree(ended.run, tmp_path / "run"))
-                if standing == "killed":
-                    killed(run)
-                if said := disturbed(ended, run, name, damaged):
-                    wrong.append((number, str(name), what, said))
-                shutil.rmtree(run)
+    for name in names:
+        for what, damaged in damages((ended.run / name).read_bytes(), chance):
+            run = Path(shutil.copytree(ended.run, tmp_path / "run"))
+            if standing == "killed":
+                killed(run)
+            if said := disturbed(ended, run, name, damaged):
+                wrong.append((str(name), what, said))
+            shutil.rmtree(run)
     assert not wrong, "\n".join(map(str, wrong))
 
 

@@ -122,7 +122,7 @@ def open_files() -> int:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")
-@pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.slow)], ids=str)
 def test_neither_files_nor_connections_are_left_open(world: World, rounds: int) -> None:
     with Service().running() as service:
         words = ("--oracle", service.name, "--canaries", 2, "--canary-every", 30, "--batch-size", 2, "--n", 100)
