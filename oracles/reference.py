@@ -35,34 +35,34 @@ _ANYTHING = "JSON as text, or a table or list"
 _PARSED: dict[Any, str] = {Path: "a path", str: "text"}
 
 
-_REAL, _TOLD = "with the real one", "by its documentation"
+_REAL, _FAKE = "with the real one", "with a fake of its public interface"
 
 PLATFORMS = (
     ("Triton", "`kserve+`", "nothing", f"{_REAL} (2.51): tensors, pictures, constants, classifications"),
     ("KServe", "`kserve+`, `tfserving+` for version 1", "nothing", f"{_REAL} (0.21): tensors, pictures, base64"),
-    ("MLServer", "`kserve+`", "nothing", f"{_REAL} (1.7): tensors, base64; its Hugging Face runtime {_TOLD}"),
+    ("MLServer", "`kserve+`", "nothing", f"{_REAL} (1.7): tensors, base64; its Hugging Face runtime {_FAKE}"),
     ("`bbsmooth serve`", "`kserve+`", "nothing", _REAL),
     ("TorchServe", "`torchserve+`", "what the handler expects", f"recorded from {_REAL.removeprefix('with ')}"),
-    ("TensorFlow Serving", "`tfserving+`", "`num_classes` or `labels`", _TOLD),
+    ("TensorFlow Serving", "`tfserving+`", "`num_classes` or `labels`", _FAKE),
     ("LitServe", "`litserve+`", "what the model's code expects", f"{_REAL} (0.2.19): JSON, uploads"),
     ("BentoML", "`bentoml+`", "what the method expects", f"{_REAL} (1.4.39): arrays, uploads"),
     ("Gradio, Hugging Face Spaces", "`gradio+`", "the function's name", f"{_REAL} (6.0)"),
-    ("Hugging Face Inference Endpoints", "`huggingface+`", "HF_TOKEN", _TOLD),
-    ("OpenAI and compatible (vLLM, transformers)", "`openai+`", "OPENAI_API_KEY, `labels`", _TOLD),
+    ("Hugging Face Inference Endpoints", "`huggingface+`", "HF_TOKEN", _FAKE),
+    ("OpenAI and compatible (vLLM, transformers)", "`openai+`", "OPENAI_API_KEY, `labels`", _FAKE),
     ("Anthropic", "`anthropic+`", "ANTHROPIC_API_KEY, `labels`", "with the types of anthropic"),
     ("Gemini", "`gemini+`", "GEMINI_API_KEY, `labels`", "with the types of google-genai"),
     ("Gemini on Vertex AI", "`gemini+` with `auth=google`", "extra `google`, `labels`", "token with google-auth"),
     ("Amazon Bedrock", "`bedrock:`", "extra `aws`, `labels`", "requests and replies with botocore"),
     ("Ollama", "`ollama+`", "`labels`", "with the types of ollama"),
-    ("Replicate", "`replicate+`", "REPLICATE_API_TOKEN, `labels`", _TOLD),
+    ("Replicate", "`replicate+`", "REPLICATE_API_TOKEN, `labels`", _FAKE),
     ("Amazon SageMaker", "`sagemaker:`", "extra `aws`, what the container expects", "requests with botocore"),
-    ("Vertex AI", "`vertexai+`", "extra `google`", f"{_TOLD}; token with google-auth"),
-    ("Azure Machine Learning", "`azureml+`", "AZUREML_API_KEY, or `auth=azure`", f"{_TOLD}; token with azure-identity"),
-    ("Roboflow", "`roboflow+`", "a key in the address", _TOLD),
-    ("Google Cloud Vision", "`googlevision:`", "GOOGLE_API_KEY", _TOLD),
-    ("Amazon Rekognition", "`rekognition:`", "extra `aws`", f"{_TOLD}; signatures by AWS's algorithm"),
-    ("Azure AI Vision, Custom Vision", "`azurevision+`, `customvision+`", "a key", _TOLD),
-    ("Clarifai", "`clarifai+`", "CLARIFAI_PAT", _TOLD),
+    ("Vertex AI", "`vertexai+`", "extra `google`", f"{_FAKE}; token with google-auth"),
+    ("Azure Machine Learning", "`azureml+`", "AZUREML_API_KEY, or `auth=azure`", f"{_FAKE}; token with azure-identity"),
+    ("Roboflow", "`roboflow+`", "a key in the address", _FAKE),
+    ("Google Cloud Vision", "`googlevision:`", "GOOGLE_API_KEY", _FAKE),
+    ("Amazon Rekognition", "`rekognition:`", "extra `aws`", f"{_FAKE}; signatures by AWS's algorithm"),
+    ("Azure AI Vision, Custom Vision", "`azurevision+`, `customvision+`", "a key", _FAKE),
+    ("Clarifai", "`clarifai+`", "CLARIFAI_PAT", _FAKE),
     ("Anything else behind HTTP", "[`oracle.toml`](#oracletoml)", "a description", "each form over real sockets"),
 )
 """Platform, scheme, what is needed, and what was tested against what."""
