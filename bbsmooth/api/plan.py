@@ -6,15 +6,16 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Forecast
 from bbsmooth.api.sessions import plan as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
+from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.settings.certify import CertifyConfig
-from bbsmooth.settings.plan import PILOT_DRAWS, PilotConfig
+from bbsmooth.settings.plan import PILOT_DRAWS, ClaimConfig, PilotConfig
 from oracles import Budget
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 def plan(
     oracle: AnyOracle,
     images: Any,
+    labels: Any = None,
     *,
     noise: NoiseDistribution,
     radii: Sequence[float],
@@ -34,6 +36,12 @@ def plan(
     seed: int,
     pilot_draws: int = PILOT_DRAWS,
     choose_cap: float | None = None,
+    at_least: float | None = None,
+    alpha_total: float | None = None,
+    beta_total: float | None = None,
+    population: Literal["data", "source"] | None = None,
+    image_draws: int | None = None,
+    max_images: int | None = None,
     run: Path | str | None = None,
     budget: Budget | None = None,
     front: AnyFront | None = None,
@@ -48,6 +56,7 @@ def plan(
     Args:
         oracle: from `bbsmooth.oracle`, or what that takes.
         images: (N, C, H, W) uint8 or floats that are k / 255, or a data set.
+        labels: (N,) class of each, which `at_least` needs; a data set may bring its own.
         noise: `Gaussian`, `Laplace` or `Uniform`.
         radii: that are wanted.
         num_selection: draws that choose an image's class (n0); the pilot asks the first of these.
@@ -59,6 +68,13 @@ def plan(
         pilot_draws: of each image of the pilot.
         choose_cap: share of the images that a smaller cap may leave open; the smallest such cap is chosen. None keeps
             `max_estimation`.
+        at_least: share of the images that must be right and robust at all `radii`: forecasts `accept` too, with the
+            settings that follow, which have no defaults. None does not.
+        alpha_total: as of `accept`.
+        beta_total: `beta` of `accept`.
+        population: as of `accept`.
+        image_draws: `max_estimation` of `accept`.
+        max_images: as of `accept`.
         run: the run directory, made where it is missing; None keeps nothing.
         budget: what the pilot may spend, None for no limit.
         front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
@@ -77,7 +93,7 @@ def plan(
     _, subject = subject_of(
         oracle,
         images,
-        None,
+        labels,
         noise=noise,
         front=front,
         budget=budget,
@@ -95,7 +111,31 @@ def plan(
         beta=beta,
         limit=limit,
     )
+    claim = _claim(
+        at_least=at_least,
+        alpha_total=alpha_total,
+        beta_total=beta_total,
+        population=population,
+        image_draws=image_draws,
+        max_images=max_images,
+    )
     asked = PilotConfig(pilot=pilot, pilot_draws=pilot_draws, choose_cap=choose_cap)
     with told(callbacks) if callbacks else nullcontext():
-        found = session.plan(folder, subject, config=config, pilot=asked, resume=resume, announce=_log.info)
+        found = session.plan(
+            folder, subject, config=config, pilot=asked, claim=claim, resume=resume, announce=_log.info
+        )
     return Forecast(found, folder)
+
+
+def _claim(**given: Any) -> ClaimConfig | None:
+    """The acceptance test that is forecast, None where nothing was said about one.
+
+    Raises:
+        UsageError: a setting is missing.
+    """
+    missing = [name for name, value in given.items() if value is None]
+    if len(missing) == len(given):
+        return None
+    if missing:
+        raise UsageError(f"a forecast of an acceptance test needs `{'`, `'.join(missing)}` too")
+    return ClaimConfig(**given)

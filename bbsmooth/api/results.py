@@ -307,6 +307,11 @@ class Forecast:
         """One record for each way of certifying: method, radii, queries, seconds, price, certified share."""
         return list(self.summary["expected"])
 
+    @property
+    def acceptance(self) -> Record | None:
+        """Forecast of the acceptance test: queries, seconds, price, images and answers; None where none was asked."""
+        return self.summary.get("acceptance")
+
     def rows(self) -> list[Record]:
         """One record for each way and radius, with values and interval ends in columns of their own."""
         found = []

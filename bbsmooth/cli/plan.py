@@ -16,7 +16,7 @@ from bbsmooth.cli.places import perhaps_writing
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Option, Panel
-from bbsmooth.settings.plan import PilotConfig
+from bbsmooth.settings.plan import ClaimConfig, PilotConfig
 
 _BUDGET = Option("Most queries that the pilot may spend.", "QUERIES", Panel.BUDGET)
 _SELECTION = Option(
@@ -38,6 +38,7 @@ def plan(
         CertifyConfig, Options(without=("limit", "allocation"), num_selection=_SELECTION, method=_METHOD)
     ],
     pilot: PilotConfig,
+    claim: Annotated[ClaimConfig | None, Options(given_with="at_least")],
     drift: DriftConfig,
     out: Annotated[
         str | None,
@@ -65,6 +66,7 @@ def plan(
 
     Only the pilot is paid for. Its answers are the first that `bbsmooth certify` with the same seed needs; with --out
     they are kept, and --reuse there takes them over. With sequential it also says what smaller n would save and lose.
+    With --at-least it forecasts `bbsmooth accept` too, which draws other noise and pays for all of it.
     """
     from bbsmooth.cli.notes import say
     from bbsmooth.commands.by_name import plan as run
@@ -77,6 +79,7 @@ def plan(
             images=images,
             config=replace(config, limit=num_images),
             pilot=pilot,
+            claim=claim,
             drift=drift,
             resume=resume,
             announce=say,
@@ -94,6 +97,8 @@ def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str
     yield f"{'method':<12}{'radius':<14}{'n':<8}{'certified %':<20}{'queries':<30}{'time':<10}price"
     for row in found["expected"]:
         yield from _row(row)
+    if (acceptance := found.get("acceptance")) is not None:
+        yield from _acceptance(acceptance)
     for cap in found["expected"][-1]["caps"]:
         yield _cap(cap)
     if (issued := found["expected"][-1]["issued"]) is not None:
@@ -113,6 +118,23 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
     )
     for other in others:
         yield f"{'':<12}{other.format('')}".rstrip()
+
+
+def _acceptance(found: dict[str, Any]) -> Iterator[str]:
+    """The acceptance test: its row, and in words what it may answer at each radius."""
+    claims = found["claims"]
+    yield from _row({**found, "method": "accept", "certified": [{"radius": each["radius"]} for each in claims]})
+    images = _range(found["images"])
+    yield (
+        f"accept asks whether at least {found['at_least']:.4g} of the images are right and robust (alpha "
+        f"{found['alpha_total']:g}, beta {found['beta']:g}); it looks at {images} of them, at most "
+        f"{found['max_images']:,}"
+    )
+    for claim in claims:
+        chances = ", ".join(f"{answer} {chance:.0%}" for answer, chance in claim["answer"].items())
+        yield f"at radius {claim['radius']:g} {_share(claim['good'])} % of the images are; likely answers: {chances}"
+    if len(claims) > 1:
+        yield "all: " + ", ".join(f"{answer} {chance:.0%}" for answer, chance in found["answer"].items())
 
 
 def _cap(cap: dict[str, Any]) -> str:
@@ -144,6 +166,8 @@ def _votes(pilot: dict[str, Any]) -> str:
 
 
 def _share(share: dict[str, float]) -> str:
+    if "expected" not in share:  # an acceptance test certifies no share
+        return "-"
     low, expected, high = (round(100 * share[key]) for key in ("low", "expected", "high"))
     return f"{expected} ({low} to {high})"
 

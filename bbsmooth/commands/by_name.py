@@ -17,7 +17,7 @@ from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
-from bbsmooth.settings.plan import PilotConfig, compared
+from bbsmooth.settings.plan import ClaimConfig, PilotConfig, compared
 from bbsmooth.settings.predict import PredictConfig
 from bbsmooth.settings.tune import TuneConfig
 
@@ -99,6 +99,7 @@ def plan(
     images: DataConfig,
     config: CertifyConfig,
     pilot: PilotConfig,
+    claim: ClaimConfig | None = None,
     resume: bool,
     announce: Callable[[str], None],
     drift: DriftConfig = USUAL_DRIFT,
@@ -108,8 +109,12 @@ def plan(
 
     for way in compared(config) if smoothing.noise != Splitting.name else ():
         way.judged_plan(smoothing.distribution, 1)  # before what takes long to open
+    if claim is not None and smoothing.noise != Splitting.name:
+        claim.accepting(config.radii, config.limit).test(smoothing.distribution)
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
-    return planning.plan(out, subject, config=config, pilot=pilot, resume=resume, announce=announce, drift=drift)
+    return planning.plan(
+        out, subject, config=config, pilot=pilot, claim=claim, resume=resume, announce=announce, drift=drift
+    )
 
 
 def predict(

@@ -408,6 +408,7 @@ class PlanSummary(TypedDict):
     confidence: Share
     pilot: dict[str, Any]
     expected: list[dict[str, Any]]
+    acceptance: NotRequired[dict[str, Any]]
 
 
 class SmoothedSettings(TypedDict):

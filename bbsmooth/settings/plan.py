@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 from bbsmooth.errors import UsageError
+from bbsmooth.settings.accept import DATA, MAX_IMAGES, NUM_ESTIMATION, AcceptConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.option import Option, Panel
 
@@ -54,6 +55,73 @@ class PilotConfig:
             raise UsageError(f"`pilot_draws` must be at least 1, got {self.pilot_draws}")
         if self.choose_cap is not None and not 0 <= self.choose_cap < 1:
             raise UsageError(f"`choose_cap` must be a share of the images from 0 to below 1, got {self.choose_cap}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimConfig:
+    """The acceptance test whose cost is forecast beside that of a certification."""
+
+    at_least: Annotated[
+        float,
+        Option(
+            "Forecast `bbsmooth accept` too: the share of the images, such as 0.8, that must be right and robust at "
+            "`radii`. The options below go with it.",
+            "SHARE",
+            Panel.SAMPLING,
+            default=None,
+        ),
+    ]
+    alpha_total: Annotated[float, Option("Its risk of showing what is false.", panel=Panel.SAMPLING, default=0.05)]
+    beta_total: Annotated[
+        float,
+        Option("Its risk of refuting what is true, which accept calls --beta.", panel=Panel.SAMPLING, default=0.05),
+    ]
+    population: Annotated[
+        str,
+        Option(
+            "Its subject: data, these images alone; source, what they are a random sample of.",
+            panel=Panel.IMAGES,
+            default=DATA,
+        ),
+    ]
+    image_draws: Annotated[
+        int,
+        Option("Its most draws of one image, which accept calls --n.", panel=Panel.SAMPLING, default=NUM_ESTIMATION),
+    ]
+    max_images: Annotated[
+        int, Option("Its most images that are asked about.", "IMAGES", Panel.IMAGES, default=MAX_IMAGES)
+    ]
+
+    def accepting(self, radii: tuple[float, ...], limit: int | None) -> AcceptConfig:
+        """The settings of the acceptance test.
+
+        Args:
+            radii: at which the images must be robust.
+            limit: how many images the claim is about, None for all.
+
+        Raises:
+            UsageError: what is no claim.
+        """
+        if not 0 < self.beta_total < 1:
+            raise UsageError(f"`beta_total` must lie between 0 and 1, got {self.beta_total}")
+        if self.image_draws < 1:
+            raise UsageError(f"`image_draws` must be at least 1, got {self.image_draws}")
+        if not radii:
+            raise UsageError("`at_least` needs `radii`: at which must the images be robust?")
+        return AcceptConfig(
+            radii=radii,
+            at_least=self.at_least,
+            alpha_total=self.alpha_total,
+            beta=self.beta_total,
+            population=self.population,
+            num_estimation=self.image_draws,
+            max_images=self.max_images,
+            limit=limit,
+        )
+
+
+CLAIM = frozenset(field.name for field in fields(ClaimConfig))
+"""Settings of a claim, any of which a resumed plan may add, change or leave out: the pilot is the same."""
 
 
 def compared(config: CertifyConfig) -> list[CertifyConfig]:

@@ -152,7 +152,7 @@ def accept(
     sample = Sample.of(subject, config, groups)
     plan = config.plan(noise, sample.sizes)
     total_variation = copies.total_variation(math.prod(subject.images.image_shape))
-    _refuse_hopeless(plan, total_variation)
+    refuse_hopeless(plan, total_variation)
     canaries = drift.number(subject.oracle.spec.remote)
     refuse_small_budget(oracle, 1 + LEAST * canaries, f"1 draw + {LEAST} times {canaries} for canaries")
     context = subject.context | describe_classifier(subject.seen.spec) | {"groups": sample.sizes}
@@ -215,8 +215,12 @@ def accept(
         return session.summary
 
 
-def _refuse_hopeless(plan: AcceptancePlan, total_variation: float) -> None:
-    """Refuse what could not be shown whatever the oracle says."""
+def refuse_hopeless(plan: AcceptancePlan, total_variation: float) -> None:
+    """Refuse what could not be shown whatever the oracle says.
+
+    Raises:
+        UsageError: a group with too few images.
+    """
     hopeless = plan.out_of_reach(total_variation)
     if not hopeless:
         return

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from bbsmooth import data
+from bbsmooth.api.sessions.plan_acceptance import PlannedAcceptance
 from bbsmooth.assemble import Account, Subject, account, grid_for, vote_source
 from bbsmooth.assemble.drift import LEAST
 from bbsmooth.certification import VoteSource, run_cases
@@ -36,7 +37,7 @@ from bbsmooth.settings.common import (
     SmoothingConfig,
     settings,
 )
-from bbsmooth.settings.plan import PilotConfig, compared, smaller_caps
+from bbsmooth.settings.plan import CLAIM, ClaimConfig, PilotConfig, compared, smaller_caps
 from oracles import Purpose
 
 FIXED = frozenset({"limit"})
@@ -51,6 +52,7 @@ def plan(
     *,
     config: CertifyConfig,
     pilot: PilotConfig,
+    claim: ClaimConfig | None = None,
     resume: bool,
     announce: Callable[[str], None],
     drift: DriftConfig = USUAL_DRIFT,
@@ -62,6 +64,7 @@ def plan(
         subject: whom to ask, with the budget and the price of the pilot; under which noise, about which images.
         config: the certification that is planned.
         pilot: how much is asked, and what it is compared with.
+        claim: the acceptance test that is forecast too, None for none.
         resume: go on with the pilot in `out`.
         announce: told what the pilot costs, before it is asked.
         drift: how a change of the model is noticed, which the certification pays for.
@@ -75,6 +78,7 @@ def plan(
     count = min(len(dataset), config.limit or len(dataset))
     _refuse_certain_cost(smoothing, oracle, count)
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
+    planned = None if claim is None else PlannedAcceptance.of(subject, claim.accepting(config.radii, count))
     config = config.with_radii(config.judged_plan(smoothing.distribution, count).largest_radius)
     ways = compared(config)
     for way in ways:
@@ -87,10 +91,12 @@ def plan(
         run = RunDirectory.open(
             out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-"))),
             command="plan",
-            settings=settings(oracle, smoothing, subject.data, config, pilot, drift),
+            settings=settings(
+                oracle, smoothing, subject.data, config, pilot, *([] if claim is None else [claim]), drift
+            ),
             context=subject.context,
             resume=resume,
-            changeable=(SPEED | GROWING | settings(config, pilot, drift).keys()) - FIXED,
+            changeable=(SPEED | GROWING | CLAIM | settings(config, pilot, drift).keys()) - FIXED,
         )
         stack.enter_context(ended(run, ENDINGS))
         kept = stack.enter_context(account(run, oracle))
@@ -98,7 +104,8 @@ def plan(
         source = vote_source(subject.oracle, subject.front, smoothing, kept, (Purpose.SELECT,))
         asking = _Pilot(run, kept, source, oracle, draws)
         announce(asking.cost(len(chosen)))
-        found = asking.ask([(index, dataset.image(index)) for index in chosen])
+        cases = asking.ask([(index, dataset.image(index)) for index in chosen])
+        found = _pilot(cases, draws)
         different = len(unlike)
         bill = Bill(
             images=different if config.labels == ORACLE else 0,
@@ -115,7 +122,7 @@ def plan(
             total_variation=source.copies.total_variation(math.prod(dataset.image_shape)),
             seed=smoothing.seed,
         )
-        summary = {
+        summary: Record = {
             "images": count,
             "different": different,
             "confidence": CONFIDENCE,
@@ -123,6 +130,9 @@ def plan(
             | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": asking.seconds},
             "expected": [_row(way, each, bill, pilot, count) for way, each in zip(ways, coming, strict=True)],
         }
+        if planned is not None:
+            expected = planned.expected(unlike, cases, source.log.spec.classes, draws, smoothing.seed)
+            summary["acceptance"] = planned.record(expected, replace(bill, images=0).record(expected.queries))
         write_summary(run.path, summary)
         return summary
 
@@ -194,8 +204,8 @@ class _Pilot:
         price = "" if self.oracle.price is None else f", which cost {queries * self.oracle.price / 1000:g}"
         return f"the pilot asks {queries:,} queries{price}: {images} images, {self.draws} draws each"
 
-    def ask(self, images: list[tuple[int, Tensor]]) -> Pilot:
-        """Votes of the images; what is on record is not asked again."""
+    def ask(self, images: list[tuple[int, Tensor]]) -> dict[int, PilotCase]:
+        """The finished case of each image; what is on record is not asked again."""
         classes, began, before = self.source.log.spec.classes, time.monotonic(), self.seconds
         try:
             with meter("pilot", len(images) * self.draws, "queries") as bar:
@@ -208,16 +218,21 @@ class _Pilot:
                     remaining=lambda: self.kept.ledger.remaining,
                     progress=lambda purpose, queries: bar.advance(queries),
                 )
-                counts = [case.counts() for _, case, _ in finished]
+                return {index: case for index, case, _ in finished}
         finally:
             self.run.note(_NOTE, {"seconds": round(before + time.monotonic() - began, 3)})
-        answered = [each for each in counts if each is not None]
-        return Pilot(
-            votes=tuple(votes for votes, *_ in answered),
-            draws=self.draws,
-            others=tuple(tuple(others) for _, *others in answered),
-            unanswered=len(counts) - len(answered),
-        )
+
+
+def _pilot(cases: Mapping[int, PilotCase], draws: int) -> Pilot:
+    """Votes of the pilot's images for their leading classes."""
+    counts = [case.counts() for case in cases.values()]
+    answered = [each for each in counts if each is not None]
+    return Pilot(
+        votes=tuple(votes for votes, *_ in answered),
+        draws=draws,
+        others=tuple(tuple(others) for _, *others in answered),
+        unanswered=len(counts) - len(answered),
+    )
 
 
 def _unlike(dataset: data.ImageSet, count: int) -> list[int]:

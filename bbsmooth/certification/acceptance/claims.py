@@ -13,7 +13,8 @@ from bbsmooth.certification.sequences.protocol import Boundary
 from bbsmooth.certification.verdict import State
 
 _ROUNDING = 1e-9  # of q N, which ought to be a whole number where q is a decimal fraction
-_AHEAD = 16  # images asked about, for each one that may be begun before it is known to be needed
+AHEAD = 16
+"""Images asked about, for each one that may be begun before it is known to be needed."""
 
 
 class Answer(StrEnum):
@@ -184,7 +185,7 @@ class Acceptance:
         place = counts.open[0]
         points_up = counts.certified[place] >= self.plan.at_least * counts.images
         surely = self._surely(group, Side.SHOWN if points_up else Side.REFUTED)
-        most = max(surely or 1, counts.images // _AHEAD, 1)
+        most = max(surely or 1, counts.images // AHEAD, 1)
         return min(most, self.plan.cap(group) - counts.images)
 
     def see(self, group: str, states: Sequence[State]) -> None:

@@ -104,3 +104,7 @@ class PilotCase:
         if self._tally.refused or not self.classes.is_answer(selected := select(counts, self.classes)):
             return None
         return counts[selected], *sorted((counts[other] for other in counts if other != selected), reverse=True)
+
+    def votes_for(self, label: int) -> int | None:
+        """Votes for one class, None where the oracle refused a draw."""
+        return None if self._tally.refused else self._tally.counts[label]
