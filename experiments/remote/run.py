@@ -1,9 +1,11 @@
 """Throughput of remote oracles: `python -m experiments.remote.run`.
 
-Our whole path (retries, pace, ledger on disk with its syncs, images to bytes, bytes to answers) against a bare asyncio
-loop of httpx that posts the same ready-made bodies with the same concurrency to the same local server and looks at
-nothing. The two alternate in one process: A B A B ...; the ratio of each pair is recorded, and their median is the
-figure. The server is a process of its own; on few processors it shares them with the client, in both cases.
+Our whole path (retries, pace, ledger on disk with its syncs, images to bytes, bytes to answers) against bare asyncio
+loops of tritonclient, aiohttp and httpx (`experiments.remote.peers`) with the same batches, concurrency and local
+server. Ours and a peer take turns in one process; the ratio of each pair is recorded, and their median is the figure,
+of requests a second and of processor time a request. The server is a process of its own; on few processors it shares
+them with the client, in all cases. The process keeps freed memory, for all of them, as our commands do. Peers that are
+not installed are left out.
 
 Further: requests a second where each answer takes 50 ms, as a share of concurrency / latency; peak memory by number of
 queries, each in a process of its own; and certification again from a full record, which asks nothing.
@@ -17,15 +19,15 @@ import json
 import os
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -33,15 +35,19 @@ import torch
 from torch import Tensor
 
 from bbsmooth.assemble import charged
-from experiments.remote.server import COUNT, MODEL, SHAPE
+from bbsmooth.memory import keep_memory
+from experiments.remote.peers import INSTALL, PEERS, Cost, Work, cost, missing
+from experiments.remote.server import COUNT, MODELS
 from oracles import Budget, Ledger, Oracle, Purpose
 from oracles.registry import open_oracle
 from oracles.remote.remote import RemoteOracle
 
 RESULT = Path(__file__).with_name("result.json")
-SETTINGS = ((8, 1), (8, 64), (32, 16))
-"""Concurrency and images in a request."""
+SIZES = (("small", 1, 400), ("small", 64, 150), ("large", 8, 120))
+"""Model, images in a request, and requests of a run."""
 
+CONCURRENCY = (8, 32)
+PAIRS = 5
 LATENCY = 0.05
 
 
@@ -53,9 +59,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.memory:
         port, queries = map(int, arguments.memory)
-        ours(port, requests=queries // 16, concurrency=8, batch=16)
+        ours(work(port, "digits", batch=16, count=queries // 16, concurrency=8))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
+    if absent := missing():
+        print(f"left out: {', '.join(absent)}; to add them: {INSTALL}", file=sys.stderr)
     result = measure(scale=10 if arguments.small else 1)
     if not arguments.small:
         RESULT.write_text(json.dumps(result, indent=2) + "\n")
@@ -65,21 +73,32 @@ def main() -> None:
 def measure(*, scale: int) -> dict[str, Any]:
     """All figures, from 1 / `scale` of the work."""
     torch.set_num_threads(1)
+    keep_memory()
+    load = os.getloadavg()[0]
     with server() as port:
-        figures = {
-            f"concurrency {concurrency}, {batch} images a request": _pairs(port, concurrency, batch, scale)
-            for concurrency, batch in SETTINGS
-        }
+        # first: Linux counts what this process holds when it starts a child as the child's own peak
         memory = {f"{queries:,} queries": _peak_memory(port, queries // scale) for queries in (20_000, 200_000)}
+        figures = {
+            f"{concurrency} at once, {batch} x {'x'.join(map(str, MODELS[model].shape))} {MODELS[model].datatype}": {
+                peer: _pairs(
+                    work(port, model, batch=batch, count=max(40, count // scale), concurrency=concurrency), peer
+                )
+                for peer in PEERS
+                if peer not in missing()
+            }
+            for model, batch, count in SIZES
+            for concurrency in CONCURRENCY
+        }
         replayed = replay(port, draws=20_000 // scale)
     return {
-        "against_asyncio_httpx": figures,
-        "with_50_ms_latency": {f"concurrency {each}": _share_of_limit(each, scale) for each in (8, 32)},
+        "load_average_at_start": round(load, 2),
+        "processors": os.cpu_count(),
+        "machine": platform.machine(),
+        "versions": {name: version(name) for name in ("torch", *PEERS) if name not in missing()},
+        "against": figures,
+        "with_50_ms_latency": {f"{each} at once": _share_of_limit(each, scale) for each in CONCURRENCY},
         "peak_memory_mib": memory,
         "replay": replayed,
-        "processors": os.cpu_count(),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
     }
 
 
@@ -95,58 +114,62 @@ def server(latency: float = 0.0) -> Iterator[int]:
             process.terminate()
 
 
-def _pairs(port: int, concurrency: int, batch: int, scale: int) -> dict[str, Any]:
-    requests, pairs = max(200, 8_000 // scale // max(1, batch // 8)), []
-    for number in range(8):
-        bare = requests / bare_httpx(port, requests=requests, concurrency=concurrency, batch=batch)
-        whole = requests / ours(port, requests=requests, concurrency=concurrency, batch=batch)
-        if number:  # the first pair warms up
-            pairs.append((bare, whole))
-    ratios = [whole / bare for bare, whole in pairs]
+def work(port: int, model: str, *, batch: int, count: int, concurrency: int) -> Work:
+    """Requests with random images."""
+    shape = (batch, *MODELS[model].shape)
+    eight_bit = MODELS[model].datatype == "UINT8"
+    images = torch.randint(256, shape, dtype=torch.uint8) if eight_bit else torch.rand(shape)
+    request = open_model(port, model, concurrency, batch).protocol.request(images)
+    return Work(port=port, model=model, batch=images.numpy(), request=request, count=count, concurrency=concurrency)
+
+
+def _pairs(work: Work, peer: str) -> dict[str, Any]:
+    """Figures of ours and a peer by turns; who begins alternates, too. The first pair warms up."""
+    pairs = list[tuple[Cost, Cost]]()
+    for number in range(1 + PAIRS):
+        mine = ours(work) if number % 2 else None
+        theirs = asyncio.run(spent(peer, work))
+        pairs.append((theirs, mine or ours(work)))
+    return compared(pairs[1:], requests=work.count)
+
+
+async def spent(peer: str, work: Work) -> Cost:
+    """Cost of the work by a peer."""
+    return await PEERS[peer](work)
+
+
+def compared(pairs: list[tuple[Cost, Cost]], *, requests: int) -> dict[str, Any]:
+    """Figures of pairs of a peer's cost and ours of so many requests each."""
+    rates = [theirs.seconds / mine.seconds for theirs, mine in pairs]
+    processor = [mine.processor / theirs.processor for theirs, mine in pairs]
     return {
-        "bare_requests_per_second": [round(bare) for bare, _ in pairs],
-        "our_requests_per_second": [round(whole) for _, whole in pairs],
-        "ratio_of_each_pair": [round(ratio, 3) for ratio in ratios],
-        "ratio_median": round(statistics.median(ratios), 3),
+        "rate_ratio": round(median(rates), 3),
+        "processor_ratio": round(median(processor), 3),
+        "our_requests_per_second": round(median(requests / mine.seconds for _, mine in pairs)),
+        "peer_requests_per_second": round(median(requests / theirs.seconds for theirs, _ in pairs)),
+        "our_processor_ms_per_request": round(median(mine.processor for _, mine in pairs) / requests * 1000, 3),
+        "peer_processor_ms_per_request": round(median(theirs.processor for theirs, _ in pairs) / requests * 1000, 3),
+        "rate_ratio_of_each_pair": [round(ratio, 3) for ratio in rates],
+        "processor_ratio_of_each_pair": [round(ratio, 3) for ratio in processor],
     }
 
 
-def ours(port: int, *, requests: int, concurrency: int, batch: int) -> float:
-    """Seconds that our path takes."""
-    images = torch.rand(batch, *SHAPE)
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(concurrency) as pool:
-        oracle = charged(_open(port, concurrency, batch), Ledger(Budget(), Path(folder) / "ledger.json"), Purpose.TUNE)
-        began = time.perf_counter()
-        for _ in pool.map(lambda number: _ask(oracle, images), range(requests)):
-            pass
-        return time.perf_counter() - began
-
-
-def bare_httpx(port: int, *, requests: int, concurrency: int, batch: int) -> float:
-    """Seconds that a bare loop takes with the same bodies."""
-    request = _open(port, concurrency, batch).protocol.request(torch.rand(batch, *SHAPE))
-
-    async def work(client: httpx.AsyncClient, numbers: Iterator[int]) -> None:
-        for _ in numbers:
-            reply = await client.post(request.url, content=request.body, headers=dict(request.headers))
-            assert reply.status_code == 200
-
-    async def everything() -> float:
-        limits = httpx.Limits(max_connections=concurrency)
-        async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
-            numbers = iter(range(requests))
-            began = time.perf_counter()
-            await asyncio.gather(*(work(client, numbers) for _ in range(concurrency)))
-            return time.perf_counter() - began
-
-    return asyncio.run(everything())
+def ours(work: Work) -> Cost:
+    """Cost of the work by our path."""
+    images, oracle = torch.from_numpy(work.batch), open_model(work.port, work.model, work.concurrency, len(work.batch))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(work.concurrency) as pool:
+        asked = charged(oracle, Ledger(Budget(), Path(folder) / "ledger.json"), Purpose.TUNE)
+        with cost() as taken:
+            for _ in pool.map(lambda number: _ask(asked, images), range(work.count)):
+                pass
+    return taken
 
 
 def _share_of_limit(concurrency: int, scale: int) -> dict[str, Any]:
     """Requests a second as a share of concurrency / latency, the limit for any client; the slow start is inside."""
     requests = concurrency * max(40, 400 // scale)
     with server(LATENCY) as port:
-        rate = requests / ours(port, requests=requests, concurrency=concurrency, batch=4)
+        rate = requests / ours(work(port, "digits", batch=4, count=requests, concurrency=concurrency)).seconds
     return {"requests_per_second": round(rate, 1), "share_of_limit": round(rate * LATENCY / concurrency, 3)}
 
 
@@ -158,6 +181,9 @@ def replay(port: int, *, draws: int) -> dict[str, Any]:
         queries = images * (100 + draws)
         for name in ("certificates.jsonl", "summary.json"):
             (run / name).unlink()
+        manifest = json.loads((run / "manifest.json").read_text())
+        del manifest["hashes"]  # as if it had been killed before it wrote them
+        (run / "manifest.json").write_text(json.dumps(manifest))
         before = answered(port)
         _certify(run, port, images, draws, "--resume")
         seconds = json.loads((run / "summary.json").read_text())["seconds"]
@@ -175,7 +201,14 @@ def answered(port: int) -> int:
 
 def _certify(run: Path, port: int, images: int, draws: int, *more: str) -> None:
     command = [
-        *(str(Path(sys.executable).with_name("bbsmooth")), "certify", "--oracle", _name(port), "--data", "mnist5k"),
+        *(
+            str(Path(sys.executable).with_name("bbsmooth")),
+            "certify",
+            "--oracle",
+            _name(port, "digits", batch_size=64),
+            "--data",
+            "mnist5k",
+        ),
         *("--sigma", "0.5", "--n", str(draws), "--limit", str(images), "--out", str(run), "--canaries", "0"),
         *("--labels", "oracle"),
         *("--batch-size", "64", "--concurrency", "4", *more),
@@ -183,13 +216,14 @@ def _certify(run: Path, port: int, images: int, draws: int, *more: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _name(port: int, **options: int) -> str:
-    query = "&".join(f"{name}={value}" for name, value in {"batch_size": 64, **options}.items())
-    return f"kserve+http://127.0.0.1:{port}{MODEL}?{query}"
+def _name(port: int, model: str, **options: int) -> str:
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    return f"kserve+http://127.0.0.1:{port}/v2/models/{model}?{query}"
 
 
-def _open(port: int, concurrency: int, batch: int) -> RemoteOracle:
-    oracle = open_oracle(_name(port, concurrency=concurrency, batch_size=batch))
+def open_model(port: int, model: str, concurrency: int, batch: int) -> RemoteOracle:
+    """The server's model as an oracle."""
+    oracle = open_oracle(_name(port, model, concurrency=concurrency, batch_size=batch))
     assert isinstance(oracle, RemoteOracle)
     return oracle
 

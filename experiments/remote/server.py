@@ -8,25 +8,51 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import numpy as np
 
-SHAPE = (1, 28, 28)
-MODEL = "/v2/models/bright"
 COUNT = "/count"
 
-_METADATA = {
-    "name": "bright",
-    "versions": ["1"],
-    "platform": "none",
-    "inputs": [{"name": "input", "datatype": "FP32", "shape": [-1, *SHAPE]}],
-    "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]}],
+_LOOKED_AT = 784
+"""Values of each image, at most, that the answer depends on: the server shall cost little beside its clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that the server holds.
+
+    Args:
+        datatype: of its input, by the protocol's names.
+        shape: of an image.
+        white: the largest value.
+    """
+
+    datatype: str
+    shape: tuple[int, int, int]
+    white: int
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        """Description of it in the protocol's words."""
+        return {
+            "name": name,
+            "versions": ["1"],
+            "platform": "none",
+            "inputs": [{"name": "input", "datatype": self.datatype, "shape": [-1, *self.shape]}],
+            "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]}],
+        }
+
+
+MODELS = {
+    "digits": Model("FP32", (1, 28, 28), 1),
+    "small": Model("FP32", (3, 32, 32), 1),
+    "large": Model("UINT8", (3, 224, 224), 255),
 }
-_ENDPOINTS = {
-    "/v2": {"name": "bright", "version": "1", "extensions": ["binary_tensor_data"]},
-    MODEL: _METADATA,
-    f"{MODEL}/ready": {"ready": True},
-}
+_ENDPOINTS: dict[str, object] = {"/v2": {"name": "bright", "version": "1", "extensions": ["binary_tensor_data"]}}
+for _name, _model in MODELS.items():
+    _ENDPOINTS |= {f"/v2/models/{_name}": _model.metadata(_name), f"/v2/models/{_name}/ready": {"ready": True}}
 
 
 class Connection(asyncio.Protocol):
@@ -64,29 +90,31 @@ class Connection(asyncio.Protocol):
             self._answer(lines[0].split(" ")[1], headers, body)
 
     def _answer(self, path: str, headers: dict[str, str], body: bytes) -> None:
-        if path == f"{MODEL}/infer":
-            reply = infer(body, int(headers["inference-header-content-length"]))
-            asyncio.get_running_loop().call_later(self._latency, self._send, reply)
-        elif path == COUNT:
-            self._send({"answered": Connection.answered})
+        if path.endswith("/infer"):
+            reply = infer(path.split("/")[-2], body, int(headers["inference-header-content-length"]))
+            asyncio.get_running_loop().call_later(self._latency, self._send, *reply)
         else:
-            self._send(_ENDPOINTS[path])
+            self._send({"answered": Connection.answered} if path == COUNT else _ENDPOINTS[path])
 
-    def _send(self, reply: object) -> None:
+    def _send(self, reply: object, tensor: bytes = b"") -> None:
         raw = json.dumps(reply).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
-        self._transport.write(head.encode() + raw)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(raw) + len(tensor)}\r\n"
+        if tensor:
+            head += f"Inference-Header-Content-Length: {len(raw)}\r\n"
+        self._transport.write(head.encode() + b"\r\n" + raw + tensor)
 
 
-def infer(body: bytes, header_length: int) -> object:
-    """Probabilities that the images of a binary request are bright."""
-    head = json.loads(body[:header_length])
-    images = np.frombuffer(body[header_length:], dtype="<f4").reshape(len(body[header_length:]) // 4 // 784, -1)
-    bright = 1 / (1 + np.exp(-40 * (images.mean(1) - 0.25)))
+def infer(name: str, body: bytes, header_length: int) -> tuple[dict[str, Any], bytes]:
+    """Probabilities that the images of a binary request are bright: the JSON of the reply, and the bytes behind it."""
+    model, head = MODELS[name], json.loads(body[:header_length])
+    values = np.frombuffer(body, "<f4" if model.datatype == "FP32" else "u1", offset=header_length)
+    images = values.reshape(-1, prod(model.shape))
+    bright = 1 / (1 + np.exp(-40 * (images[:, :: -(-images.shape[1] // _LOOKED_AT)].mean(1) / model.white - 0.25)))
     Connection.answered += len(images)
-    data = np.stack([1 - bright, bright], 1).astype("<f4")
-    output = {"name": "probabilities", "datatype": "FP32", "shape": data.shape, "data": data.ravel().tolist()}
-    return {"model_name": "bright", "model_version": "1", "id": head["id"], "outputs": [output]}
+    tensor = np.stack([1 - bright, bright], 1).astype("<f4").tobytes()
+    shape, size = [len(images), 2], {"binary_data_size": len(tensor)}
+    output = {"name": "probabilities", "datatype": "FP32", "shape": shape, "parameters": size}
+    return {"model_name": name, "model_version": "1", "id": head.get("id", ""), "outputs": [output]}, tensor
 
 
 async def serve(latency: float) -> None:

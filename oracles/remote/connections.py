@@ -135,9 +135,9 @@ class _Stream(httpcore.NetworkStream):
             self._write(buffer, timeout)
 
     def _write(self, buffer: bytes, timeout: float | None) -> None:
-        exchange = self._connections.current
-        for start in range(0, len(buffer), _PIECE):
-            piece = buffer[start : start + _PIECE]
+        exchange, view = self._connections.current, memoryview(buffer)  # no piece is copied, nor the rest of one
+        for start in range(0, len(view), _PIECE):
+            piece: Any = view[start : start + _PIECE]  # httpcore names bytes, and hands any buffer to the socket
             left = exchange.left(timeout, httpcore.WriteTimeout)
             with HAND_OFF.released():
                 self._stream.write(piece, left)

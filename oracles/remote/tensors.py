@@ -126,6 +126,8 @@ class TensorForm:
         if self.datatype is Datatype.BF16:
             values = values.bfloat16().float()
         array = np.ascontiguousarray(values.numpy(), dtype=self.datatype.little_endian)
+        if self.eight_bit:
+            return array
         positive: NDArray[Any] = array + array.dtype.type(0)  # no zero is negative: equal numbers have equal text
         return positive
 

@@ -84,7 +84,9 @@ class KserveProtocol:
         picture = self.source.tensor(images)
         tensors = [picture, *(constant.tensor(len(images)) for constant in self.constants)]
         stamp = picture.shape if self.batched else (1, *picture.shape)
-        identifier = hashlib.sha256(repr(stamp).encode() + picture.raw).hexdigest()[:32]
+        digest = hashlib.sha256(repr(stamp).encode())
+        digest.update(picture.raw)
+        identifier = digest.hexdigest()[:32]
         inputs = [self._described(tensor, number) for number, tensor in enumerate(tensors)]
         tree: dict[str, Any] = {"id": identifier, "inputs": inputs}
         if self.outputs:
