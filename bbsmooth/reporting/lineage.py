@@ -16,8 +16,8 @@ _TRAINED = "trained:"
 def coordinator_runs(run: Run) -> list[Run] | None:
     """The run that made the coordinator in front, then the one that it was started from, and so on.
 
-    Empty without a coordinator, and for a denoiser that no oracle was asked for; None where one of the runs is not at
-    hand any more, or holds other weights by now.
+    Empty without a coordinator, and for a denoiser that no run made; None where one of the runs is not at hand any
+    more, or holds other weights by now.
     """
     found: list[Run] = []
     while run.manifest.get("coordinator"):
@@ -30,7 +30,7 @@ def coordinator_runs(run: Run) -> list[Run] | None:
             if describe_coordinator(path)["coordinator"] != run.manifest["coordinator"]:
                 return None
             if made_without_queries(path):
-                return found
+                return [*found, *_pretraining(run)]
             run = read_run(path)
         except (OSError, ValueError):  # no run there, or no such weights
             return None
@@ -38,6 +38,18 @@ def coordinator_runs(run: Run) -> list[Run] | None:
             return None
         found.append(run)
     return found
+
+
+def _pretraining(run: Run) -> list[Run]:
+    """The run that made the denoiser in front without a query, if it is at hand."""
+    from bbsmooth.assemble import describe_coordinator
+
+    path = Path(str(run.settings["coordinator"]))
+    with suppress(OSError, ValueError):
+        maker = read_run(path)
+        if maker.ledger is not None and describe_coordinator(path)["coordinator"] == run.manifest["coordinator"]:
+            return [maker]
+    return []
 
 
 def seen_before(run: Run) -> bool:

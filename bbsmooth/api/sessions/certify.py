@@ -119,9 +119,10 @@ def certify(
         earlier_votes(asked.changed, out, asked.seen.spec) as before,
     ):
         front.keep(out)
-        seen_images = seen_before(read_run(out))
+        if seen_images := seen_before(read_run(out)):
+            _log.warning(_SEEN)
         if run.resumed:
-            refuse_damage(out, asked.replay(subject, kept, before), kept.ledger, own=earlier is None)
+            refuse_damage(out, asked.replay(subject, kept, before), kept.ledger, own=not run.manifest.get("reused"))
         session = _Session(
             dataset,
             asked.count,

@@ -40,7 +40,7 @@ SEQUENTIAL = SequentialPlan(
     radii=(0.1,),
     test=DEFAULT_TEST,
 )
-IMAGE = pictures(1, seed=6)[0]
+IMAGE = pictures(1, seed=59)[0]
 
 
 @dataclass(slots=True)

@@ -200,7 +200,7 @@ def test_no_vote_is_looked_at_after_the_one_that_decides() -> None:
 
 
 def test_radius_0_asks_for_the_class_of_the_image_itself(tmp_path: Path) -> None:
-    oracle, images = halfspace(), pictures(30, seed=5)
+    oracle, images = halfspace(), pictures(30, seed=9)
     plan = replace(PLAN, radii=(0.0,), max_estimation=2_000)
     outcomes = list(decide(images, vote_source(oracle, ResponseStore(tmp_path)), plan))
     assert sum(isinstance(outcome.verdict, Certificate) for outcome in outcomes) > 20
