@@ -74,7 +74,7 @@ class ClaimConfig:
     alpha_total: Annotated[float, Option("Its risk of showing what is false.", panel=Panel.SAMPLING, default=0.05)]
     beta_total: Annotated[
         float,
-        Option("Its risk of refuting what is true, which accept calls --beta.", panel=Panel.SAMPLING, default=0.05),
+        Option("Its risk of refuting what is true, the beta of accept.", panel=Panel.SAMPLING, default=0.05),
     ]
     population: Annotated[
         str,
@@ -86,7 +86,7 @@ class ClaimConfig:
     ]
     image_draws: Annotated[
         int,
-        Option("Its most draws of one image, which accept calls --n.", panel=Panel.SAMPLING, default=NUM_ESTIMATION),
+        Option("Its most draws of one image, the n of accept.", panel=Panel.SAMPLING, default=NUM_ESTIMATION),
     ]
     max_images: Annotated[
         int, Option("Its most images that are asked about.", "IMAGES", Panel.IMAGES, default=MAX_IMAGES)
