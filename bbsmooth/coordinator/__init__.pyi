@@ -3,8 +3,9 @@ from .coordinated import CoordinatedOracle
 from .equaliser import EqualiserSpace
 from .forms import AddedPrompt, CleanedImage, Form, Scaling
 from .low_rank import LowRankSpace
-from .network import Architecture
+from .network import Architecture, FoldedUNet
 from .pretraining import PretrainPlan, pretrain
+from .residual_unet import ResidualUNet
 from .spaces import DecoderSpace, FilmSpace, Space
 from .storage import load, save
 from .subspace import SubspaceSpace
@@ -20,9 +21,11 @@ __all__ = [
     "DecoderSpace",
     "EqualiserSpace",
     "FilmSpace",
+    "FoldedUNet",
     "Form",
     "LowRankSpace",
     "PretrainPlan",
+    "ResidualUNet",
     "Scaling",
     "Space",
     "SubspaceSpace",

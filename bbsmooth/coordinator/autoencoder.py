@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bbsmooth.coordinator.equaliser import EQUALISER, SETTINGS, UNITS, equalise
 from bbsmooth.coordinator.forms import Form, Scaling
-from bbsmooth.coordinator.network import TRIGGER, Architecture, forward
+from bbsmooth.coordinator.network import TRIGGER, Architecture
 from bbsmooth.coordinator.spaces import Space
 
 
@@ -111,7 +111,7 @@ class Autoencoder:
     def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
         """The image (B, C, H, W) before it is clipped, differentiable in both arguments."""
         weights = self.space.weights(self.architecture, self.weights, parameters)
-        proposed = self.form.apply(lambda inputs: forward(self.architecture, weights, inputs), images, self.scaling)
+        proposed = self.form.apply(lambda inputs: self.architecture.forward(weights, inputs), images, self.scaling)
         return equalise(proposed, images, weights[EQUALISER]) if EQUALISER in weights else proposed
 
     def render(self, proposed: Tensor) -> Tensor:

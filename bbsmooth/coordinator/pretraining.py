@@ -13,7 +13,7 @@ from torch import Tensor
 from bbsmooth.coordinator.autoencoder import Autoencoder
 from bbsmooth.coordinator.equaliser import UNITS, units_of
 from bbsmooth.coordinator.forms import Form, Scaling
-from bbsmooth.coordinator.network import Architecture, forward
+from bbsmooth.coordinator.network import Architecture, FoldedUNet
 from bbsmooth.coordinator.spaces import Space
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import Stream, fork, name_digest
@@ -80,7 +80,7 @@ def pretrain(
     """
     require_images(images)
     channels, height, width = images.shape[1:]
-    architecture = architecture or Architecture.for_images((channels, height, width))
+    architecture = architecture or FoldedUNet.for_images((channels, height, width))
     values = images.float() / 255
     spread = max(float(values.std(correction=0)), _FLAT_SPREAD)
     scaling = Scaling(sigma=noise.sigma, mean=float(values.mean()), spread=spread)
@@ -126,7 +126,7 @@ def _fit(
         for epoch in range(plan.epochs):
             total = 0.0
             for clean, noisy in _batches(values, noise, plan, seed, epoch):
-                shown = form.apply(lambda inputs: forward(architecture, weights, inputs), noisy, scaling)
+                shown = form.apply(lambda inputs: architecture.forward(weights, inputs), noisy, scaling)
                 loss = F.mse_loss(shown, clean)
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -171,7 +171,7 @@ def _units(
     taps: dict[str, Tensor] = {}
     with torch.inference_mode():
         noisy = _add(few, noise, generator)
-        shown = form.apply(lambda inputs: forward(architecture, weights, inputs, taps=taps), noisy, scaling)
+        shown = form.apply(lambda inputs: architecture.forward(weights, inputs, taps=taps), noisy, scaling)
         channels = {f"{name}.unit": out.std((0, 2, 3), correction=0) for name, out in taps.items()}
         found = channels | {UNITS: units_of(shown, noisy)}
     return {name: tensor.clone() for name, tensor in found.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from bbsmooth.coordinator.autoencoder import Autoencoder
 from bbsmooth.coordinator.equaliser import EqualiserSpace
 from bbsmooth.coordinator.forms import AddedPrompt, CleanedImage, Form, Scaling
 from bbsmooth.coordinator.low_rank import LowRankSpace
-from bbsmooth.coordinator.network import Architecture
+from bbsmooth.coordinator.network import Architecture, FoldedUNet
+from bbsmooth.coordinator.residual_unet import ResidualUNet
 from bbsmooth.coordinator.spaces import DecoderSpace, FilmSpace, Space
 from bbsmooth.coordinator.subspace import SubspaceSpace
 from bbsmooth.coordinator.trigger import TriggerSpace
@@ -36,9 +38,7 @@ def save(path: Path, coordinator: Autoencoder, parameters: Tensor, *, queries: i
     """
     architecture, scaling = coordinator.architecture, coordinator.scaling
     settings = {
-        "image_shape": architecture.image_shape,
-        "unshuffle": architecture.unshuffle,
-        "widths": architecture.widths,
+        **_describe_architecture(architecture),
         "sigma": scaling.sigma,
         "mean": scaling.mean,
         "spread": scaling.spread,
@@ -94,12 +94,9 @@ def stored_queries(path: Path) -> int | None:
 
 
 def _build(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Autoencoder:
-    channels, height, width = settings["image_shape"]
     layout = {4: torch.channels_last}
     return Autoencoder(
-        architecture=Architecture(
-            image_shape=(channels, height, width), unshuffle=settings["unshuffle"], widths=tuple(settings["widths"])
-        ),
+        architecture=_architecture(settings),
         scaling=Scaling(sigma=settings["sigma"], mean=settings["mean"], spread=settings["spread"]),
         form=_form(settings["form"]),
         space=_space(settings["space"]),
@@ -108,6 +105,23 @@ def _build(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Autoencoder:
             for name, tensor in tensors.items()
         },
     )
+
+
+def _describe_architecture(architecture: Architecture) -> dict[str, Any]:
+    if isinstance(architecture, FoldedUNet | ResidualUNet):
+        return asdict(architecture)
+    raise ValueError(f"a coordinator of architecture {architecture!r} cannot be stored")
+
+
+def _architecture(settings: dict[str, Any]) -> Architecture:
+    """The network whose shape the settings hold: each architecture has keys of its own."""
+    known = FoldedUNet if "unshuffle" in settings else ResidualUNet
+    return known(**{field.name: _tuples(settings[field.name]) for field in fields(known)})
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _describe(form: Form) -> dict[str, str | float]:

@@ -15,6 +15,7 @@ from bbsmooth.coordinator import (
     Autoencoder,
     CleanedImage,
     FilmSpace,
+    FoldedUNet,
     Form,
     PretrainPlan,
     load,
@@ -126,7 +127,7 @@ def _resnet20(sigma: float) -> World:
         validation=everything[45_000:],
         test=_labelled(f"hf:{resnet20.shared() / 'data' / 'cifar10'}", "test")[:5_000],
         draws=1,
-        architecture=Architecture(image_shape=resnet20.IMAGE_SHAPE, unshuffle=2, widths=(32, 64, 96)),
+        architecture=FoldedUNet(image_shape=resnet20.IMAGE_SHAPE, unshuffle=2, widths=(32, 64, 96)),
         plan=PretrainPlan(epochs=30, learning_rate=4e-3),
     )
 
@@ -145,7 +146,7 @@ def _local_vit(sigma: float) -> World:
         validation=mixed[3_200:],
         test=_labelled("mnist5k", "test"),
         draws=4,
-        architecture=Architecture.for_images((1, 28, 28)),
+        architecture=FoldedUNet.for_images((1, 28, 28)),
         plan=PretrainPlan(epochs=80),
     )
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Autoencoder, CleanedImage, CoordinatedOracle, FilmSpace, Scaling, show
-from bbsmooth.coordinator.network import Architecture
+from bbsmooth.coordinator.network import FoldedUNet
 from bbsmooth.randomness import fork
 from oracles import Feedback, HalfspaceOracle, Oracle, ScriptedOracle
 
@@ -43,7 +43,7 @@ def test_an_image_is_shown_the_same_whatever_comes_along(oracle: CoordinatedOrac
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 9, 13)], ids=str)
 def test_rows_are_computed_alone_at_other_sizes_too(shape: tuple[int, int, int]) -> None:
-    architecture = Architecture.for_images(shape)
+    architecture = FoldedUNet.for_images(shape)
     weights = architecture.initial_weights(fork(0))
     weights |= {f"{name}.unit": torch.ones(architecture.layers[name].outputs) for name in architecture.decoder_layers}
     coordinator = Autoencoder(

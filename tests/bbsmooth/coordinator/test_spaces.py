@@ -12,10 +12,10 @@ from bbsmooth.coordinator import (
     TriggerSpace,
 )
 from bbsmooth.coordinator.equaliser import SETTINGS, UNITS
-from bbsmooth.coordinator.network import TRIGGER, Architecture, forward
+from bbsmooth.coordinator.network import TRIGGER, FoldedUNet
 from bbsmooth.randomness import fork
 
-ARCHITECTURE = Architecture.for_images((1, 8, 8))
+ARCHITECTURE = FoldedUNet.for_images((1, 8, 8))
 SPACES: list[Space] = [
     FilmSpace(),
     DecoderSpace(),
@@ -56,7 +56,7 @@ def test_every_parameter_matters_where_tuning_goes(space: Space, weights: dict[s
     # At zero the second factor of a low rank has no slope yet; a little beyond it all have.
     images = torch.randn(16, 1, 8, 8, generator=fork(4))
     parameters = (0.1 * torch.randn(space.size(ARCHITECTURE), generator=fork(2))).requires_grad_(True)
-    shown = forward(ARCHITECTURE, space.weights(ARCHITECTURE, weights, parameters), images)
+    shown = ARCHITECTURE.forward(space.weights(ARCHITECTURE, weights, parameters), images)
     (gradient,) = torch.autograd.grad(shown.square().sum(), parameters)
     assert (gradient != 0).float().mean() > 0.8  # the rest belongs to channels that are never on
 
@@ -71,8 +71,8 @@ def test_film_scales_and_shifts_what_a_layer_gives(weights: dict[str, Tensor]) -
     images = torch.randn(4, 1, 8, 8, generator=fork(4))
     plain: dict[str, Tensor] = {}
     film: dict[str, Tensor] = {}
-    forward(ARCHITECTURE, weights, images, taps=plain)
-    forward(ARCHITECTURE, space.weights(ARCHITECTURE, weights, parameters), images, taps=film)
+    ARCHITECTURE.forward(weights, images, taps=plain)
+    ARCHITECTURE.forward(space.weights(ARCHITECTURE, weights, parameters), images, taps=film)
     unit = weights["decoder.head.unit"].view(1, -1, 1, 1)
     torch.testing.assert_close(film["decoder.head"], 1.5 * plain["decoder.head"] + 2 * unit)
     assert torch.equal(film["decoder.up0"], plain["decoder.up0"])
@@ -98,8 +98,8 @@ def test_a_trigger_is_added_to_the_coarsest_features(weights: dict[str, Tensor])
     images = torch.randn(4, 1, 8, 8, generator=fork(4))
     plain: dict[str, Tensor] = {}
     moved: dict[str, Tensor] = {}
-    forward(ARCHITECTURE, weights, images, taps=plain)
-    forward(ARCHITECTURE, tuned, images, taps=moved)
+    ARCHITECTURE.forward(weights, images, taps=plain)
+    ARCHITECTURE.forward(tuned, images, taps=moved)
     first = ARCHITECTURE.decoder_layers[0]
     change = moved[first] - plain[first]
     torch.testing.assert_close(change[:, :, -1, -1], 2 * weights[f"{first}.weight"][None, :, -1, 0, 0].expand(4, -1))

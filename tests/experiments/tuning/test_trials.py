@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bbsmooth.coordinator import Architecture, Coordinator, PretrainPlan
+from bbsmooth.coordinator import Coordinator, FoldedUNet, PretrainPlan
 from bbsmooth.tuning.methods import METHODS
 from experiments.tuning import worlds
 from experiments.tuning.fine_tuning import fine_tuned, fine_tuned_oracle
@@ -70,7 +70,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         validation=data[:10],
         test=data[10:],
         draws=2,
-        architecture=Architecture.for_images((1, 8, 8)),
+        architecture=FoldedUNet.for_images((1, 8, 8)),
         plan=PretrainPlan(epochs=2),
     )
 
