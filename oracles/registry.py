@@ -14,7 +14,7 @@ from typing import Any
 from oracles.errors import SpecError
 from oracles.options import split_options
 from oracles.oracle import Oracle
-from oracles.remote.descriptor import ProtocolDescriptor
+from oracles.remote.descriptor import GRPC, ProtocolDescriptor
 from oracles.remote.opening import PROTOCOLS, open_address, open_file
 
 GROUP = "bbsmooth.oracles"
@@ -68,13 +68,16 @@ def _module(rest: str, options: dict[str, str]) -> Oracle:
 
 
 def _remote(descriptor: ProtocolDescriptor[Any]) -> dict[str, Scheme]:
-    """The schemes of a protocol: its name where its address is known, else one for http and one for https."""
+    """The schemes of a protocol: its name where its address is known, else one for http, one for https and so on."""
     if descriptor.name == "template":
         return {FILE: Scheme(FILE, lambda: descriptor.summary, lambda rest, options: open_file(Path(rest), options))}
     names = [descriptor.name] if descriptor.locate else [f"{descriptor.name}+http", f"{descriptor.name}+https"]
+    usages = dict.fromkeys(names, descriptor.usage)
+    if descriptor.over_grpc:
+        usages |= {f"{transport}+{descriptor.name}": descriptor.usage_over_grpc for transport in GRPC}
     return {
-        name: Scheme(descriptor.usage, lambda: descriptor.summary, partial(open_address, descriptor, name))
-        for name in names
+        name: Scheme(usage, lambda: descriptor.summary, partial(open_address, descriptor, name))
+        for name, usage in usages.items()
     }
 
 
@@ -139,7 +142,7 @@ def open_oracle(name: str, options: Mapping[str, str] | None = None) -> Oracle:
     if scheme not in known:
         shown = _USER.sub("//", address)
         close = _meant(scheme, shown) or get_close_matches(scheme.lower(), known, n=1)
-        there = ", ".join(name for name in known if not name.endswith("+https"))
+        there = ", ".join(name for name in known if not name.endswith("+https") and not name.startswith("grpcs+"))
         hint = f"did you mean {close[0]}?" if close else f"there are {there};"
         raise SpecError(f"no oracle is called {shown!r}; {hint} `bbsmooth oracle list` explains them")
     return known[scheme].open(rest, given | dict(options or {}))

@@ -90,6 +90,15 @@ class Connections(httpcore.NetworkBackend):
             stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
         return _Stream(stream, self)
 
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        """Connect to a server on this machine."""
+        left = self.current.left(timeout, httpcore.ConnectTimeout)
+        with HAND_OFF.released():
+            stream = self._backend.connect_unix_socket(path, left)
+        return _Stream(stream, self)
+
     def cut(self) -> None:
         """Break off whatever is under way: reads and writes that wait, in any thread, fail at once."""
         with self._lock:

@@ -13,6 +13,7 @@ from oracles.remote.secrets import Secret, Secrets, refuse_credentials
 
 _USUAL = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": "bbsmooth"}
 _ADDRESSES = 64
+_SCHEMES = ("http", "https", "grpc", "grpcs")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
 _URL = re.compile(r"[\x21-\x7e]+")
@@ -62,7 +63,7 @@ class Credentials:
         real = self._secrets.fill(url, place="the URL").reveal()
         try:
             parts = urlsplit(real)
-            fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and _URL.fullmatch(real)
+            fine = parts.scheme in _SCHEMES and parts.hostname and (parts.port or 1) and _URL.fullmatch(real)
         except ValueError:
             fine = False
         if not fine:

@@ -20,6 +20,9 @@ from oracles.remote.wire_protocol import Send, WireProtocol
 Own = TypeVar("Own")
 ImageShape = tuple[int, int, int]
 
+GRPC = ("grpc", "grpcs")
+"""Schemes of addresses that are asked over gRPC, the latter with TLS."""
+
 _SHOWN = 200
 """Characters of a server's refusal in an error message."""
 
@@ -37,6 +40,7 @@ class CommonOptions:
         batch_size: most images in one request, if the protocol or the server does not set a lower limit.
         deterministic: whether the same image always gets the same answer.
         key_env: environment variable with the key; sent as a bearer token where the protocol knows no keys.
+        unix_socket: path of the socket on which a server of this machine listens, asked in the place of host and port.
     """
 
     labels: tuple[str, ...] = ()
@@ -47,6 +51,7 @@ class CommonOptions:
     batch_size: int = 32
     deterministic: bool = True
     key_env: str | None = None
+    unix_socket: str | None = None
 
     def __post_init__(self) -> None:
         """Check what can be wrong on its own."""
@@ -87,8 +92,10 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """For people."""
-        return f"{self.protocol}+{self.url}"
+        """For people, as it may be typed."""
+        scheme, _, rest = self.url.partition(":")
+        socket = f"?unix_socket={self.common.unix_socket}" if self.common.unix_socket else ""
+        return (f"{scheme}+{self.protocol}:{rest}" if scheme in GRPC else f"{self.protocol}+{self.url}") + socket
 
     def labels(self) -> Labels:
         """The labels that the user named, or free words."""
@@ -123,6 +130,7 @@ class Endpoint:
             "labels": labels.identity,
             "feedback": feedback,
             **(details or {}),
+            **({"unix_socket": self.common.unix_socket} if self.common.unix_socket else {}),
         }
         return OracleSpec(
             name=self.name,
@@ -156,7 +164,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolDescriptor(Generic[Own]):
-    """One way of asking a classifier over HTTP.
+    """One way of asking a classifier over HTTP, and perhaps over gRPC.
 
     Attributes:
         name: as in `NAME+http://`.
@@ -169,6 +177,9 @@ class ProtocolDescriptor(Generic[Own]):
             holds the URL.
         sign: makes the signer of an endpoint whose requests are signed rather than carry a key; its last argument is
             told of each secret.
+        over_grpc: from what a user writes behind `grpc:` or `grpcs:` to the rest of the URL, for a protocol that is
+            spoken over gRPC, too; `usage_over_grpc` is how that is named.
+        usage_over_grpc: see `over_grpc`.
     """
 
     name: str
@@ -179,6 +190,8 @@ class ProtocolDescriptor(Generic[Own]):
     key: Key | None = None
     locate: Callable[[str], str] | None = None
     sign: Callable[[Endpoint, Own, Callable[[str], None]], Callable[[Request], Request]] | None = None
+    over_grpc: Callable[[str], str] | None = None
+    usage_over_grpc: str = ""
 
 
 def accepted(reply: Reply, what: str) -> Reply:
@@ -193,7 +206,7 @@ def accepted(reply: Reply, what: str) -> Reply:
     """
     if reply.status != 200:
         said = reply.body[:_SHOWN].decode(errors="replace").strip()
-        raise OracleUnavailable(f"{what}: the server answered {reply.status} {said!r}")
+        raise OracleUnavailable(f"{what}: the server answered {reply.phrase or reply.status} {said!r}")
     if words := error_words(reply.body):
         raise OracleUnavailable(f"{what}: the server says {words!r}")
     return reply

@@ -75,7 +75,8 @@ def of_status(reply: Reply, url: str) -> OracleError:
         of success.
     """
     status = reply.status
-    text = " ".join(filter(None, [f"{url} answered {status} {_phrase(status)}".strip(), _quoted(reply.body)]))
+    said = reply.phrase or f"{status} {_phrase(status)}".strip()
+    text = " ".join(filter(None, [f"{url} answered {said}", _quoted(reply.body)]))
     if status in (429, 503) or (status in _THROTTLES and _THROTTLED.search(reply.body)):
         kind = NotReady if status == 503 else Unanswered
         return kind(text, retry_after=retry_after(reply.headers))

@@ -16,6 +16,7 @@ _POSITIVE = (
     "write_seconds",
     "total_seconds",
     "patience_seconds",
+    "keepalive_seconds",
 )
 
 
@@ -36,7 +37,12 @@ class ClientLimits:
         patience_seconds: of uninterrupted failure, after which a run ends.
         max_reply_bytes: larger replies are refused.
         price_per_1000: price of 1,000 queries, None where unknown or free.
-        http2: whether HTTP/2 is offered.
+        http2: whether HTTP/2 is offered, over TLS.
+        h2c: whether HTTP/2 is spoken without TLS, to a server that is known to.
+        keepalive_seconds: of silence after which a connection is probed, None for never; of gRPC, servers that do not
+            allow it close connections that are probed more often than each 300 seconds.
+        client_certificate: file of a certificate (PEM) that proves who asks, in TLS.
+        client_key: file of its key, which only its owner can read; if left out, that of the certificate.
         gzip: whether request bodies are compressed.
         headers: added to every request: name to value, in which ${NAME} stands for an environment variable,
             ${file:PATH} for the content of a file that only its owner can read, and ${exec:COMMAND} for what a command
@@ -60,6 +66,10 @@ class ClientLimits:
     max_reply_bytes: int = 64 * 2**20
     price_per_1000: float | None = None
     http2: bool = False
+    h2c: bool = False
+    keepalive_seconds: float | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
     gzip: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: str | None = None

@@ -35,8 +35,10 @@ class Reply:
         status: HTTP status.
         headers: names in lower case.
         body: decoded of any content encoding.
+        phrase: what the server calls the status; empty for HTTP's own words.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
+    phrase: str = ""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from oracles.errors import OracleError, SpecError
 from oracles.options import looks_secret, read, refuse_unknown
-from oracles.remote.descriptor import CommonOptions, Endpoint, Key, ProtocolDescriptor
+from oracles.remote.descriptor import GRPC, CommonOptions, Endpoint, Key, ProtocolDescriptor
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols import (
@@ -45,6 +45,7 @@ from oracles.remote.toml import read_toml
 from oracles.remote.wire_protocol import Send
 
 if TYPE_CHECKING:
+    from oracles.remote.grpc.transport import GrpcTransport
     from oracles.remote.remote import RemoteOracle
     from oracles.remote.transport import Transport
 
@@ -98,7 +99,8 @@ def open_address(
     """
     if "headers" in options:
         raise SpecError(f"{scheme}: headers stand in an oracle.toml, as [headers], not in a name")
-    url = descriptor.locate(rest) if descriptor.locate else f"{scheme.removeprefix(f'{descriptor.name}+')}:{rest}"
+    transport = scheme.removeprefix(f"{descriptor.name}+").removesuffix(f"+{descriptor.name}")
+    url = descriptor.locate(rest) if descriptor.locate else f"{transport}:{rest}"
     return _open(descriptor, url, options, place=scheme)
 
 
@@ -126,6 +128,7 @@ def _open(descriptor: ProtocolDescriptor[Any], url: str, given: Mapping[str, obj
     common, own, limits = (read(part, given, place=place) for part in (CommonOptions, descriptor.options, ClientLimits))
     try:
         _check_url(url)
+        url = _over_grpc(descriptor, url)
         _check_headers(limits.headers)
         limits = replace(limits, headers={**_key_header(descriptor, common, limits), **limits.headers})
         return _connect(descriptor, Endpoint(descriptor.name, url.rstrip("/"), common), own, limits)
@@ -137,14 +140,14 @@ def _connect(
     descriptor: ProtocolDescriptor[Any], endpoint: Endpoint, own: object, limits: ClientLimits
 ) -> RemoteOracle:
     from oracles.remote.remote import RemoteOracle  # and httpx, which the list of names does without
-    from oracles.remote.transport import Transport
 
-    transport = Transport(endpoint.url, limits)
+    transport = _transport(endpoint, limits)
+    authentication = transport.authentication
     try:
         if limits.auth is not None:
-            transport.sign = signer(limits.auth, endpoint.url, transport.secrets.add)
+            authentication.sign = signer(limits.auth, endpoint.url, transport.secrets.add)
         elif descriptor.sign is not None:
-            transport.sign = descriptor.sign(endpoint, own, transport.secrets.add)
+            authentication.sign = descriptor.sign(endpoint, own, transport.secrets.add)
         protocol = descriptor.connect(endpoint, own, _cleaned(transport))
         for secret in getattr(protocol, "body_secrets", ()):
             transport.secrets.fill(secret, place="the body")  # one that is not there is said now
@@ -154,7 +157,37 @@ def _connect(
         raise
 
 
-def _cleaned(transport: Transport) -> Send:
+def _transport(endpoint: Endpoint, limits: ClientLimits) -> Transport | GrpcTransport:
+    """The transport for the scheme of an address."""
+    from oracles.remote.grpc.transport import GrpcTransport
+    from oracles.remote.transport import Transport
+
+    if urlsplit(endpoint.url).scheme not in GRPC:
+        return Transport(endpoint.url, limits, unix_socket=endpoint.common.unix_socket)
+    if limits.http2 or limits.h2c:
+        raise SpecError("gRPC always speaks HTTP/2: leave out http2 and h2c")
+    if limits.auth is not None and limits.auth.startswith("aws:"):
+        raise SpecError("auth: signatures of AWS are for HTTP; over gRPC say headers, google or azure")
+    return GrpcTransport(endpoint.url, limits, unix_socket=endpoint.common.unix_socket)
+
+
+def _over_grpc(descriptor: ProtocolDescriptor[Any], url: str) -> str:
+    """The URL, which over gRPC need not have all of the path that it has over HTTP.
+
+    Raises:
+        SpecError: the protocol is not spoken over gRPC, or a port is missing.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme not in GRPC:
+        return url
+    if descriptor.over_grpc is None:
+        raise SpecError(f"{descriptor.name} is not spoken over gRPC; name an http:// or https:// address")
+    if scheme == "grpc" and urlsplit(url).port is None:
+        raise SpecError(f"say the port for gRPC, as in grpc://HOST:PORT/NAME, got {url!r}")
+    return f"{scheme}:{descriptor.over_grpc(rest)}"
+
+
+def _cleaned(transport: Transport | GrpcTransport) -> Send:
     """Sends requests for metadata; what a server repeats of a secret reaches neither errors nor the oracle's spec."""
 
     def send(request: Request) -> Reply:

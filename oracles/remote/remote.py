@@ -1,4 +1,4 @@
-"""A classifier behind HTTP, as an oracle."""
+"""A classifier behind HTTP or gRPC, as an oracle."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from oracles.traffic import Traffic
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from oracles.remote.grpc.transport import GrpcTransport
+
 GRACE_SECONDS = 3.0
 """What is under way at an interrupt has so long to come back, since it is paid for."""
 
@@ -39,7 +41,7 @@ _SMALL = 2**16
 
 
 class RemoteOracle:
-    """Asks a classifier over HTTP. One query is one request; nothing is repeated, charged or recorded here.
+    """Asks a classifier over HTTP or gRPC. One query is one request; nothing is repeated, charged or recorded here.
 
     Args:
         protocol: how images become a request, and a reply answers.
@@ -56,7 +58,7 @@ class RemoteOracle:
         batch_limit: of all who ask it.
     """
 
-    def __init__(self, protocol: WireProtocol, transport: Transport, limits: ClientLimits) -> None:
+    def __init__(self, protocol: WireProtocol, transport: Transport | GrpcTransport, limits: ClientLimits) -> None:
         """Nothing is asked yet."""
         self.protocol = protocol
         self._polled = protocol if isinstance(protocol, Polled) else None

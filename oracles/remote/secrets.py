@@ -189,7 +189,7 @@ def refuse_credentials(url: str) -> None:
 def _outside(what: str, place: str) -> str:
     """The secret in a file, or that a command prints."""
     if what.startswith(_FILE):
-        return _private_text(Path(what.removeprefix(_FILE)).expanduser(), place)
+        return private_text(Path(what.removeprefix(_FILE)).expanduser(), place)
     return _printed(what.removeprefix(_EXEC), place)
 
 
@@ -222,7 +222,7 @@ def _expiry(token: str) -> float:
     return float(found) if type(found) in (int, float) else math.inf
 
 
-def _private_text(path: Path, place: str) -> str:
+def private_text(path: Path, place: str) -> str:
     """The content of a file that nobody but its owner can read, without white space at its ends."""
     try:
         with path.open(encoding="utf-8") as file:

@@ -1,36 +1,93 @@
-"""Surroundings of connections, as the environment gives them: proxies, trusted authorities, installed extras."""
+"""Surroundings of connections: proxies, certificates and installed extras, as environment and settings name them."""
 
 from __future__ import annotations
 
 import importlib.util
 import ipaddress
 import logging
+import math
+import os
+import socket
 import ssl
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpcore
 import httpx
 
 from oracles.errors import SpecError
-from oracles.remote.secrets import Secrets
+from oracles.remote.limits import ClientLimits
+from oracles.remote.secrets import Secrets, private_text
 
 _SOCKS = ("socks5", "socks5h")
 
 
-def trust(url: str) -> ssl.SSLContext | None:
-    """The authorities that SSL_CERT_FILE or SSL_CERT_DIR name, else the usual ones; None where `url` is not https.
+def trust(url: str, limits: ClientLimits) -> ssl.SSLContext | None:
+    """The authorities that SSL_CERT_FILE or SSL_CERT_DIR name, else the usual ones, and the client's own certificate.
+
+    Returns:
+        None where `url` is not https.
 
     Raises:
-        SpecError: the file or folder cannot be read.
+        SpecError: a file or folder cannot be read, or there is a certificate, but no TLS.
     """
+    pair = client_certificate(limits)
     if urlsplit(url).scheme != "https":
+        if pair is not None:
+            raise SpecError(
+                "client_certificate: certificates go with https:// alone; correct the address or leave it out"
+            )
         return None
     try:
-        return httpx.create_ssl_context()
+        context = httpx.create_ssl_context()
     except (OSError, ValueError) as error:
         raise SpecError(f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be used: {error}") from None
+    if pair is not None:
+        try:
+            context.load_cert_chain(*pair, password=_no_password)
+        except (OSError, ValueError) as error:
+            raise SpecError(f"client_certificate and client_key cannot be used: {error}") from None
+    return context
+
+
+def client_certificate(limits: ClientLimits) -> tuple[str, str] | None:
+    """The files of the client's own certificate and its key, which may be one; None where there is none.
+
+    Raises:
+        SpecError: a key without a certificate, or one that others can read.
+    """
+    if limits.client_certificate is None:
+        if limits.client_key is not None:
+            raise SpecError("client_key: say client_certificate, too")
+        return None
+    key = limits.client_key or limits.client_certificate
+    private_text(Path(key), "client_key" if limits.client_key else "client_certificate, which holds the key")
+    return limits.client_certificate, key
+
+
+def authorities() -> bytes:
+    """Certificates of the authorities that are trusted, as `trust` has them.
+
+    Raises:
+        SpecError: a file or folder cannot be read.
+    """
+    import certifi
+
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    try:
+        if file:
+            return Path(file).read_bytes()
+        if folder:
+            return b"\n".join(path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file())
+        return Path(certifi.where()).read_bytes()
+    except OSError as error:
+        raise SpecError(f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be used: {error}") from None
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; name a file with the bare key, which only you can read (chmod 600)")
 
 
 def proxy(url: str, secrets: Secrets) -> httpcore.Proxy | None:
@@ -79,15 +136,40 @@ def _in_a_range(host: str | None, proxies: Mapping[str, str]) -> bool:
     return False
 
 
-def http2_is_there() -> bool:
+def http2_is_there(url: str, limits: ClientLimits) -> bool:
     """True.
 
     Raises:
-        SpecError: HTTP/2 is not installed.
+        SpecError: HTTP/2 is not installed, or the address is none over which it is spoken in this way.
     """
+    secure = urlsplit(url).scheme == "https"
+    if limits.http2 and not secure:
+        raise SpecError(
+            "http2: HTTP/2 is agreed upon in TLS, so it goes with https:// alone; for a server that speaks it without "
+            "TLS (h2c) say h2c=true instead"
+        )
+    if limits.h2c and secure:
+        raise SpecError("h2c is HTTP/2 without TLS, so it goes with http:// alone; with https:// say http2=true")
     if importlib.util.find_spec("h2") is None:
         raise SpecError("HTTP/2 needs the package h2; install it by pip install 'bbsmooth[http2]'")
     return True
+
+
+def keepalive(seconds: float | None) -> list[tuple[int, int, int]]:
+    """Options of sockets whose other side is probed after so many seconds of silence, as far as the system knows them.
+
+    Args:
+        seconds: None for never.
+    """
+    if seconds is None:
+        return []
+    between = max(1, math.ceil(seconds))
+    timed = [
+        (socket.IPPROTO_TCP, getattr(socket, name), between)
+        for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL")
+        if hasattr(socket, name)
+    ]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *timed]
 
 
 def keep_headers_out_of_logs() -> None:

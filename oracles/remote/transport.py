@@ -6,7 +6,6 @@ import gzip
 import json
 import time
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from urllib.parse import quote_plus, urljoin, urlsplit
@@ -14,21 +13,17 @@ from urllib.parse import quote_plus, urljoin, urlsplit
 import httpcore
 
 from oracles.errors import AnswerError, OracleError, OracleUnavailable
+from oracles.remote.authentication import Authentication, Signer
 from oracles.remote.bodies import beginning, whole
 from oracles.remote.connections import Connections
-from oracles.remote.credentials import Credentials
 from oracles.remote.failures import of_exception, presentable
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.polling import SUCCESSES
 from oracles.remote.pools import Pools
-from oracles.remote.renewal import Renewal
-from oracles.remote.secrets import STRUCK, Secrets, placeholders, refuse_credentials
-from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, proxy, trust
+from oracles.remote.secrets import STRUCK, placeholders, refuse_credentials
+from oracles.remote.surroundings import http2_is_there, keep_headers_out_of_logs, keepalive, proxy, trust
 from oracles.traffic import Traffic
-
-Signer = Callable[[Request], Request]
-"""Adds whatever proves who asks; called for each request just before it is sent."""
 
 _IDLE_SECONDS = 2.0
 """An idle connection is dropped after so long: servers drop theirs too, and a request lost just then is paid for."""
@@ -51,10 +46,11 @@ class Transport:
         url: of the server, by which the proxy is chosen; may hold placeholders for secrets.
         limits: time-outs, limits, headers.
         sign: signs each request, None for no signature.
+        unix_socket: path of the socket that is asked in the place of host and port.
 
     Attributes:
+        authentication: proves who asks.
         secrets: what must not get out.
-        sign: as given; may be set before anything is sent.
         traffic: counts what goes over the wire.
         close: drops the connections.
 
@@ -62,15 +58,14 @@ class Transport:
         SpecError: settings that cannot work, a secret that is not there, or HTTP/2 without its extra.
     """
 
-    def __init__(self, url: str, limits: ClientLimits, sign: Signer | None = None) -> None:
+    def __init__(
+        self, url: str, limits: ClientLimits, sign: Signer | None = None, *, unix_socket: str | None = None
+    ) -> None:
         """Look up secrets and prepare; connections are opened when something is sent."""
         keep_headers_out_of_logs()
-        self.secrets, self.traffic = Secrets(), Traffic()
-        self._credentials = Credentials(limits.headers, self.secrets)
-        self._credentials.address(url)  # a secret that is not there is said now
-        self._terms, self.sign = limits, sign
-        self._renewal = Renewal(self._renew, lambda: self.secrets.expires)
-        http2 = limits.http2 and http2_is_there()
+        self.authentication = Authentication(url, limits, sign)
+        self.secrets, self.traffic, self._terms = self.authentication.secrets, Traffic(), limits
+        http2 = (limits.http2 or limits.h2c) and http2_is_there(url, limits)
         self._connections = Connections(join=not http2)
         self._timeouts = {
             "connect": limits.connect_seconds,
@@ -80,10 +75,13 @@ class Transport:
         }
         open_pool = partial(
             httpcore.ConnectionPool,
-            ssl_context=trust(url),
-            proxy=proxy(url, self.secrets),
+            ssl_context=trust(url, limits),
+            proxy=None if unix_socket else proxy(url, self.secrets),
             keepalive_expiry=_IDLE_SECONDS,
+            http1=not limits.h2c,
             http2=http2,
+            uds=unix_socket,
+            socket_options=keepalive(limits.keepalive_seconds),
             network_backend=self._connections,
         )
         self._pools = Pools(open_pool)
@@ -117,7 +115,7 @@ class Transport:
     def _exchange(self, request: Request) -> Reply:
         """Send a request and read its reply, once."""
         started, took = time.monotonic(), None
-        generation = self._renewal.before()
+        generation = self.authentication.before()
         url, prepared = self._prepare(request)
         with self._connections.exchange(self._terms.total_seconds) as exchange, self._pools.pool() as pool:
             try:
@@ -130,7 +128,7 @@ class Transport:
                 ) as response:
                     reply = self._read(response)
                 took = time.monotonic() - started
-                self._renewal.after(reply, generation, request.url)
+                self.authentication.after(reply, generation, request.url)
                 return reply
             except _BROKEN as error:
                 failure: OracleError = of_exception(error, request.url)
@@ -140,20 +138,15 @@ class Transport:
                 self.traffic.exchanged(exchange.sent, exchange.received, took)
         raise self.secrets.clean(failure)
 
-    def _renew(self) -> bool:
-        """Look up all credentials again, the signer's, too; returns whether that gave others."""
-        renew: Callable[[], bool] = getattr(self.sign, "renew", lambda: False)
-        return any([self._credentials.renew(), renew()])
-
     def _prepare(self, request: Request) -> tuple[str, Request]:
         """The real address, and the request with credentials, packed and signed as it goes out."""
-        url, headers = self._credentials.address(request.url)
+        url, headers = self.authentication.address(request.url)
         request = self._with_secrets(request)
         if self._terms.gzip and request.body:
             packed = gzip.compress(request.body, compresslevel=1, mtime=0)
             request = replace(request, body=packed, headers={**request.headers, "Content-Encoding": "gzip"})
-        request = replace(request, headers=self._credentials.add_to(request.headers, headers))
-        return url, self.sign(request) if self.sign else request
+        request = replace(request, headers=self.authentication.headers(request.headers, headers))
+        return url, self.authentication.signed(request)
 
     def _with_secrets(self, request: Request) -> Request:
         """The request with the secrets that belong into its body, as JSON has texts where that is what it is.

@@ -1,5 +1,7 @@
 """The Open Inference Protocol, version 2 (KServe, Triton, MLServer and others), with its binary tensor extension.
 
+Requests are those of HTTP; `oracles.remote.grpc` translates them where the server is asked over gRPC.
+
 Source: https://github.com/kserve/open-inference-protocol (REST) and Triton's `protocol/extension_binary_data.md`.
 """
 
@@ -9,10 +11,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from oracles.errors import OracleChanged, OracleUnavailable, SpecError
 from oracles.oracle import OracleSpec
-from oracles.remote.descriptor import Endpoint, ImageShape, ProtocolDescriptor, accepted
+from oracles.remote.descriptor import GRPC, Endpoint, ImageShape, ProtocolDescriptor, accepted
+from oracles.remote.grpc.contents import LISTED
 from oracles.remote.json_text import brief, dump, load_object, optional_text
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.kserve_answers import OutputReader
@@ -41,6 +45,7 @@ CONFIGURATION = "model_configuration"
 
 _USUAL_SHAPE = (3, 224, 224)
 _NOT_READY = re.compile(rb'"ready"\s*:\s*false')
+_MODELS = "/v2/models/"
 _ADDRESS = re.compile(r"(?P<root>.+)/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?")
 
 
@@ -153,6 +158,8 @@ def connect(endpoint: Endpoint, options: KserveOptions, send: Send) -> KservePro
     feedback = chosen_feedback(options, outputs, source.described)
     labels = chosen_labels(endpoint, outputs, feedback, batched=geometry.batched)
     further = constants(options, metadata, source.described, configured, batched=geometry.batched)
+    if urlsplit(endpoint.url).scheme in GRPC and not binary:
+        _check_lists(source.input.datatype, *(one.datatype for one in further))
     unit = ScoreUnit(options.feedback or (outputs.main.feedback if outputs.main else None))
     limits = (geometry.max_batch, metadata.max_batch, _batch_size(configured))
     spec = endpoint.spec(
@@ -236,10 +243,34 @@ def _batch_size(configured: dict[str, Any]) -> int | None:
     return limit if type(limit) is int and limit > 0 else None
 
 
+def over_grpc(rest: str) -> str:
+    """The rest of a URL with the path that HTTP has, from `//HOST:PORT/NAME[/versions/V]`; with that path as it is.
+
+    Raises:
+        SpecError: it names no model.
+    """
+    host, slash, path = rest.removeprefix("//").partition("/")
+    if not host or not path:
+        raise SpecError(f"the address should look like grpc://HOST:PORT/NAME, got grpc:{rest}")
+    return f"//{host}{slash}{path}" if f"/{path}".startswith(_MODELS) else f"//{host}{_MODELS}{path}"
+
+
+def _check_lists(*datatypes: str) -> None:
+    """Refuse what messages hold as bytes alone.
+
+    Raises:
+        SpecError: floats of 16 bits.
+    """
+    if strange := sorted(set(datatypes) - LISTED):
+        raise SpecError(f"{strange[0]} goes over gRPC as bytes alone: leave out binary=false, or say another datatype")
+
+
 DESCRIPTOR = ProtocolDescriptor(
     name="kserve",
     usage="kserve+http(s)://HOST:PORT/v2/models/NAME[/versions/V]",
     summary="Open Inference Protocol v2 (KServe, Triton, MLServer, bbsmooth serve): tensors as JSON or bytes",
     options=KserveOptions,
     connect=connect,
+    over_grpc=over_grpc,
+    usage_over_grpc="grpc(s)+kserve://HOST:PORT/NAME[/versions/V]",
 )

@@ -60,6 +60,11 @@ class ImageInput(Protocol):
         """How an image becomes numbers or a file."""
         ...
 
+    @property
+    def datatype(self) -> str:
+        """Of the tensor, by the protocol's names."""
+        ...
+
     def tensor(self, images: Tensor) -> InputTensor:
         """The tensor of images (B, C, H, W), uint8 or floats in [0, 1]."""
         ...
@@ -78,6 +83,11 @@ class NumbersInput:
     name: str
     form: TensorForm
     geometry: Geometry
+
+    @property
+    def datatype(self) -> str:
+        """As the form says."""
+        return self.form.datatype
 
     def tensor(self, images: Tensor) -> InputTensor:
         """The tensor.

@@ -1,4 +1,4 @@
-"""A certification over HTTP that `test_faults` kills, in the way of `tests.killed_child`."""
+"""A certification over HTTP or gRPC that `test_faults` kills, in the way of `tests.killed_child`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from bbsmooth.certification import CohenPlan
 from bbsmooth.noise import Gaussian
 from oracles import Budget, Ledger, Purpose, ResponseStore
 from oracles.remote.limits import ClientLimits
-from oracles.remote.remote import RemoteOracle
-from oracles.remote.transport import Transport
 from tests import killed_child
 from tests.builders import pictures, verdicts, vote_source
-from tests.oracles.remote.plain import PlainProtocol
+from tests.oracles.remote.wires import open_remote
 
 URL = "TEST_SERVER_URL"
 IMAGES, BATCH_SIZE, CONCURRENCY = 12, 4, 3
@@ -26,7 +24,7 @@ PLAN = CohenPlan(noise=Gaussian(0.5), num_selection=5, num_estimation=23, alpha=
 def certify(folder: Path, seed: int, budget: int) -> int:
     """Certify all pictures of a seed; the verdicts are in the file `verdicts` at the end."""
     url, limits = os.environ[URL], ClientLimits()
-    oracle = RemoteOracle(PlainProtocol(url), Transport(url, limits), limits)
+    oracle = open_remote(url, limits)
     ledger = Ledger(Budget(queries=budget), folder / "ledger.json")
     with closing(ResponseStore(folder / "responses")) as store:
         source = replace(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,48 +41,32 @@ from oracles.remote.limits import ClientLimits
 from oracles.remote.remote import RemoteOracle
 from tests import killed_child
 from tests.builders import CheckedSource, by_the_book, pictures, verdicts, vote_source
-from tests.oracles.remote import child, misbehaving
+from tests.oracles.remote import child
 from tests.oracles.remote.child import PLAN
-from tests.oracles.remote.misbehaving import Call, Fault, MisbehavingServer, plane, says
-from tests.oracles.remote.plain import IMPATIENT, PATIENT, plain_oracle
+from tests.oracles.remote.misbehaving import Call, Fault, MisbehavingServer, plane
+from tests.oracles.remote.misbehaving_grpc import GrpcCall, GrpcFault, MisbehavingGrpcServer
+from tests.oracles.remote.plain import IMPATIENT, PATIENT
+from tests.oracles.remote.wires import WIRES, Wire, opened
 from tests.test_budget_under_fire import Children
 from tests.waiting import LONG, until
 
 TERMS = replace(PATIENT, attempts=25, concurrency=6)
+Server = MisbehavingServer | MisbehavingGrpcServer
+
 IN_A_HURRY = replace(IMPATIENT, attempts=25, concurrency=6)
 
-QUICK_FAULTS: list[Fault] = [
-    misbehaving.too_many(),
-    misbehaving.too_many(0.01),
-    misbehaving.too_many_until(-1),
-    says(503),
-    says(503, b"Prediction failed", retry_after="soon"),
-    misbehaving.fails_and_dies,
-    misbehaving.resets_at_once,
-    misbehaving.resets_after_classifying,
-    misbehaving.resets_in_the_body,
-    misbehaving.ends_in_the_body,
-    misbehaving.half_a_json,
-    misbehaving.wrong_class_count,
-    misbehaving.nan_scores,
-    misbehaving.null_scores,
-    misbehaving.wrong_content_type,
-    misbehaving.html_page,
-    misbehaving.duplicated_outputs,
-    misbehaving.reordered_outputs,
-    misbehaving.another_answer,
-    says(204, b""),
-]
-SLOW_FAULTS: list[Fault] = [
-    misbehaving.drips, misbehaving.drips_headers, misbehaving.is_silent, misbehaving.huge, misbehaving.bomb
-]  # fmt: skip
-FINAL_FAULTS: list[Fault] = [
-    misbehaving.redirects_in_a_circle,
-    misbehaving.redirects_elsewhere,
-    says(401),
-    says(404),
-    misbehaving.altered(lambda answer: answer.update(model="2")),
-]
+
+@pytest.fixture(params=WIRES)
+def wire(request: pytest.FixtureRequest) -> Wire:
+    """Each wire in turn."""
+    return WIRES[request.param]
+
+
+@pytest.fixture
+def server(wire: Wire) -> Iterator[Server]:
+    """A server that behaves until it is told otherwise."""
+    with wire.serve() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +98,7 @@ class Chaos:
     """Faults at random, and an eye on the ledger at each request.
 
     Attributes:
+        wire: whose faults they are.
         ledger: the file of the run.
         rates: share of requests with quick, slow and final faults.
         seed: of the chance.
@@ -120,6 +106,7 @@ class Chaos:
         overdrawn: moments at which less was charged than answered.
     """
 
+    wire: Wire
     ledger: Path
     rates: tuple[float, float, float]
     seed: int = 1
@@ -130,12 +117,13 @@ class Chaos:
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
 
-    def __call__(self, call: Call) -> Fault | None:
+    def __call__(self, call: Call | GrpcCall) -> Fault | GrpcFault | None:
         """Sometimes a fault."""
         with self._lock:
             answered = call.server.answered.total() + len(call.question()["ids"])
             self.overdrawn += self._charged() < answered
-            for kind, faults, rate in zip("qsf", (QUICK_FAULTS, SLOW_FAULTS, FINAL_FAULTS), self.rates, strict=True):
+            kinds = (self.wire.quick, self.wire.slow, self.wire.final)
+            for kind, faults, rate in zip("qsf", kinds, self.rates, strict=True):
                 if self._chance.random() < rate:
                     self.faults[kind] += 1
                     return self._chance.choice(faults)
@@ -167,7 +155,7 @@ def kind(error: OracleError) -> str:
 
 
 def certify_through(
-    server: MisbehavingServer,
+    server: Server,
     folder: Path,
     *,
     count: int,
@@ -178,7 +166,7 @@ def certify_through(
     """Certify, go on after each end that can be gone on from, with the next budget; what was found, and the ends."""
     told, ends = set[tuple[bytes, int]](), Counter[str]()
     while True:
-        oracle, found = plain_oracle(server, limits), list[tuple[int, Verdict]]()
+        oracle, found = opened(server, limits), list[tuple[int, Verdict]]()
         budget = next(budgets)
         ledger = Ledger(Budget(queries=budget), folder / "ledger.json")
         ledger.save()
@@ -211,11 +199,11 @@ def certify_through(
     ids=["quick", "ten thousand faults"],
 )
 def test_random_faults_change_no_certificate_and_cost_no_query_too_much(
-    tmp_path: Path, images: int, rates: tuple[float, float, float], faults: int
+    tmp_path: Path, wire: Wire, images: int, rates: tuple[float, float, float], faults: int
 ) -> None:
-    chaos = Chaos(tmp_path / "ledger.json", rates)
+    chaos = Chaos(wire, tmp_path / "ledger.json", rates)
     budgets = iter([150, 300, *range(1_000, 10**9, 3_000)])
-    with MisbehavingServer(misbehave=chaos).running() as server:
+    with wire.serve(misbehave=chaos) as server:
         found, ends = certify_through(server, tmp_path, count=images, seed=3, budgets=budgets, limits=IN_A_HURRY)
         ledger = Ledger(Budget(), tmp_path / "ledger.json")
     assert found == truth(images, 3, tmp_path / "truth")
@@ -228,9 +216,7 @@ def test_random_faults_change_no_certificate_and_cost_no_query_too_much(
     assert ledger.traffic.retries > 0
 
 
-def test_without_faults_exactly_what_is_needed_is_charged_and_answered(
-    tmp_path: Path, server: MisbehavingServer
-) -> None:
+def test_without_faults_exactly_what_is_needed_is_charged_and_answered(tmp_path: Path, server: Server) -> None:
     found, ends = certify_through(server, tmp_path, count=10, seed=4, budgets=iter([10 * PLAN.queries]))
     ledger = Ledger(Budget(), tmp_path / "ledger.json")
     assert found == truth(10, 4, tmp_path / "truth")
@@ -241,9 +227,9 @@ def test_without_faults_exactly_what_is_needed_is_charged_and_answered(
     assert ledger.traffic.retries == 0
 
 
-def test_what_was_turned_away_is_refunded_and_nothing_else(tmp_path: Path, server: MisbehavingServer) -> None:
+def test_what_was_turned_away_is_refunded_and_nothing_else(tmp_path: Path, wire: Wire, server: Server) -> None:
     chance = random.Random(5)
-    server.misbehave = lambda call: chance.choice([None, misbehaving.too_many(), says(503)])
+    server.misbehave = lambda call: chance.choice([None, *wire.turned_away])
     certify_through(server, tmp_path, count=10, seed=4, budgets=iter([None]))
     ledger = Ledger(Budget(), tmp_path / "ledger.json")
     assert ledger.total == server.answered.total()
@@ -251,15 +237,15 @@ def test_what_was_turned_away_is_refunded_and_nothing_else(tmp_path: Path, serve
     assert ledger.traffic.retries > 0
 
 
-def test_one_image_that_a_server_never_answers_ends_no_run(tmp_path: Path, server: MisbehavingServer) -> None:
+def test_one_image_that_a_server_never_answers_ends_no_run(tmp_path: Path, wire: Wire, server: Server) -> None:
     """A batch with a poisoned image fails with 500 each time; the others in it are answered all the same."""
     poison = list[str]()
 
-    def misbehave(call: Call) -> Fault | None:
+    def misbehave(call: Any) -> Any:
         names = call.question()["ids"]
         if server.calls == 20:
             poison.append(names[0])
-        return says(500, b"boom") if set(poison) & set(names) else None
+        return wire.fails if set(poison) & set(names) else None
 
     server.misbehave = misbehave
     found, ends = certify_through(server, tmp_path, count=6, seed=4, budgets=iter([None]))
@@ -270,11 +256,11 @@ def test_one_image_that_a_server_never_answers_ends_no_run(tmp_path: Path, serve
     assert Ledger(Budget(), tmp_path / "ledger.json").spent[Purpose.DRIFT] > 0
 
 
-def test_a_limit_on_requests_is_not_exceeded_by_one(tmp_path: Path, server: MisbehavingServer) -> None:
+def test_a_limit_on_requests_is_not_exceeded_by_one(tmp_path: Path, wire: Wire, server: Server) -> None:
     chance = random.Random(6)
-    server.misbehave = lambda call: chance.choice([None, says(500), says(429), misbehaving.resets_at_once])
+    server.misbehave = lambda call: chance.choice([None, wire.fails, wire.turned_away[0], wire.resets])
     ledger = Ledger(Budget(attempts=50), tmp_path / "ledger.json")
-    oracle = plain_oracle(server, TERMS)
+    oracle = opened(server, TERMS)
     with closing(ResponseStore(tmp_path / "responses")) as store:
         source = remote_source(oracle, store, ledger, 4, set())
         with pytest.raises(BudgetExhausted, match="1 more requests to .* do not fit, 0 are left"):
@@ -282,27 +268,27 @@ def test_a_limit_on_requests_is_not_exceeded_by_one(tmp_path: Path, server: Misb
     assert server.calls <= ledger.attempts == 50
 
 
-def test_a_server_that_stays_away_ends_the_run_for_all_threads(tmp_path: Path, server: MisbehavingServer) -> None:
-    server.misbehave = lambda call: says(503) if server.calls > 10 else None
+def test_a_server_that_stays_away_ends_the_run_for_all_threads(tmp_path: Path, wire: Wire, server: Server) -> None:
+    away, said = wire.away
+    server.misbehave = lambda call: away if server.calls > 10 else None
     limits = replace(TERMS, patience_seconds=0.3)
-    ledger, oracle = Ledger(Budget(queries=10_000), tmp_path / "ledger.json"), plain_oracle(server, limits)
+    ledger, oracle = Ledger(Budget(queries=10_000), tmp_path / "ledger.json"), opened(server, limits)
     with closing(ResponseStore(tmp_path / "responses")) as store:
         source = remote_source(oracle, store, ledger, 4, set())
-        with pytest.raises(OracleUnavailable, match="nothing was answered for .* seconds; at last: .* answered 503"):
+        with pytest.raises(OracleUnavailable, match=f"nothing was answered for .* seconds; at last: .* {said}"):
             list(verdicts(pictures(20, seed=4), source, plan=PLAN, batch_size=2, concurrency=6))
     assert ledger.total == server.answered.total()
 
 
-@pytest.mark.parametrize(
-    "fault", [misbehaving.too_many(LONGEST_RETRY_AFTER), misbehaving.waits], ids=["told to wait", "no answer"]
-)
+@pytest.mark.parametrize("told", [True, False], ids=["told to wait", "no answer"])
 def test_an_interrupt_is_not_held_up(
-    tmp_path: Path, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, fault: Fault
+    tmp_path: Path, wire: Wire, server: Server, monkeypatch: pytest.MonkeyPatch, told: bool
 ) -> None:
+    fault = wire.long_wait(LONGEST_RETRY_AFTER) if told else wire.waits
     monkeypatch.setattr("oracles.remote.remote.GRACE_SECONDS", 0.2)
     server.misbehave = lambda call: fault if server.calls > 10 else None
     limits = ClientLimits(concurrency=6, read_seconds=LONG, total_seconds=LONG)
-    ledger, oracle = Ledger(Budget(), tmp_path / "ledger.json"), plain_oracle(server, limits)
+    ledger, oracle = Ledger(Budget(), tmp_path / "ledger.json"), opened(server, limits)
 
     def interrupt() -> None:
         until(lambda: server.calls > 10)
@@ -321,7 +307,7 @@ def test_an_interrupt_is_not_held_up(
 
 @pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.slow)], ids=str)
 def test_a_killed_process_pays_for_nothing_twice_that_is_on_record(
-    tmp_path: Path, server: MisbehavingServer, monkeypatch: pytest.MonkeyPatch, kills: int
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:
     monkeypatch.setenv(child.URL, server.url)
     chance, hits, world, children = random.Random(7), 0, 0, Children(child.__name__)
@@ -334,9 +320,7 @@ def test_a_killed_process_pays_for_nothing_twice_that_is_on_record(
     children.close()
 
 
-def survive(
-    folder: Path, seed: int, server: MisbehavingServer, children: Children, chance: random.Random, *, most: int
-) -> int:
+def survive(folder: Path, seed: int, server: Server, children: Children, chance: random.Random, *, most: int) -> int:
     """Kill one certification again and again, up to `most` times, let it end, and count the kills."""
     hits, status, queries = 0, -signal.SIGKILL, child.IMAGES * PLAN.queries
     while status == -signal.SIGKILL:
