@@ -38,7 +38,12 @@ _PARSED: dict[Any, str] = {Path: "a path", str: "text"}
 _REAL, _FAKE = "with the real one", "with a fake of its public interface"
 
 PLATFORMS = (
-    ("Triton", "`kserve+`", "nothing", f"{_REAL} (2.51): tensors, pictures, constants, classifications"),
+    (
+        "Triton",
+        "`kserve+`, `grpc+kserve:`",
+        "nothing; extra `grpc`",
+        f"{_REAL} (2.51): tensors, pictures, constants, classifications",
+    ),
     ("KServe", "`kserve+`, `tfserving+` for version 1", "nothing", f"{_REAL} (0.21): tensors, pictures, base64"),
     ("MLServer", "`kserve+`", "nothing", f"{_REAL} (1.7): tensors, base64; its Hugging Face runtime {_FAKE}"),
     ("`bbsmooth serve`", "`kserve+`", "nothing", _REAL),
@@ -140,6 +145,7 @@ def _remote() -> Iterator[str]:
     yield "### Rate, patience and price\n"
     yield "None of these changes an answer. `headers` stand in a file only.\n"
     yield from _table(options_of(ClientLimits))
+    yield _WAYS
     for kind, title in _SHARED.items():
         those = [f"`{name}`" for name, protocol in PROTOCOLS.items() if kind in _inner(protocol.options)]
         yield f"### {title}\n"
@@ -153,7 +159,8 @@ def _protocols() -> Iterator[str]:
         if any(field.metadata == TABLE for field in dataclasses.fields(protocol.options)):
             continue  # stands in a file
         yield f"### `{name}`\n"
-        yield f"`{protocol.usage}`: {protocol.summary}.\n"
+        also = f", or `{protocol.usage_over_grpc}`" if protocol.over_grpc else ""
+        yield f"`{protocol.usage}`{also}: {protocol.summary}.\n"
         yield from _table(options_of(protocol.options))
         links = [
             f"[{title.lower()}](#{_anchor(title)})"
@@ -230,6 +237,23 @@ Options stand behind the name, as in `timm:resnet18?checkpoint=FILE&num_classes=
 characters such as `&` and `%` are percent-encoded. `none` takes away a default where the table says so.
 `bbsmooth oracle list` names the oracles and the variables that their keys come from; `bbsmooth oracle check ORACLE`
 tries one out.
+"""
+
+_WAYS = """### Ways to a server
+
+`http://` is HTTP/1.1. `http2=true` offers HTTP/2 over `https://`; a server that speaks it without TLS (h2c) gets
+`h2c=true`, which is never tried by itself. `unix_socket=PATH` asks a server of this machine by its socket: host and
+port of the address are then but a name. A server that wants to know who asks by a certificate gets
+`client_certificate=PATH` and `client_key=PATH`; whom we trust is said by SSL_CERT_FILE or SSL_CERT_DIR.
+
+The Open Inference Protocol is also spoken over gRPC (extra `grpc`): `grpc+kserve://HOST:PORT/NAME`, with TLS
+`grpcs+kserve://HOST:PORT/NAME`; in an `oracle.toml` it is `protocol = "kserve"` and `url = "grpc://HOST:PORT/NAME"`.
+All options of `kserve` hold there, as do those above except `http2`, `h2c` and signatures of AWS. One connection
+carries all requests, messages may be as large as `max_reply_bytes`, and each call ends after `total_seconds`, or after
+`write_seconds` and `read_seconds` together where those are less. Status codes mean what the statuses of HTTP do:
+UNAVAILABLE and RESOURCE_EXHAUSTED of the server itself cost nothing and are asked again, INVALID_ARGUMENT is a question
+refused, INTERNAL and a broken connection stay charged. gRPC's own repetitions are switched off. The proxy is that of
+HTTP_PROXY and HTTPS_PROXY, of the form `http://HOST:PORT`.
 """
 
 _FILE = """## `oracle.toml`

@@ -40,7 +40,7 @@ class CommonOptions:
         batch_size: most images in one request, if the protocol or the server does not set a lower limit.
         deterministic: whether the same image always gets the same answer.
         key_env: environment variable with the key; sent as a bearer token where the protocol knows no keys.
-        unix_socket: path of the socket on which a server of this machine listens, asked in the place of host and port.
+        unix_socket: path of the socket on which a server of this machine listens, asked instead of host and port.
     """
 
     labels: tuple[str, ...] = ()

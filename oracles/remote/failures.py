@@ -56,6 +56,7 @@ _UNSUPPORTED = re.compile(rb"Unsupported (?:parameter|value): '(max_tokens|tempe
 
 _INSTEAD = {"max_tokens": "max_completion_tokens=NUMBER", "temperature": "temperature=none", "seed": "seed=none"}
 _NEVER_SENT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout)
+_NO_HTTP1 = re.compile("illegal (?:status|request) line")
 _PROXY_REFUSES = ("401", "403", "407")
 
 
@@ -96,12 +97,13 @@ def of_status(reply: Reply, url: str) -> OracleError:
     return OracleUnavailable(text + _hint(status))
 
 
-def of_exception(error: Exception, url: str) -> OracleError:
+def of_exception(error: Exception, url: str, *, h2c: bool = False) -> OracleError:
     """Error that a broken connection stands for: `Unanswered` where the request was never sent, else `AnswerLost`.
 
     Args:
         error: from httpcore.
         url: that was asked, without secrets.
+        h2c: whether HTTP/2 was spoken without TLS.
     """
     said = presentable(str(error)) or type(error).__name__
     origin = next(iter(error.args), None)  # where httpcore keeps what it has translated
@@ -118,8 +120,20 @@ def of_exception(error: Exception, url: str) -> OracleError:
         where = "cannot be found" if isinstance(origin, socket.gaierror) else "cannot be reached"
         return Unanswered(f"{url} {where}: {said}")
     if isinstance(error, httpcore.TimeoutException):
-        return AnswerLate(f"{url} did not answer in time: {said}")
-    return AnswerLost(f"{url}: the connection broke before the answer was there: {said}")
+        return AnswerLate(f"{url} did not answer in time: {said}{_other_tongue(said, h2c=h2c)}")
+    return AnswerLost(f"{url}: the connection broke before the answer was there: {said}{_other_tongue(said, h2c=h2c)}")
+
+
+def _other_tongue(said: str, *, h2c: bool) -> str:
+    """A hint, where the server may speak another version of HTTP than it was asked in."""
+    if h2c:
+        return "; h2c=true is for servers that speak HTTP/2 without TLS, leave it out where this is none"
+    if not _NO_HTTP1.match(said):
+        return ""
+    return (
+        "; what answers is not HTTP/1.1: a port of gRPC is named grpc+kserve://HOST:PORT/NAME, a server that speaks "
+        "HTTP/2 without TLS gets h2c=true"
+    )
 
 
 _CERTIFICATE = {

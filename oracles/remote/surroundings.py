@@ -156,10 +156,10 @@ def http2_is_there(url: str, limits: ClientLimits) -> bool:
 
 
 def keepalive(seconds: float | None) -> list[tuple[int, int, int]]:
-    """Options of sockets whose other side is probed after so many seconds of silence, as far as the system knows them.
+    """Options of sockets by which the other side is probed when it is silent, as far as the system knows them.
 
     Args:
-        seconds: None for never.
+        seconds: of silence, None for never.
     """
     if seconds is None:
         return []

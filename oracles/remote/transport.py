@@ -46,7 +46,7 @@ class Transport:
         url: of the server, by which the proxy is chosen; may hold placeholders for secrets.
         limits: time-outs, limits, headers.
         sign: signs each request, None for no signature.
-        unix_socket: path of the socket that is asked in the place of host and port.
+        unix_socket: path of the socket that is asked instead of host and port.
 
     Attributes:
         authentication: proves who asks.
@@ -131,7 +131,7 @@ class Transport:
                 self.authentication.after(reply, generation, request.url)
                 return reply
             except _BROKEN as error:
-                failure: OracleError = of_exception(error, request.url)
+                failure: OracleError = of_exception(error, request.url, h2c=self._terms.h2c)
             except AnswerError as error:
                 failure = AnswerError(f"{request.url}: {error}")
             finally:

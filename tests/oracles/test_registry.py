@@ -28,9 +28,17 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_built_in_schemes_explain_themselves() -> None:
-    assert {"local-vit", "timm", "module", "kserve+http", "kserve+https", "rekognition"} <= schemes().keys()
+    assert {
+        "local-vit",
+        "timm",
+        "module",
+        "kserve+http",
+        "kserve+https",
+        "grpc+kserve",
+        "rekognition",
+    } <= schemes().keys()
     for name, scheme in schemes().items():
-        assert scheme.usage.startswith(name) or scheme.usage.replace("(s)", "s").startswith(name)
+        assert any(scheme.usage.replace("(s)", end).startswith(name) for end in ("", "s"))
         assert scheme.about()
     assert schemes()["kserve+http"].usage == schemes()["kserve+https"].usage
 

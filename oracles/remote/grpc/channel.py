@@ -45,7 +45,7 @@ def opened(url: str, limits: ClientLimits, secrets: Secrets, unix_socket: str | 
         url: `grpc://HOST:PORT/...` or `grpcs://HOST[:PORT]/...`.
         limits: time-outs, sizes, certificates.
         secrets: is told of a proxy's password.
-        unix_socket: path of the socket that is asked in the place of host and port.
+        unix_socket: path of the socket that is asked instead of host and port.
 
     Raises:
         SpecError: settings that cannot work.

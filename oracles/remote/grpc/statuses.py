@@ -34,7 +34,7 @@ _OUR_LIMIT = "CLIENT: Received"
 _NEVER_SENT = re.compile(r"failed to connect to all addresses|errors resolving|resolution failed|[Ee]mpty address list")
 _HTTP1 = "http1.x server"
 _UNTRUSTED = re.compile(r"certificate.verify.failed|Hostname Verification Check failed|[Pp]eer name .* is not in", re.I)
-_UNNAMED = re.compile(r"certificate.required|bad.certificate|unknown.ca|handshake.failure", re.IGNORECASE)
+_ENDED = re.compile(r"Socket closed|reset by peer|[Hh]andshake")
 _PROXY = re.compile(r"Received http2 :?(?:status )?header with (?:non-200 OK )?status: (?P<status>[1-5][0-9]{2})")
 _BROKEN = re.compile(
     r"Stream removed|recvmsg|sendmsg|[Ss]ocket closed|[Cc]onnection (reset|refused|aborted|timed out)|Broken pipe"
@@ -89,12 +89,11 @@ def _unreached(said: str, url: str) -> OracleError:
             f"{url}: the server's certificate is not trusted, or for another host ({said}); if it is issued by an "
             "authority of your own, name its file in the environment variable SSL_CERT_FILE"
         )
-    if "Ssl" in said and _UNNAMED.search(said):
-        return OracleUnavailable(
-            f"{url}: the server refuses the connection ({said}); where it asks for a certificate, name yours with "
-            "client_certificate=PATH"
-        )
-    return Unanswered(f"{url} cannot be reached: {said}")
+    asks = url.startswith("grpcs:") and _ENDED.search(said)
+    hint = (
+        "; so ends a server that asks for a certificate, too: name yours with client_certificate=PATH" if asks else ""
+    )
+    return Unanswered(f"{url} cannot be reached: {said}{hint}")
 
 
 def _headers(trailers: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:

@@ -57,7 +57,7 @@ class GrpcTransport:
     Args:
         url: of the server: `grpc://` or `grpcs://`, the latter with TLS.
         limits: time-outs, limits, headers.
-        unix_socket: path of the socket that is asked in the place of host and port.
+        unix_socket: path of the socket that is asked instead of host and port.
 
     Attributes:
         authentication: proves who asks.

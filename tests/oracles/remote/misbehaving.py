@@ -103,6 +103,7 @@ class MisbehavingServer:
         calls: requests that arrived.
         connections: connections that were made.
         port: where it listens.
+        path: of the socket on which it listens in the place of a port.
         tls: with a certificate, None for plain HTTP.
     """
 
@@ -112,6 +113,7 @@ class MisbehavingServer:
     calls: int = 0
     connections: int = 0
     port: int = 0
+    path: str | None = None
     tls: ssl.SSLContext | None = None
     _open: set[socket.socket] = field(default_factory=set)
     _listener: socket.socket = field(default_factory=socket.socket)
@@ -124,10 +126,15 @@ class MisbehavingServer:
     @contextmanager
     def running(self) -> Iterator[MisbehavingServer]:
         """Serve while the block runs."""
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))
+        if self.path is not None:
+            self._listener.close()
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self.path)
+        else:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind(("127.0.0.1", self.port))
+            self.port = self._listener.getsockname()[1]
         self._listener.listen(128)
-        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
         try:
             yield self
@@ -141,7 +148,8 @@ class MisbehavingServer:
         with suppress(OSError):
             while True:
                 connection, _ = self._listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.path is None:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.connections += 1
                 self._open.add(connection)
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()

@@ -112,7 +112,7 @@ class MisbehavingGrpcServer:
         server.start()
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        threading.Thread(target=self._relay, args=[listener, behind], daemon=True).start()
+        threading.Thread(target=self.relay, args=[listener, behind], daemon=True).start()
         try:
             yield self
         finally:
@@ -136,7 +136,8 @@ class MisbehavingGrpcServer:
         """Until the server ends."""
         self._stopping.wait()
 
-    def _relay(self, listener: socket.socket, port: int) -> None:
+    def relay(self, listener: socket.socket, port: int) -> None:
+        """Connect whoever comes to a port of this machine."""
         with suppress(OSError):
             while True:
                 front, _ = listener.accept()
@@ -166,7 +167,8 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
             sink.sendall(data)
     for each in (source, sink):
         with suppress(OSError):
-            each.close()
+            each.shutdown(socket.SHUT_RDWR)  # wakes whoever reads it, which `close` does not
+        each.close()
 
 
 @dataclass

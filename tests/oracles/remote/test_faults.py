@@ -305,7 +305,11 @@ def test_an_interrupt_is_not_held_up(
     assert time.monotonic() - began < 100  # some threads were about to wait for longer
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize(
+    ("wire", "kills"),
+    [("http", 5), ("grpc", 2), *(pytest.param(name, 60, marks=pytest.mark.slow) for name in WIRES)],
+    indirect=["wire"],
+)
 def test_a_killed_process_pays_for_nothing_twice_that_is_on_record(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:

@@ -52,7 +52,11 @@ def open_remote(url: str, limits: ClientLimits) -> RemoteOracle:
         return RemoteOracle(PlainProtocol(url), Transport(url, limits), limits)
     scheme, _, rest = url.partition(":")
     usual = asdict(ClientLimits())
-    changed = {name: str(value) for name, value in asdict(limits).items() if value != usual[name]}
+    changed = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in asdict(limits).items()
+        if value != usual[name]
+    }
     oracle = open_oracle(f"{scheme}+kserve:{rest}", changed)
     assert isinstance(oracle, RemoteOracle)
     return oracle
