@@ -16,7 +16,7 @@ $(RUNNABLE): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(RUNNABLE)
-	$(PIP) --editable '.[dev,attack,attest,aws,diffusion,grpc,hf,http2,ray,serve,tensorboard,train]'
+	$(PIP) --editable '.[dev,attack,attest,aws,deepinv,diffusion,grpc,hf,http2,ray,serve,tensorboard,train]'
 	touch $@
 
 $(DOCUMENTED): $(RUNNABLE)

@@ -2,6 +2,7 @@ from .api.accept import Acceptance, accept
 from .api.attack import attack
 from .api.certify import certify
 from .api.denoiser import Denoiser, Tuned
+from .api.given import denoiser
 from .api.images import images
 from .api.methods import Adaptive, Cohen, Sequential
 from .api.names import (
@@ -63,6 +64,7 @@ __all__ = [
     "bundle",
     "certify",
     "compare",
+    "denoiser",
     "images",
     "load",
     "oracle",

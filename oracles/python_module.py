@@ -162,7 +162,7 @@ def open_module(location: str, options: dict[str, str]) -> FunctionOracle:
         raise SpecError(f"a module oracle is named module:PATH.py:function, got module:{location}")
     refuse_unknown(options, [ModuleOptions], place="module")
     said = read(ModuleOptions, options, place="module")
-    function, source = _load(Path(path), attribute)
+    function, source = load_function(Path(path), attribute)
     return FunctionOracle(
         function,
         name=f"module:{Path(path).name}:{attribute}",
@@ -174,7 +174,12 @@ def open_module(location: str, options: dict[str, str]) -> FunctionOracle:
     )
 
 
-def _load(path: Path, attribute: str) -> tuple[Function, bytes]:
+def load_function(path: Path, attribute: str) -> tuple[Callable[..., Any], bytes]:
+    """What a user's Python file calls `attribute`, and the text of the file.
+
+    Raises:
+        SpecError: no such file, it cannot be imported, or it has nothing of that name that can be called.
+    """
     if not path.is_file():
         raise SpecError(f"no such file: {path}")
     name = f"_oracle_{hashlib.sha256(bytes(path.resolve())).hexdigest()}"  # hides no module of the file's name

@@ -113,7 +113,8 @@ def accept(
         image_alpha: level of certifying one image; None for the one at which the answer is expected to cost least.
         image_beta: level of refuting one image, likewise.
         budget: what may be spent in all, earlier calls on this run included; None for no limit.
-        front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
+        front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
+            function from images and sigma to images, or the directory of a run.
         classes: names of the labels, where these are numbers.
         limit: images that the claim is about, from the first; None for all.
         resume: False refuses a directory that holds a run.

@@ -62,7 +62,8 @@ def certify(
         seed: of all draws.
         run: the run directory, made where it is missing.
         budget: what may be spent in all, earlier calls on this run included; None for no limit.
-        front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
+        front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
+            function from images and sigma to images, or the directory of a run.
         radii: at which the run's reports count; None keeps those of a run that goes on, and else chooses from 0 to what
             `plan` can prove. `Sequential` has its own.
         truth: what counts as right: "data", the labels, or "oracle", its answer to the image without noise.

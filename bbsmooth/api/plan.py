@@ -77,7 +77,8 @@ def plan(
         max_images: as of `accept`.
         run: the run directory, made where it is missing; None keeps nothing.
         budget: what the pilot may spend, None for no limit.
-        front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
+        front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
+            function from images and sigma to images, or the directory of a run.
         limit: images that are to be certified, from the first; None for all.
         resume: False refuses a directory that holds a run.
         batch_size: images in one call of the oracle.

@@ -43,7 +43,8 @@ def predict(
         seed: of all draws.
         run: the run directory, made where it is missing; None keeps nothing.
         budget: what may be spent in all, None for no limit.
-        front: stands between the noise and the oracle: what `tune` or `pretrain` returned, or a run's directory.
+        front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
+            function from images and sigma to images, or the directory of a run.
         resume: False refuses a directory that holds a run.
         batch_size: images in one call of the oracle.
         concurrency: calls under way at once, None for what suits the oracle.

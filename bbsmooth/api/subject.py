@@ -11,10 +11,14 @@ from typing import Any
 from torch import nn
 
 from bbsmooth.api.denoiser import Denoiser, Tuned
+from bbsmooth.api.given import denoiser
 from bbsmooth.api.oracle import BATCH_SIZE, OpenedOracle, as_opened
 from bbsmooth.assemble import Front, Subject, settled
+from bbsmooth.coordinator import Denoised, GivenDenoiser
+from bbsmooth.coordinator.denoisers.given import is_named
 from bbsmooth.data import ImageSet, Split, images_of
 from bbsmooth.data.in_memory import GivenImages
+from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting
 from bbsmooth.progress.meter import Facts, observing
 from bbsmooth.runs.layout import FRONT
@@ -22,7 +26,7 @@ from bbsmooth.settings.common import IN_MEMORY, USUAL_CANARIES, DataConfig, Drif
 from oracles import Budget, Oracle
 
 AnyOracle = str | nn.Module | Callable[..., Any] | Oracle
-AnyFront = Tuned | Denoiser | Path | str
+AnyFront = Tuned | Denoiser | GivenDenoiser | nn.Module | Callable[..., Any] | Path | str
 Callback = Callable[[str, int, Facts], None]
 """Told a task, how much of it is done, and what came of it so far."""
 
@@ -51,7 +55,8 @@ def subject_of(
         images: see `bbsmooth.data.images_of`.
         labels: one an image, None for those that come with the images or none.
         noise: the noise.
-        front: stands before the oracle: what `tune` or `pretrain` returned, or the directory of a run.
+        front: stands before the oracle: what `tune`, `pretrain` or `denoiser` returned, a function or torch module
+            from images and sigma to images, or the directory of a run.
         budget: limits, None for none.
         seed: of every draw.
         run: the run directory, in which a front that is in memory is kept.
@@ -124,5 +129,17 @@ def front_of(given: AnyFront | None, sigma: float) -> Front:
             return Front(None, sigma, (given.coordinator, given.parameters))
         case Tuned():
             return Front(given.run, sigma)
-        case _:
+        case GivenDenoiser():
+            return _before(given, sigma)
+        case Path() | str():
             return Front(Path(given), sigma)
+        case _ if callable(given):
+            return _before(denoiser(given), sigma)
+    raise UsageError(f"`front` must be a run, a denoiser or a function, got {type(given).__name__}")
+
+
+def _before(given: GivenDenoiser, sigma: float) -> Front:
+    if is_named(given.source):
+        return Front(Path(given.source), sigma)
+    denoised = Denoised(denoiser=given, sigma=sigma)
+    return Front(None, sigma, (denoised, denoised.initial_parameters()))

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.assemble.fronts import Front
-from bbsmooth.coordinator import Coordinator, load
+from bbsmooth.coordinator.denoisers.opening import is_denoiser, open_denoiser
 from bbsmooth.coordinator.diffusion import diffusion_digest, is_diffusion
+from bbsmooth.coordinator.storage import stored_identity
 from bbsmooth.noise import ALGORITHM
 from bbsmooth.runs.layout import COORDINATOR
 from oracles import OracleSpec
@@ -48,24 +49,29 @@ def describe_images(images: data.ImageSet) -> dict[str, Any]:
 
 
 def describe_coordinator(path: Path | None) -> dict[str, Any]:
-    """Return the manifest's entry for the coordinator in a directory: what it is, not the bytes of its file.
+    """Return the manifest's entry for the coordinator in a directory, or a denoiser: what it is, not its file's bytes.
 
     The same coordinator may be written in other bytes, since safetensors keeps its metadata in no fixed order.
     """
     if path is None:
         return {"coordinator": None}
+    if is_denoiser(str(path)):
+        return {"coordinator": {"fingerprint": open_denoiser(str(path)).fingerprint}}
     if not (path / COORDINATOR).is_file() and is_diffusion(path):
         return {"coordinator": {"fingerprint": diffusion_digest(path)}}
-    return _described(*load(path / COORDINATOR))
+    return _described(*stored_identity(path / COORDINATOR))
 
 
 def describe_front(front: Front) -> dict[str, Any]:
     """Return the manifest's entry for what stands before the oracle, as `describe_coordinator` does."""
-    return describe_coordinator(front.path) if front.held is None else _described(*front.held)
+    if front.held is None:
+        return describe_coordinator(front.path)
+    coordinator, parameters = front.held
+    return _described(coordinator.fingerprint, parameters)
 
 
-def _described(coordinator: Coordinator, parameters: Tensor) -> dict[str, Any]:
-    digest = hashlib.sha256(bytes.fromhex(coordinator.fingerprint) + parameters.contiguous().numpy().tobytes())
+def _described(fingerprint: str, parameters: Tensor) -> dict[str, Any]:
+    digest = hashlib.sha256(bytes.fromhex(fingerprint) + parameters.contiguous().numpy().tobytes())
     return {"coordinator": {"fingerprint": digest.hexdigest()}}
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, Coordinator, load, save
+from bbsmooth.coordinator import CoordinatedOracle, Coordinator, Denoised, GivenDenoiser, Stored, load, save
+from bbsmooth.coordinator.denoisers.checking import check_denoiser
+from bbsmooth.coordinator.denoisers.opening import is_denoiser, open_denoiser
 from bbsmooth.coordinator.diffusion import DiffusionDenoiser, diffusion_digest, is_diffusion, load_diffusion
 from bbsmooth.coordinator.storage import stored_queries
 from bbsmooth.errors import UsageError
@@ -17,19 +19,26 @@ from oracles import Oracle
 
 
 def load_coordinator(path: Path, sigma: float) -> tuple[Coordinator, Tensor]:
-    """The coordinator and its parameters (P,) in the directory of a `tune` run, or of a diffusion model.
+    """The coordinator and its parameters (P,) in the directory of a `tune` run, or of a diffusion model; or a denoiser.
+
+    Args:
+        path: the directory, or the name of a denoiser as `open_denoiser` takes it.
+        sigma: standard deviation of the noise, white = 1.
 
     Raises:
         UsageError: there is none, or it was made for another sigma.
     """
+    if is_denoiser(str(path)):
+        denoised = Denoised(denoiser=open_denoiser(str(path)), sigma=sigma)
+        return denoised, denoised.initial_parameters()
     file = path / COORDINATOR
     if not file.is_file():
         if is_diffusion(path):
             diffusion = _diffusion(path, sigma, diffusion_digest(path))
             return diffusion, diffusion.initial_parameters()
         raise UsageError(
-            f"{path} holds no {COORDINATOR}; name the directory of a finished `bbsmooth tune` run, or of a diffusers "
-            "model"
+            f"{path} holds no {COORDINATOR}; name the directory of a finished `bbsmooth tune` run or of a diffusers "
+            "model, a denoiser's file, or module:FILE.py:FUNCTION"
         )
     try:
         coordinator, parameters = load(file)
@@ -46,19 +55,26 @@ def _diffusion(path: Path, sigma: float, digest: str) -> DiffusionDenoiser:
     return load_diffusion(path, sigma)
 
 
+@lru_cache(maxsize=4)
+def _checked(denoiser: GivenDenoiser, image_shape: tuple[int, int, int], sigma: float) -> None:
+    """Check each denoiser once."""
+    check_denoiser(denoiser, image_shape, sigma)
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """All that stands between the noise and the oracle.
 
     Args:
-        path: directory of a `tune` run or of a diffusion model, None for nothing or for one that is held in memory.
+        path: directory of a `tune` run or of a diffusion model, or the name of a denoiser; None for nothing or for one
+            that is held in memory.
         sigma: of the noise, to tell whether the coordinator was made for it.
         held: the coordinator and its parameters (P,), where no file needs to be read.
     """
 
     path: Path | None
     sigma: float
-    held: tuple[Autoencoder, Tensor] | None = None
+    held: tuple[Stored, Tensor] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a coordinator in memory that was made for other noise."""
@@ -71,18 +87,30 @@ class Front:
         """The oracle with the coordinator in front of it, or as it is.
 
         Raises:
-            UsageError: there is no coordinator, or it does not fit the oracle's images or the noise.
+            UsageError: there is no coordinator, or it does not fit the oracle's images or the noise; or a denoiser that
+                must not stand there, see `check_denoiser`.
         """
         if (parts := self.parts) is None:
             return oracle
         coordinator, parameters = parts
         shape = oracle.spec.image_shape
-        if shape is not None and coordinator.image_shape != shape:
+        if shape is not None:
+            self.check(shape)
+        if shape is not None and coordinator.image_shape not in (None, shape):
             raise UsageError(
                 f"{self.path or '`front`'} is a coordinator for images {coordinator.image_shape}, "
                 f"the oracle takes {shape}"
             )
         return CoordinatedOracle(coordinator, parameters, oracle)
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        """Look at a denoiser that somebody else made, on images (C, H, W), before anything is asked.
+
+        Raises:
+            UsageError: see `check_denoiser`.
+        """
+        if (parts := self.parts) is not None and isinstance(parts[0], Denoised):
+            _checked(parts[0].denoiser, image_shape, self.sigma)
 
     @property
     def parts(self) -> tuple[Coordinator, Tensor] | None:
@@ -104,11 +132,13 @@ class Front:
 
 
 def made_without_queries(path: Path) -> bool:
-    """True for a folder whose coordinator no oracle was asked for: a saved denoiser, or a diffusion model.
+    """True where no oracle was asked for the coordinator: a denoiser, a folder that holds one, or a diffusion model.
 
     Raises:
         ValueError: its file cannot be read.
         OSError: likewise.
     """
+    if is_denoiser(str(path)):
+        return True
     file = path / COORDINATOR
     return is_diffusion(path) if not file.is_file() else stored_queries(file) == 0

@@ -36,6 +36,14 @@ class Subject:
     images: ImageSet
     data: DataConfig | None
 
+    def __post_init__(self) -> None:
+        """Look at a denoiser that somebody else made, on images of this shape, before anything is asked.
+
+        Raises:
+            UsageError: it must not stand before an oracle.
+        """
+        self.front.check(self.images.image_shape)
+
     @classmethod
     def named(cls, *, oracle: OracleConfig, smoothing: SmoothingConfig, images: DataConfig, split: Split) -> Subject:
         """The subject of these names; no query is spent.

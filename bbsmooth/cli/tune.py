@@ -44,7 +44,8 @@ def tune(
         typer.Option(
             "--start",
             metavar="RUN",
-            help="Start from the coordinator of this `bbsmooth tune` run instead of pre-training one.",
+            help="Start from the coordinator of this `bbsmooth tune` run instead of pre-training one; or from a "
+            "denoiser, named as `bbsmooth certify --coordinator` takes it, behind which it is tuned.",
             rich_help_panel=Panel.TUNING.value,
         ),
     ] = None,

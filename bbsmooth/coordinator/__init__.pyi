@@ -1,13 +1,17 @@
 from .autoencoder import Autoencoder, Coordinator, show
 from .coordinated import CoordinatedOracle
+from .denoised import Denoised
+from .denoisers.given import GivenDenoiser
 from .equaliser import EqualiserSpace
 from .forms import AddedPrompt, CleanedImage, Form, Scaling
 from .low_rank import LowRankSpace
 from .network import Architecture, FoldedUNet
+from .outputs import OutputSpace
+from .pattern import PatternSpace
 from .pretraining import PretrainPlan, pretrain
 from .residual_unet import ResidualUNet
 from .spaces import DecoderSpace, FilmSpace, Space
-from .storage import load, save
+from .storage import Stored, load, save
 from .subspace import SubspaceSpace
 from .trigger import TriggerSpace
 
@@ -19,15 +23,20 @@ __all__ = [
     "CoordinatedOracle",
     "Coordinator",
     "DecoderSpace",
+    "Denoised",
     "EqualiserSpace",
     "FilmSpace",
     "FoldedUNet",
     "Form",
+    "GivenDenoiser",
     "LowRankSpace",
+    "OutputSpace",
+    "PatternSpace",
     "PretrainPlan",
     "ResidualUNet",
     "Scaling",
     "Space",
+    "Stored",
     "SubspaceSpace",
     "TriggerSpace",
     "load",

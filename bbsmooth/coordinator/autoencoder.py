@@ -10,9 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator.equaliser import EQUALISER, SETTINGS, UNITS, equalise
+from bbsmooth.coordinator.equaliser import EQUALISER, SETTINGS, UNITS
 from bbsmooth.coordinator.forms import Form, Scaling
 from bbsmooth.coordinator.network import TRIGGER, Architecture
+from bbsmooth.coordinator.outputs import finished
+from bbsmooth.coordinator.pattern import PATTERN
 from bbsmooth.coordinator.spaces import Space
 
 
@@ -20,8 +22,8 @@ class Coordinator(Protocol):
     """Noisy image in, image for the oracle out; a pure function of images and parameters."""
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the images."""
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(C, H, W) of the images, None for any."""
         ...
 
     @property
@@ -70,7 +72,7 @@ class Autoencoder:
         form: how its output becomes an image.
         space: what the parameters are.
         weights: of the network, "<layer>.unit" (outputs,) for each decoder layer, the units of an equaliser, and where
-            an earlier tuning left them a trigger and an equaliser; not to be changed afterwards.
+            an earlier tuning left them a trigger, an equaliser and a pattern; not to be changed afterwards.
 
     Raises:
         ValueError: `weights` are not those of `architecture`.
@@ -86,7 +88,7 @@ class Autoencoder:
     def __post_init__(self) -> None:
         """Check the weights, and digest everything."""
         wanted, optional = expected_shapes(self.architecture), optional_shapes(self.architecture)
-        found = {name: tuple(tensor.shape) for name, tensor in self.weights.items()}
+        found = {name: tuple(tensor.shape) for name, tensor in self.weights.items() if name != PATTERN}
         if wanted | {name: shape for name, shape in optional.items() if name in found} != found:
             raise ValueError("the weights of a coordinator do not fit its architecture")
         digest = hashlib.sha256(repr((self.architecture, self.scaling, self.form, self.space)).encode())
@@ -112,7 +114,7 @@ class Autoencoder:
         """The image (B, C, H, W) before it is clipped, differentiable in both arguments."""
         weights = self.space.weights(self.architecture, self.weights, parameters)
         proposed = self.form.apply(lambda inputs: self.architecture.forward(weights, inputs), images, self.scaling)
-        return equalise(proposed, images, weights[EQUALISER]) if EQUALISER in weights else proposed
+        return finished(proposed, images, weights)
 
     def render(self, proposed: Tensor) -> Tensor:
         """The image, clipped to [0, 1]."""

@@ -40,7 +40,8 @@ class CoordinatedOracle:
 
     def __post_init__(self) -> None:
         """Check that the parts fit, and derive the specification."""
-        inner, shape = self.oracle.spec, self.coordinator.image_shape
+        inner, own = self.oracle.spec, self.coordinator.image_shape
+        shape = inner.image_shape if own is None else own
         if inner.image_shape not in (None, shape):
             raise ValueError(f"the coordinator gives images of shape {shape}, {inner.name} takes {inner.image_shape}")
         wanted = tuple(self.coordinator.initial_parameters().shape)

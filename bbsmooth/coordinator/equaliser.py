@@ -105,8 +105,32 @@ class EqualiserSpace:
         Raises:
             ValueError: the coordinator was pre-trained before there was an equaliser, so that nobody knows its units.
         """
-        if UNITS not in weights:
-            raise ValueError("this coordinator was pre-trained without the units of an equaliser; pre-train it anew")
-        settings, rest = parameters[:SETTINGS] * weights[UNITS], parameters[SETTINGS:]
+        rest = parameters[SETTINGS:]
         tuned = self.inner.weights(architecture, weights, rest) if self.inner else dict(weights)
-        return tuned | {EQUALISER: weights[EQUALISER] + settings if EQUALISER in weights else settings}
+        return tuned | _settings(weights, parameters[:SETTINGS])
+
+    def size_for(self, image_shape: tuple[int, int, int]) -> int:
+        """20, whatever the images (C, H, W).
+
+        Raises:
+            ValueError: another space is tuned too, which needs a network of its own.
+        """
+        if self.inner is not None:
+            raise ValueError("it tunes a network's weights too, and those of a given denoiser stay as they are")
+        return SETTINGS
+
+    def outputs(self, image_shape: tuple[int, int, int], weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
+        """Weights with the settings of the parameters (20,) added to those that they may hold already."""
+        return dict(weights) | _settings(weights, parameters)
+
+
+def _settings(weights: Weights, parameters: Tensor) -> dict[str, Tensor]:
+    """The equaliser's settings: those of `weights` plus the parameters (20,) in their units.
+
+    Raises:
+        ValueError: nobody knows the units.
+    """
+    if UNITS not in weights:
+        raise ValueError("this coordinator was pre-trained without the units of an equaliser; pre-train it anew")
+    settings = parameters * weights[UNITS]
+    return {EQUALISER: weights[EQUALISER] + settings if EQUALISER in weights else settings}

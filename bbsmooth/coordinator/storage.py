@@ -13,40 +13,43 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bbsmooth.coordinator.autoencoder import Autoencoder
+from bbsmooth.coordinator.denoised import Denoised, fingerprint_of
+from bbsmooth.coordinator.denoisers.opening import reopened
 from bbsmooth.coordinator.equaliser import EqualiserSpace
 from bbsmooth.coordinator.forms import AddedPrompt, CleanedImage, Form, Scaling
 from bbsmooth.coordinator.low_rank import LowRankSpace
 from bbsmooth.coordinator.network import Architecture, FoldedUNet
+from bbsmooth.coordinator.outputs import OutputSpace
+from bbsmooth.coordinator.pattern import PatternSpace
 from bbsmooth.coordinator.residual_unet import ResidualUNet
 from bbsmooth.coordinator.spaces import DecoderSpace, FilmSpace, Space
 from bbsmooth.coordinator.subspace import SubspaceSpace
 from bbsmooth.coordinator.trigger import TriggerSpace
+from bbsmooth.errors import UsageError
 
 _FORMAT = "bbsmooth-coordinator-1"
+_FORMAT_OF_DENOISED = "bbsmooth-denoised-1"
 _PARAMETERS, _QUERIES = "parameters", "queries"
 _SPACES: dict[str, Space] = {"film": FilmSpace(), "decoder": DecoderSpace(), "trigger": TriggerSpace()}
 
 
-def save(path: Path, coordinator: Autoencoder, parameters: Tensor, *, queries: int | None = None) -> None:
+Stored = Autoencoder | Denoised
+"""Coordinators that a file holds; a given denoiser itself stays where it is, and the file says where."""
+
+
+def save(path: Path, coordinator: Stored, parameters: Tensor, *, queries: int | None = None) -> None:
     """Write a coordinator and its parameters (P,) to `path`; a file that is there already is replaced as a whole.
 
     Args:
         path: the file.
-        coordinator: the network.
+        coordinator: the network, or a given denoiser with what stands behind it.
         parameters: (P,) of the part that tuning changes.
         queries: that making it took, None where the run that it lies in says so.
     """
-    architecture, scaling = coordinator.architecture, coordinator.scaling
-    settings = {
-        **_describe_architecture(architecture),
-        "sigma": scaling.sigma,
-        "mean": scaling.mean,
-        "spread": scaling.spread,
-        "form": _describe(coordinator.form),
-        "space": _describe_space(coordinator.space),
-    }
+    own = isinstance(coordinator, Autoencoder)
+    settings = _settings(coordinator) if isinstance(coordinator, Autoencoder) else _settings_of_denoised(coordinator)
     tensors = {name: tensor.contiguous() for name, tensor in coordinator.weights.items()}
-    metadata = {"format": _FORMAT, "settings": json.dumps(settings)}
+    metadata = {"format": _FORMAT if own else _FORMAT_OF_DENOISED, "settings": json.dumps(settings)}
     metadata |= {} if queries is None else {_QUERIES: str(queries)}
     raw = to_safetensors({_PARAMETERS: parameters.contiguous(), **tensors}, metadata)
     partial = path.with_name(path.name + ".partial")
@@ -54,28 +57,77 @@ def save(path: Path, coordinator: Autoencoder, parameters: Tensor, *, queries: i
     partial.replace(path)
 
 
-def load(path: Path) -> tuple[Autoencoder, Tensor]:
-    """The coordinator and the parameters (P,) that `save` wrote to `path`.
+def _settings(coordinator: Autoencoder) -> dict[str, Any]:
+    architecture, scaling = coordinator.architecture, coordinator.scaling
+    return {
+        **_describe_architecture(architecture),
+        "sigma": scaling.sigma,
+        "mean": scaling.mean,
+        "spread": scaling.spread,
+        "form": _describe(coordinator.form),
+        "space": _describe_space(coordinator.space),
+    }
+
+
+def _settings_of_denoised(coordinator: Denoised) -> dict[str, Any]:
+    return {
+        "source": coordinator.denoiser.source,
+        "name": coordinator.denoiser.name,
+        "fingerprint": coordinator.denoiser.fingerprint,
+        "image_shape": coordinator.image_shape,
+        "sigma": coordinator.sigma,
+        "space": None if coordinator.space is None else _describe_space(coordinator.space),
+    }
+
+
+def load(path: Path) -> tuple[Stored, Tensor]:
+    """The coordinator and the parameters (P,) that `save` wrote to `path`; a given denoiser is opened again.
 
     Raises:
-        ValueError: the file is not a coordinator, damaged, or from another version.
+        ValueError: the file is not a coordinator, damaged, or from another version; or the denoiser is not to be had,
+            or not the one that it was.
         OSError: it cannot be read.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no coordinator at {path}")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        if metadata.get("format") != _FORMAT:
-            raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
-        parameters = tensors.pop(_PARAMETERS)
-        coordinator = _build(json.loads(metadata["settings"]), tensors)
+        form, settings, parameters, tensors = _read(path)
+        coordinator = _build(settings, tensors) if form == _FORMAT else _build_denoised(settings, tensors)
         if parameters.shape != coordinator.initial_parameters().shape:
             raise ValueError(f"it holds {len(parameters)} parameters")
+    except UsageError:
+        raise
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a coordinator that this version can read: {error}") from error
     return coordinator, parameters
+
+
+def stored_identity(path: Path) -> tuple[str, Tensor]:
+    """The fingerprint of the coordinator at `path` and its parameters (P,), without opening a given denoiser.
+
+    Raises:
+        ValueError: as `load`.
+        OSError: it cannot be read.
+    """
+    try:
+        form, settings, parameters, tensors = _read(path)
+        if form == _FORMAT:
+            return _build(settings, tensors).fingerprint, parameters
+        space = None if settings["space"] is None else _output_space(settings["space"])
+        return fingerprint_of(settings["fingerprint"], settings["sigma"], space, tensors), parameters
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a coordinator that this version can read: {error}") from error
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any], Tensor, dict[str, Tensor]]:
+    """Format, settings, parameters and tensors."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no coordinator at {path}")
+    with safe_open(str(path), framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    form = metadata.get("format")
+    if form not in (_FORMAT, _FORMAT_OF_DENOISED):
+        raise ValueError(f"its format is {form!r}, not {_FORMAT!r}")
+    return form, json.loads(metadata["settings"]), tensors.pop(_PARAMETERS), tensors
 
 
 def stored_queries(path: Path) -> int | None:
@@ -124,6 +176,24 @@ def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _build_denoised(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Denoised:
+    shape = settings["image_shape"]
+    return Denoised(
+        denoiser=reopened(settings["source"], settings["fingerprint"], settings["name"], None),
+        sigma=settings["sigma"],
+        space=None if settings["space"] is None else _output_space(settings["space"]),
+        weights=tensors,
+        image_shape=None if shape is None else tuple(shape),
+    )
+
+
+def _output_space(described: Any) -> OutputSpace:
+    space = _space(described)
+    if not isinstance(space, OutputSpace):
+        raise ValueError(f"{described!r} is no space behind a denoiser")
+    return space
+
+
 def _describe(form: Form) -> dict[str, str | float]:
     if isinstance(form, AddedPrompt):
         return {"name": "prompt", "strength": form.strength}
@@ -132,8 +202,10 @@ def _describe(form: Form) -> dict[str, str | float]:
     raise ValueError(f"a coordinator of form {form!r} cannot be stored")
 
 
-def _describe_space(space: Space) -> Any:
+def _describe_space(space: Space | OutputSpace) -> Any:
     match space:
+        case PatternSpace(count):
+            return ["pattern", count]
         case EqualiserSpace(inner):
             return ["equaliser", None if inner is None else _describe_space(inner)]
         case LowRankSpace(rank):
@@ -151,6 +223,8 @@ def _space(described: Any) -> Space:
             return LowRankSpace(rank)
         case ["subspace", int(dimensions)]:
             return SubspaceSpace(dimensions)
+        case ["pattern", int(count)]:
+            return PatternSpace(count)
     return _SPACES[described]
 
 

@@ -138,7 +138,8 @@ class OracleConfig:
 class SmoothingConfig:
     """The noise, and what stands between it and the oracle.
 
-    `coordinator` is the directory of a `tune` run or of a diffusion model, None for the bare oracle.
+    `coordinator` is the directory of a `tune` run or of a diffusion model, or the name of a denoiser; None for the bare
+    oracle.
     """
 
     sigma: Annotated[float, Option("Standard deviation of the noise, on pixels in 0 to 1.")]
@@ -153,8 +154,9 @@ class SmoothingConfig:
     coordinator: Annotated[
         Path | None,
         Option(
-            "Run directory of a `bbsmooth tune`, whose coordinator stands before the oracle; or the folder of a "
-            "pretrained diffusers model, which denoises in one step.",
+            "What stands before the oracle: the run directory of a `bbsmooth tune`; a denoiser of your own as "
+            "module:FILE.py:FUNCTION, images and sigma to images; a TorchScript file; the weights of a DnCNN, a "
+            "bias-free CNN or a DRUNet; or the folder of a pretrained diffusers model.",
             "RUN",
             default=None,
         ),

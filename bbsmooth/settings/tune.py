@@ -21,8 +21,8 @@ class TuneConfig:
         str,
         Option(
             "What is tuned and how; auto picks by what was measured, and says what and why: auto, equaliser, "
-            "equaliser-film, equaliser-corrected, spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, output-differences, "
-            "distilled, zo-ds, blackvip.",
+            "equaliser-film, equaliser-corrected, pattern, spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, "
+            "output-differences, distilled, zo-ds, blackvip.",
             panel=Panel.TUNING,
             default="auto",
         ),

@@ -12,6 +12,8 @@ from bbsmooth.coordinator import (
     EqualiserSpace,
     FilmSpace,
     Form,
+    OutputSpace,
+    PatternSpace,
     Space,
     TriggerSpace,
 )
@@ -122,6 +124,11 @@ METHODS: Mapping[str, Method] = {
             )
         ),
     ),
+    "pattern": _denoiser(
+        "SPSA with Adam on the lowest cosine waves of a pattern that is added to every image shown",
+        PatternSpace(8),
+        TunePlan(learner=_grouped(Rademacher(), _EQUALISER_GAINS)),
+    ),
     "distilled": _denoiser(
         "gradients of a local surrogate that is taught every answer, on all decoder weights",
         DecoderSpace(),
@@ -181,3 +188,10 @@ METHODS: Mapping[str, Method] = {
     ),
 }
 """The methods that `bbsmooth tune --method` names."""
+
+
+def behind_any(method: Method) -> bool:
+    """True for a method that changes only what is shown, so that it works behind any denoiser."""
+    space = method.space
+    own = isinstance(space, EqualiserSpace) and space.inner is not None
+    return isinstance(method.form, CleanedImage) and isinstance(space, OutputSpace) and not own

@@ -119,7 +119,7 @@ def _first_order(world: World, start: Coordinator, seed: int) -> Tensor:
 def _stability(world: World, start: Coordinator, seed: int) -> Tensor:
     """Gradients through a surrogate that learnt the true labels: Salman et al., NeurIPS 2020, section 3.2, no query."""
     data, generator = _data(world, seed), fork(seed, "stability")
-    channels, height, width = start.image_shape
+    channels, height, width = data.images.shape[1:]
     surrogate = Surrogate(
         image_shape=(channels, height, width), num_classes=int(data.labels.max()) + 1, widths=(24, 48, 96)
     )

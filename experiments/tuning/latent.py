@@ -90,7 +90,7 @@ class LatentCoordinator:
         object.__setattr__(self, "fingerprint", digest.hexdigest())
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def image_shape(self) -> tuple[int, int, int] | None:
         """(C, H, W) of the images."""
         return self.denoiser.image_shape
 

@@ -106,7 +106,9 @@ class World:
                 progress=lambda epoch, loss: print(f"pre-training {path}: epoch {epoch}, error {loss:.5f}", flush=True),
             )
             save(path, made, made.initial_parameters())
-        return load(path)[0]
+        stored, _ = load(path)
+        assert isinstance(stored, Autoencoder)  # as it was saved
+        return stored
 
 
 def _labelled(name: str, split: str) -> Labelled:

@@ -26,7 +26,7 @@ from bbsmooth.assemble import (
     grid_for,
 )
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
-from bbsmooth.coordinator import Autoencoder, save
+from bbsmooth.coordinator import Denoised, Stored, save
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid
 from bbsmooth.progress.meter import Spending, meter
@@ -88,11 +88,11 @@ def tune_coordinator(
         seed=smoothing.seed,
         order=subject.class_order,
     )
-    choice = _choose(config, queries, base.spec, dataset.image_shape)
+    choice = _choose(config, queries, base.spec, dataset.image_shape, subject.front)
     method = _method(choice, config)
     _refuse_unfit(method, found, queries)
     grid_for(base, smoothing)
-    start = start_from(subject.front, method, dataset.image_shape)
+    start = start_from(subject.front, method, found.pixels, smoothing)
     run = RunDirectory.open(
         out,
         command="tune",
@@ -122,11 +122,14 @@ def tune_coordinator(
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
 
 
-def _choose(config: TuneConfig, queries: int, spec: OracleSpec, image_shape: tuple[int, int, int]) -> Choice:
+def _choose(
+    config: TuneConfig, queries: int, spec: OracleSpec, image_shape: tuple[int, int, int], front: Front
+) -> Choice:
     """The method that is meant, and why."""
     if config.method != AUTO:
         return Choice(config.method, "it was asked for")
-    return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape)
+    given = (parts := front.parts) is not None and isinstance(parts[0], Denoised)
+    return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape, given_denoiser=given)
 
 
 def _method(choice: Choice, config: TuneConfig) -> Method:
@@ -154,7 +157,7 @@ class _Task:
     """A coordinator that is tuned in a run directory."""
 
     out: Path
-    coordinator: Autoencoder
+    coordinator: Stored
     images: TuningImages
     method: Method
     smoothing: SmoothingConfig
@@ -228,7 +231,7 @@ def _keep(out: Path, step: _Step) -> None:
 
 
 @contextmanager
-def _best_kept(out: Path, coordinator: Autoencoder) -> Iterator[None]:
+def _best_kept(out: Path, coordinator: Stored) -> Iterator[None]:
     """Leave the best parameters so far where the budget or a change of the model ends the block."""
     try:
         yield

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.assemble import Front
-from bbsmooth.coordinator import Autoencoder, PretrainPlan, load, pretrain, save
+from bbsmooth.coordinator import Autoencoder, Denoised, OutputSpace, PretrainPlan, Stored, load, pretrain, save
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
@@ -19,20 +19,20 @@ from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import PRETRAINED, PRETRAINING
 from bbsmooth.runs.records import Pretraining
 from bbsmooth.settings.common import SmoothingConfig
-from bbsmooth.tuning.methods import Method
+from bbsmooth.tuning.methods import METHODS, Method, behind_any
 
 _FINGERPRINT = "fingerprint"
 
 
 def begin(
     out: Path,
-    start: Autoencoder | None,
+    start: Stored | None,
     pixels: Tensor,
     method: Method,
     smoothing: SmoothingConfig,
     *,
     epochs: int,
-) -> tuple[Autoencoder, Tensor, Record]:
+) -> tuple[Stored, Tensor, Record]:
     """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent.
 
     Raises:
@@ -68,7 +68,7 @@ def begin(
     return coordinator, coordinator.initial_parameters(), took
 
 
-def _made(out: Path) -> tuple[Autoencoder, Tensor, Record]:
+def _made(out: Path) -> tuple[Stored, Tensor, Record]:
     """The coordinator that an earlier process has pre-trained."""
     took = dict(read_record(out / PRETRAINING, Pretraining))
     try:
@@ -83,10 +83,16 @@ def _made(out: Path) -> tuple[Autoencoder, Tensor, Record]:
     return coordinator, parameters, took
 
 
-def start_from(front: Front, method: Method, image_shape: tuple[int, int, int]) -> Autoencoder | None:
+def start_from(front: Front, method: Method, pixels: Tensor, smoothing: SmoothingConfig) -> Stored | None:
     """The coordinator to start from, its parameters taken into the weights: the method's own start there at zero.
 
     None where there is none, so that pre-training makes it.
+
+    Args:
+        front: what was named as a start.
+        method: that tunes.
+        pixels: (N, C, H, W) uint8, that it tunes on.
+        smoothing: the noise.
 
     Raises:
         UsageError: it is not of the form that the method tunes, or for other images.
@@ -94,18 +100,45 @@ def start_from(front: Front, method: Method, image_shape: tuple[int, int, int]) 
     if (parts := front.parts) is None:
         return None
     coordinator, parameters = parts
-    if not isinstance(coordinator, Autoencoder):
-        raise UsageError(f"{front.path} is a diffusion model, in which nothing is tuned; leave `start` out")
-    if coordinator.image_shape != image_shape:
-        raise UsageError(f"`start` has a coordinator for images {coordinator.image_shape}, these are {image_shape}")
+    channels, height, width = pixels.shape[1:]
+    if coordinator.image_shape not in (None, (channels, height, width)):
+        raise UsageError(
+            f"`start` has a coordinator for images {coordinator.image_shape}, these are {(channels, height, width)}"
+        )
+    try:
+        match coordinator:
+            case Denoised():
+                return _behind(coordinator, parameters, method, pixels, smoothing)
+            case Autoencoder():
+                return _around(coordinator, parameters, method)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"`start`: {error}") from None
+    raise UsageError(f"{front.path} is a diffusion model, in which nothing is tuned; leave `start` out")
+
+
+def _around(coordinator: Autoencoder, parameters: Tensor, method: Method) -> Autoencoder:
+    """The same network, to be tuned by the method."""
     if coordinator.form != method.form:
         raise UsageError(
             "`start` has a coordinator of another form than `method` tunes; start from one of the same form"
         )
     weights = coordinator.space.weights(coordinator.architecture, coordinator.weights, parameters)
     started = replace(coordinator, space=method.space, weights=weights)
-    try:
-        started.space.weights(started.architecture, started.weights, started.initial_parameters())
-    except ValueError as error:
-        raise UsageError(f"`start`: {error}") from None
+    started.space.weights(started.architecture, started.weights, started.initial_parameters())
     return started
+
+
+def _behind(
+    coordinator: Denoised, parameters: Tensor, method: Method, pixels: Tensor, smoothing: SmoothingConfig
+) -> Denoised:
+    """The same denoiser, what it shows to be tuned by the method."""
+    if not behind_any(method):
+        names = ", ".join(name for name, each in METHODS.items() if behind_any(each))
+        raise UsageError(
+            f"`method` tunes the weights of bbsmooth's own network, `start` is {coordinator.denoiser.name}; behind it "
+            f"use one of {names}"
+        )
+    assert isinstance(method.space, OutputSpace)
+    return coordinator.tuned_in(method.space, parameters, pixels, smoothing.distribution, smoothing.seed)

@@ -52,6 +52,7 @@ NAMES = [
     "bundle",
     "certify",
     "compare",
+    "denoiser",
     "images",
     "load",
     "oracle",

@@ -77,7 +77,7 @@ class Distillation:
 
     def recalled(self, context: StepContext) -> Student:
         """The surrogate of the step before; at first one that knows the labels of what the oracle would be shown."""
-        channels, height, width = context.batch.coordinator.image_shape
+        channels, height, width = context.data.images.shape[1:]
         num_classes = int(context.data.labels.max()) + 1
         surrogate = Surrogate(image_shape=(channels, height, width), num_classes=num_classes, widths=self.widths)
         weights = {

@@ -1,0 +1,1 @@
+"""Denoisers that are there already: a user's function, a TorchScript file, weights of a known architecture."""
