@@ -43,6 +43,7 @@ def serve(
     concurrency: int = 1,
     delay_milliseconds: float = 2.0,
     grace: int = 30,
+    grpc_port: int | None = None,
 ) -> bool:
     """Serve an oracle behind the Open Inference Protocol, or with `noise` and `plan` its smoothed classifier.
 
@@ -68,6 +69,7 @@ def serve(
         concurrency: calls under way at once.
         delay_milliseconds: longest wait of a request for others to join it.
         grace: seconds that requests under way may take once the server is told to end.
+        grpc_port: for gRPC beside HTTP, 0 for any free one; None where gRPC is not spoken. Needs the extra `grpc`.
 
     Returns:
         Whether everything under way at the end was finished.
@@ -79,7 +81,13 @@ def serve(
         raise UsageError("`noise` and `plan` make the smoothed classifier together; give both or neither")
     asked, limits = as_opened(oracle), budget or UNLIMITED
     config = ServeConfig(
-        host=host, port=port, name=name, delay_milliseconds=delay_milliseconds, max_body=max_body, grace=grace
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        name=name,
+        delay_milliseconds=delay_milliseconds,
+        max_body=max_body,
+        grace=grace,
     )
     asking = replace(
         asked.config,
@@ -112,4 +120,4 @@ def serve(
 
 
 def _announce(what: dict[str, Any]) -> None:
-    _log.info("%s answers at %s", what["served"], what["url"])
+    _log.info("%s answers at %s", what["served"], " and ".join(what[way] for way in ("url", "grpc") if way in what))

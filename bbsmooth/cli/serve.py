@@ -77,6 +77,7 @@ def serve(
 
     def announce(served: dict[str, Any]) -> None:
         where = served.get("oracle") or f"{served['url']}, and on a page at {served.get('page')}"
+        where += f", and over gRPC at {served['grpc']}" if "grpc" in served else ""
         print(json.dumps(served) if as_json else f"{served['served']} answers at {where}", flush=True)
         if served["other_machines"] and not served.get("keyed"):
             say("other machines can reach it, and nobody is asked who they are")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,11 +16,13 @@ from starlette.requests import ClientDisconnect
 
 from bbsmooth.serving.batching import Batcher, BatchPlan
 from bbsmooth.serving.bodies import read_body
+from bbsmooth.serving.description import inference
+from bbsmooth.serving.measures import Measures
 from bbsmooth.serving.model import ServedModel
 from bbsmooth.serving.refusal import CLOSED, Refusal, of_routing
 from bbsmooth.serving.replies import write_reply
 from bbsmooth.serving.requests import HEADER_LENGTH, read_request
-from bbsmooth.serving.routes import model_routes, server_routes
+from bbsmooth.serving.routes import always, model_routes, server_routes
 from oracles import ImageRefused, InputError, Oracle, OracleError, OracleUnavailable, Unanswered
 from oracles.errors import QuestionRejected
 
@@ -44,7 +47,8 @@ def create_app(
     spec = oracle.spec
     plan = replace(plan, size=min(plan.size, spec.max_batch or plan.size))
     model = ServedModel(name, spec, plan.size)
-    batcher = Batcher(oracle, plan)
+    measures = Measures(batch_size=plan.size, images="Images", ready=always)
+    batcher = Batcher(oracle, plan, measures)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -52,21 +56,28 @@ def create_app(
             yield
 
     async def infer(request: Request) -> Response:
-        """Answers to images."""
+        """Answers to images: a score for each class, or the name of the likeliest one."""
+        began = time.monotonic()
+        reply = await answered(request)
+        measures.request(reply.status_code, time.monotonic() - began)
+        return reply
+
+    async def answered(request: Request) -> Response:
         try:
             body = await read_body(request, most=max_body_bytes)
             question = read_request(body, request.headers.get(HEADER_LENGTH), model)
             answers = await batcher.infer(question.images)
         except Exception as error:  # left to the server, it would cut the connection after its reply
             return _refused(request, error)
+        measures.answered(len(question.images))
         binary = question.wanted[model.output]
         content, headers = write_reply(answers, model, request_id=question.request_id, binary=binary)
         return Response(content, headers=headers)
 
     # The pages that show the API's description load scripts from elsewhere, so there are none.
     app = FastAPI(title="bbsmooth", version=version("bbsmooth"), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(server_routes(model))
-    app.include_router(model_routes(model, infer))
+    app.include_router(server_routes(model, measures))
+    app.include_router(model_routes(model, infer, measures, described=inference(model)))
     for kind in (Refusal, HTTPException):
         app.add_exception_handler(kind, _refused)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from bbsmooth.serving.measures import Measures
 from bbsmooth.serving.refusal import Refusal
 from oracles import AnswerError, Answers, ImageRefused, Oracle
 from oracles.errors import QuestionRejected
@@ -49,6 +51,7 @@ class _Request:
     """A request in the queue."""
 
     images: Tensor
+    arrived: float = field(default_factory=time.monotonic)
     answers: asyncio.Future[Answers] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def joins(self, other: _Request) -> bool:
@@ -65,12 +68,14 @@ class Batcher:
     Args:
         oracle: answers.
         plan: sizes and patience.
+        measures: told about calls.
     """
 
-    def __init__(self, oracle: Oracle, plan: BatchPlan) -> None:
+    def __init__(self, oracle: Oracle, plan: BatchPlan, measures: Measures) -> None:
         """Nothing is waiting yet."""
         self._oracle = oracle
         self._plan = plan
+        self._measures = measures
         self._queue: deque[_Request] = deque()
         self._changed = asyncio.Condition()
         self._under_way = 0  # requests inside a call
@@ -156,9 +161,12 @@ class Batcher:
 
     async def _answer(self, batch: list[_Request], pool: ThreadPoolExecutor) -> None:
         images = torch.cat([request.images for request in batch])
+        began = time.monotonic()
         try:
             answers = await asyncio.get_running_loop().run_in_executor(pool, self._oracle.query, images)
             parts = _split(answers, batch)
+            waited = [began - request.arrived for request in batch]
+            self._measures.call(len(images), time.monotonic() - began, waited)
         except (AnswerError, ImageRefused, QuestionRejected) as error:
             if len(batch) == 1:
                 _resolve(batch[0], error)

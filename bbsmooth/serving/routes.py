@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
+from bbsmooth.serving.description import REFUSALS, refusal
+from bbsmooth.serving.measures import MEDIA_TYPE, Measures, configuration
 from bbsmooth.serving.refusal import Refusal
 
 
@@ -28,9 +30,18 @@ class ModelInfo(Protocol):
         """Of it: another one is another model."""
         ...
 
+    @property
+    def max_batch(self) -> int:
+        """Most images in one request."""
+        ...
+
     def metadata(self) -> dict[str, Any]:
         """The reply to a question for metadata."""
         ...
+
+
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
+"""Parts of the protocol beyond what every server has; of `model_repository` the index."""
 
 
 def always() -> bool:
@@ -39,30 +50,32 @@ def always() -> bool:
 
 
 def server_routes(
-    model: ModelInfo, *, ready: Callable[[], bool] = always, live: Callable[[], bool] = always
+    model: ModelInfo, measures: Measures, *, ready: Callable[[], bool] = always, live: Callable[[], bool] = always
 ) -> APIRouter:
     """Routes about the server.
 
     Args:
         model: the only one.
+        measures: what was done.
         ready: whether it can be asked.
         live: whether it ever will be; if not, the process should be replaced.
     """
     routes = APIRouter(tags=["server"])
+    never: dict[int | str, dict[str, Any]] = {503: {"description": "It is not."}}
 
     @routes.get("/v2")
     async def server() -> dict[str, Any]:
         """Name, version and extensions of the server."""
-        return {"name": "bbsmooth", "version": version("bbsmooth"), "extensions": ["binary_tensor_data"]}
+        return {"name": "bbsmooth", "version": version("bbsmooth"), "extensions": list(EXTENSIONS)}
 
     @routes.head("/v2/health/live", include_in_schema=False)
-    @routes.get("/v2/health/live")
+    @routes.get("/v2/health/live", responses=never)
     async def liveness() -> JSONResponse:
         """Say that the server runs."""
         return _health({}, "live", live())
 
     @routes.head("/v2/health/ready", include_in_schema=False)
-    @routes.get("/v2/health/ready")
+    @routes.get("/v2/health/ready", responses=never)
     async def readiness() -> JSONResponse:
         """Say whether its model can be asked."""
         return _health({}, "ready", ready())
@@ -78,12 +91,23 @@ def server_routes(
         state = {"state": "READY"} if ready() else {"state": "UNAVAILABLE", "reason": "not ready"}
         return [{"name": model.name, "version": model.version, **state}]
 
+    @routes.get("/v2/models/stats")
+    def statistics() -> dict[str, list[dict[str, Any]]]:
+        """Counts and times of inference, in the words of Triton."""
+        return {"model_stats": [measures.statistics(model.name, model.version)]}
+
+    @routes.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        """Figures for Prometheus."""
+        return Response(measures.text(), media_type=MEDIA_TYPE)
+
     return routes
 
 
 def model_routes(
     model: ModelInfo,
     infer: Callable[[Request], Awaitable[Response]],
+    measures: Measures,
     *,
     ready: Callable[[], bool] = always,
     described: dict[str, Any] | None = None,
@@ -93,6 +117,7 @@ def model_routes(
     Args:
         model: that is asked.
         infer: answers an inference request; raises nothing.
+        measures: what was done.
         ready: whether it can be asked.
         described: what the API's description says of inference, as `APIRouter.post` takes it.
     """
@@ -107,8 +132,11 @@ def model_routes(
             raise Refusal(404, f"model {name!r} has no version {number!r}; it is {model.version!r}")
 
     routes = APIRouter(tags=["model"])
-    whole = APIRouter(prefix="/v2/models/{name}", dependencies=[Depends(known)])
-    version = APIRouter(prefix="/v2/models/{name}/versions/{number}", dependencies=[Depends(known_version)])
+    other: dict[int | str, dict[str, Any]] = {404: refusal(REFUSALS[404])}
+    whole = APIRouter(prefix="/v2/models/{name}", dependencies=[Depends(known)], responses=other)
+    version = APIRouter(
+        prefix="/v2/models/{name}/versions/{number}", dependencies=[Depends(known_version)], responses=other
+    )
     for part in (whole, version):
 
         @part.get("")
@@ -117,10 +145,20 @@ def model_routes(
             return model.metadata()
 
         @part.head("/ready", include_in_schema=False)
-        @part.get("/ready")
+        @part.get("/ready", responses={503: {"description": "It cannot."}})
         async def readiness() -> JSONResponse:
             """Say whether the model can be asked."""
             return _health({"name": model.name}, "ready", ready())
+
+        @part.get("/config")
+        async def config() -> dict[str, Any]:
+            """Inputs, outputs and the largest batch, in the words of Triton."""
+            return configuration(model.metadata(), max_batch=model.max_batch)
+
+        @part.get("/stats")
+        def statistics() -> dict[str, list[dict[str, Any]]]:
+            """Counts and times of inference, in the words of Triton."""
+            return {"model_stats": [measures.statistics(model.name, model.version)]}
 
         part.post("/infer", **(described or {}))(infer)
         routes.include_router(part)

@@ -46,6 +46,7 @@ _REGULAR = frozenset(
         "format",
         "grace",
         "groups",
+        "grpc_port",
         "host",
         "image_alpha",
         "image_beta",

@@ -27,6 +27,13 @@ class ServeConfig:
         ),
     ]
     port: Annotated[int, Option("Port to listen on; 0 takes any free one.")]
+    grpc_port: Annotated[
+        int | None,
+        Option(
+            "Port for gRPC beside HTTP; 0 takes any free one. Without it gRPC is not spoken. Needs the extra `grpc`.",
+            default=None,
+        ),
+    ]
     name: Annotated[
         str | None,
         Option("Name of the model in URLs. Without it one that follows from the oracle's.", default=None),
@@ -56,8 +63,11 @@ class ServeConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        if not 0 <= self.port < 2**16:
-            raise UsageError(f"`port` must lie between 0 and {2**16 - 1}, got {self.port}")
+        for field, port in (("port", self.port), ("grpc_port", self.grpc_port)):
+            if port is not None and not 0 <= port < 2**16:
+                raise UsageError(f"`{field}` must lie between 0 and {2**16 - 1}, got {port}")
+        if self.grpc_port and self.grpc_port == self.port:
+            raise UsageError(f"`grpc_port` must differ from `port`, got {self.port} for both")
         if self.max_body is not None and self.max_body < 1:
             raise UsageError(f"`max_body` must be at least 1 MiB, got {self.max_body}")
         if self.grace < 0:

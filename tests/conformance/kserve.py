@@ -12,6 +12,7 @@ REQUIREMENTS = ("kserve==0.21.0",)
 _SERVE = """
 import sys
 
+import kserve.protocol.grpc.server as grpc
 import kserve.protocol.rest.server as rest
 from kserve import InferOutput, InferResponse, Model, ModelServer
 
@@ -19,6 +20,17 @@ from classifier import logits, logits_of_files
 
 config = rest.uvicorn.Config
 rest.uvicorn.Config = lambda *given, **named: config(*given, **named | {"host": "127.0.0.1"})  # else all interfaces
+make = grpc.aio.server
+
+
+def local(*given, **named):
+    server = make(*given, **named)
+    listen = server.add_insecure_port
+    server.add_insecure_port = lambda address: listen(address.replace("[::]", "127.0.0.1"))
+    return server
+
+
+grpc.aio.server = local
 
 
 class Vit(Model):
@@ -50,12 +62,13 @@ class Files(Vit):
         return logits_of_files([one.encode() if isinstance(one, str) else one for one in array.reshape(-1)])
 
 
-ModelServer(http_port=int(sys.argv[1]), workers=1, enable_grpc=False).start([Vit("vit"), Files("files")])
+ports = {"http_port": int(sys.argv[1]), "grpc_port": int(sys.argv[2])}
+ModelServer(**ports, workers=1).start([Vit("vit"), Files("files")])
 """
 
 
-def prepare(environment: Path, folder: Path, port: int) -> Command:
+def prepare(environment: Path, folder: Path, port: int, grpc: int) -> Command:
     """Lay out a server in `folder`, and say how it is started."""
     (folder / FILE).write_text(TEXT)
     (folder / "serve.py").write_text(_SERVE)
-    return Command([str(environment / "bin" / "python"), str(folder / "serve.py"), str(port)])
+    return Command([str(environment / "bin" / "python"), str(folder / "serve.py"), str(port), str(grpc)])

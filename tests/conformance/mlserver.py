@@ -34,9 +34,9 @@ class Files(Vit):
 """
 
 
-def prepare(environment: Path, folder: Path, port: int) -> Command:
+def prepare(environment: Path, folder: Path, port: int, grpc: int) -> Command:
     """Lay out a server in `folder`, and say how it is started."""
-    grpc, metrics = free_ports(2)
+    (metrics,) = free_ports(1)
     server = {"host": "127.0.0.1", "http_port": port, "grpc_port": grpc, "metrics_port": metrics}
     model = {
         "name": NAME,

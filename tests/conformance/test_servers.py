@@ -45,10 +45,16 @@ def same_scores(oracle: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[str]:
-    """`bbsmooth serve`."""
-    with serving("local-vit", "--device", "cpu") as (_, told):
-        yield told["oracle"]
+def told() -> Iterator[dict[str, str]]:
+    """What `bbsmooth serve` says of itself."""
+    with serving("local-vit", "--device", "cpu", "--grpc-port", "0") as (_, told):
+        yield told
+
+
+@pytest.fixture(params=["oracle", "grpc"], ids=["http", "grpc"])
+def own(told: dict[str, str], request: pytest.FixtureRequest) -> str:
+    """The address of `bbsmooth serve` over a wire."""
+    return told[request.param]
 
 
 @pytest.mark.parametrize("binary", ["true", "false"])
@@ -74,7 +80,7 @@ class Server(NamedTuple):
 
     name: str
     requirements: tuple[str, ...]
-    prepare: Callable[[Path, Path, int], Command]
+    prepare: Callable[[Path, Path, int, int], Command]
     binary: bool
 
 
@@ -86,13 +92,24 @@ SERVERS = (
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=[server.name for server in SERVERS])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
-    """A server, and the address of its model."""
+def running_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, dict[str, str]]]:
+    """A server, and where its models are over each wire."""
     chosen: Server = request.param
     environment, folder = installed(chosen.name, chosen.requirements), tmp_path_factory.mktemp(chosen.name)
-    (port,) = free_ports(1)
-    with running(chosen.prepare(environment, folder, port), folder / "log.txt", port) as url:
-        yield chosen, f"kserve+{url}/v2/models/vit?feedback=logits"
+    port, grpc = free_ports(2)
+    with running(chosen.prepare(environment, folder, port, grpc), folder / "log.txt", port) as url:
+        yield chosen, {"http": f"kserve+{url}/v2/models", "grpc": f"grpc+kserve://127.0.0.1:{grpc}"}
+
+
+@pytest.fixture(params=["http", "grpc"])
+def server(request: pytest.FixtureRequest, running_server: tuple[Server, dict[str, str]]) -> tuple[Server, str]:
+    """A server, and the address of its model over a wire; over gRPC each takes tensors as bytes."""
+    chosen, roots = running_server
+    return chosen._replace(
+        binary=chosen.binary or request.param == "grpc"
+    ), f"{roots[request.param]}/vit?feedback=logits"
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ class TritonPythonModel:
 """
 
 
-def prepare(environment: Path, folder: Path, port: int) -> Command:
+def prepare(environment: Path, folder: Path, port: int, grpc: int) -> Command:
     """Lay out a server in `folder`, and say how it is started.
 
     The Python inside it is that of the environment, and has to find its own library before the system's.
@@ -80,7 +80,8 @@ def prepare(environment: Path, folder: Path, port: int) -> Command:
             str(folder / "bin" / "tritonserver"),
             *("--model-repository", str(folder / "models"), "--backend-directory", str(folder / "backends")),
             *("--http-address", "127.0.0.1", "--http-port", str(port)),
-            *("--allow-grpc", "false", "--allow-metrics", "false"),
+            *("--grpc-address", "127.0.0.1", "--grpc-port", str(grpc)),
+            *("--allow-metrics", "false"),
         ],
         {
             "PYTHONHOME": base,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bbsmooth.assemble import bare_oracle
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import OracleConfig
 from bbsmooth.settings.serve import BODY, ServeConfig
 from oracles import Oracle
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 Announce = Callable[[dict[str, Any]], None]
 MEBIBYTE = 2**20
@@ -44,16 +47,51 @@ def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce, *, held
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    with server.bind(config.host, config.port) as bound:
+    with server.bind(config.host, config.port) as bound, over_grpc(config) as grpc:
         opened = bare_oracle(oracle) if held is None else held
         name = config.name or model.public_name(opened.spec)
-        served = app.create_app(opened, name=name, plan=plan, max_body_bytes=(config.max_body or BODY) * MEBIBYTE)
+        most = (config.max_body or BODY) * MEBIBYTE
+        served = app.create_app(opened, name=name, plan=plan, max_body_bytes=most)
         bound.listen()
         where = address(bound.getsockname())
         url = f"{where.pop('root')}/v2/models/{name}"
         told = {"served": opened.spec.name, "url": url, "oracle": f"kserve+{url}"}
-        announce(told | {"fingerprint": opened.spec.fingerprint} | where)
+        grpc(served, most, name, lambda more: announce(told | {"fingerprint": opened.spec.fingerprint} | where | more))
         return server.run(server.prepare(served, grace=config.grace), bound)
+
+
+Beside = Callable[["FastAPI", int, str, Announce], None]
+"""Has an application answer gRPC, too: the application, its largest body, the model's name, and whom to tell when."""
+
+
+@contextmanager
+def over_grpc(config: ServeConfig) -> Iterator[Beside]:
+    """Whatever answers gRPC beside HTTP, where that is wished, on a port that is kept while the block runs.
+
+    Raises:
+        UsageError: the port cannot be had, or the extra `grpc` is not installed.
+    """
+    if config.grpc_port is None:
+        yield lambda app, most, name, announce: announce({})
+        return
+    with needed():
+        from bbsmooth.serving.grpc import gateway
+
+    with gateway.reserved(config.host, config.grpc_port) as port:
+
+        def beside(app: FastAPI, most: int, name: str, announce: Announce) -> None:
+            host = f"[{config.host}]" if ":" in config.host else config.host
+            where = {"grpc": f"grpc+kserve://{host}:{port}/{name}"}
+            gateway.beside(
+                app,
+                config.host,
+                port,
+                max_body_bytes=most,
+                grace=config.grace,
+                started=lambda: announce(where),
+            )
+
+        yield beside
 
 
 @contextmanager
@@ -61,12 +99,13 @@ def needed() -> Iterator[None]:
     """Say which package is missing where the block imports one that is.
 
     Raises:
-        UsageError: the extra `serve` is not installed.
+        UsageError: the extra `serve` or `grpc` is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        raise UsageError(f"serving needs {error.name}; install it with: pip install 'bbsmooth[serve]'") from error
+        extra = "grpc" if str(error.name).startswith(("grpc", "google")) else "serve"
+        raise UsageError(f"serving needs {error.name}; install it with: pip install 'bbsmooth[{extra}]'") from error
 
 
 def address(bound: tuple[Any, ...]) -> dict[str, Any]:

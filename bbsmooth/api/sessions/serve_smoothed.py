@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bbsmooth.api.sessions.serve import MEBIBYTE, Announce, address, needed
+from bbsmooth.api.sessions.serve import MEBIBYTE, Announce, address, needed, over_grpc
 from bbsmooth.assemble import Account, Front, opened, settled, vote_source
 from bbsmooth.certification import Plan
 from bbsmooth.errors import UsageError
@@ -62,7 +62,7 @@ def serve_smoothed(
     plan = service.capped(certify).judged_plan(smoothing.distribution, 1)
     clients = _clients(service, oracle)
     _refuse_small_budgets(clients, oracle, plan.num_selection + plan.max_estimation)
-    with server.bind(config.host, config.port) as bound, ExitStack() as stack:
+    with server.bind(config.host, config.port) as bound, over_grpc(config) as grpc, ExitStack() as stack:
         if held is None:
             (base, oracle), front = opened(oracle), Front(smoothing.coordinator, smoothing.sigma)
         else:
@@ -82,17 +82,15 @@ def serve_smoothed(
         bound.listen()
         where = address(bound.getsockname())
         root = where.pop("root")
-        announce(
-            {
-                "served": f"{base.spec.name}, smoothed",
-                "url": f"{root}/v2/models/{name}",
-                "page": f"{root}/",
-                "fingerprint": cases.source.log.spec.fingerprint,
-                "max_queries_per_image": cases.most_queries,
-                "keyed": clients.keyed,
-            }
-            | where
-        )
+        told = {
+            "served": f"{base.spec.name}, smoothed",
+            "url": f"{root}/v2/models/{name}",
+            "page": f"{root}/",
+            "fingerprint": cases.source.log.spec.fingerprint,
+            "max_queries_per_image": cases.most_queries,
+            "keyed": clients.keyed,
+        }
+        grpc(served, limits.max_body_bytes, name, lambda more: announce(told | where | more))
         return server.run(server.prepare(served, grace=config.grace), bound)
 
 

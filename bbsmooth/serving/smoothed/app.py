@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from bbsmooth.serving.refusal import Refusal
@@ -22,7 +22,7 @@ from bbsmooth.serving.smoothed.description import inference
 from bbsmooth.serving.smoothed.failures import refused
 from bbsmooth.serving.smoothed.fair_batching import PURPOSE, FairBatcher
 from bbsmooth.serving.smoothed.fresh import FreshCases
-from bbsmooth.serving.smoothed.metrics import MEDIA_TYPE, Metrics
+from bbsmooth.serving.smoothed.metrics import Metrics
 from bbsmooth.serving.smoothed.model import SmoothedModel
 from bbsmooth.serving.smoothed.pages import reference_page, trial_page
 from bbsmooth.serving.smoothed.service import Service
@@ -97,10 +97,11 @@ def create_smoothed_app(
         return not isinstance(batcher.ended, OracleChanged)  # which a new process is the cure for
 
     app = FastAPI(title="bbsmooth", version=version("bbsmooth"), lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(server_routes(model, ready=ready, live=live))
-    app.include_router(model_routes(model, service.infer, ready=ready, described=inference(model)))
+    measures = service.metrics.measures
+    app.include_router(server_routes(model, measures, ready=ready, live=live))
+    app.include_router(model_routes(model, service.infer, measures, ready=ready, described=inference(model)))
     app.include_router(_own_routes(service))
-    app.include_router(_pages(app, model, service.metrics))
+    app.include_router(_pages(app, model))
     app.openapi = lambda: _description(app, model)  # type: ignore[method-assign]  # as FastAPI documents it
     for kind in (Refusal, HTTPException):
         app.add_exception_handler(kind, refused)
@@ -127,7 +128,7 @@ def _service(
         lambda draws: cases.source.votes(draws, PURPOSE),
         batch_size=limits.batch_size,
         concurrency=limits.concurrency,
-        observer=metrics,
+        observer=metrics.measures,
         recover=recover,
         interrupt=cases.source.interrupt,
     )
@@ -161,8 +162,8 @@ def _own_routes(service: Service) -> APIRouter:
     return routes
 
 
-def _pages(app: FastAPI, model: SmoothedModel, metrics: Metrics) -> APIRouter:
-    """Pages for people, and metrics for Prometheus."""
+def _pages(app: FastAPI, model: SmoothedModel) -> APIRouter:
+    """Pages for people."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
@@ -172,10 +173,6 @@ def _pages(app: FastAPI, model: SmoothedModel, metrics: Metrics) -> APIRouter:
     @routes.get("/docs")
     async def reference() -> HTMLResponse:
         return reference_page(app.openapi())
-
-    @routes.get("/metrics")
-    def measured() -> Response:
-        return Response(metrics.text(), media_type=MEDIA_TYPE)
 
     return routes
 

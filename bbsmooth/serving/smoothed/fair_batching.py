@@ -42,7 +42,7 @@ Votes = Callable[[Sequence[Draws]], list[Tensor]]
 class CallObserver(Protocol):
     """An observer of calls."""
 
-    def call(self, draws: int, seconds: float) -> None:
+    def call(self, images: int, seconds: float) -> None:
         """One call of the oracle was answered."""
         ...
 

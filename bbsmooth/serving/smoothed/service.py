@@ -71,7 +71,7 @@ class Service:
             reply = await self._reply(request)
         except Exception as error:  # left to the server, it would cut the connection after its reply
             reply = explained(error).reply
-        self.metrics.request(reply.status_code, time.monotonic() - began)
+        self.metrics.measures.request(reply.status_code, time.monotonic() - began)
         return reply
 
     async def budget(self, request: Request) -> dict[str, str | int | None]:

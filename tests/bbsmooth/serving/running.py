@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import numpy as np
+from fastapi import FastAPI
 
 from bbsmooth.serving.app import create_app
 from bbsmooth.serving.batching import BatchPlan
@@ -23,9 +24,16 @@ KEPT = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepaliv
 
 
 @contextmanager
-def served(oracle: Oracle, *, plan: BatchPlan | None = None, max_body_bytes: int = 2**20) -> Iterator[httpx.Client]:
+def served(
+    oracle: Oracle,
+    *,
+    plan: BatchPlan | None = None,
+    max_body_bytes: int = 2**20,
+    beside: Callable[[FastAPI], None] = lambda app: None,
+) -> Iterator[httpx.Client]:
     """Serve while the block runs."""
     app = create_app(oracle, name=NAME, plan=plan or BatchPlan(), max_body_bytes=max_body_bytes)
+    beside(app)
     listening = bind("127.0.0.1", 0)
     listening.listen()
     server = prepare(app)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -39,7 +40,7 @@ def client() -> Iterator[httpx.Client]:
 
 
 def test_what_is_served_is_said(client: httpx.Client) -> None:
-    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert set(client.get("/v2").json()["extensions"]) >= {"binary_tensor_data", "statistics"}
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}
     assert client.get("/v2/models").json() == {"models": ["model"]}
@@ -75,6 +76,31 @@ def test_the_description_declares_every_parameter_of_a_path(client: httpx.Client
             declared = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
             assert declared == wanted, path
     assert "/v2/models/{name}/versions/{number}/infer" in paths
+
+
+def arrays(schema: Any) -> Iterator[dict[str, Any]]:
+    """All arrays in a schema, however deep."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from arrays(each)
+    if isinstance(schema, dict):
+        if schema.get("type") == "array":
+            yield schema
+        for each in schema.values():
+            yield from arrays(each)
+
+
+def test_the_description_says_of_each_array_what_its_items_are(client: httpx.Client) -> None:
+    found = client.get("/openapi.json").json()
+    assert len(list(arrays(found))) > 10
+    assert all("items" in each for each in arrays(found))
+    infer = found["paths"]["/v2/models/{name}/infer"]["post"]
+    schemas = [infer["requestBody"], infer["responses"]["200"], infer["responses"]["503"]]
+    question_schema, answer, refusal = (each["content"]["application/json"]["schema"] for each in schemas)
+    body = question(pictures(2, seed=0) / 255, id="one")
+    jsonschema.validate(body, question_schema)
+    jsonschema.validate(client.post(INFER, json=body).json(), answer)
+    jsonschema.validate(client.post(INFER, json={"inputs": []}).json(), refusal)
 
 
 def test_an_open_set_of_names_is_said_to_be_one() -> None:
@@ -135,7 +161,7 @@ def test_a_gzipped_request(client: httpx.Client) -> None:
         ("POST", "/v2/models/other/infer", 404, "there is no model 'other'"),
         ("GET", f"{MODEL}/versions/1", 404, f"has no version '1'; it is '{VERSION}'"),
         ("POST", f"{MODEL}/versions/1/infer", 404, "has no version '1'"),
-        ("GET", f"{MODEL}/config", 404, "Not Found"),
+        ("GET", f"{MODEL}/nothing", 404, "Not Found"),
         ("GET", INFER, 405, "Method Not Allowed"),
         ("POST", INFER, 400, "the request is not JSON"),
     ],

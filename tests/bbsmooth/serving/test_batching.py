@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from bbsmooth.serving.batching import Batcher, BatchPlan
+from bbsmooth.serving.measures import Measures
 from bbsmooth.serving.refusal import Refusal
+from bbsmooth.serving.routes import always
 from oracles import AnswerError, Answers, ImageRefused, Oracle, OracleError, OracleUnavailable
 from oracles.errors import QuestionRejected
 from tests.builders import ConstantOracle, WatchedOracle, halfspace, pictures, spec
@@ -23,7 +25,7 @@ HOURS = 50.0  # a wait that a test would not survive
 
 def run(oracle: Oracle, plan: BatchPlan, ask: Callable[[Batcher], Awaitable[None]]) -> None:
     async def session() -> None:
-        batcher = Batcher(oracle, plan)
+        batcher = Batcher(oracle, plan, Measures(batch_size=plan.size, images="Images", ready=always))
         async with batcher.running():
             await ask(batcher)
 

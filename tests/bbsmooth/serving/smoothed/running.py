@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+from fastapi import FastAPI
 
 from bbsmooth.assemble import charged
 from bbsmooth.certification import CohenPlan, Plan, VoteSource
@@ -41,6 +42,7 @@ def smoothed(
     folder: Path | None = None,
     limits: Limits = LIMITS,
     bits: int = 8,
+    beside: Callable[[FastAPI], None] = lambda app: None,
 ) -> Iterator[httpx.Client]:
     """Serve while the block runs."""
     clients = clients or anybody(budget=house.queries, rate=None)
@@ -53,6 +55,7 @@ def smoothed(
         cases = FreshCases(source, copies, plan)
         recover = oracle.breaker.reset if isinstance(oracle, RemoteOracle) else lambda: None
         app = create_smoothed_app(cases, name=NAME, clients=clients, accounts=accounts, limits=limits, recover=recover)
+        beside(app)
         listening = bind("127.0.0.1", 0)
         listening.listen()
         server = prepare(app)

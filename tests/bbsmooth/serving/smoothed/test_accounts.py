@@ -82,7 +82,7 @@ def test_never_more_than_the_budget_under_many_threads(tmp_path: Path) -> None:
         left = own.left
         assert left is not None
         own.reserve(left)
-        assert refused(own, 1).status == 429  # all of it is reserved
+        assert refused(own, 1).status == (429 if left else 402)  # all of it is reserved, or, by chance, spent
     assert json.loads((tmp_path / "clients" / f"{EVERYBODY}.json").read_text())["spent_total"] == budget
 
 

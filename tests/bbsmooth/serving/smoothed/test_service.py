@@ -44,6 +44,7 @@ from oracles.oracle import REFUSAL, Classes
 from oracles.registry import open_oracle
 from tests.bbsmooth.serving.running import INFER, NAME, question
 from tests.bbsmooth.serving.smoothed.running import COST, LIMITS, PLAN, ask, outputs, smoothed
+from tests.bbsmooth.serving.test_app import arrays
 from tests.builders import WatchedOracle, halfspace, pictures, spec
 from tests.waiting import LONG, until
 
@@ -645,6 +646,7 @@ def test_the_api_describes_itself(tmp_path: Path) -> None:
         description = client.get("/openapi.json").json()
         page = client.get("/docs")
     assert description["openapi"].startswith("3.")
+    assert all("items" in each for each in arrays(description))
     assert set(description["paths"]) >= {"/v2/models/{name}/infer", "/v2/budget", "/v2/health/ready"}
     operation = description["paths"]["/v2/models/{name}/infer"]["post"]
     assert operation["security"] == [{"key": []}]
