@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from oracles.oracle import Oracle, OracleSpec
 
 if TYPE_CHECKING:
+    import torch
+
     from oracles.remote.batch_limit import BatchLimit
     from oracles.remote.circuit_breaker import CircuitBreaker
     from oracles.remote.limits import ClientLimits
@@ -91,7 +93,13 @@ def interruption(oracle: Oracle) -> Callable[[], None]:
     return interrupt or (lambda: None)
 
 
-def replicas_of(oracle: Oracle) -> int:
-    """Number of equal copies of it that answer calls side by side."""
+def replicas_of(oracle: Oracle) -> Sequence[Oracle]:
+    """Equal copies of it that answer calls side by side: it alone, unless it has some."""
     replicas: Sequence[Oracle] = getattr(oracle, "replicas", (oracle,))
-    return len(replicas)
+    return replicas
+
+
+def device_of(oracle: Oracle) -> torch.device | None:
+    """The device where it computes and takes images from, None where that is not known: it takes them anywhere."""
+    device: torch.device | None = getattr(oracle, "device", None)
+    return device

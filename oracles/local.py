@@ -18,7 +18,9 @@ from oracles.oracle import Answers, Classes, Feedback, OracleSpec
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 # Pixels (height x width) in one forward pass; on a CPU 64 images of 32 x 32, beyond which passes are no faster.
-_PIXELS_PER_PASS = {"cpu": 64 * 32 * 32, "cuda": 1024 * 32 * 32, "mps": 256 * 32 * 32}
+_PIXELS_PER_PASS = {"cpu": 64 * 32 * 32, "cuda": 128 * 224 * 224, "mps": 256 * 32 * 32}
+_MOST_PER_PASS = {"cuda": 256, "mps": 256}
+"""Images, as many as a call has unless the user says otherwise, since a pass is filled up."""
 
 _PASSES_UNTIL_SETTLED = 3  # torch.jit chooses its kernels in the first two
 
@@ -98,7 +100,7 @@ class LocalOracle:
         self._device = pick_device(device)
         self._dtype = DTYPES[dtype]
         self._clip = clip
-        self._pass_size = pass_size or _default_pass_size(image_shape, self._device)
+        self._pass_size = pass_size or images_per_pass(image_shape, self._device)
         self._mean = torch.tensor(normalisation.mean, device=self._device).view(-1, 1, 1)
         self._std = torch.tensor(normalisation.std, device=self._device).view(-1, 1, 1)
         self._spec = OracleSpec(
@@ -121,6 +123,11 @@ class LocalOracle:
         """Description of the oracle; the answers are logits."""
         return self._spec
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes. Images that are there already need not travel."""
+        return self._device
+
     def query(self, images: Tensor) -> Answers:
         """Answer a batch of images.
 
@@ -137,10 +144,10 @@ class LocalOracle:
         self._spec.check(images)
         with torch.inference_mode():
             scores = torch.cat([self._scores(part) for part in torch.split(images, self._pass_size)])
-        return Answers.from_scores(scores, self._spec, images=len(images))
+        return Answers.from_scores(scores, self._spec, images=len(images))  # one copy back, after the last pass
 
     def _scores(self, images: Tensor) -> Tensor:
-        """(B, K) float32 logits on the CPU of at most one pass of images, from a pass of full size."""
+        """(B, K) float32 logits, on the device, of at most one pass of images, from a pass of full size."""
         count = len(images)
         pixels = images.to(self._device)
         pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else self._floats(pixels)
@@ -150,7 +157,7 @@ class LocalOracle:
         outputs = self._forward(inputs)
         if not isinstance(outputs, Tensor) or outputs.shape[:1] != inputs.shape[:1]:
             raise AnswerError(f"{self._spec.name} should answer with one row of scores an image")
-        return outputs[:count].to("cpu", torch.float32)
+        return outputs[:count].to(torch.float32)
 
     def _floats(self, pixels: Tensor) -> Tensor:
         """A copy in float32, clipped where this oracle clips."""
@@ -204,10 +211,11 @@ def _present(kind: str) -> bool:
     return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
 
 
-def _default_pass_size(image_shape: tuple[int, int, int], device: torch.device) -> int:
-    """Images in one forward pass: a power of two, at least 8."""
+def images_per_pass(image_shape: tuple[int, int, int], device: torch.device) -> int:
+    """Images of a shape (C, H, W) in one forward pass on a device: a power of two, at least 8."""
     affordable = _PIXELS_PER_PASS[device.type] // (image_shape[1] * image_shape[2])
-    return 1 << max(3, affordable.bit_length() - 1)
+    size = 1 << max(3, affordable.bit_length() - 1)
+    return min(size, _MOST_PER_PASS.get(device.type, size))
 
 
 def _fingerprint(

@@ -19,6 +19,7 @@ from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning.automatic import AUTO
 from bbsmooth.tuning.methods import METHODS
 from oracles import Budget
+from oracles.local import pick_device
 
 EPOCHS = 40
 """Times that pre-training sees every image, where nobody says otherwise."""
@@ -28,7 +29,13 @@ MOST_IMAGES = 10_000
 
 
 def pretrain(
-    images: Any, *, noise: NoiseDistribution, seed: int, epochs: int = EPOCHS, callbacks: Sequence[Callback] = ()
+    images: Any,
+    *,
+    noise: NoiseDistribution,
+    seed: int,
+    epochs: int = EPOCHS,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
 ) -> Denoiser:
     """A denoiser for images like these, made without a query.
 
@@ -37,12 +44,15 @@ def pretrain(
         noise: that it takes off.
         seed: of its weights and of the noise.
         epochs: times that every image is seen.
+        device: on which to train: auto for the best that there is, cpu, cuda, cuda:N or mps.
         callbacks: each told (task, done, facts) as it goes on.
 
     Raises:
         ShapeError: images that are no 8-bit images.
+        SpecError: a device that is not there.
         ValueError: no epoch.
     """
+    place = pick_device(device)
     given, losses = images_of(images, split=Split.TRAIN), [0.0]
     with told(callbacks) if callbacks else nullcontext(), meter("pre-train (no query)", epochs, "epochs") as bar:
 
@@ -57,6 +67,7 @@ def pretrain(
             space=EqualiserSpace(),
             plan=PretrainPlan(epochs=epochs),
             seed=seed,
+            device=place,
             progress=progress,
         )
     return Denoiser(coordinator, coordinator.initial_parameters(), losses[-1])

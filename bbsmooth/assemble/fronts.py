@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import CoordinatedOracle, Coordinator, Denoised, GivenDenoiser, Stored, load, save
@@ -83,8 +84,12 @@ class Front:
                 f"`front` was made for sigma {self.held[0].sigma:g}, not {self.sigma:g}; make one for {self.sigma:g}"
             )
 
-    def before(self, oracle: Oracle) -> Oracle:
+    def before(self, oracle: Oracle, device: torch.device | None = None) -> Oracle:
         """The oracle with the coordinator in front of it, or as it is.
+
+        Args:
+            oracle: the oracle.
+            device: see `CoordinatedOracle`.
 
         Raises:
             UsageError: there is no coordinator, or it does not fit the oracle's images or the noise; or a denoiser that
@@ -101,7 +106,7 @@ class Front:
                 f"{self.path or '`front`'} is a coordinator for images {coordinator.image_shape}, "
                 f"the oracle takes {shape}"
             )
-        return CoordinatedOracle(coordinator, parameters, oracle)
+        return CoordinatedOracle(coordinator, parameters, oracle, device)
 
     def check(self, image_shape: tuple[int, int, int]) -> None:
         """Look at a denoiser that somebody else made, on images (C, H, W), before anything is asked.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from bbsmooth import data
 from bbsmooth.engines.opening import require_engine
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import IN_MEMORY, DataConfig, OracleConfig
 from oracles import Oracle, OracleSpec
 from oracles.capabilities import replicas_of, server_of
+from oracles.local import pick_device
 from oracles.registry import is_local, local_schemes, open_oracle
 from oracles.replicas import replicated, several_devices
 
@@ -54,7 +57,7 @@ def settled(oracle: Oracle, config: OracleConfig) -> OracleConfig:
         UsageError: a limit on money without a price.
     """
     price, server = config.price, server_of(oracle)
-    usual = 0 if config.on_ray else _LOCAL_CALLS * replicas_of(oracle)  # 0: as many as workers can take
+    usual = 0 if config.on_ray else _LOCAL_CALLS * len(replicas_of(oracle))  # 0: as many as workers can take
     calls = config.concurrency or usual
     if server is not None:
         price = server.limits.price_per_1000 if price is None else price
@@ -63,6 +66,17 @@ def settled(oracle: Oracle, config: OracleConfig) -> OracleConfig:
         raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0")
     batch = min(config.batch_size, oracle.spec.max_batch or config.batch_size)
     return replace(config, price=price, concurrency=calls, batch_size=batch)
+
+
+def training_device(config: OracleConfig) -> torch.device:
+    """The device of this process on which a coordinator is trained: of several the first, with Ray the best.
+
+    Raises:
+        SpecError: it is not there.
+    """
+    if config.on_ray:  # `device` is of the workers
+        return pick_device("auto")
+    return pick_device(several_devices(config.device)[0] if config.on_several else config.device)
 
 
 def images_for(config: DataConfig, spec: OracleSpec, split: data.Split) -> data.ImageSet:

@@ -14,6 +14,7 @@ from bbsmooth.assemble.fronts import Front
 from bbsmooth.assemble.opening import bare_oracle
 from bbsmooth.certification import VoteSource
 from bbsmooth.engines.deferred import DeferredCopies
+from bbsmooth.engines.on_device import voter_on_devices
 from bbsmooth.engines.opening import engine
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import ALGORITHM, Grid, NoiseDistribution, NoisyCopies, Splitting, SplitViews
@@ -125,7 +126,10 @@ def vote_source(
         return watch.guard(IdentifiedOracle(charged(asked, kept.ledger, purpose), kept.store))
 
     if isinstance(oracle, Delegating):  # the workers have the front, and draw the noise
-        voter = oracle.voter(front.before(oracle.home))
+        voter: Oracle | None = oracle.voter(front.before(oracle.home))
+    else:
+        voter = voter_on_devices(oracle, front.before)
+    if voter is not None:
         classifiers = {purpose: guarded(voter, purpose) for purpose in purposes}
         dtype = torch.uint8 if voter.spec.eight_bit else torch.float32
         copies: Copies = DeferredCopies(copies_for(voter, smoothing), dtype)

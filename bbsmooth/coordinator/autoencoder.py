@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +35,10 @@ class Coordinator(Protocol):
     @property
     def fingerprint(self) -> str:
         """Hexadecimal sha256 of everything but the parameters."""
+        ...
+
+    def on(self, device: torch.device) -> Coordinator:
+        """The same, computing on a device; its results come back to where the images are."""
         ...
 
     def initial_parameters(self) -> Tensor:
@@ -93,7 +98,7 @@ class Autoencoder:
             raise ValueError("the weights of a coordinator do not fit its architecture")
         digest = hashlib.sha256(repr((self.architecture, self.scaling, self.form, self.space)).encode())
         for name in sorted(self.weights):
-            digest.update(name.encode() + self.weights[name].detach().contiguous().numpy().tobytes())
+            digest.update(name.encode() + self.weights[name].detach().cpu().contiguous().numpy().tobytes())
         object.__setattr__(self, "fingerprint", digest.hexdigest())
 
     @property
@@ -106,15 +111,27 @@ class Autoencoder:
         """Standard deviation of the noise that it is made for, white = 1."""
         return self.scaling.sigma
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes: where its weights are."""
+        return next(iter(self.weights.values())).device
+
+    def on(self, device: torch.device) -> Autoencoder:
+        """The same with its weights on a device."""
+        moved = copy(self)
+        object.__setattr__(moved, "weights", {name: weight.to(device) for name, weight in self.weights.items()})
+        return moved
+
     def initial_parameters(self) -> Tensor:
         """(P,) zeros: the pre-trained weights themselves."""
         return torch.zeros(self.space.size(self.architecture))
 
     def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
         """The image (B, C, H, W) before it is clipped, differentiable in both arguments."""
-        weights = self.space.weights(self.architecture, self.weights, parameters)
-        proposed = self.form.apply(lambda inputs: self.architecture.forward(weights, inputs), images, self.scaling)
-        return finished(proposed, images, weights)
+        weights = self.space.weights(self.architecture, self.weights, parameters.to(self.device))
+        noisy = images.to(self.device)
+        proposed = self.form.apply(lambda inputs: self.architecture.forward(weights, inputs), noisy, self.scaling)
+        return finished(proposed, noisy, weights).to(images.device)
 
     def render(self, proposed: Tensor) -> Tensor:
         """The image, clipped to [0, 1]."""

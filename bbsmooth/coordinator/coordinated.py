@@ -11,8 +11,11 @@ from torch import Tensor
 
 from bbsmooth.coordinator.autoencoder import Coordinator, show
 from oracles import Answers, Oracle, OracleSpec
+from oracles.local import images_per_pass
 
 _MICRO_BATCH = 64
+"""On the processor; elsewhere as many as fit one pass there."""
+
 _WHITE = 255
 
 
@@ -28,6 +31,8 @@ class CoordinatedOracle:
         coordinator: the local network.
         parameters: (P,) float32, for example tuned.
         oracle: asked about what the coordinator shows.
+        device: where the coordinator computes and the oracle is given its images; None leaves the coordinator where it
+            is, and images where they are.
 
     Raises:
         ValueError: the oracle takes images of another shape, or `parameters` do not fit the coordinator.
@@ -36,6 +41,7 @@ class CoordinatedOracle:
     coordinator: Coordinator
     parameters: Tensor
     oracle: Oracle
+    device: torch.device | None = None
     spec: OracleSpec = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +53,7 @@ class CoordinatedOracle:
         wanted = tuple(self.coordinator.initial_parameters().shape)
         if tuple(self.parameters.shape) != wanted:
             raise ValueError(f"the coordinator has parameters of shape {wanted}, got {tuple(self.parameters.shape)}")
-        values = self.parameters.detach().to(torch.float32).contiguous().clone()
+        values = self.parameters.detach().to("cpu", torch.float32).contiguous().clone()
         parts = (self.coordinator.fingerprint, hashlib.sha256(values.numpy().tobytes()).hexdigest(), inner.fingerprint)
         fingerprint = hashlib.sha256(repr(("coordinated", *parts)).encode()).hexdigest()
         spec = replace(
@@ -57,7 +63,9 @@ class CoordinatedOracle:
             image_shape=shape,
             eight_bit=False,
         )
-        object.__setattr__(self, "parameters", values)
+        if self.device is not None:
+            object.__setattr__(self, "coordinator", self.coordinator.on(self.device))
+        object.__setattr__(self, "parameters", values.to(self.device))
         object.__setattr__(self, "spec", spec)
 
     def query(self, images: Tensor) -> Answers:
@@ -67,12 +75,20 @@ class CoordinatedOracle:
 
     def show(self, images: Tensor) -> Tensor:
         """Images that the oracle is shown for `images` (B, C, H, W): float32 in [0, 1], the same for any batch size."""
+        images = images.to(self.device)
         values = images.to(torch.float32) / _WHITE if images.dtype == torch.uint8 else images.to(torch.float32)
         with torch.inference_mode():
-            shown = [self._show(part) for part in torch.split(values, _MICRO_BATCH)]
+            size = self._micro_batch(images)
+            shown = [self._show(part, size) for part in torch.split(values, size)]
         return torch.cat(shown)
 
-    def _show(self, part: Tensor) -> Tensor:
-        missing = _MICRO_BATCH - len(part)
+    def _micro_batch(self, images: Tensor) -> int:
+        if self.device is None or self.device.type == "cpu":
+            return _MICRO_BATCH
+        _, channels, height, width = images.shape
+        return images_per_pass((channels, height, width), self.device)
+
+    def _show(self, part: Tensor, size: int) -> Tensor:
+        missing = size - len(part)
         full = F.pad(part, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else part
         return show(self.coordinator, full.contiguous(), self.parameters)[: len(part)]

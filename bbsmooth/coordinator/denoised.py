@@ -46,6 +46,10 @@ class Denoised:
         found = fingerprint_of(self.denoiser.fingerprint, self.sigma, self.space, self.weights)
         object.__setattr__(self, "fingerprint", found)
 
+    def on(self, device: torch.device) -> Denoised:
+        """The same: a given denoiser computes where it was opened."""
+        return self
+
     def initial_parameters(self) -> Tensor:
         """(P,) zeros: what the denoiser shows."""
         if self.space is None:
@@ -56,7 +60,8 @@ class Denoised:
 
     def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
         """The image (B, C, H, W) before it is clipped, differentiable in the parameters."""
-        return finished(self.denoiser(images, self.sigma), images, self._tuned(parameters))
+        tuned = {name: weight.to(images.device) for name, weight in self._tuned(parameters.cpu()).items()}
+        return finished(self.denoiser(images, self.sigma), images, tuned)
 
     def render(self, proposed: Tensor) -> Tensor:
         """The image, clipped to [0, 1]."""

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import json
 import warnings
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,14 @@ class DiffusionDenoiser:
         object.__setattr__(self, "timestep", matching_timestep(self.products, self.sigma))
         settings = ("diffusion-1", self.prediction, self.image_shape, self.sigma, self.timestep, self._product)
         object.__setattr__(self, "fingerprint", state_digest(self.network, repr(settings)))
+
+    def on(self, device: torch.device) -> DiffusionDenoiser:
+        """The same on a device; it itself where it is there."""
+        if next(self.network.parameters()).device == device:
+            return self
+        moved = copy(self)
+        object.__setattr__(moved, "network", deepcopy(self.network).to(device))
+        return moved
 
     def initial_parameters(self) -> Tensor:
         """(0,): there is nothing to tune."""

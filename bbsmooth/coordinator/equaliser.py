@@ -42,7 +42,7 @@ def equalise(shown: Tensor, noisy: Tensor, settings: Tensor) -> Tensor:
         settings: (20,): g for each band from the lowest, h likewise, contrast, brightness (white = 1).
     """
     height, width = shown.shape[-2:]
-    rows, columns, bands = _transform(height, width)
+    rows, columns, bands = _transform(height, width, shown.device)
     gains, residuals = settings[:NUM_BANDS], settings[NUM_BANDS : 2 * NUM_BANDS]
     contrast, brightness = settings[2 * NUM_BANDS :]
     louder = torch.tensordot(gains, bands, 1) * _spectrum(shown - _GREY, rows, columns)
@@ -62,7 +62,7 @@ def units_of(shown: Tensor, noisy: Tensor) -> Tensor:
         shown: (B, C, H, W) denoised, unclipped.
         noisy: (B, C, H, W).
     """
-    changes = [equalise(shown, noisy, setting) - shown for setting in torch.eye(SETTINGS)]
+    changes = [equalise(shown, noisy, setting) - shown for setting in torch.eye(SETTINGS, device=shown.device)]
     sizes = torch.stack([change.square().mean().sqrt() for change in changes])
     return _PIXELS_PER_UNIT / sizes.clamp(min=_SMALLEST_CHANGE)
 
@@ -72,10 +72,11 @@ def _spectrum(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 @cache
-def _transform(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+def _transform(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Matrices of the cosine transform, and masks (bands, H, W): the band of a pattern is that of its finer side."""
     with torch.inference_mode(False):  # what is kept must be of use where gradients are wanted
-        return _make_transform(height, width)
+        rows, columns, bands = _make_transform(height, width)  # on the processor, so that all devices have the same
+        return rows.to(device), columns.to(device), bands.to(device)
 
 
 def _make_transform(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:

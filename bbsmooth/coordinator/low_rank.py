@@ -45,7 +45,7 @@ class LowRankSpace:
         tuned = dict(weights)
         for (name, (outputs, inputs, _)), part in zip(sides.items(), parts, strict=True):
             left, right = part[: outputs * self.rank], part[outputs * self.rank :]
-            fixed = torch.randn(self.rank, inputs, generator=fork(0, "low-rank", name))
+            fixed = torch.randn(self.rank, inputs, generator=fork(0, "low-rank", name)).to(part.device)
             change = left.view(outputs, self.rank) @ (fixed + right.view(self.rank, inputs)) / math.sqrt(self.rank)
             before = weights[f"{name}.weight"]
             tuned[f"{name}.weight"] = before + unit(before) * change.view(before.shape)

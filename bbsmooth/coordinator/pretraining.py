@@ -15,10 +15,12 @@ from bbsmooth.coordinator.equaliser import UNITS, units_of
 from bbsmooth.coordinator.forms import Form, Scaling
 from bbsmooth.coordinator.network import Architecture, FoldedUNet
 from bbsmooth.coordinator.spaces import Space
-from bbsmooth.noise import NoiseDistribution
+from bbsmooth.noise import NoiseDistribution, on_device
+from bbsmooth.noise.training import noise_like
 from bbsmooth.randomness import Stream, fork, name_digest
 from oracles.pixels import require_images
 
+_PROCESSOR = torch.device("cpu")
 _FLAT_SPREAD = 0.05
 _IMAGES_THAT_SET_UNITS = 256
 _BETAS = (0.9, 0.99)
@@ -58,11 +60,12 @@ def pretrain(
     plan: PretrainPlan,
     seed: int,
     architecture: Architecture | None = None,
+    device: torch.device = _PROCESSOR,
     progress: Callable[[int, float], None] = lambda epoch, loss: None,
 ) -> Autoencoder:
     """A coordinator whose images are close, in mean squared error, to the clean ones.
 
-    The same images, plan, seed, number of threads and kind of processor give the same weights.
+    The same images, plan, seed, device, number of threads and kind of processor give the same weights.
 
     Args:
         images: (N, C, H, W) uint8, clean.
@@ -72,6 +75,7 @@ def pretrain(
         plan: epochs, batch size and learning rate.
         seed: of weights, order and noise.
         architecture: of the network; by default what fits the images.
+        device: where it is trained; the weights come back to the processor.
         progress: called after every epoch with its number, from 1, and its mean squared error.
 
     Raises:
@@ -84,9 +88,11 @@ def pretrain(
     values = images.float() / 255
     spread = max(float(values.std(correction=0)), _FLAT_SPREAD)
     scaling = Scaling(sigma=noise.sigma, mean=float(values.mean()), spread=spread)
-    weights = architecture.initial_weights(fork(seed, "pretrain", "weights"))
+    drawn = architecture.initial_weights(fork(seed, "pretrain", "weights"))
+    weights = {name: weight.to(device) for name, weight in drawn.items()}
+    pixels = images.to(device)
     _fit(
-        values,
+        pixels,
         weights,
         architecture=architecture,
         scaling=scaling,
@@ -96,12 +102,13 @@ def pretrain(
         seed=seed,
         progress=progress,
     )
-    weights |= _units(values, weights, architecture=architecture, scaling=scaling, noise=noise, form=form, seed=seed)
-    return Autoencoder(architecture=architecture, scaling=scaling, form=form, space=space, weights=weights)
+    weights |= _units(pixels, weights, architecture=architecture, scaling=scaling, noise=noise, form=form, seed=seed)
+    kept = {name: weight.cpu() for name, weight in weights.items()}
+    return Autoencoder(architecture=architecture, scaling=scaling, form=form, space=space, weights=kept)
 
 
 def _fit(
-    values: Tensor,
+    pixels: Tensor,
     weights: dict[str, Tensor],
     *,
     architecture: Architecture,
@@ -115,7 +122,7 @@ def _fit(
     """Train `weights` in place."""
     for tensor in weights.values():
         tensor.requires_grad_(True)
-    steps = plan.epochs * -(-len(values) // plan.batch_size)
+    steps = plan.epochs * -(-len(pixels) // plan.batch_size)
     optimiser = torch.optim.AdamW(
         weights.values(), lr=plan.learning_rate, betas=_BETAS, weight_decay=_WEIGHT_DECAY, foreach=True
     )
@@ -124,39 +131,52 @@ def _fit(
     )
     with torch.enable_grad():
         for epoch in range(plan.epochs):
-            total = 0.0
-            for clean, noisy in _batches(values, noise, plan, seed, epoch):
+            losses, sizes = [], []
+            for clean, noisy in _batches(pixels, noise, plan, seed, epoch):
                 shown = form.apply(lambda inputs: architecture.forward(weights, inputs), noisy, scaling)
                 loss = F.mse_loss(shown, clean)
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
-                total += loss.item() * len(clean)
-            progress(epoch + 1, total / len(values))
+                losses.append(loss.detach())  # to read it is to wait for a device
+                sizes.append(len(clean))
+            total = sum(each * size for each, size in zip(torch.stack(losses).tolist(), sizes, strict=True))
+            progress(epoch + 1, total / len(pixels))
     for tensor in weights.values():
         tensor.requires_grad_(False)
 
 
 def _batches(
-    values: Tensor, noise: NoiseDistribution, plan: PretrainPlan, seed: int, epoch: int
+    pixels: Tensor, noise: NoiseDistribution, plan: PretrainPlan, seed: int, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Clean and noisy images of one epoch, in an order and with noise of its own."""
-    order = torch.randperm(len(values), generator=fork(seed, "pretrain", "order", epoch))
-    (generator,) = Stream(name_digest(seed, "pretrain", "noise")).generators(epoch, 1)
+    order = torch.randperm(len(pixels), generator=fork(seed, "pretrain", "order", epoch)).to(pixels.device)
+    add_noise = _noising(noise, seed, "noise", epoch, pixels.device)
     for chosen in torch.split(order, plan.batch_size):
-        clean = values[chosen]
-        yield clean, _add(clean, noise, generator)
+        clean = pixels[chosen].float() / 255
+        yield clean, add_noise(clean)
 
 
-def _add(clean: Tensor, noise: NoiseDistribution, generator: np.random.Generator) -> Tensor:
-    draws = np.empty((len(clean), clean[0].numel()))
-    noise.sample(generator, draws)
-    return clean + torch.from_numpy(draws.astype(np.float32)).view(clean.shape)
+def _noising(
+    noise: NoiseDistribution, seed: int, purpose: str, place: int, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Function that adds fresh noise to images (B, C, H, W) on a device."""
+    if device.type not in on_device.BY_NUMPY:
+        source = fork(seed, "pretrain", purpose, place, device=str(device))
+        return lambda clean: clean + noise_like(clean, noise, source)
+    (generator,) = Stream(name_digest(seed, "pretrain", purpose)).generators(place, 1)
+
+    def add(clean: Tensor) -> Tensor:
+        draws = np.empty((len(clean), clean[0].numel()))
+        noise.sample(generator, draws)
+        return clean + torch.from_numpy(draws.astype(np.float32)).view(clean.shape)
+
+    return add
 
 
 def _units(
-    values: Tensor,
+    pixels: Tensor,
     weights: dict[str, Tensor],
     *,
     architecture: Architecture,
@@ -166,11 +186,11 @@ def _units(
     seed: int,
 ) -> dict[str, Tensor]:
     """The standard deviation of each decoder channel, on a few noisy images, the unit of its shift; and `units_of`."""
-    few = values[torch.randperm(len(values), generator=fork(seed, "pretrain", "units"))[:_IMAGES_THAT_SET_UNITS]]
-    (generator,) = Stream(name_digest(seed, "pretrain", "units")).generators(0, 1)
+    order = torch.randperm(len(pixels), generator=fork(seed, "pretrain", "units"))
+    few = pixels[order[:_IMAGES_THAT_SET_UNITS].to(pixels.device)].float() / 255
     taps: dict[str, Tensor] = {}
     with torch.inference_mode():
-        noisy = _add(few, noise, generator)
+        noisy = _noising(noise, seed, "units", 0, pixels.device)(few)
         shown = form.apply(lambda inputs: architecture.forward(weights, inputs, taps=taps), noisy, scaling)
         channels = {f"{name}.unit": out.std((0, 2, 3), correction=0) for name, out in taps.items()}
         found = channels | {UNITS: units_of(shown, noisy)}

@@ -43,4 +43,5 @@ class SubspaceSpace:
         generator = fork(0, "subspace", size)
         owner = torch.randint(self.dimensions, (size,), generator=generator)
         signs = 2.0 * torch.randint(2, (size,), generator=generator) - 1
+        owner, signs = owner.to(parameters.device), signs.to(parameters.device)
         return DecoderSpace().weights(architecture, weights, signs * parameters[owner])

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from bbsmooth.coordinator import CoordinatedOracle, Coordinator
 from bbsmooth.engines.deferred import DeferredImages
+from bbsmooth.engines.on_device import VoterOnDevice
 from bbsmooth.engines.pool import Handshake
 from bbsmooth.engines.replies import WorkerReply
 from bbsmooth.memory import keep_memory
+from bbsmooth.noise import on_device
 from oracles import Answers, Oracle, OracleError, OracleSpec
-from oracles.capabilities import Server, server_of
+from oracles.capabilities import Server, device_of, server_of
 from oracles.errors import OracleUnavailable, Unanswered
 
 _VALUES_AT_ONCE = 2**24
@@ -60,7 +62,8 @@ class Answering:
         if self._server is not None and spec.next_slot is not None:
             asked = _RateLimited(asked, self._server, spec.next_slot)
         self._asked = asked
-        self._classifier = asked if spec.front is None else CoordinatedOracle(*spec.front, asked)
+        self._device = device_of(self._bare)
+        self._classifier = asked if spec.front is None else CoordinatedOracle(*spec.front, asked, self._device)
 
     def handshake(self) -> Handshake | OracleError:
         """Handshake with the oracle that it has opened, or the error that prevented it."""
@@ -86,6 +89,8 @@ class Answering:
 
     def _ask(self, asked: Oracle, images: Tensor) -> Answers:
         """The answers, in one request of a remote oracle, else in pieces of limited size."""
+        if self._device is not None and self._device.type not in on_device.BY_NUMPY:
+            return VoterOnDevice(asked, self._device).query(images)
         if not isinstance(images, DeferredImages):
             return asked.query(images)
         most = max(1, _VALUES_AT_ONCE // images.shape[1:].numel())

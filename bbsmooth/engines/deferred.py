@@ -12,6 +12,10 @@ from torch import Tensor
 
 from bbsmooth.certification import Draws
 from bbsmooth.noise.copies import Copies
+from bbsmooth.noise.on_device import DrawRequest, drawn_on
+from bbsmooth.randomness import Stream
+
+_PROCESSOR = torch.device("cpu")
 
 
 class DeferredImages(Tensor):
@@ -37,16 +41,16 @@ class DeferredImages(Tensor):
         images.copies, images.draws = copies, draws
         return images
 
-    def drawn(self, most: int) -> Iterator[Tensor]:
-        """The copies in order, in tensors (b, C, H, W) of at most `most`, each drawn when its turn comes."""
+    def drawn(self, most: int, device: torch.device = _PROCESSOR) -> Iterator[Tensor]:
+        """The copies in order on a device, in tensors (b, C, H, W) of at most `most`, drawn when their turn comes."""
         batch: list[Draws] = []
         for piece in self._pieces(most):
             batch.append(piece)
             if sum(one.count for one in batch) == most:
-                yield self._draw(batch)
+                yield self._draw(batch, device)
                 batch = []
         if batch:
-            yield self._draw(batch)
+            yield self._draw(batch, device)
 
     def _pieces(self, most: int) -> Iterator[Draws]:
         """The draws, cut wherever a tensor of `most` is full."""
@@ -58,9 +62,18 @@ class DeferredImages(Tensor):
                 yield piece
             yield rest
 
-    def _draw(self, batch: list[Draws]) -> Tensor:
-        drawn = [self.copies.draw(one.image, one.stream, first=one.first, count=one.count) for one in batch]
-        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+    def _draw(self, batch: list[Draws], device: torch.device) -> Tensor:
+        requests = [DrawRequest(one.image, Stream(one.stream), one.first, one.count) for one in batch]
+        return drawn_on(device, self.copies, requests)
+
+    def parts(self, count: int) -> list[DeferredImages]:
+        """The batch in `count` parts, none of them empty, whose sizes are those of `torch.tensor_split`."""
+        sizes = [len(self) // count + (place < len(self) % count) for place in range(count)]
+        rest, parts = self.draws, []
+        for size in sizes:
+            taken, rest = _divided(rest, size)
+            parts.append(DeferredImages.of(self.copies, taken, self.dtype))
+        return parts
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return DeferredImages.of, (self.copies, self.draws, self.dtype)
@@ -71,6 +84,8 @@ class DeferredImages(Tensor):
     ) -> Any:
         if func in _WITHOUT_PIXELS:
             return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+        if func is torch.tensor_split and (parts := _parts(*args, **kwargs or {})) is not None:
+            return parts
         if func is torch.cat and (joined := _joined(*args, **kwargs or {})) is not None:
             return joined
         return func(*_pixels(args), **_pixels(kwargs or {}))
@@ -82,6 +97,27 @@ _WITHOUT_PIXELS = {
     Tensor.__len__,
     Tensor.is_floating_point,
 }
+
+
+def _divided(draws: tuple[Draws, ...], count: int) -> tuple[tuple[Draws, ...], tuple[Draws, ...]]:
+    """The first `count` copies of some draws, and the rest."""
+    taken: list[Draws] = []
+    for place, one in enumerate(draws):
+        if not count:
+            return tuple(taken), draws[place:]
+        mine, rest = one.split(min(count, one.count))
+        taken.append(mine)
+        count -= mine.count
+        if rest.count:
+            return tuple(taken), (rest, *draws[place + 1 :])
+    return tuple(taken), ()
+
+
+def _parts(images: Any, parts: Any, dim: int = 0) -> list[DeferredImages] | None:
+    """Parts of a batch; None where it cannot be divided without being drawn."""
+    if not isinstance(images, DeferredImages) or not isinstance(parts, int) or dim != 0 or not 0 < parts <= len(images):
+        return None
+    return images.parts(parts)
 
 
 def _joined(tensors: Any, dim: int = 0) -> DeferredImages | None:

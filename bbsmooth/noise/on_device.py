@@ -11,11 +11,16 @@ import torch
 from torch import Tensor
 
 from bbsmooth.noise.adding import draws_together
+from bbsmooth.noise.algorithms import CELLS
 from bbsmooth.noise.cells import HEAD_BITS, HEADS, REST_BITS, cells
+from bbsmooth.noise.copies import Copies, NoisyCopies
 from bbsmooth.noise.distribution import NoiseDistribution
 from bbsmooth.noise.grid import Grid
 from bbsmooth.noise.philox import philox, signed, unsigned_shift
 from bbsmooth.randomness import Stream
+
+BY_NUMPY = {"cpu"}
+"""Kinds of devices for which NumPy draws: it is faster than torch there."""
 
 _VALUES_AT_ONCE = 1 << 25
 """Values that are drawn at a time, at most, but for a single place; each takes about 60 bytes on the way."""
@@ -39,6 +44,20 @@ class DrawRequest:
     stream: Stream
     first: int
     count: int
+
+
+def drawn_on(device: torch.device, copies: Copies, requests: Sequence[DrawRequest]) -> Tensor:
+    """Return the copies of each request, joined: (B, C, H, W) on a device, drawn there if they can be.
+
+    Args:
+        device: where they stay.
+        copies: how they are drawn.
+        requests: of images of one shape.
+    """
+    if device.type not in BY_NUMPY and isinstance(copies, NoisyCopies) and copies.grid.algorithm == CELLS:
+        return noisy_on(device, copies.grid, copies.noise, requests)
+    parts = [copies.draw(one.image, one.stream.name, first=one.first, count=one.count) for one in requests]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(device)
 
 
 def noisy_on(device: torch.device, grid: Grid, noise: NoiseDistribution, requests: Sequence[DrawRequest]) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -86,7 +86,7 @@ class LatentCoordinator:
         """Digest everything."""
         digest = hashlib.sha256(repr((self.denoiser.fingerprint, self.bottleneck)).encode())
         for name in sorted(self.weights):
-            digest.update(name.encode() + self.weights[name].contiguous().numpy().tobytes())
+            digest.update(name.encode() + self.weights[name].cpu().contiguous().numpy().tobytes())
         object.__setattr__(self, "fingerprint", digest.hexdigest())
 
     @property
@@ -98,6 +98,11 @@ class LatentCoordinator:
     def sigma(self) -> float:
         """Standard deviation of the noise that it is made for, white = 1."""
         return self.denoiser.sigma
+
+    def on(self, device: torch.device) -> LatentCoordinator:
+        """The same on a device, for latents that are there."""
+        weights = {name: weight.to(device) for name, weight in self.weights.items()}
+        return replace(self, denoiser=self.denoiser.on(device), weights=weights)
 
     def initial_parameters(self) -> Tensor:
         """(P,): those of the denoiser."""

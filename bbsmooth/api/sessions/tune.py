@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load as load_tensors
 
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
@@ -26,6 +27,7 @@ from bbsmooth.assemble import (
     grid_for,
 )
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
+from bbsmooth.assemble.opening import training_device
 from bbsmooth.coordinator import Denoised, Stored, save
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid
@@ -88,6 +90,7 @@ def tune_coordinator(
         seed=smoothing.seed,
         order=subject.class_order,
     )
+    device = training_device(oracle)
     choice = _choose(config, queries, base.spec, dataset.image_shape, subject.front)
     method = _method(choice, config)
     _refuse_unfit(method, found, queries)
@@ -109,13 +112,13 @@ def tune_coordinator(
         if run.resumed:
             go_on(out, kept.ledger)
         coordinator, parameters, pretraining = begin(
-            out, start, found.pixels, method, smoothing, epochs=config.pretrain_epochs
+            out, start, found.pixels, method, smoothing, epochs=config.pretrain_epochs, device=device
         )
         if not (out / COORDINATOR).exists():  # on resuming it may hold better parameters already
             save(out / COORDINATOR, coordinator, parameters)
         summary: Record = {"method": choice.method, "pretraining": pretraining, "parameters": len(parameters)}
         if queries:
-            task = _Task(out, coordinator, found, method, smoothing)
+            task = _Task(out, coordinator, found, method, smoothing, device)
             result = task.tuned(run, subject, kept, drift, queries)
             save(out / COORDINATOR, coordinator, result.parameters)
             summary |= _describe(result)
@@ -161,6 +164,7 @@ class _Task:
     images: TuningImages
     method: Method
     smoothing: SmoothingConfig
+    device: torch.device
 
     def tuned(self, run: RunDirectory, subject: Subject, kept: Account, drift: DriftConfig, queries: int) -> TuneResult:
         """Tune within the budget, less what canaries take."""
@@ -202,7 +206,7 @@ class _Task:
                 spent = int(event["queries"] or 0)
 
             return tune(
-                self.coordinator,
+                self.coordinator.on(self.device),
                 chosen.pixels,
                 chosen.truth(asked.ask, executor),
                 noise=self.smoothing.distribution,

@@ -32,6 +32,7 @@ def begin(
     smoothing: SmoothingConfig,
     *,
     epochs: int,
+    device: torch.device,
 ) -> tuple[Stored, Tensor, Record]:
     """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent.
 
@@ -56,6 +57,7 @@ def begin(
             space=method.space,
             plan=PretrainPlan(epochs=epochs),
             seed=smoothing.seed,
+            device=device,
             progress=progress,
         )
     took = {

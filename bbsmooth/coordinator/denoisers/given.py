@@ -45,8 +45,9 @@ class GivenDenoiser:
         Raises:
             UsageError: it raised something, or returned what are no such images.
         """
+        given = images.to(self._device)
         try:
-            returned = self.function(images, sigma) if self._tells_sigma else self.function(images)
+            returned = self.function(given, sigma) if self._tells_sigma else self.function(given)
         except Exception as error:  # whatever a user's function raises
             said = (str(error).splitlines() or [""])[0]
             raise UsageError(f"the denoiser {self.name} raised {type(error).__name__}: {said}") from error
@@ -57,6 +58,13 @@ class GivenDenoiser:
                 f"the denoiser {self.name} should return floats of shape {tuple(images.shape)}, got {_said(returned)}"
             )
         return returned.to(images.device, torch.float32)
+
+    @property
+    def _device(self) -> torch.device:
+        """Where the function is given images: where a module's weights are, else on the processor."""
+        weights = self.function.parameters() if isinstance(self.function, nn.Module) else iter(())
+        first = next(weights, None)
+        return torch.device("cpu") if first is None else first.device
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process by name, since functions of a user's file and TorchScript cannot be pickled."""

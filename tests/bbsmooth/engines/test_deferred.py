@@ -94,3 +94,14 @@ def test_names_and_distances_are_those_of_the_copies() -> None:
     later = DeferredCopies(EAGER, torch.float32)
     assert later.stream(IMAGES[0], "select") == EAGER.stream(IMAGES[0], "select")
     assert later.total_variation(16) == EAGER.total_variation(16)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 12])
+def test_parts_for_several_are_those_of_torch_and_not_drawn(count: int) -> None:
+    counting = Counting(EAGER)
+    parts = torch.tensor_split(batch(DeferredCopies(counting, torch.float32)), count)
+    assert all(isinstance(part, DeferredImages) for part in parts)
+    assert counting.drawn == []
+    expected = torch.tensor_split(batch(EAGER), count)
+    assert [len(part) for part in parts] == [len(part) for part in expected]
+    assert all(torch.equal(part.clone(), other) for part, other in zip(parts, expected, strict=True))

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 from itertools import count
@@ -18,6 +20,9 @@ class Shift:
     image_shape = (1, 1, 1)
     sigma = 1.0
     fingerprint = "00"
+
+    def on(self, device: torch.device) -> Shift:
+        return self
 
     def initial_parameters(self) -> Tensor:
         return torch.zeros(1)

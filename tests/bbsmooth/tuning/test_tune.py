@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -41,6 +43,9 @@ class Gamma:
     image_shape = (1, 4, 4)
     sigma = 0.3
     fingerprint = "11" * 32
+
+    def on(self, device: torch.device) -> Gamma:
+        return self
 
     def initial_parameters(self) -> Tensor:
         return torch.tensor([-0.3, 0.0, 0.0])
