@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oracles.errors import OracleChanged
@@ -29,6 +30,7 @@ class IdentifiedOracle:
 
     oracle: Oracle
     store: ResponseStore
+    _known: dict[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def spec(self) -> OracleSpec:
@@ -42,22 +44,26 @@ class IdentifiedOracle:
             OracleChanged: the model that answered is not the one that the run began with.
         """
         answers = self.oracle.query(images)
-        if self.spec.identity:
-            self._compare(dict(self.spec.identity))
+        if (now := self.spec.identity) and now != self._known:
+            self._compare(now)
         return answers
 
-    def _compare(self, now: dict[str, str]) -> None:
-        known = self._known()
-        for field in now.keys() & known.keys():
-            if now[field] != known[field]:
+    def _compare(self, now: Mapping[str, str]) -> None:
+        """Hold what was said against what is known, and know what was not known before."""
+        if now.keys() - self._known.keys():
+            self._learn(now)
+        for said in now.keys() & self._known.keys():
+            if now[said] != self._known[said]:
                 raise OracleChanged(
-                    f"the model behind {self.spec.name} was changed: its {field} was {known[field]!r} when the run "
-                    f"began and is {now[field]!r} now"
+                    f"the model behind {self.spec.name} was changed: its {said} was {self._known[said]!r} when the run "
+                    f"began and is {now[said]!r} now"
                 )
-        if now.keys() - known.keys():
-            with self.store.transaction():
-                self.store.write({_IDENTITY: json.dumps(now | self._known()).encode()})
 
-    def _known(self) -> dict[str, str]:
-        (raw,) = self.store.read([_IDENTITY])
-        return {} if raw is None else dict(json.loads(raw))
+    def _learn(self, now: Mapping[str, str]) -> None:
+        """Keep what is new; the store may know more than this object, from an earlier process or another purpose."""
+        with self.store.transaction():
+            (raw,) = self.store.read([_IDENTITY])
+            stored = {} if raw is None else dict(json.loads(raw))
+            if now.keys() - stored.keys():
+                self.store.write({_IDENTITY: json.dumps({**now, **stored}).encode()})
+        self._known.update({**now, **stored})

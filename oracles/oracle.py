@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
 
 from oracles.errors import AnswerError, ShapeError, SpecError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -150,7 +151,14 @@ class OracleSpec:
         """
         import torch
 
-        shape = tuple(images.shape)
+        shape = images.shape
+        fits = len(shape) == 4 and (self.image_shape is None or shape[1:] == self.image_shape)
+        takes = images.dtype == torch.uint8 or images.is_floating_point()
+        if not (fits and takes and 0 < shape[0] <= (self.max_batch or shape[0])):
+            self._refuse(tuple(shape), images.dtype)
+
+    def _refuse(self, shape: tuple[int, ...], dtype: torch.dtype) -> NoReturn:
+        """Say what is wrong with images that it cannot take."""
         wanted = f"(batch, {', '.join(map(str, self.image_shape or ('channels', 'height', 'width')))})"
         if len(shape) != 4 or (self.image_shape is not None and shape[1:] != self.image_shape):
             hint = "; add the batch axis with image[None]" if len(shape) == 3 else ""
@@ -159,8 +167,7 @@ class OracleSpec:
             raise ShapeError(f"{self.name} was asked about an empty batch of images")
         if self.max_batch is not None and shape[0] > self.max_batch:
             raise ShapeError(f"{self.name} takes at most {self.max_batch} images a call, got {shape[0]}")
-        if images.dtype != torch.uint8 and not images.is_floating_point():
-            raise ShapeError(f"{self.name} needs uint8 or floating-point images, got {images.dtype}")
+        raise ShapeError(f"{self.name} needs uint8 or floating-point images, got {dtype}")
 
 
 @dataclass(frozen=True, slots=True)

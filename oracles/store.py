@@ -95,8 +95,9 @@ class ResponseStore:
 
     def __init__(self, folder: Path) -> None:
         """Open or create."""
-        self._lock = threading.RLock()
-        with _explained(folder):
+        self._lock = threading.RLock()  # for the cache and what follows
+        self._inside = False  # a transaction
+        with _Explained(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid == os.getuid():
                 folder.chmod(0o700)
@@ -111,7 +112,7 @@ class ResponseStore:
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of `keys`, None where there is none."""
-        with _explained(self._folder), self._lock:
+        with _Explained(self._folder), self._lock:
             return [self._cache.get(key) for key in keys]
 
     def write(self, rows: Mapping[bytes, bytes]) -> None:
@@ -129,8 +130,16 @@ class ResponseStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make all that is read and written inside happen at once, or not at all."""
-        with _explained(self._folder), self._lock, self._cache.transact():
-            yield
+        with self._lock:
+            if self._inside:
+                yield
+                return
+            self._inside = True
+            try:
+                with _Explained(self._folder), self._cache.transact():
+                    yield
+            finally:
+                self._inside = False
 
     def load_classes(self, classes: Classes) -> None:
         """Number the names of an open set as earlier runs on this store did. Call it before the oracle is asked.
@@ -177,22 +186,30 @@ def is_damage(error: Exception) -> bool:
     )
 
 
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """One clear line for whatever the file system or sqlite says."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except _ForeignRow as error:
-        raise RecordDamaged(f"cannot trust the response cache {folder}: {error}") from None
-    except diskcache.Timeout as error:
-        raise StorageError(f"cannot use the response cache {folder}: another program holds it") from error
-    except (OSError, sqlite3.Error) as error:
+class _Explained:
+    """One clear line for whatever the file system or sqlite says in a block."""
+
+    __slots__ = ("_folder",)
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, StorageError):
+            return
+        if isinstance(error, _ForeignRow):
+            raise RecordDamaged(f"cannot trust the response cache {self._folder}: {error}") from None
+        if isinstance(error, diskcache.Timeout):
+            raise StorageError(f"cannot use the response cache {self._folder}: another program holds it") from error
+        if not isinstance(error, (OSError, sqlite3.Error)):
+            return
         if is_damage(error):
             raise RecordDamaged(
-                f"cannot use the response cache {folder}: {error}; restore it from a copy, or begin another run"
+                f"cannot use the response cache {self._folder}: {error}; restore it from a copy, or begin another run"
             ) from error
         raise StorageError(
-            f"cannot use the response cache {folder}: {error}; make room or check its permissions"
+            f"cannot use the response cache {self._folder}: {error}; make room or check its permissions"
         ) from error
