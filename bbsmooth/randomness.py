@@ -121,7 +121,7 @@ class Words:
 
     def __init__(self, stream: Stream, part: int) -> None:
         """Stand before the first word of place 0."""
-        self._bits = np.random.Philox(_Key(stream.key))
+        self._bits = np.random.Philox(_Key(stream.key))  # type: ignore[arg-type]  # numpy's stub forgets ISeedSequence
         self._start = self._bits.state  # a copy, as it is before the first word
         self._counter = self._start["state"]["counter"]
         self._counter[3] = part

@@ -25,4 +25,4 @@ Seed = Annotated[
     int, Option("Fixes every random draw; the same seed gives the same results.", panel=Panel.SAMPLING, default=0)
 ]
 Resize = Annotated[bool, Option("Scale and crop images to the shape that the oracle takes.", panel=Panel.IMAGES)]
-Device = Annotated[str, Option("Of local oracles: auto, cpu, cuda, cuda:N or mps.", panel=Panel.SPEED)]
+Device = Annotated[str, Option("Of local oracles and of training: auto, cpu, cuda, cuda:N or mps.", panel=Panel.SPEED)]

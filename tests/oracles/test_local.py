@@ -145,7 +145,7 @@ def test_the_computation_may_be_coarser_but_scores_come_back_as_float32(dtype: s
 def test_nothing_of_the_module_is_shown() -> None:
     oracle = build()
     public = {name for name in dir(oracle) if not name.startswith("_")}
-    assert public == {"query", "spec"}
+    assert public == {"device", "query", "spec"}
     found = scores(oracle, torch.rand(2, 1, 2, 2, requires_grad=True))
     assert not found.requires_grad
 

@@ -17,9 +17,12 @@ from bbsmooth.coordinator import (
     DecoderSpace,
     EqualiserSpace,
     FilmSpace,
+    FoldedUNet,
     Form,
     LowRankSpace,
+    PatternSpace,
     PretrainPlan,
+    ResidualUNet,
     Scaling,
     Space,
     SubspaceSpace,
@@ -34,11 +37,22 @@ from bbsmooth.randomness import fork
 
 CUDA = torch.device("cuda", 0)
 SHAPE = (3, 16, 16)
-SPACES = [FilmSpace(), DecoderSpace(), TriggerSpace(), LowRankSpace(2), SubspaceSpace(5), EqualiserSpace(FilmSpace())]
+SPACES = [
+    FilmSpace(),
+    DecoderSpace(),
+    TriggerSpace(),
+    LowRankSpace(2),
+    SubspaceSpace(5),
+    EqualiserSpace(FilmSpace()),
+    PatternSpace(3),
+]
+NETWORKS: list[Architecture] = [
+    FoldedUNet.for_images(SHAPE),
+    ResidualUNet(image_shape=SHAPE, widths=(4, 8), encoder_blocks=(1, 1), decoder_blocks=(1, 1)),
+]
 
 
-def autoencoder(space: Space, form: Form) -> Autoencoder:
-    architecture = Architecture.for_images(SHAPE)
+def autoencoder(space: Space, form: Form, architecture: Architecture = NETWORKS[0]) -> Autoencoder:
     weights = architecture.initial_weights(fork(1))
     weights |= {f"{name}.unit": torch.ones(architecture.layers[name].outputs) for name in architecture.decoder_layers}
     weights |= {UNITS: torch.ones(SETTINGS)}
@@ -56,9 +70,12 @@ def elsewhere() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", [CleanedImage(), AddedPrompt(0.5)], ids=repr)
+@pytest.mark.parametrize("network", NETWORKS, ids=["folded", "residual"])
 @pytest.mark.parametrize("space", SPACES, ids=repr)
-def test_all_of_it_computes_on_the_device_and_its_images_come_back(space: Space, form: Form) -> None:
-    real = autoencoder(space, form)
+def test_all_of_it_computes_on_the_device_and_its_images_come_back(
+    space: Space, network: Architecture, form: Form
+) -> None:
+    real = autoencoder(space, form, network)
     with elsewhere():
         placed = real.on(CUDA)
         assert placed.device == CUDA
