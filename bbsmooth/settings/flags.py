@@ -44,6 +44,7 @@ _REGULAR = frozenset(
         "false_discovery_rate",
         "family_wise",
         "format",
+        "front_size",
         "grace",
         "groups",
         "grpc_port",

@@ -46,8 +46,23 @@ class TuneConfig:
             default=None,
         ),
     ]
+    front_size: Annotated[
+        str | None,
+        Option(
+            "The denoiser that tuning starts from: folded, a small network that is trained from nothing; small or "
+            "base, the natural denoiser, fine-tuned on your images. Without it base for grey or colour images of 32 "
+            "pixels a side or more, else folded.",
+            panel=Panel.TUNING,
+            default=None,
+        ),
+    ]
     pretrain_epochs: Annotated[
-        int, Option("Epochs of denoising pre-training, without a query.", panel=Panel.TUNING, default=40)
+        int,
+        Option(
+            "Epochs of denoising pre-training, without a query; at most, where the natural denoiser is fine-tuned.",
+            panel=Panel.TUNING,
+            default=40,
+        ),
     ]
     train_images: Annotated[
         int, Option("Use this many images, the first of the training split.", "IMAGES", Panel.IMAGES, default=10_000)
@@ -55,6 +70,7 @@ class TuneConfig:
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
+        from bbsmooth.coordinator.making import FRONT_SIZES
         from bbsmooth.tuning.automatic import AUTO
         from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES
 
@@ -64,6 +80,8 @@ class TuneConfig:
         ):
             if value not in known:
                 raise UsageError(f"`{name}` must be one of {', '.join(filter(None, known))}, got {value!r}")
+        if self.front_size not in (None, *FRONT_SIZES):
+            raise UsageError(f"`front_size` must be one of {', '.join(FRONT_SIZES)}, got {self.front_size!r}")
         if self.shots is not None and self.shots < 1:
             raise UsageError(f"`shots` must be at least 1, got {self.shots}")
         if self.pretrain_epochs < 1 or self.train_images < 1:

@@ -112,7 +112,14 @@ def tune_coordinator(
         if run.resumed:
             go_on(out, kept.ledger)
         coordinator, parameters, pretraining = begin(
-            out, start, found.pixels, method, smoothing, epochs=config.pretrain_epochs, device=device
+            out,
+            start,
+            found.pixels,
+            method,
+            smoothing,
+            epochs=config.pretrain_epochs,
+            size=config.front_size,
+            device=device,
         )
         if not (out / COORDINATOR).exists():  # on resuming it may hold better parameters already
             save(out / COORDINATOR, coordinator, parameters)
