@@ -6,7 +6,7 @@ RUNNABLE := .venv/runnable
 INSTALLED := .venv/installed
 DOCUMENTED := .venv/documented
 
-.PHONY: install demo test test-slow test-failed check bench docs notebooks clean
+.PHONY: install demo test test-slow test-failed check bench gpu docs notebooks clean
 
 install: $(INSTALLED)
 
@@ -55,6 +55,9 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.startup.run
 	$(BIN)/python -m experiments.noise.run
 	$(BIN)/python -m experiments.memory.run
+
+gpu: install  ## what a CUDA machine without a network needs, in dist/bbsmooth-gpu.tar.gz
+	$(BIN)/python -m experiments.gpu.pack $(PACK)
 
 docs: $(DOCUMENTED)  ## the site, in site/; a warning is an error
 	$(BIN)/python -m bbsmooth.runs.schema docs/schemas
