@@ -3,10 +3,8 @@ from .coordinated import CoordinatedOracle
 from .denoised import Denoised
 from .denoisers.given import GivenDenoiser
 from .equaliser import EqualiserSpace
-from .fine_tuning import FineTuningPlan, fine_tune
 from .forms import AddedPrompt, CleanedImage, Form, Scaling
 from .low_rank import LowRankSpace
-from .making import FRONT_SIZES, made_of
 from .network import Architecture, FoldedUNet
 from .outputs import OutputSpace
 from .pattern import PatternSpace
@@ -18,7 +16,6 @@ from .subspace import SubspaceSpace
 from .trigger import TriggerSpace
 
 __all__ = [
-    "FRONT_SIZES",
     "AddedPrompt",
     "Architecture",
     "Autoencoder",
@@ -29,7 +26,6 @@ __all__ = [
     "Denoised",
     "EqualiserSpace",
     "FilmSpace",
-    "FineTuningPlan",
     "FoldedUNet",
     "Form",
     "GivenDenoiser",
@@ -43,9 +39,7 @@ __all__ = [
     "Stored",
     "SubspaceSpace",
     "TriggerSpace",
-    "fine_tune",
     "load",
-    "made_of",
     "pretrain",
     "save",
     "show",

@@ -11,9 +11,6 @@ from jmespath.functions import Functions
 
 from oracles.errors import AnswerError, SpecError
 
-_SHOWN = 200
-"""Characters of what an expression says to a reply."""
-
 
 def check_expression(path: str, name: str) -> None:
     """Refuse what is no expression.
@@ -43,9 +40,7 @@ def search(path: str, tree: Any) -> Any:
     try:
         return jmespath.search(path, tree)
     except (JMESPathError, ArithmeticError, ValueError, TypeError, RecursionError) as error:
-        said = " ".join(str(error).split())  # may hold whatever the reply holds
-        shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}..."
-        raise AnswerError(f"{path} makes nothing of the reply: {shown}") from None
+        raise AnswerError(f"{path} makes nothing of the reply: {' '.join(str(error).split())}") from None
 
 
 def _functions(tree: Any) -> Iterator[str]:

@@ -26,14 +26,7 @@ from oracles.remote.protocols.chat import (
 )
 from oracles.remote.wire_protocol import Send
 
-_REFUSALS = (
-    "SAFETY",
-    "PROHIBITED_CONTENT",
-    "BLOCKLIST",
-    "SPII",
-    "RECITATION",
-    "IMAGE_SAFETY",
-)  # a reply may hold lists
+_REFUSALS = {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "IMAGE_SAFETY"}
 _VERSION = re.compile(r"/v[0-9]")
 
 

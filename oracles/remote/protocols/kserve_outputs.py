@@ -30,13 +30,12 @@ class Output:
     Attributes:
         datatype: by the protocol's names.
         shape: length of each axis.
-        values: its elements, the last axis fastest: floats, integers or texts, as the datatype says; floats that came
-            as bytes in an array.
+        values: its elements, the last axis fastest: floats, integers or texts, as the datatype says.
     """
 
     datatype: str
     shape: tuple[int, ...]
-    values: Any
+    values: list[Any]
 
 
 def split(reply: Reply) -> tuple[dict[str, Any], bytes]:
@@ -129,7 +128,7 @@ def _is_integer(value: object) -> bool:
     return type(value) is int and abs(value) < _LARGEST
 
 
-def _from_bytes(raw: bytes, datatype: str) -> Any:
+def _from_bytes(raw: bytes, datatype: str) -> list[Any]:
     import numpy as np
 
     if datatype == TEXT:
@@ -140,7 +139,8 @@ def _from_bytes(raw: bytes, datatype: str) -> Any:
     found = np.frombuffer(raw, dtype)
     if datatype == "BF16":
         found = (found.astype("<u4") << 16).view("<f4")
-    return found if datatype in FLOATS else found.tolist()
+    values: list[Any] = found.tolist()
+    return values
 
 
 def _texts(raw: bytes) -> list[str]:
