@@ -6,7 +6,7 @@ RUNNABLE := .venv/runnable
 INSTALLED := .venv/installed
 DOCUMENTED := .venv/documented
 
-.PHONY: install demo test test-slow test-failed check bench docs notebooks clean
+.PHONY: install demo test test-slow test-failed check bench gpu docs notebooks clean
 
 install: $(INSTALLED)
 
@@ -16,7 +16,7 @@ $(RUNNABLE): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(RUNNABLE)
-	$(PIP) --editable '.[dev,attack,attest,aws,cma,deepinv,diffusion,grpc,hf,http2,ray,serve,tensorboard,train]'
+	$(PIP) --editable '.[dev,attack,attest,aws,deepinv,diffusion,grpc,hf,http2,ray,serve,tensorboard,train]'
 	touch $@
 
 $(DOCUMENTED): $(RUNNABLE)
@@ -49,12 +49,16 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.allocation.run
 	$(BIN)/python -m experiments.plan.run
 	$(BIN)/python -m experiments.replay.run
+	$(BIN)/python -m experiments.looks.run
 	$(BIN)/python -m experiments.serving.run
 	$(BIN)/python -m experiments.ray.run
 	$(BIN)/python -m experiments.training_steps.run
 	$(BIN)/python -m experiments.startup.run
 	$(BIN)/python -m experiments.noise.run
 	$(BIN)/python -m experiments.memory.run
+
+gpu: install  ## what a CUDA machine without a network needs, in dist/bbsmooth-gpu.tar.gz
+	$(BIN)/python -m experiments.gpu.pack $(PACK)
 
 docs: $(DOCUMENTED)  ## the site, in site/; a warning is an error
 	$(BIN)/python -m bbsmooth.runs.schema docs/schemas

@@ -1,5 +1,6 @@
 from .api.accept import Acceptance, accept
 from .api.attack import attack
+from .api.batch import Batch
 from .api.certify import certify
 from .api.denoiser import Denoiser, Tuned
 from .api.given import denoiser
@@ -33,6 +34,7 @@ __all__ = [
     "Acceptance",
     "Adaptive",
     "Attacks",
+    "Batch",
     "Budget",
     "BudgetExhausted",
     "Certificate",

@@ -1,3 +1,4 @@
+from .budget import Budget
 from .caching import CachingOracle
 from .chunking import ChunkingOracle
 from .errors import (
@@ -19,7 +20,7 @@ from .errors import (
     StorageError,
     Unanswered,
 )
-from .ledger import Budget, Ledger, Purpose
+from .ledger import Ledger, Purpose
 from .metered import MeteredOracle
 from .oracle import Answers, Classes, Feedback, Oracle, OracleSpec
 from .python_module import FunctionOracle

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from oracles.oracle import Oracle, OracleSpec
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
+    from oracles.oracle import Answers
     from oracles.remote.batch_limit import BatchLimit
+    from oracles.remote.batches.endpoint import BatchEndpoint
     from oracles.remote.circuit_breaker import CircuitBreaker
     from oracles.remote.limits import ClientLimits
+    from oracles.remote.messages import Request
     from oracles.remote.rate_limiter import RateLimiter
     from oracles.traffic import Traffic
 
@@ -67,6 +71,23 @@ class Server(Protocol):
         ...
 
 
+class Batching(Protocol):
+    """An oracle whose vendor may have a batch interface."""
+
+    @property
+    def batches(self) -> BatchEndpoint | None:
+        """The batch interface, None where there is none."""
+        ...
+
+    def composed(self, image: Tensor) -> Request:
+        """The request that would ask about one image (1, C, H, W)."""
+        ...
+
+    def understood(self, body: bytes) -> Answers:
+        """The answer in the body of a reply about one image."""
+        ...
+
+
 @runtime_checkable
 class Delegating(Protocol):
     """An oracle whose questions are answered elsewhere, where noise can be drawn and preprocessed too."""
@@ -85,6 +106,12 @@ def server_of(oracle: Oracle) -> Server | None:
     """The server that answers in the end, None for an oracle that answers here."""
     server: Server | None = getattr(oracle, "server", None)
     return server
+
+
+def batching_of(oracle: Oracle) -> tuple[Batching, BatchEndpoint] | None:
+    """The oracle with its batch interface, None where it has none."""
+    endpoint: BatchEndpoint | None = getattr(oracle, "batches", None)
+    return None if endpoint is None else (cast(Batching, oracle), endpoint)
 
 
 def interruption(oracle: Oracle) -> Callable[[], None]:

@@ -44,9 +44,17 @@ class IdentifiedOracle:
             OracleChanged: the model that answered is not the one that the run began with.
         """
         answers = self.oracle.query(images)
+        self.check()
+        return answers
+
+    def check(self) -> None:
+        """Hold what the model has said of itself so far against what the store knows.
+
+        Raises:
+            OracleChanged: it is another one.
+        """
         if (now := self.spec.identity) and now != self._known:
             self._compare(now)
-        return answers
 
     def _compare(self, now: Mapping[str, str]) -> None:
         """Hold what was said against what is known, and know what was not known before."""

@@ -1,19 +1,22 @@
-"""Budget and ledger: what may be spent, and the durable record of what was."""
+"""Ledger: the durable record of what was spent, within what may be."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from oracles.budget import Budget, decimal
 from oracles.errors import BudgetExhausted, SpecError, StorageError
 from oracles.ledger_file import CHANGES, LedgerFile, unreadable
 from oracles.traffic import Traffic, count
+
+BATCHED, BATCH_PRICE = "batched", "batch_price_per_1000"
+"""Entries of a ledger about queries that a batch interface answers; there are none where none is asked so."""
 
 
 class Purpose(StrEnum):
@@ -25,43 +28,6 @@ class Purpose(StrEnum):
     PREDICT = "predict"
     DRIFT = "drift"
     ATTACK = "attack"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """The hard upper limit on what a run may spend.
-
-    Args:
-        queries: images that may be sent to the oracle, None for no limit.
-        attempts: requests that may be sent, failed and repeated ones included, None for no limit.
-        price_per_1000: price of 1,000 queries, None where queries cost nothing.
-        money: what may be paid, in the same currency, None for no limit.
-
-    Raises:
-        SpecError: a negative or infinite number, or a limit on money without a price.
-    """
-
-    queries: int | None = None
-    attempts: int | None = None
-    price_per_1000: float | None = None
-    money: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be a budget."""
-        for name in ("queries", "attempts", "price_per_1000", "money"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise SpecError(f"a budget's {name} must be a number and not negative, got {value}")
-        if self.money is not None and not self.price_per_1000:
-            raise SpecError("a limit on money needs the price of 1,000 queries")
-
-    @property
-    def limit(self) -> int | None:
-        """Queries that may be spent in all: the tighter of the two limits, None where there is neither."""
-        limits = [] if self.queries is None else [self.queries]
-        if self.money is not None and self.price_per_1000:
-            limits.append(int(Decimal(str(self.money)) * 1000 / Decimal(str(self.price_per_1000))))
-        return min(limits, default=None)
 
 
 class Ledger:
@@ -88,10 +54,10 @@ class Ledger:
     ) -> None:
         """Go on from what the file says."""
         self._told = told
-        self.budget = budget
         self._file = None if path is None else LedgerFile(path)
         self._lock = threading.Lock()  # for what follows
-        self._spent, self._attempts, self.traffic, self._changes = _read(self._file)
+        self._spent, self._batched, self._attempts, self.traffic, self._changes, price = _read(self._file)
+        self.budget = budget if budget.batch_price_per_1000 is not None else replace(budget, batch_price_per_1000=price)
         self._set_aside: dict[Purpose, int] = {}
         self._disk = threading.Lock()  # for the file and what follows; taken before `_lock`, never after it
         self._changes_on_disk = self._changes
@@ -116,16 +82,47 @@ class Ledger:
     @property
     def remaining(self) -> int | None:
         """Queries left, None where there is no limit. Negative if an earlier process had a larger budget."""
-        limit = self.budget.limit
-        return None if limit is None else limit - self.total
+        with self._lock:
+            return self.budget.left(sum(self._spent.values()), self._batched)
+
+    @property
+    def batched(self) -> int:
+        """Queries charged so far that a batch interface answers."""
+        with self._lock:
+            return self._batched
 
     @property
     def price(self) -> float:
         """Cost of the queries charged so far."""
-        return self.total * (self.budget.price_per_1000 or 0.0) / 1000
+        with self._lock:
+            return self.budget.cost(sum(self._spent.values()), self._batched)
 
-    def charge(self, queries: int, *, purpose: Purpose, attempts: int = 0) -> None:
+    def remaining_by_batch(self, spare: Callable[[int | None], int | None]) -> int | None:
+        """Queries left that a batch interface may answer, None where there is no limit.
+
+        Args:
+            spare: from queries left, each asked alone, to those of them that may be spent on this.
+        """
+        with self._lock:
+            total, batched = sum(self._spent.values()), self._batched
+        queries = replace(self.budget, money=None).left(total, batched)
+        alone = replace(self.budget, queries=None).left(total, batched)
+        left = [spare(queries)]
+        if alone is not None and (kept := spare(alone)) is not None:
+            reserved = alone - kept  # at the price of each asked alone
+            cheap = self.budget.batch_price_per_1000 or self.budget.price_per_1000
+            whole = replace(self.budget, queries=None).left(total, batched, by_batch=cheap is not None) or 0
+            left.append(whole - math.ceil(reserved * decimal(self.budget.price_per_1000) / decimal(cheap)))
+        return min((each for each in left if each is not None), default=None)
+
+    def charge(self, queries: int, *, purpose: Purpose, attempts: int = 0, by_batch: bool = False) -> None:
         """Spend `queries` (images, not calls), and the `attempts` (requests) that carry them.
+
+        Args:
+            queries: how many.
+            purpose: what for.
+            attempts: requests.
+            by_batch: whether a batch interface answers, at its price.
 
         Raises:
             BudgetExhausted: they do not fit; nothing is spent.
@@ -133,21 +130,24 @@ class Ledger:
         """
         with self._lock:
             kept = sum(kept for other, kept in self._set_aside.items() if other is not purpose)
-            _refuse(queries, self.budget.limit, sum(self._spent.values()) + kept, purpose, "queries")
-            _refuse(attempts, self.budget.attempts, self._attempts, purpose, "requests")
-            change = self._book(queries, attempts, purpose)
-        self._keep(change, queries, attempts, purpose)
+            total = sum(self._spent.values())
+            left = self.budget.left(total + kept, self._batched, by_batch=by_batch)
+            _refuse(queries, left, purpose, "queries")
+            allowed = self.budget.attempts
+            _refuse(attempts, None if allowed is None else allowed - self._attempts, purpose, "requests")
+            change = self._book(queries, attempts, purpose, by_batch=by_batch)
+        self._keep(change, queries, attempts, purpose, by_batch=by_batch)
 
     def set_aside(self, queries: int, *, purpose: Purpose) -> None:
         """Keep `queries` of the budget, spent ones excepted, for one purpose: no other may take them."""
         with self._lock:
             self._set_aside[purpose] = queries
 
-    def refund(self, queries: int, *, purpose: Purpose) -> None:
+    def refund(self, queries: int, *, purpose: Purpose, by_batch: bool = False) -> None:
         """Take back a charge for queries that the oracle provably did not answer; its attempts stay."""
         with self._lock:
-            change = self._book(-queries, 0, purpose)
-        self._keep(change, -queries, 0, purpose)
+            change = self._book(-queries, 0, purpose, by_batch=by_batch)
+        self._keep(change, -queries, 0, purpose, by_batch=by_batch)
 
     def as_json(self) -> dict[str, Any]:
         """Contents of `ledger.json`."""
@@ -160,14 +160,15 @@ class Ledger:
             with self._disk:
                 self._file.save(self.as_json())
 
-    def _book(self, queries: int, attempts: int, purpose: Purpose) -> int:
+    def _book(self, queries: int, attempts: int, purpose: Purpose, *, by_batch: bool) -> int:
         """Count; the number of this change. Call it with `_lock`."""
         self._spent[purpose] += queries
+        self._batched += queries if by_batch else 0
         self._attempts += attempts
         self._changes += 1
         return self._changes
 
-    def _keep(self, change: int, queries: int, attempts: int, purpose: Purpose) -> None:
+    def _keep(self, change: int, queries: int, attempts: int, purpose: Purpose, *, by_batch: bool) -> None:
         """Bring a change to the disk, unless another thread did so with its own; undo it where that fails."""
         with self._disk:
             if self._changes_on_disk >= change:
@@ -176,7 +177,7 @@ class Ledger:
                 self._write()
             except StorageError:
                 with self._lock:
-                    self._book(-queries, -attempts, purpose)
+                    self._book(-queries, -attempts, purpose, by_batch=by_batch)
                 raise
 
     def _write(self) -> None:
@@ -190,7 +191,9 @@ class Ledger:
         self._changes_on_disk = state[CHANGES]
 
     def _state(self) -> dict[str, Any]:
-        total, limit, price = sum(self._spent.values()), self.budget.limit, self.budget.price_per_1000
+        total, budget = sum(self._spent.values()), self.budget
+        left = budget.left(total, self._batched)
+        apart = {BATCHED: self._batched, BATCH_PRICE: budget.batch_price_per_1000}
         return {
             "budget": {
                 "queries": self.budget.queries,
@@ -199,11 +202,12 @@ class Ledger:
             },
             "spent": {purpose.value: queries for purpose, queries in self._spent.items()},
             "spent_total": total,
-            "left": None if limit is None else max(0, limit - total),
+            "left": None if left is None else max(0, left),
             "attempts": self._attempts,
             **self.traffic.as_json(),
-            "price_per_1000": price,
-            "price": total * (price or 0.0) / 1000,
+            "price_per_1000": budget.price_per_1000,
+            **(apart if self._batched or budget.batch_price_per_1000 is not None else {}),
+            "price": budget.cost(total, self._batched),
             CHANGES: self._changes,
         }
 
@@ -216,29 +220,40 @@ def _refuse_contradiction(state: Mapping[str, Any], total: int) -> None:
     """
     if state.get("spent_total", total) != total:
         raise ValueError(f"its purposes add up to {total} queries, its spent_total is {state['spent_total']!r}")
-    known, price = state.get("budget", {}), state.get("price_per_1000")
-    limit = Budget(queries=known.get("queries"), price_per_1000=price, money=known.get("money")).limit
-    left = None if limit is None else max(0, limit - total)
+    if not 0 <= count(state.get(BATCHED, 0)) <= total:
+        raise ValueError(f"{total} queries are spent, its {BATCHED} is {state[BATCHED]!r}")
+    known, batched = state.get("budget", {}), state.get(BATCHED, 0)
+    budget = Budget(
+        queries=known.get("queries"),
+        price_per_1000=state.get("price_per_1000"),
+        money=known.get("money"),
+        batch_price_per_1000=state.get(BATCH_PRICE),
+    )
+    left = budget.left(total, batched)
+    left = None if left is None else max(0, left)
     if state.get("left", left) != left:
-        raise ValueError(f"{total} of {limit} queries are spent, its left is {state['left']!r}")
-    cost = total * (price or 0.0) / 1000
+        raise ValueError(f"{total} of {budget.limit} queries are spent, its left is {state['left']!r}")
+    cost = budget.cost(total, batched)
     if not math.isclose(state.get("price", cost), cost, rel_tol=1e-9):
-        raise ValueError(f"{total} queries at {price} for 1,000 cost {cost}, its price is {state['price']!r}")
+        raise ValueError(
+            f"{total} queries at {budget.price_per_1000} for 1,000 cost {cost}, its price is {state['price']!r}"
+        )
 
 
-def _refuse(wanted: int, limit: int | None, spent: int, purpose: Purpose, unit: str) -> None:
-    if limit is not None and spent + wanted > limit:
-        raise BudgetExhausted(requested=wanted, remaining=max(0, limit - spent), purpose=purpose, unit=unit)
+def _refuse(wanted: int, left: int | None, purpose: Purpose, unit: str) -> None:
+    if left is not None and wanted > left:
+        raise BudgetExhausted(requested=wanted, remaining=max(0, left), purpose=purpose, unit=unit)
 
 
-def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, Traffic, int]:
-    """Return what was spent, by purpose; the attempts; the traffic; and how many changes that took."""
+def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffic, int, float | None]:
+    """Return what was spent, by purpose; by batch; the attempts; the traffic; the changes; and the price by batch."""
     spent = dict.fromkeys(Purpose, 0)
     if file is None or (state := file.read()) is None:
-        return spent, 0, Traffic(), 0
+        return spent, 0, 0, Traffic(), 0, None
     try:
         spent |= {Purpose(purpose): count(queries) for purpose, queries in state["spent"].items()}
         _refuse_contradiction(state, sum(spent.values()))
-        return spent, count(state.get("attempts", 0)), Traffic.from_json(state), count(state.get(CHANGES, 0))
+        batched, attempts, changes = (count(state.get(name, 0)) for name in (BATCHED, "attempts", CHANGES))
+        return spent, batched, attempts, Traffic.from_json(state), changes, state.get(BATCH_PRICE)
     except (ValueError, KeyError, TypeError, AttributeError, SpecError) as error:
         raise unreadable(file.path, error) from error

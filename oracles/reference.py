@@ -37,6 +37,8 @@ _PARSED: dict[Any, str] = {Path: "a path", str: "text"}
 
 _REAL, _FAKE = "with the real one", "with a fake of its public interface"
 
+_CLIENT = "with a fake that serves the client of"
+
 PLATFORMS = (
     (
         "Triton",
@@ -58,9 +60,30 @@ PLATFORMS = (
     ("BentoML", "`bentoml+`", "what the method expects", f"{_REAL} (1.4.39): arrays, uploads"),
     ("Gradio, Hugging Face Spaces", "`gradio+`", "the function's name", f"{_REAL} (6.0)"),
     ("Hugging Face Inference Endpoints", "`huggingface+`", "HF_TOKEN", _FAKE),
-    ("OpenAI and compatible (vLLM, transformers)", "`openai+`", "OPENAI_API_KEY, `labels`", _FAKE),
-    ("Anthropic", "`anthropic+`", "ANTHROPIC_API_KEY, `labels`", "with the types of anthropic"),
-    ("Gemini", "`gemini+`", "GEMINI_API_KEY, `labels`", "with the types of google-genai"),
+    (
+        "OpenAI and compatible (vLLM, transformers)",
+        "`openai+`",
+        "OPENAI_API_KEY, `labels`",
+        f"{_FAKE}; batches {_CLIENT} openai",
+    ),
+    (
+        "Mistral",
+        "`openai+`",
+        "`key_env=MISTRAL_API_KEY`, `seed=none`, `labels`",
+        f"types and batches {_CLIENT} mistralai",
+    ),
+    (
+        "Anthropic",
+        "`anthropic+`",
+        "ANTHROPIC_API_KEY, `labels`",
+        f"with the types of anthropic; batches {_CLIENT} anthropic",
+    ),
+    (
+        "Gemini",
+        "`gemini+`",
+        "GEMINI_API_KEY, `labels`",
+        f"with the types of google-genai; batches {_CLIENT} google-genai",
+    ),
     ("Gemini on Vertex AI", "`gemini+` with `auth=google`", "extra `google`, `labels`", "token with google-auth"),
     ("Amazon Bedrock", "`bedrock:`", "extra `aws`, `labels`", "requests and replies with botocore"),
     ("Ollama", "`ollama+`", "`labels`", "with the types of ollama"),

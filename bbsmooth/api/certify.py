@@ -8,6 +8,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from bbsmooth.api.batch import Batch, batch_config
 from bbsmooth.api.methods import CertificationMethod
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Certificates
@@ -44,6 +45,7 @@ def certify(
     resume: bool = True,
     canaries: int | None = None,
     canary_every: int = 5_000,
+    batch: bool | Batch = False,
     batch_size: int = BATCH_SIZE,
     concurrency: int | None = None,
     callbacks: Sequence[Callback] = (),
@@ -79,6 +81,8 @@ def certify(
         resume: False refuses a directory that holds a run.
         canaries: images that tell whether the model was changed; None for the usual number where it may be.
         canary_every: queries after which they are asked.
+        batch: whether the vendor's batch interface is asked, or how (`Batch`): OpenAI and compatible services, Mistral,
+            Anthropic, Gemini. Each call waits for its jobs; one that was ended picks their answers up in the next.
         batch_size: images in one call of the oracle.
         concurrency: calls under way at once, None for what suits the oracle.
         callbacks: each told (task, done, facts) as the run goes on.
@@ -125,6 +129,7 @@ def certify(
             reuse=None if reuse is None else Path(reuse),
             incremental_from=None if incremental_from is None else Path(incremental_from),
             drift=drift_of(asked, canaries, canary_every),
+            batch=batch_config(batch),
         )
     found = Certificates.read(folder, images=subject.images)
     if not found.complete:

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
+from bbsmooth.api.batch import Batch, batch_config
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Forecast
 from bbsmooth.api.sessions import plan as session
@@ -46,6 +47,7 @@ def plan(
     budget: Budget | None = None,
     front: AnyFront | None = None,
     limit: int | None = None,
+    batch: bool | Batch = False,
     resume: bool = True,
     batch_size: int = BATCH_SIZE,
     concurrency: int | None = None,
@@ -80,6 +82,8 @@ def plan(
         front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
             function from images and sigma to images, or the directory of a run.
         limit: images that are to be certified, from the first; None for all.
+        batch: whether the pilot is asked through the vendor's batch interface, or how; where there is one, the
+            certification is forecast through it too.
         resume: False refuses a directory that holds a run.
         batch_size: images in one call of the oracle.
         concurrency: calls under way at once, None for what suits the oracle.
@@ -123,7 +127,14 @@ def plan(
     asked = PilotConfig(pilot=pilot, pilot_draws=pilot_draws, choose_cap=choose_cap)
     with told(callbacks) if callbacks else nullcontext():
         found = session.plan(
-            folder, subject, config=config, pilot=asked, claim=claim, resume=resume, announce=_log.info
+            folder,
+            subject,
+            config=config,
+            pilot=asked,
+            claim=claim,
+            resume=resume,
+            announce=_log.info,
+            batch=batch_config(batch),
         )
     return Forecast(found, folder)
 

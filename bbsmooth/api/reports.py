@@ -48,7 +48,14 @@ def load(run: Path | str) -> Result:
     raise UsageError(f"{run} is a run of `{found.command}`, which left nothing to load")
 
 
-def report(run: RunResult | Path | str, path: Path | str, *, format: str | None = None, pictured: int = 500) -> Path:
+def report(
+    run: RunResult | Path | str,
+    path: Path | str,
+    *,
+    format: str | None = None,
+    pictured: int = 500,
+    groups: str | None = None,
+) -> Path:
     """Write the report of a run, and return the file.
 
     Args:
@@ -56,6 +63,7 @@ def report(run: RunResult | Path | str, path: Path | str, *, format: str | None 
         path: the file to write.
         format: "html", "md", "tex", "tsv", "json", "text", "png" or "svg"; None for what the file's name ends on.
         pictured: most images of a page that get pictures.
+        groups: "class" or `FILE.csv:COLUMN`, by which certified accuracy is split; None for not at all.
 
     Raises:
         UsageError: an unknown form, or a run that has not what it shows.
@@ -63,7 +71,7 @@ def report(run: RunResult | Path | str, path: Path | str, *, format: str | None 
     """
     folder, images = (run.run, run._images) if isinstance(run, RunResult) else (Path(run), None)
     with at_hand(images):
-        write_report(folder, format=format, out=Path(path), pictured=pictured)
+        write_report(folder, format=format, out=Path(path), pictured=pictured, groups=groups)
     return Path(path)
 
 

@@ -12,8 +12,10 @@ from bbsmooth.api.run import RunResult, html_table, percent
 from bbsmooth.certification import Abstention, Certificate, Share, average_certified_radius, certified_accuracy
 from bbsmooth.certification.verdict import Evidence, Reason
 from bbsmooth.errors import UsageError
+from bbsmooth.reporting.groups import by_group
 from bbsmooth.reporting.text import run_log
 from bbsmooth.runs.certificates import CONFIDENCE, Record
+from bbsmooth.runs.issuing import read_issued
 from bbsmooth.verification.outcomes import outcome_of
 
 Verdict = Certificate | Abstention
@@ -150,6 +152,20 @@ class Certificates(RunResult, Sequence[Verdict]):
             total_variation=0.0,
         )
         return Abstention(evidence=nothing, reason=Reason.UNFINISHED)
+
+    def by_group(self, groups: str) -> list[Record]:
+        """Certified accuracy of each group at each radius, with intervals that hold for all groups together.
+
+        One record each: `group`, `images`, `radius`, `value`, `low`, `high` (None while images are missing).
+
+        Args:
+            groups: "class", or `FILE.csv:COLUMN` with a row for each image of the data set.
+
+        Raises:
+            UsageError: there are no labels, or fewer rows than images.
+            DataError: there is no such file or column.
+        """
+        return by_group(read_issued(self.run), groups)
 
     def _correct_radii(self) -> list[float | None]:
         """The radius of every image, None where the class is wrong, nothing is proven, or the image is not finished."""

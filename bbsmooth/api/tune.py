@@ -10,8 +10,7 @@ from typing import Any
 from bbsmooth.api.denoiser import Denoiser, Tuned
 from bbsmooth.api.sessions import tune as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
-from bbsmooth.coordinator import EqualiserSpace, PretrainPlan
-from bbsmooth.coordinator import pretrain as pretrained
+from bbsmooth.coordinator import EqualiserSpace, made_of
 from bbsmooth.data import Split, images_of
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress.meter import meter
@@ -35,6 +34,7 @@ def pretrain(
     seed: int,
     epochs: int = EPOCHS,
     device: str = "auto",
+    size: str | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Denoiser:
     """A denoiser for images like these, made without a query.
@@ -43,14 +43,16 @@ def pretrain(
         images: (N, C, H, W) uint8 or floats that are k / 255, or a data set; labels are not looked at.
         noise: that it takes off.
         seed: of its weights and of the noise.
-        epochs: times that every image is seen.
         device: on which to train: auto for the best that there is, cpu, cuda, cuda:N or mps.
+        epochs: times that every image is seen; at most, where the natural denoiser is fine-tuned.
+        size: "folded", a small network that is trained from nothing; "small" or "base", the natural denoiser,
+            fine-tuned. None for "base" where images are grey or colour and 32 pixels a side or more, else "folded".
         callbacks: each told (task, done, facts) as it goes on.
 
     Raises:
         ShapeError: images that are no 8-bit images.
         SpecError: a device that is not there.
-        ValueError: no epoch.
+        ValueError: no epoch, or a size that is not there or does not fit.
     """
     place = pick_device(device)
     given, losses = images_of(images, split=Split.TRAIN), [0.0]
@@ -60,14 +62,15 @@ def pretrain(
             losses.append(loss)
             bar.advance(1, f"mean squared error {loss:.4f}")
 
-        coordinator = pretrained(
+        coordinator = made_of(
             given.images(range(len(given))),
             noise=noise,
             form=METHODS["equaliser"].form,
             space=EqualiserSpace(),
-            plan=PretrainPlan(epochs=epochs),
+            epochs=epochs,
             seed=seed,
             device=place,
+            size=size,
             progress=progress,
         )
     return Denoiser(coordinator, coordinator.initial_parameters(), losses[-1])
@@ -84,9 +87,9 @@ def tune(
     run: Path | str,
     method: str = AUTO,
     objective: str | None = None,
-    radius: float | None = None,
     start: AnyFront | None = None,
     epochs: int = EPOCHS,
+    size: str | None = None,
     shots: int | None = None,
     limit: int | None = None,
     classes: Sequence[str] | None = None,
@@ -108,10 +111,9 @@ def tune(
         run: the run directory, made where it is missing.
         method: a name that `bbsmooth tune --help` lists, or "auto", which picks by what was measured.
         objective: what is made small; None for what the method was measured best with.
-        radius: at which the share of certified held-out images judges what is kept, and whether the rest of the budget
-            is spent; None lets noisy accuracy judge.
         start: where to start, in place of pre-training: what `pretrain` or `tune` returned, or a run's directory.
         epochs: of pre-training, without a start.
+        size: of the denoiser that pre-training makes, as in `pretrain`.
         shots: images of each class that are used, at random; None for all.
         limit: images that are used, from the first.
         classes: names of the labels, where these are numbers.
@@ -148,9 +150,9 @@ def tune(
             config=TuneConfig(
                 method=method,
                 objective=objective,
-                radius=radius,
                 shots=shots,
                 pretrain_epochs=epochs,
+                front_size=size,
                 train_images=min(len(subject.images), limit or MOST_IMAGES),
             ),
             resume=resume,

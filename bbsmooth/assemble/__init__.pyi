@@ -1,4 +1,5 @@
 from .accounts import Account, account, charged, refuse_small_budget
+from .batching import batch_asker, refuse_forgotten_jobs, refuse_without_batches
 from .describing import describe, describe_classifier, describe_coordinator, describe_front, describe_images
 from .fronts import Front, load_coordinator
 from .opening import bare_oracle, images_for, load_images, opened, settled
@@ -12,6 +13,7 @@ __all__ = [
     "account",
     "answering",
     "bare_oracle",
+    "batch_asker",
     "charged",
     "copies_for",
     "copies_of",
@@ -25,7 +27,9 @@ __all__ = [
     "load_coordinator",
     "load_images",
     "opened",
+    "refuse_forgotten_jobs",
     "refuse_small_budget",
+    "refuse_without_batches",
     "settled",
     "vote_source",
 ]

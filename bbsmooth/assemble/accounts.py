@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from bbsmooth.runs.layout import DATABASE, LEDGER, RESPONSES
 from bbsmooth.runs.remote import active_mirror
 from bbsmooth.runs.reuse import Reused
 from bbsmooth.settings.common import OracleConfig
-from oracles import ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
+from oracles import Budget, ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
 from oracles.capabilities import Server, server_of
 from oracles.chunking import HalvingOracle
 from oracles.remote.batch_limit import BatchLimitOracle
@@ -51,16 +51,25 @@ class Account:
 
 
 @contextmanager
-def account(run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = None) -> Iterator[Account]:
+def account(
+    run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = None, batch_price: float | None = None
+) -> Iterator[Account]:
     """The ledger and the responses of a run, with the answers of an earlier one, released at the end.
 
     Where the run is mirrored, nothing is charged before its other place can know of it.
+
+    Args:
+        run: the run.
+        config: holds the budget.
+        reuse: an earlier run whose answers are taken over, None for none.
+        batch_price: of 1,000 queries that a batch interface answers, None where none is asked so.
 
     Raises:
         Damaged: the ledger is gone or unreadable, or the answers are gone that it paid for.
     """
     mirror = active_mirror(run.path)
-    ledger = _ledger(run.path, config, None if mirror is None else mirror.cover)
+    budget = replace(config.limits, batch_price_per_1000=batch_price)
+    ledger = _ledger(run.path, budget, None if mirror is None else mirror.cover)
     if ledger.total and not _holds_answers(run.path) and not run.charged_ahead:
         raise Damaged(
             f"{run.path / RESPONSES} is gone, with answers that {ledger.total:,} queries were paid for; restore it "
@@ -84,7 +93,7 @@ def _holds_answers(folder: Path) -> bool:
     return database.exists() and database.stat().st_size > 0
 
 
-def _ledger(folder: Path, config: OracleConfig, told: Callable[[Mapping[str, Any]], None] | None) -> Ledger:
+def _ledger(folder: Path, budget: Budget, told: Callable[[Mapping[str, Any]], None] | None) -> Ledger:
     """The account of a run, with what was spent on it.
 
     Raises:
@@ -94,7 +103,7 @@ def _ledger(folder: Path, config: OracleConfig, told: Callable[[Mapping[str, Any
     if not path.exists() and (folder / RESPONSES).exists():
         raise Damaged(f"{path} is gone, so nobody knows what was spent; restore it, or name another `run`")
     try:
-        return Ledger(config.limits, path, told=told)
+        return Ledger(budget, path, told=told)
     except StorageError as error:
         raise Damaged(f"{error}; restore it, or name another `run`") from error
     except (ValueError, TypeError) as error:

@@ -10,6 +10,7 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.expanding import asking
 from bbsmooth.cli.places import found_in, writing
+from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Panel
@@ -22,6 +23,7 @@ def certify(
     smoothing: SmoothingConfig,
     config: CertifyConfig,
     drift: DriftConfig,
+    batch: BatchConfig,
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -62,6 +64,7 @@ def certify(
             images=images,
             config=config,
             drift=drift,
+            batch=batch,
             reuse=reuse,
             incremental_from=incremental_from,
             resume=resume,

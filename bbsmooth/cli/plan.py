@@ -13,6 +13,7 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import perhaps_writing
+from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Option, Panel
@@ -40,6 +41,7 @@ def plan(
     pilot: PilotConfig,
     claim: Annotated[ClaimConfig | None, Options(given_with="at_least")],
     drift: DriftConfig,
+    batch: BatchConfig,
     out: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +68,8 @@ def plan(
 
     Only the pilot is paid for. Its answers are the first that `bbsmooth certify` with the same seed needs; with --out
     they are kept, and --reuse there takes them over. With sequential it also says what smaller n would save and lose.
-    With --at-least it forecasts `bbsmooth accept` too, which draws other noise and pays for all of it.
+    With --at-least it forecasts `bbsmooth accept` too, which draws other noise and pays for all of it. Where the vendor
+    has a batch interface, its price and how long the answers take stand beside the others.
     """
     from bbsmooth.cli.notes import say
     from bbsmooth.commands.by_name import plan as run
@@ -81,6 +84,7 @@ def plan(
             pilot=pilot,
             claim=claim,
             drift=drift,
+            batch=batch,
             resume=resume,
             announce=say,
         )
@@ -111,13 +115,27 @@ def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str
 def _row(row: dict[str, Any]) -> Iterator[str]:
     """A way of certifying; each radius after the first on a line of its own."""
     first, *others = (f"{share['radius']:<14g}{{:<8}}{_share(share):<20}" for share in row["certified"])
-    price = row["price"]
+    price, seconds = row["price"], row["seconds"]
     yield (
         f"{row['method']:<12}{first.format(format(row['num_estimation'], ','))}{_range(row['queries']):<30}"
-        f"{_time(row['seconds']['expected']):<10}{'-' if price is None else _range(price, digits=2)}"
+        f"{'-' if seconds is None else _time(seconds['expected']):<10}"
+        f"{'-' if price is None else _range(price, digits=2)}"
     )
+    if (batched := row.get("by_batch")) is not None:
+        yield _by_batch(batched)
     for other in others:
         yield f"{'':<12}{other.format('')}".rstrip()
+
+
+def _by_batch(row: dict[str, Any]) -> str:
+    """The same through the vendor's batch interface, in a line."""
+    queries, price = _range(row["queries"]), row["price"]
+    hours = row["hours_at_most"] / row["looks"]
+    rounds = "one round" if row["looks"] == 1 else f"at most {row['looks']} rounds"
+    return (
+        f"  with --batch: {queries} queries, {rounds} of jobs, each mostly within {hours:.0f} hours; price "
+        f"{'-' if price is None else _range(price, digits=2)}"
+    )
 
 
 def _acceptance(found: dict[str, Any]) -> Iterator[str]:

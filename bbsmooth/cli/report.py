@@ -35,6 +35,14 @@ def report(
         list[str] | None,
         typer.Option(metavar="RUN", help="A `bbsmooth attack` on this run, to show beside it; may be repeated."),
     ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUPS",
+            help="Certified accuracy by group, with intervals that hold for all groups together: class, or "
+            "FILE.csv:COLUMN, a row for each image of the data set.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Make a page of what a run found, or print it. Asks the oracle nothing."""
@@ -45,4 +53,4 @@ def report(
         form = "json" if as_json else format
         if format_of(form, out) in FILES:
             need_file(run, out)
-        print(make(folder, format=form, out=out, pictured=images, attacks=attacks), end="")
+        print(make(folder, format=form, out=out, pictured=images, attacks=attacks, groups=groups), end="")

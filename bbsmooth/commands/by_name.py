@@ -15,6 +15,7 @@ from bbsmooth.noise import Splitting
 from bbsmooth.runs.certificates import Record
 from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.settings.attack import AttackConfig
+from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig, compared
@@ -33,6 +34,7 @@ def certify(
     reuse: Path | None = None,
     incremental_from: Path | None = None,
     drift: DriftConfig = USUAL_DRIFT,
+    batch: BatchConfig = ALONE,
 ) -> Record:
     """Certify the first images of a test split; see `bbsmooth.api.sessions.certify`."""
     from bbsmooth.api.sessions import certify as certifying
@@ -40,7 +42,14 @@ def certify(
     config.settled(smoothing.mechanism).decidable_plan(smoothing.mechanism, 1)  # before what takes long to open
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
     return certifying.certify(
-        out, subject, config=config, resume=resume, reuse=reuse, incremental_from=incremental_from, drift=drift
+        out,
+        subject,
+        config=config,
+        resume=resume,
+        reuse=reuse,
+        incremental_from=incremental_from,
+        drift=drift,
+        batch=batch,
     )
 
 
@@ -103,6 +112,7 @@ def plan(
     resume: bool,
     announce: Callable[[str], None],
     drift: DriftConfig = USUAL_DRIFT,
+    batch: BatchConfig = ALONE,
 ) -> Record:
     """Forecast what certifying a test split would cost; see `bbsmooth.api.sessions.plan`."""
     from bbsmooth.api.sessions import plan as planning
@@ -113,7 +123,15 @@ def plan(
         claim.accepting(config.radii, config.limit).test(smoothing.distribution)
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
     return planning.plan(
-        out, subject, config=config, pilot=pilot, claim=claim, resume=resume, announce=announce, drift=drift
+        out,
+        subject,
+        config=config,
+        pilot=pilot,
+        claim=claim,
+        resume=resume,
+        announce=announce,
+        drift=drift,
+        batch=batch,
     )
 
 

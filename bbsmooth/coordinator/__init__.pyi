@@ -3,8 +3,10 @@ from .coordinated import CoordinatedOracle
 from .denoised import Denoised
 from .denoisers.given import GivenDenoiser
 from .equaliser import EqualiserSpace
+from .fine_tuning import FineTuningPlan, fine_tune
 from .forms import AddedPrompt, CleanedImage, Form, Scaling
 from .low_rank import LowRankSpace
+from .making import FRONT_SIZES, made_of
 from .network import Architecture, FoldedUNet
 from .outputs import OutputSpace
 from .pattern import PatternSpace
@@ -16,6 +18,7 @@ from .subspace import SubspaceSpace
 from .trigger import TriggerSpace
 
 __all__ = [
+    "FRONT_SIZES",
     "AddedPrompt",
     "Architecture",
     "Autoencoder",
@@ -26,6 +29,7 @@ __all__ = [
     "Denoised",
     "EqualiserSpace",
     "FilmSpace",
+    "FineTuningPlan",
     "FoldedUNet",
     "Form",
     "GivenDenoiser",
@@ -39,7 +43,9 @@ __all__ = [
     "Stored",
     "SubspaceSpace",
     "TriggerSpace",
+    "fine_tune",
     "load",
+    "made_of",
     "pretrain",
     "save",
     "show",

@@ -13,14 +13,14 @@ from torch import Tensor
 from bbsmooth.coordinator.autoencoder import Autoencoder
 from bbsmooth.coordinator.equaliser import UNITS, units_of
 from bbsmooth.coordinator.forms import Form, Scaling
-from bbsmooth.coordinator.network import Architecture, FoldedUNet
+from bbsmooth.coordinator.network import Architecture, FoldedUNet, Weights
 from bbsmooth.coordinator.spaces import Space
 from bbsmooth.noise import NoiseDistribution, on_device
 from bbsmooth.noise.training import noise_like
 from bbsmooth.randomness import Stream, fork, name_digest
 from oracles.pixels import require_images
 
-_PROCESSOR = torch.device("cpu")
+PROCESSOR = torch.device("cpu")
 _FLAT_SPREAD = 0.05
 _IMAGES_THAT_SET_UNITS = 256
 _BETAS = (0.9, 0.99)
@@ -60,7 +60,7 @@ def pretrain(
     plan: PretrainPlan,
     seed: int,
     architecture: Architecture | None = None,
-    device: torch.device = _PROCESSOR,
+    device: torch.device = PROCESSOR,
     progress: Callable[[int, float], None] = lambda epoch, loss: None,
 ) -> Autoencoder:
     """A coordinator whose images are close, in mean squared error, to the clean ones.
@@ -102,7 +102,9 @@ def pretrain(
         seed=seed,
         progress=progress,
     )
-    weights |= _units(pixels, weights, architecture=architecture, scaling=scaling, noise=noise, form=form, seed=seed)
+    weights |= measured_units(
+        pixels, weights, architecture=architecture, scaling=scaling, noise=noise, form=form, seed=seed
+    )
     kept = {name: weight.cpu() for name, weight in weights.items()}
     return Autoencoder(architecture=architecture, scaling=scaling, form=form, space=space, weights=kept)
 
@@ -132,7 +134,7 @@ def _fit(
     with torch.enable_grad():
         for epoch in range(plan.epochs):
             losses, sizes = [], []
-            for clean, noisy in _batches(pixels, noise, plan, seed, epoch):
+            for clean, noisy in batches(pixels, noise, plan.batch_size, seed, epoch):
                 shown = form.apply(lambda inputs: architecture.forward(weights, inputs), noisy, scaling)
                 loss = F.mse_loss(shown, clean)
                 optimiser.zero_grad()
@@ -147,18 +149,18 @@ def _fit(
         tensor.requires_grad_(False)
 
 
-def _batches(
-    pixels: Tensor, noise: NoiseDistribution, plan: PretrainPlan, seed: int, epoch: int
+def batches(
+    pixels: Tensor, noise: NoiseDistribution, batch_size: int, seed: int, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Clean and noisy images of one epoch, in an order and with noise of its own."""
     order = torch.randperm(len(pixels), generator=fork(seed, "pretrain", "order", epoch)).to(pixels.device)
-    add_noise = _noising(noise, seed, "noise", epoch, pixels.device)
-    for chosen in torch.split(order, plan.batch_size):
+    add_noise = noising(noise, seed, "noise", epoch, pixels.device)
+    for chosen in torch.split(order, batch_size):
         clean = pixels[chosen].float() / 255
         yield clean, add_noise(clean)
 
 
-def _noising(
+def noising(
     noise: NoiseDistribution, seed: int, purpose: str, place: int, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
     """Function that adds fresh noise to images (B, C, H, W) on a device."""
@@ -175,9 +177,9 @@ def _noising(
     return add
 
 
-def _units(
+def measured_units(
     pixels: Tensor,
-    weights: dict[str, Tensor],
+    weights: Weights,
     *,
     architecture: Architecture,
     scaling: Scaling,
@@ -190,7 +192,7 @@ def _units(
     few = pixels[order[:_IMAGES_THAT_SET_UNITS].to(pixels.device)].float() / 255
     taps: dict[str, Tensor] = {}
     with torch.inference_mode():
-        noisy = _noising(noise, seed, "units", 0, pixels.device)(few)
+        noisy = noising(noise, seed, "units", 0, pixels.device)(few)
         shown = form.apply(lambda inputs: architecture.forward(weights, inputs, taps=taps), noisy, scaling)
         channels = {f"{name}.unit": out.std((0, 2, 3), correction=0) for name, out in taps.items()}
         found = channels | {UNITS: units_of(shown, noisy)}

@@ -19,7 +19,7 @@ from bbsmooth.noise.grid import Grid
 from bbsmooth.noise.philox import philox, signed, unsigned_shift
 from bbsmooth.randomness import Stream
 
-BY_NUMPY = {"cpu"}
+BY_NUMPY = frozenset({"cpu"})
 """Kinds of devices for which NumPy draws: it is faster than torch there."""
 
 _VALUES_AT_ONCE = 1 << 25

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import exports, single
+from bbsmooth.reporting.groups import by_group, groups_section
 from bbsmooth.reporting.model import Chart
 from bbsmooth.reporting.page import page
+from bbsmooth.reporting.terminal import to_text
 from bbsmooth.reporting.tex import to_tex
 from bbsmooth.reporting.text import run_log, text_of
 from bbsmooth.runs.files import write_bytes
@@ -22,7 +25,15 @@ FILES = ("html", "png", "svg")
 FORMATS = (*FILES, "text", "tsv", "json", "md", "tex")
 
 
-def report(run: Path, *, format: str | None, out: Path | None, pictured: int, attacks: Sequence[Path] = ()) -> str:
+def report(
+    run: Path,
+    *,
+    format: str | None,
+    out: Path | None,
+    pictured: int,
+    attacks: Sequence[Path] = (),
+    groups: str | None = None,
+) -> str:
     """Write the report, and return what there is to print.
 
     Args:
@@ -31,19 +42,23 @@ def report(run: Path, *, format: str | None, out: Path | None, pictured: int, at
         out: the file to write; None prints, and for `FILES` writes `report.*` in the run directory.
         pictured: most images of a page that get pictures.
         attacks: runs of `bbsmooth attack` on this one, for its page or figure.
+        groups: by which certified accuracy is split, see `bbsmooth.reporting.groups`; None for not at all.
 
     Raises:
         UsageError: an unknown form, or a run that has not what the form shows.
+        DataError: groups that cannot be read.
         OSError: the file cannot be written.
     """
     form = format_of(format, out)
+    if groups is not None and form in ("png", "svg", "tsv"):
+        raise UsageError(f"`groups` goes with html, text, json, md and tex, not with {form}; leave it out")
     if out is None and form not in FILES:
-        return _printed(run, form).decode()
+        return _printed(run, form, groups).decode()
     found, attacked = read_issued(run), [read_run(path) for path in attacks]
     single.refuse_foreign(found, attacked)
     file = out or run / f"report.{form}"
-    write_bytes(file, _file(found, form, pictured, attacked))
-    return f"{text_of(found)}\n\nreport: {file}\n"
+    write_bytes(file, _file(found, form, pictured, attacked, groups))
+    return f"{_text(found, groups)}\n\nreport: {file}\n"
 
 
 def format_of(
@@ -64,26 +79,41 @@ def format_of(
     return form
 
 
-def _printed(run: Path, form: str) -> bytes:
+def _printed(run: Path, form: str, groups: str | None) -> bytes:
     """The forms that need no pictures."""
     forms: dict[str, Callable[[], str]] = {
-        "text": lambda: text_of(read_issued(run)) + "\n",
+        "text": lambda: _text(read_issued(run), groups) + "\n",
         "tsv": lambda: run_log(run),
-        "json": lambda: json.dumps(run_json(run)) + "\n",
-        "md": lambda: exports.to_markdown(single.document(read_issued(run), pictured=0)),
-        "tex": lambda: to_tex(single.document(read_issued(run), pictured=0)),
+        "json": lambda: json.dumps(_json(run, groups)) + "\n",
+        "md": lambda: exports.to_markdown(single.document(read_issued(run), pictured=0, groups=groups)),
+        "tex": lambda: to_tex(single.document(read_issued(run), pictured=0, groups=groups)),
     }
     return forms[form]().encode(errors="replace")
 
 
-def _file(run: Run, form: str, pictured: int, attacks: Sequence[Run]) -> bytes:
+def _text(run: Run, groups: str | None) -> str:
+    """What a terminal shows, with the table of groups where they are wanted."""
+    text = text_of(run)
+    if groups is None:
+        return text
+    section = groups_section(run, groups)
+    return "\n".join([text, "", section.title, to_text(section.tables), *section.words])
+
+
+def _json(run: Path, groups: str | None) -> dict[str, Any]:
+    """What the run's files say, and `groups` where they are wanted."""
+    found = run_json(run)
+    return found if groups is None else {**found, "groups": by_group(read_issued(run), groups)}
+
+
+def _file(run: Run, form: str, pictured: int, attacks: Sequence[Run], groups: str | None) -> bytes:
     if form == "html":
-        return page(single.document(run, pictured=pictured, attacks=attacks))
+        return page(single.document(run, pictured=pictured, attacks=attacks, groups=groups))
     if form in ("png", "svg"):
         from bbsmooth.reporting.paper import picture  # and matplotlib, which only figures need
 
         return picture(_charts(run, attacks), form)
-    return _printed(run.path, form)
+    return _printed(run.path, form, groups)
 
 
 def _charts(run: Run, attacks: Sequence[Run]) -> tuple[Chart, ...]:

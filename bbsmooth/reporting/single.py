@@ -11,6 +11,7 @@ from bbsmooth.reporting import charts, scope, tables
 from bbsmooth.reporting.acceptance import answer_sentence, claims_table
 from bbsmooth.reporting.evidence import evidence
 from bbsmooth.reporting.gallery import MOST_ROWS, gallery, left_out
+from bbsmooth.reporting.groups import groups_section
 from bbsmooth.reporting.model import Document, Line, LineChart, Section, marks_table
 from bbsmooth.reporting.numbers import count
 from bbsmooth.reporting.words import norm_word, overview, proven_word
@@ -24,13 +25,14 @@ PICTURED = 120
 """Images of a page that have pictures, where nobody asks for another number."""
 
 
-def document(run: Run, *, pictured: int = PICTURED, attacks: Sequence[Run] = ()) -> Document:
+def document(run: Run, *, pictured: int = PICTURED, attacks: Sequence[Run] = (), groups: str | None = None) -> Document:
     """Everything about a run.
 
     Args:
         run: what its files say.
         pictured: most images that get pictures.
         attacks: runs of `bbsmooth attack` on it, see `refuse_foreign`.
+        groups: by which certified accuracy is split, see `bbsmooth.reporting.groups`; None for not at all.
     """
     from bbsmooth.reporting.views import views  # and torch, which text does without
 
@@ -39,7 +41,7 @@ def document(run: Run, *, pictured: int = PICTURED, attacks: Sequence[Run] = ())
         title=f"{run.command}: {run.name}",
         lead=overview(run),
         facts=tables.facts(run),
-        sections=tuple(_sections(run, attacks)),
+        sections=tuple(_sections(run, attacks, groups)),
         gallery=gallery(run, found),
         gallery_notes=tuple(_gallery_notes(run, found)),
         appendix=(_manifest(run), _verification(run)),
@@ -95,11 +97,13 @@ def _attacked(attack: Run, *, of: int) -> Line:
     return Line(f"under attack ({attack.settings['method']}{part})", points, points, steps=False)
 
 
-def _sections(run: Run, attacks: Sequence[Run]) -> Iterator[Section]:
+def _sections(run: Run, attacks: Sequence[Run], groups: str | None) -> Iterator[Section]:
     summary = run.summary or {}
     chart, table, decisions = accuracy(run, attacks), tables.accuracy_table(summary), tables.decisions_table(summary)
     if chart and table:
         yield Section("accuracy", table.title, charts=(chart,), tables=(table, decisions) if decisions else (table,))
+    if groups is not None:
+        yield groups_section(run, groups)
     if under := attack_chart(run):
         yield Section("accuracy", "Accuracy under attack", charts=(under,), tables=(marks_table(under),))
     if run.command == "accept" and run.summary:

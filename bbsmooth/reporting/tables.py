@@ -79,8 +79,12 @@ def ledger_table(ledger: Record) -> Table:
             cells.append((Cell(key, key), Cell(f"{ledger[key]:,}", ledger[key])))
     for name, value in (ledger.get("latency") or {}).items():
         cells.append((Cell(f"latency {name}, seconds", f"latency {name}"), Cell(f"{value:,.3g}", value)))
+    if ledger.get("batched"):
+        cells.append((Cell("of these by batch", "batched"), Cell(f"{ledger['batched']:,}", ledger["batched"])))
     if ledger["price_per_1000"]:
         cells.append((Cell("price of 1,000", "price_per_1000"), _price(ledger["price_per_1000"])))
+        if (cheap := ledger.get("batch_price_per_1000")) is not None:
+            cells.append((Cell("price of 1,000 by batch", "batch_price_per_1000"), _price(cheap)))
         cells.append((Cell("price in all", "price"), _price(ledger["price"])))
     columns = (Column("item", "", numeric=False), Column("amount", "amount"))
     return Table("ledger", "Ledger", columns, tuple(cells))

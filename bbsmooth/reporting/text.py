@@ -58,6 +58,8 @@ def ledger_line(ledger: Record) -> str:
     """Line that says what was spent, on what, and what is left."""
     spent = ", ".join(f"{purpose} {queries:,}" for purpose, queries in ledger["spent"].items() if queries)
     line = f"queries spent: {ledger['spent_total']:,}{f' ({spent})' if spent else ''}"
+    if ledger.get("batched"):
+        line += f", {ledger['batched']:,} of them by batch"
     if ledger["left"] is not None:
         line += f", {ledger['left']:,} left"
     if ledger["price_per_1000"]:
@@ -126,13 +128,7 @@ def _tune_tables(settings: dict[str, Any], summary: Record) -> list[RenderableTy
     table = Table("held-out noisy accuracy", "value", box=None, padding=(0, 3, 0, 0))
     table.add_row("before tuning", percent(summary["heldout_accuracy_start"]))
     table.add_row("after tuning", percent(summary["heldout_accuracy_best"]))
-    told: list[RenderableType] = [f"method {summary['method']}, {count(summary['steps'], 'step')}", table]
-    if "judged_radius" in summary:
-        shares = Table(f"certified at {summary['judged_radius']:g}", "share", box=None, padding=(0, 3, 0, 0))
-        shares.add_row("start", percent(summary["heldout_certified_start"]))
-        shares.add_row("kept", percent(summary["heldout_certified_best"]))
-        told += [shares, summary["verdict"]]
-    return told
+    return [f"method {summary['method']}, {count(summary['steps'], 'step')}", table]
 
 
 def _train_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:

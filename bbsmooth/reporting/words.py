@@ -227,7 +227,8 @@ def _spent(run: Run) -> list[str]:
     if run.ledger is None:
         return []
     price = f", at the stated price {money(run.ledger['price'])}" if run.ledger["price_per_1000"] else ""
-    return [f"The run spent {run.ledger['spent_total']:,} queries{price}."]
+    batched = f" ({run.ledger['batched']:,} of them by batch)" if run.ledger.get("batched") else ""
+    return [f"The run spent {run.ledger['spent_total']:,} queries{batched}{price}."]
 
 
 def _varies(run: Run) -> bool:

@@ -154,7 +154,8 @@ class SmoothingConfig:
     coordinator: Annotated[
         Path | None,
         Option(
-            "What stands before the oracle: the run directory of a `bbsmooth tune`; a denoiser of your own as "
+            "What stands before the oracle: natural, the denoiser that ships (or natural-small, a third of the time); "
+            "the run directory of a `bbsmooth tune`; a denoiser of your own as "
             "module:FILE.py:FUNCTION, images and sigma to images; a TorchScript file; the weights of a DnCNN, a "
             "bias-free CNN or a DRUNet; or the folder of a pretrained diffusers model.",
             "RUN",

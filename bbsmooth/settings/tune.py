@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -22,8 +21,7 @@ class TuneConfig:
         str,
         Option(
             "What is tuned and how; auto picks by what was measured, and says what and why: auto, equaliser, "
-            "equaliser-cma, equaliser-clipped, equaliser-film, equaliser-corrected, pattern, "
-            "spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, "
+            "equaliser-film, equaliser-corrected, pattern, spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, "
             "output-differences, distilled, zo-ds, blackvip.",
             panel=Panel.TUNING,
             default="auto",
@@ -32,20 +30,9 @@ class TuneConfig:
     objective: Annotated[
         str | None,
         Option(
-            "What is minimised: cross-entropy, margin, mistakes or radius, of the true label; certified, the share of "
-            "images that are not certified at `radius`, smoothed, classes counting alike; or agreement, with the "
+            "What is minimised: cross-entropy, margin, mistakes or radius, of the true label; or agreement, with the "
             "oracle's own answer to the clean image, which needs no labels but a query for each image, a tenth of the "
             "budget at most. Without it, what the method was measured best with.",
-            panel=Panel.TUNING,
-            default=None,
-        ),
-    ]
-    radius: Annotated[
-        float | None,
-        Option(
-            "Judge by the share of held-out images that will be certified at this radius: what is kept certifies more "
-            "of them by more than chance, and where a first look promises nothing, the rest of the budget stays "
-            "unspent. Without it noisy accuracy is the judge.",
             panel=Panel.TUNING,
             default=None,
         ),
@@ -59,8 +46,23 @@ class TuneConfig:
             default=None,
         ),
     ]
+    front_size: Annotated[
+        str | None,
+        Option(
+            "The denoiser that tuning starts from: folded, a small network that is trained from nothing; small or "
+            "base, the natural denoiser, fine-tuned on your images. Without it base for grey or colour images of 32 "
+            "pixels a side or more, else folded.",
+            panel=Panel.TUNING,
+            default=None,
+        ),
+    ]
     pretrain_epochs: Annotated[
-        int, Option("Epochs of denoising pre-training, without a query.", panel=Panel.TUNING, default=40)
+        int,
+        Option(
+            "Epochs of denoising pre-training, without a query; at most, where the natural denoiser is fine-tuned.",
+            panel=Panel.TUNING,
+            default=40,
+        ),
     ]
     train_images: Annotated[
         int, Option("Use this many images, the first of the training split.", "IMAGES", Panel.IMAGES, default=10_000)
@@ -68,19 +70,18 @@ class TuneConfig:
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
+        from bbsmooth.coordinator.making import FRONT_SIZES
         from bbsmooth.tuning.automatic import AUTO
-        from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, METHODS, OBJECTIVES
+        from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES
 
         for name, value, known in (
             ("method", self.method, [AUTO, *METHODS]),
-            ("objective", self.objective, [None, *OBJECTIVES, CERTIFIED, AGREEMENT]),
+            ("objective", self.objective, [None, *OBJECTIVES, AGREEMENT]),
         ):
             if value not in known:
                 raise UsageError(f"`{name}` must be one of {', '.join(filter(None, known))}, got {value!r}")
-        if self.radius is not None and not 0 < self.radius < math.inf:
-            raise UsageError(f"`radius` must be a positive number, got {self.radius}")
-        if self.objective == CERTIFIED and self.radius is None:
-            raise UsageError("`objective` certified needs `radius`, at which images shall be certified")
+        if self.front_size not in (None, *FRONT_SIZES):
+            raise UsageError(f"`front_size` must be one of {', '.join(FRONT_SIZES)}, got {self.front_size!r}")
         if self.shots is not None and self.shots < 1:
             raise UsageError(f"`shots` must be at least 1, got {self.shots}")
         if self.pretrain_epochs < 1 or self.train_images < 1:

@@ -22,6 +22,7 @@ from bbsmooth.settings.certify import ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.differing import differences
 from bbsmooth.verification.ties import whole_and_alone
+from oracles import Budget
 from oracles.ledger_file import CHECKSUM, checksum
 
 _CLOSE = 1e-9
@@ -76,11 +77,14 @@ def wrong_ledger(run: Run) -> Iterator[str]:
     if ledger is None:
         yield "ledger.json is missing"
         return
-    total, price = sum(ledger["spent"].values()), ledger["price_per_1000"]
+    total, price, batched = sum(ledger["spent"].values()), ledger["price_per_1000"], ledger.get("batched", 0)
+    cost = Budget(price_per_1000=price, batch_price_per_1000=ledger.get("batch_price_per_1000")).cost(total, batched)
     if ledger["spent_total"] != total:
         yield f"ledger.json: spent_total is {ledger['spent_total']}, the purposes add up to {total}"
-    if not math.isclose(ledger["price"], total * (price or 0.0) / 1000, rel_tol=_CLOSE):
-        yield f"ledger.json: price is {ledger['price']}, {total} queries at {price} cost {total * (price or 0) / 1000}"
+    if batched > total:
+        yield f"ledger.json: {batched} queries were answered by batch, {total} in all"
+    if not math.isclose(ledger["price"], cost, rel_tol=_CLOSE):
+        yield f"ledger.json: price is {ledger['price']}, {total} queries at {price} cost {cost}"
     for key, setting in (("queries", "budget"), ("money", "max_price")):
         if ledger["budget"][key] != run.settings[setting]:
             found, wanted = ledger["budget"][key], run.settings[setting]

@@ -54,12 +54,17 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def replayed(folder: Path, sigma: float, radius: float) -> dict[str, Any]:
-    """Queries an image, and how many images stay open, for one log and one radius."""
+def rates(folder: Path, sigma: float) -> Counter[float]:
+    """The rates behind one log: how many images have each."""
     with (folder / f"imagenet_resnet50_noise_{sigma:.2f}_test_sigma_{sigma:.2f}.tsv").open() as file:
-        found = Counter(
+        return Counter(
             _rate(float(row["radius"]), int(row["predict"]), sigma) for row in csv.DictReader(file, delimiter="\t")
         )
+
+
+def replayed(folder: Path, sigma: float, radius: float) -> dict[str, Any]:
+    """Queries an image, and how many images stay open, for one log and one radius."""
+    found = rates(folder, sigma)
     plan = SequentialPlan(
         noise=Gaussian(sigma),
         num_selection=SELECTION,

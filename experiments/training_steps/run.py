@@ -28,6 +28,7 @@ from bbsmooth.whitebox.fitting import FitPlan, fit
 from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.methods import METHODS, adaptation
 from bbsmooth.whitebox.objectives import Augmentation
+from experiments.gpu.timing import settle
 from oracles.zoo import owned_model
 
 RESULT = Path(__file__).with_name("result.json")
@@ -35,6 +36,7 @@ COMPARED = ("lora", "full", "prompt-deep", "adapter")
 BATCH = 128
 SIGMA = 0.5
 SEED = 0
+PROCESSOR = torch.device("cpu")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,17 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         RESULT.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def compared(method: str, *, steps: int, pairs: int) -> dict[str, Any]:
-    """All figures of one method."""
+def compared(
+    method: str, *, steps: int, pairs: int, device: torch.device = PROCESSOR, others: bool = True
+) -> dict[str, Any]:
+    """All figures of one method on a device; without `others` only those against the bare loop."""
     images = digits(steps * BATCH)
-    plain = our_run(method, images)
-    found = {"ours_to_bare": _ratios(plain, bare_run(method, images), steps, pairs)}
-    for name, other in (
-        ("bfloat16_to_float32", {"bfloat16": True}),
-        ("compiled_to_eager", {"compiled": True}),
-    ):
+    plain = our_run(method, images, device)
+    found = {"ours_to_bare": _ratios(plain, bare_run(method, images, device), steps, pairs)}
+    variants = {"bfloat16_to_float32": {"bfloat16": True}, "compiled_to_eager": {"compiled": True}}
+    for name, other in variants.items() if others else ():
         try:
-            found[name] = _ratios(our_run(method, images, **other), plain, steps, pairs)
+            found[name] = _ratios(our_run(method, images, device, **other), plain, steps, pairs)
         except Exception as error:  # whatever a compiler or a kernel does on this machine
             found[name] = {"does_not_run": str(error).splitlines()[0]}
     return found
@@ -80,10 +82,15 @@ def digits(count: int) -> TrainingImages:
 
 
 def our_run(
-    method: str, images: TrainingImages, *, bfloat16: bool = False, compiled: bool = False
+    method: str,
+    images: TrainingImages,
+    device: torch.device = PROCESSOR,
+    *,
+    bfloat16: bool = False,
+    compiled: bool = False,
 ) -> Callable[[], float]:
     """An epoch by `bbsmooth.whitebox.fitting.fit`, as `bbsmooth train` calls it: wall time of each call."""
-    classifier, module = adapted(method)
+    classifier, module = adapted(method, device)
     forward: Callable[[Tensor], Tensor] = torch.compile(module) if compiled else module
     plan = FitPlan(epochs=1, batch_size=BATCH, learning_rate=METHODS[method].learning_rate, bfloat16=bfloat16)
 
@@ -98,17 +105,19 @@ def our_run(
             plan=plan,
             seed=SEED,
         )
+        settle(device)
         return time.perf_counter() - began
 
     return run
 
 
-def bare_run(method: str, images: TrainingImages) -> Callable[[], float]:
+def bare_run(method: str, images: TrainingImages, device: torch.device = PROCESSOR) -> Callable[[], float]:
     """The same epoch, written out."""
-    classifier, module = adapted(method)
+    classifier, module = adapted(method, device)
     trained = [weight for weight in module.parameters() if weight.requires_grad]
     mean, std = (
-        torch.tensor(one).view(-1, 1, 1) for one in (classifier.normalisation.mean, classifier.normalisation.std)
+        torch.tensor(one, device=device).view(-1, 1, 1)
+        for one in (classifier.normalisation.mean, classifier.normalisation.std)
     )
     rate, steps = METHODS[method].learning_rate, images.steps(BATCH)
 
@@ -117,24 +126,25 @@ def bare_run(method: str, images: TrainingImages) -> Callable[[], float]:
         optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=1e-4)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
         for chosen in torch.split(torch.randperm(len(images.pixels)), BATCH):
-            clean = images.pixels[chosen].float() / 255
+            clean = images.pixels[chosen].to(device).float() / 255
             noisy = clean + SIGMA * torch.randn_like(clean)
-            loss = F.cross_entropy(module((noisy - mean) / std), images.labels[chosen])
+            loss = F.cross_entropy(module((noisy - mean) / std), images.labels[chosen].to(device))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
+        settle(device)
         return time.perf_counter() - began
 
     return run
 
 
-def adapted(method: str) -> tuple[Classifier, nn.Module]:
-    """`local-vit` with what the method trains in place."""
+def adapted(method: str, device: torch.device = PROCESSOR) -> tuple[Classifier, nn.Module]:
+    """`local-vit` with what the method trains in place, on a device."""
     classifier = Classifier.of(owned_model("local-vit"), None, seed=SEED)
     chosen = adaptation(method, {})
     module = chosen.adapt(classifier.module, head=classifier.head, example=classifier.example, seed=SEED)
-    return classifier, module.train(chosen.moves_statistics)
+    return classifier, module.train(chosen.moves_statistics).to(device)
 
 
 def _ratios(first: Callable[[], float], second: Callable[[], float], steps: int, pairs: int) -> dict[str, Any]:

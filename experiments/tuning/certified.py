@@ -25,7 +25,7 @@ from experiments.tuning.paired import GRID, SEED, gain
 from experiments.tuning.run import CONTROL, RESULTS
 from experiments.tuning.trials import Arm, Setting, made
 from experiments.tuning.worlds import WORLDS, World
-from oracles import Feedback, Purpose, ResponseStore, VoteLog
+from oracles import Feedback, Oracle, Purpose, ResponseStore, VoteLog
 
 ALPHA, BETA, SELECTION = 0.001, 0.01, 100
 
@@ -90,7 +90,11 @@ def _setting(queries: int, seed: int) -> Setting:
 
 def proven(world: World, arm: Arm, setting: Setting, plan: SequentialPlan, images: int) -> Proven:
     """What is certified of the first test images behind what a trial ended with."""
-    oracle = arm.answers(world, *made(world, arm, setting))
+    return proven_by(arm.answers(world, *made(world, arm, setting)), world, plan, images)
+
+
+def proven_by(oracle: Oracle, world: World, plan: SequentialPlan, images: int) -> Proven:
+    """What is certified of the first test images, asked of an oracle; votes are kept in the world's folder."""
     source = VoteSource(
         oracles=dict.fromkeys((Purpose.SELECT, Purpose.ESTIMATE), oracle),
         log=VoteLog(ResponseStore(world.folder / "votes"), oracle.spec),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from oracles.errors import OracleUnavailable, SpecError
 from oracles.oracle import MOST_CLASSES, Feedback, OracleSpec
@@ -16,6 +16,9 @@ from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.server_words import error_words
 from oracles.remote.wire_protocol import Send, WireProtocol
+
+if TYPE_CHECKING:
+    from oracles.remote.batches.endpoint import BatchEndpoint
 
 Own = TypeVar("Own")
 ImageShape = tuple[int, int, int]
@@ -175,6 +178,7 @@ class ProtocolDescriptor(Generic[Own]):
         key: None where servers ask for none.
         locate: from what stands after `NAME:` to the URL, for services whose address is known; None where the name
             holds the URL.
+        batches: makes the batch interface of an endpoint, None where it has none; its last argument sends what it asks.
         sign: makes the signer of an endpoint whose requests are signed rather than carry a key; its last argument is
             told of each secret.
         over_grpc: from what a user writes behind `grpc:` or `grpcs:` to the rest of the URL, for a protocol that is
@@ -192,6 +196,7 @@ class ProtocolDescriptor(Generic[Own]):
     sign: Callable[[Endpoint, Own, Callable[[str], None]], Callable[[Request], Request]] | None = None
     over_grpc: Callable[[str], str] | None = None
     usage_over_grpc: str = ""
+    batches: Callable[[Endpoint, Own, Send], BatchEndpoint | None] = lambda endpoint, own, send: None
 
 
 def accepted(reply: Reply, what: str) -> Reply:

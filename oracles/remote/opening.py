@@ -139,6 +139,7 @@ def _open(descriptor: ProtocolDescriptor[Any], url: str, given: Mapping[str, obj
 def _connect(
     descriptor: ProtocolDescriptor[Any], endpoint: Endpoint, own: object, limits: ClientLimits
 ) -> RemoteOracle:
+    from oracles.remote.batches.sending import PatientTransport
     from oracles.remote.remote import RemoteOracle  # and httpx, which the list of names does without
 
     transport = _transport(endpoint, limits)
@@ -151,7 +152,9 @@ def _connect(
         protocol = descriptor.connect(endpoint, own, _cleaned(transport))
         for secret in getattr(protocol, "body_secrets", ()):
             transport.secrets.fill(secret, place="the body")  # one that is not there is said now
-        return RemoteOracle(protocol, transport, limits)
+        oracle = RemoteOracle(protocol, transport, limits)
+        oracle.batches = descriptor.batches(endpoint, own, PatientTransport(endpoint, limits, oracle).send)
+        return oracle
     except OracleError:
         transport.close()
         raise

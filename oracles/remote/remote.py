@@ -28,10 +28,14 @@ from oracles.traffic import Traffic
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from oracles.remote.batches.endpoint import BatchEndpoint
     from oracles.remote.grpc.transport import GrpcTransport
 
 GRACE_SECONDS = 3.0
 """What is under way at an interrupt has so long to come back, since it is paid for."""
+
+BACKEND = "backend"
+"""Field of a model's identity that says which machines answered."""
 
 _LONGEST = 200
 """Characters that a model's name, version or digest may have in files and errors."""
@@ -56,6 +60,7 @@ class RemoteOracle:
         breaker: of all who ask it.
         limiter: of all who ask it.
         batch_limit: of all who ask it.
+        batches: the vendor's batch interface, None where it has none.
     """
 
     def __init__(self, protocol: WireProtocol, transport: Transport | GrpcTransport, limits: ClientLimits) -> None:
@@ -68,6 +73,7 @@ class RemoteOracle:
         self._grace: threading.Timer | None = None
         self.spec: OracleSpec = replace(protocol.spec, remote=True, identity=self._identity)
         self.transport, self.limits = transport, limits
+        self.batches: BatchEndpoint | None = None
         self.spec.classes.clean = transport.secrets.strike  # a server may give back a key as a label
         self.breaker = CircuitBreaker(limits.patience_seconds)
         self.batch_limit = BatchLimit(self.spec.name, self._learned)
@@ -92,6 +98,20 @@ class RemoteOracle:
         if parsed.identifier not in ("", request.identifier):
             raise AnswerError(f"{request.url} answered another question than the one that was asked")
         self._recognise(parsed.identity)
+        return parsed.answers
+
+    def composed(self, image: Tensor) -> Request:
+        """The request that would ask about one image (1, C, H, W), as `query` does; nothing is sent."""
+        self.spec.check(image)
+        return self.protocol.request(image.clamp(0, 1) if image.is_floating_point() else image)
+
+    def understood(self, body: bytes) -> Answers:
+        """The answer in the body of a reply about one image that came by a batch; errors as of `query`.
+
+        Which back end answered is left out of what replies say of the model: jobs run on others than single requests.
+        """
+        parsed = self._parse(Request("POST", f"a batch of {self.spec.name}"), Reply(200, body=body), 1)
+        self._recognise({name: value for name, value in parsed.identity.items() if name != BACKEND})
         return parsed.answers
 
     @property

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from bbsmooth import data
+from bbsmooth.api.sessions.certify_question import Question, least, refuse_other_methods, reported
 from bbsmooth.assemble import (
     Account,
+    Front,
     Subject,
     account,
     answering,
-    copies_for,
-    describe_classifier,
+    batch_asker,
     grid_for,
+    refuse_forgotten_jobs,
     refuse_small_budget,
+    refuse_without_batches,
     vote_source,
 )
-from bbsmooth.assemble.drift import LEAST, CanaryImages, Watching, watched
-from bbsmooth.assemble.incremental import EarlierRun, earlier_run, earlier_votes, worth
-from bbsmooth.assemble.labels import match_labels, never_matched
-from bbsmooth.certification import LabelledCase, VoteSource, run_cases, unreachable_radii
+from bbsmooth.assemble.drift import CanaryImages, Watching, watched
+from bbsmooth.assemble.incremental import earlier_votes, worth
+from bbsmooth.assemble.labels import never_matched
+from bbsmooth.certification import LabelledCase, VoteSource, run_cases
 from bbsmooth.certification.cases.case import ProvingCase
+from bbsmooth.certification.engine.looks import Looks
+from bbsmooth.certification.engine.rounds import Rounds
 from bbsmooth.certification.engine.scheduler import recorded_first
 from bbsmooth.certification.methods.cases import AnyPlan, opener
 from bbsmooth.certification.methods.incremental import IncrementalPlan
+from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.expected import ExpectedQueries
 from bbsmooth.progress.meter import Facts, Meter, Spending, meter
@@ -44,18 +52,18 @@ from bbsmooth.runs.certificates import (
     read_summary,
     write_summary,
 )
-from bbsmooth.runs.directory import RunDirectory, ended, read_manifest
+from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
-from bbsmooth.runs.layout import MANIFEST, SUMMARY
+from bbsmooth.runs.layout import SUMMARY
 from bbsmooth.runs.reading import read_run
 from bbsmooth.runs.records import Label
 from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
+from bbsmooth.settings.batch import ALONE, BATCHING, BatchConfig
 from bbsmooth.settings.certify import DATA, EARLY, ORACLE, CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
-from bbsmooth.verification.replay import Replay
 from bbsmooth.verification.resuming import refuse_damage
-from oracles import Classes, Oracle, Purpose, VoteLog
+from oracles import Classes, Oracle, Purpose
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
 
@@ -79,6 +87,7 @@ def certify(
     reuse: Path | None = None,
     incremental_from: Path | None = None,
     drift: DriftConfig = USUAL_DRIFT,
+    batch: BatchConfig = ALONE,
 ) -> Record:
     """Certify, and return what `summary.json` says.
 
@@ -90,6 +99,7 @@ def certify(
         reuse: run whose answers need not be asked for again, None for none.
         incremental_from: run of the classifier before it was changed a little, None for none.
         drift: how a change of the model is noticed.
+        batch: whether the vendor's batch interface is asked, and how.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -99,10 +109,14 @@ def certify(
     if incremental_from is not None and reuse is not None:
         raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
     subject = subject.drawing_as(out, reuse, incremental_from)
-    asked = _Question.settled(subject, config, incremental_from, reported=_reported(out) if resume else ())
+    asked = Question.settled(subject, config, incremental_from, reported=reported(out) if resume else ())
     oracle, front, dataset = subject.asking, subject.front, subject.images
-    refuse_small_budget(oracle, *_least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
-    stated = settings(oracle, subject.smoothing, subject.data, asked.config, drift)
+    refuse_without_batches(subject.oracle, oracle, batch)
+    if batch.batch:
+        refuse_other_methods(asked.plan)
+    paid = replace(oracle, price=batch.price(oracle.price)) if batch.batch else oracle
+    refuse_small_budget(paid, *least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
+    stated = settings(oracle, subject.smoothing, subject.data, asked.config, drift, batch)
     earlier = None if reuse is None else reused(reuse, settings=stated, context=asked.context)
     run = RunDirectory.open(
         out,
@@ -110,12 +124,12 @@ def certify(
         settings=stated,
         context=asked.context if earlier is None else asked.context | {"reused": earlier.described},
         resume=resume,
-        changeable=asked.config.changeable,
+        changeable=asked.config.changeable | BATCHING,
     )
     with (
         ended(run, ENDINGS),
         answering(subject.oracle, oracle, front) as (answerer, oracle),
-        account(run, oracle, reuse=earlier) as kept,
+        account(run, oracle, reuse=earlier, batch_price=batch.price(oracle.price) if batch.batch else None) as kept,
         earlier_votes(asked.changed, out, asked.seen.spec) as before,
     ):
         front.keep(out)
@@ -123,6 +137,8 @@ def certify(
             _log.warning(_SEEN)
         if run.resumed:
             refuse_damage(out, asked.replay(subject, kept, before), kept.ledger, own=not run.manifest.get("reused"))
+        if not batch.batch:
+            refuse_forgotten_jobs(run, kept)
         session = _Session(
             dataset,
             asked.count,
@@ -143,8 +159,12 @@ def certify(
                     answerer, front, subject.smoothing, kept, PURPOSES, watch=watching.watch, clean=asked.clean
                 )
                 with meter("certify", None, "queries", spending=kept.ledger) as bar:
-                    recorded = earlier is not None or run.resumed
-                    session.run(opener(asked.plan, votes, earlier=before), votes, oracle, kept, watching, bar, recorded)
+                    begin = opener(asked.plan, votes, earlier=before)
+                    work = _Work(begin, votes, oracle, kept, watching, bar)
+                    if batch.batch:
+                        session.run_by_batch(work, run, answerer, front, batch)
+                    else:
+                        session.run(work, recorded=earlier is not None or run.resumed)
         except BaseException:
             with suppress(OSError):  # on a full disk; what ended the run says more
                 session.summarize()
@@ -155,106 +175,33 @@ def certify(
         return session.summary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """All that a run is asked to show, settled before it is begun.
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a process works with.
 
     Attributes:
-        config: the settings.
-        plan: of each image.
-        count: images to certify.
-        labels: of the classes in the data, as the oracle names them; None where nothing is compared with them.
-        seen: the oracle behind its front.
-        context: what the manifest says of oracle, data and an earlier run.
-        changed: the run of the classifier before it was changed.
+        begin: opens the case of an image.
+        source: gives the votes.
+        oracle: how to ask.
+        kept: the account.
+        watching: the watch over the oracle.
+        bar: told how far it is.
     """
 
-    config: CertifyConfig
-    plan: AnyPlan
-    count: int
-    labels: list[Label] | None
-    seen: Oracle
-    context: Record
-    changed: EarlierRun | None
+    begin: Callable[[Tensor], ProvingCase]
+    source: VoteSource
+    oracle: OracleConfig
+    kept: Account
+    watching: Watching
+    bar: Meter
 
-    @classmethod
-    def settled(
-        cls, subject: Subject, config: CertifyConfig, incremental_from: Path | None, *, reported: Sequence[float]
-    ) -> _Question:
-        """Settle what the settings leave open.
+    def spare(self) -> int | None:
+        """Queries, each asked alone, that may be spent on votes."""
+        return self.watching.watch.spare(self.kept.ledger.remaining)
 
-        Raises:
-            UsageError: settings, images or oracle that do not fit.
-        """
-        seen, smoothing, dataset = subject.seen, subject.smoothing, subject.images
-        copies_for(seen, smoothing)
-        config = config.settled(smoothing.mechanism)
-        config.decidable_plan(smoothing.mechanism, 1)
-        context = subject.context | describe_classifier(seen.spec)
-        changed = None if incremental_from is None else earlier_run(incremental_from, smoothing, context)
-        if changed is not None:
-            config = changed.settled(config)
-            context |= {"earlier": changed.described}
-        count = min(len(dataset), config.limit or len(dataset))
-        data.check(dataset, count)
-        plan = config.decidable_plan(smoothing.mechanism, count)
-        if beyond := unreachable_radii(plan):
-            _log.warning(
-                "`num_estimation` %s is too small to certify radius %s, even if all votes agree: it can only be "
-                "refuted",
-                f"{config.num_estimation:,}",
-                ", ".join(f"{radius:g}" for radius in beyond),
-            )
-        labels = None
-        if dataset.classes is not None and config.labels == DATA:
-            labels = match_labels(dataset.classes, subject.oracle.spec.classes, subject.class_order)
-        return cls(
-            config=config.with_radii(plan.largest_radius, reported),
-            plan=plan,
-            count=count,
-            labels=labels,
-            seen=seen,
-            context=context,
-            changed=changed,
-        )
-
-    @property
-    def clean(self) -> frozenset[Purpose]:
-        """Purposes for which images are asked about without noise."""
-        return frozenset({Purpose.PREDICT} if self.config.labels == ORACLE else ())
-
-    def replay(self, subject: Subject, kept: Account, before: VoteLog | None) -> Replay:
-        """A way to draw the answers on record again, which asks nobody."""
-        copies, log = copies_for(self.seen, subject.smoothing), VoteLog(kept.store, self.seen.spec)
-        on_record = VoteSource(oracles={}, log=log, copies=copies, clean=self.clean)
-        return Replay(
-            plan=self.plan,
-            by_oracle=bool(self.clean),
-            images=subject.images,
-            labels=self.labels,
-            source=on_record,
-            begin=opener(self.plan, on_record, earlier=before),
-        )
-
-
-def _reported(out: Path) -> Sequence[float]:
-    """The radii at which the run in `out` reports; none where there is no run."""
-    return read_manifest(out)["settings"].get("radii") or () if (out / MANIFEST).exists() else ()
-
-
-def _least(config: CertifyConfig, oracle: OracleConfig, plan: AnyPlan, canaries: int) -> tuple[int, str]:
-    """The smallest budget that makes sense, and the settings that add up to it."""
-    votes = (
-        (plan.max_estimation, "`num_selection` + `num_estimation`")
-        if config.in_turn(oracle)
-        else (1, "`num_selection` + 1")
-    )
-    parts = [(plan.num_selection + votes[0], votes[1])]
-    if config.labels == ORACLE:
-        parts.append((1, "1 for the label"))
-    if canaries:
-        parts.append((LEAST * canaries, f"{LEAST} times {canaries} for canaries"))
-    return sum(number for number, _ in parts), " + ".join(what for _, what in parts)
+    def spare_by_batch(self) -> int | None:
+        """The same of queries that a batch interface answers."""
+        return self.kept.ledger.remaining_by_batch(self.watching.watch.spare)
 
 
 @dataclass(slots=True)
@@ -282,29 +229,55 @@ class _Session:
         """Images without a certificate."""
         return self.count - len(self.file.records)
 
-    def run(
-        self,
-        begin: Callable[[Tensor], ProvingCase],
-        source: VoteSource,
-        oracle: OracleConfig,
-        kept: Account,
-        watching: Watching,
-        bar: Meter,
-        recorded: bool,
-    ) -> None:
+    def run(self, work: _Work, *, recorded: bool) -> None:
         """Certify what is not certified yet; `recorded` says that answers may be on record."""
-        classes, held = source.log.spec.classes, watching.hold(self.file.append)
-        expected = self._expected(bar, kept.ledger)
+        expected = self._expected(work.bar, work.kept.ledger)
         verdicts = run_cases(
-            self._waiting(source if recorded and not self.config.in_turn(oracle) else None),
-            lambda image: self._open(begin(image), source),
-            source,
-            batch_size=oracle.batch_size,
-            concurrency=oracle.concurrency,
-            remaining=lambda: watching.watch.spare(kept.ledger.remaining),
-            arrange=self.config.arrangement(oracle),
+            self._waiting(work.source if recorded and not self.config.in_turn(work.oracle) else None),
+            lambda image: self._open(work.begin(image), work.source),
+            work.source,
+            batch_size=work.oracle.batch_size,
+            concurrency=work.oracle.concurrency,
+            remaining=work.spare,
+            arrange=self.config.arrangement(work.oracle),
             progress=lambda purpose, queries: expected.advance(queries),
         )
+        self._record(verdicts, work, expected)
+
+    def run_by_batch(self, work: _Work, run: RunDirectory, oracle: Oracle, front: Front, batch: BatchConfig) -> None:
+        """The same, through the vendor's batch interface."""
+        expected = self._expected(work.bar, work.kept.ledger)
+        asker = batch_asker(
+            run,
+            oracle,
+            front,
+            work.kept,
+            work.source,
+            work.watching.watch,
+            batch,
+            self.dataset.image,
+            lambda purpose, queries: expected.advance(queries),
+        )
+        drawn = work.source.copies.total_variation(math.prod(self.dataset.image_shape))
+        if isinstance(self.plan, SplittingPlan | IncrementalPlan):
+            raise TypeError("such a plan was refused before")
+        rounds = Rounds(
+            image=self.dataset.image,
+            open_case=lambda image: self._open(work.begin(image), work.source),
+            source=work.source,
+            asker=asker,
+            looks=Looks(self.plan, batch.looks, drawn, np.random.default_rng(0)),
+            labelled=bool(self._extra),
+            in_turn=self.config.in_turn(work.oracle),
+            remaining=work.spare_by_batch,
+        )
+        self._record(rounds.run([index for index, _ in self._waiting(None)]), work, expected)
+
+    def _record(
+        self, verdicts: Iterator[tuple[int, LabelledCase, float]], work: _Work, expected: ExpectedQueries
+    ) -> None:
+        """Write down verdicts as they come, and how far that is."""
+        classes, held = work.source.log.spec.classes, work.watching.hold(self.file.append)
         for index, case, seconds in verdicts:
             label = self._label(index) if case.label is None else public_label(case.label, classes)
             outcome = case.outcome()
@@ -312,7 +285,7 @@ class _Session:
             held.add(record | radii_by_norm(outcome.verdict, case.case.image.numel()))
             self._tell_mismatch(classes)
             expected.finish(record["queries"] + self._extra)
-            bar.advance(0, *self._so_far())
+            work.bar.advance(0, *self._so_far())
 
     @property
     def _extra(self) -> int:

@@ -7,16 +7,26 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from bbsmooth import data
+from bbsmooth.api.sessions.bill import Bill
 from bbsmooth.api.sessions.plan_acceptance import PlannedAcceptance
-from bbsmooth.assemble import Account, Subject, account, grid_for, vote_source
-from bbsmooth.assemble.drift import LEAST
+from bbsmooth.api.sessions.plan_batch import PlannedBatch, ask_pilot
+from bbsmooth.assemble import (
+    Account,
+    Subject,
+    account,
+    grid_for,
+    refuse_forgotten_jobs,
+    refuse_without_batches,
+    vote_source,
+)
 from bbsmooth.certification import VoteSource, run_cases
 from bbsmooth.certification.forecast import CONFIDENCE, Cap, Expectation, Interval, Way, forecast
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
@@ -27,6 +37,7 @@ from bbsmooth.randomness import fork, image_digest
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.certify import ORACLE, CertifyConfig
 from bbsmooth.settings.common import (
     GROWING,
@@ -56,6 +67,7 @@ def plan(
     resume: bool,
     announce: Callable[[str], None],
     drift: DriftConfig = USUAL_DRIFT,
+    batch: BatchConfig = ALONE,
 ) -> Record:
     """Ask the pilot's queries, and return what they let expect.
 
@@ -68,6 +80,8 @@ def plan(
         resume: go on with the pilot in `out`.
         announce: told what the pilot costs, before it is asked.
         drift: how a change of the model is noticed, which the certification pays for.
+        batch: whether the pilot is asked through the vendor's batch interface; and how the certification would be,
+            which is forecast wherever there is one.
 
     Raises:
         UsageError: settings that cannot work, or a budget below the pilot; nothing was spent.
@@ -77,6 +91,8 @@ def plan(
     oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
     count = min(len(dataset), config.limit or len(dataset))
     _refuse_certain_cost(smoothing, oracle, count)
+    refuse_without_batches(subject.oracle, oracle, batch)
+    paid = replace(oracle, price=batch.price(oracle.price)) if batch.batch else oracle
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     planned = None if claim is None else PlannedAcceptance.of(subject, claim.accepting(config.radii, count))
     config = config.with_radii(config.judged_plan(smoothing.distribution, count).largest_radius)
@@ -86,25 +102,30 @@ def plan(
     data.check(dataset, count)
     unlike = _unlike(dataset, count)
     chosen, draws = _chosen(unlike, pilot.pilot, smoothing.seed), min(pilot.pilot_draws, config.num_selection)
-    _refuse_small_budget(oracle, len(chosen), draws)
+    _refuse_small_budget(paid, len(chosen), draws)
     with ExitStack() as stack:
         run = RunDirectory.open(
             out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-"))),
             command="plan",
             settings=settings(
-                oracle, smoothing, subject.data, config, pilot, *([] if claim is None else [claim]), drift
+                oracle, smoothing, subject.data, config, pilot, *([] if claim is None else [claim]), drift, batch
             ),
             context=subject.context,
             resume=resume,
-            changeable=(SPEED | GROWING | CLAIM | settings(config, pilot, drift).keys()) - FIXED,
+            changeable=(SPEED | GROWING | CLAIM | settings(config, pilot, drift, batch).keys()) - FIXED,
         )
         stack.enter_context(ended(run, ENDINGS))
-        kept = stack.enter_context(account(run, oracle))
+        by_batch = batch.price(oracle.price) if batch.batch else None
+        kept = stack.enter_context(account(run, oracle, batch_price=by_batch))
+        if not batch.batch:
+            refuse_forgotten_jobs(run, kept)
         subject.front.keep(run.path)
         source = vote_source(subject.oracle, subject.front, smoothing, kept, (Purpose.SELECT,))
-        asking = _Pilot(run, kept, source, oracle, draws)
+        asking = _Pilot(run, kept, source, paid, draws)
         announce(asking.cost(len(chosen)))
-        cases = asking.ask([(index, dataset.image(index)) for index in chosen])
+        images = [(index, dataset.image(index)) for index in chosen]
+        first = partial(ask_pilot, run=run, subject=subject, kept=kept, source=source, batch=batch)
+        cases = asking.ask(images, first if batch.batch else lambda images, draws: None)
         found = _pilot(cases, draws)
         different = len(unlike)
         bill = Bill(
@@ -112,70 +133,40 @@ def plan(
             equal=count / different,
             canaries=drift.number(subject.seen.spec.remote),
             canary_every=drift.canary_every,
-            seconds_per_query=asking.seconds_per_query,
+            seconds_per_query=None if batch.batch else asking.seconds_per_query,
             price=oracle.price,
         )
+        total_variation = source.copies.total_variation(math.prod(dataset.image_shape))
+        forecast_ways = [_way(way, smoothing, count, capped=way is ways[-1]) for way in ways]
+        batched = PlannedBatch.of(subject, batch, total_variation)
+        votes = [(each, draws) for each in found.votes]
+        in_looks = {} if batched is None else batched.ways(forecast_ways, votes)
         coming = forecast(
-            [_way(way, smoothing, count, capped=way is ways[-1]) for way in ways],
+            [*forecast_ways, *in_looks.values()],
             found,
             images=different,  # equal ones share their draws
-            total_variation=source.copies.total_variation(math.prod(dataset.image_shape)),
+            total_variation=total_variation,
             seed=smoothing.seed,
         )
+        rows = [_row(way, each, bill, pilot, count) for way, each in zip(ways, coming, strict=False)]
+        if batched is not None:
+            looked = dict(zip(in_looks, coming[len(ways) :], strict=True))
+            for place, row in enumerate(rows):
+                queries, most = looked.get(place, coming[place]).queries, batch.looks if place in looked else 1
+                row["by_batch"] = batched.record(queries, looks=most, bill=bill)
         summary: Record = {
             "images": count,
             "different": different,
             "confidence": CONFIDENCE,
             "pilot": {"images": chosen, "votes": list(found.votes), "draws": draws, "unanswered": found.unanswered}
             | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": asking.seconds},
-            "expected": [_row(way, each, bill, pilot, count) for way, each in zip(ways, coming, strict=True)],
+            "expected": rows,
         }
         if planned is not None:
             expected = planned.expected(unlike, cases, source.log.spec.classes, draws, smoothing.seed)
             summary["acceptance"] = planned.record(expected, replace(bill, images=0).record(expected.queries))
         write_summary(run.path, summary)
         return summary
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """Costs of a certification besides its votes, and of a query.
-
-    Args:
-        images: that are asked about without noise.
-        equal: images for each different one.
-        canaries: of a remote model.
-        canary_every: queries after which they are asked.
-        seconds_per_query: in the pilot.
-        price: of 1,000 queries, None for none.
-    """
-
-    images: int
-    equal: float
-    canaries: int
-    canary_every: int
-    seconds_per_query: float
-    price: float | None
-
-    def total(self, votes: Interval) -> Interval:
-        """Queries for these votes and all that goes with them."""
-        return Interval(*(self._with_canaries(number + self.images) for number in astuple(votes)))
-
-    def record(self, votes: Interval) -> Record:
-        """The queries, how long they take at the pilot's rate, and their price."""
-        queries = self.total(votes)
-        return {
-            "queries": asdict(queries),
-            "seconds": asdict(queries.times(self.seconds_per_query)),
-            "price": self.priced(queries),
-        }
-
-    def priced(self, queries: Interval) -> Record | None:
-        """The price of queries."""
-        return None if self.price is None else asdict(queries.times(self.price / 1000))
-
-    def _with_canaries(self, queries: float) -> float:
-        return queries + self.canaries * (LEAST + queries // self.canary_every)
 
 
 @dataclass(slots=True)
@@ -204,10 +195,13 @@ class _Pilot:
         price = "" if self.oracle.price is None else f", which cost {queries * self.oracle.price / 1000:g}"
         return f"the pilot asks {queries:,} queries{price}: {images} images, {self.draws} draws each"
 
-    def ask(self, images: list[tuple[int, Tensor]]) -> dict[int, PilotCase]:
-        """The finished case of each image; what is on record is not asked again."""
+    def ask(
+        self, images: list[tuple[int, Tensor]], first: Callable[[list[tuple[int, Tensor]], int], None]
+    ) -> dict[int, PilotCase]:
+        """The finished case of each image; what is on record, after `first` too, is not asked again."""
         classes, began, before = self.source.log.spec.classes, time.monotonic(), self.seconds
         try:
+            first(images, self.draws)
             with meter("pilot", len(images) * self.draws, "queries") as bar:
                 finished = run_cases(
                     images,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.assemble import Front
-from bbsmooth.coordinator import Autoencoder, Denoised, OutputSpace, PretrainPlan, Stored, load, pretrain, save
+from bbsmooth.coordinator import Autoencoder, Denoised, OutputSpace, Stored, load, made_of, save
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
@@ -33,6 +33,7 @@ def begin(
     *,
     epochs: int,
     device: torch.device,
+    size: str | None,
 ) -> tuple[Stored, Tensor, Record]:
     """The coordinator that tuning starts from, its parameters, and what making it took. No query is spent.
 
@@ -50,18 +51,19 @@ def begin(
             losses.append(loss)
             bar.advance(1, f"mean squared error {loss:.4f}")
 
-        coordinator = pretrain(
+        coordinator = made_of(
             pixels,
             noise=smoothing.distribution,
             form=method.form,
             space=method.space,
-            plan=PretrainPlan(epochs=epochs),
+            epochs=epochs,
             seed=smoothing.seed,
             device=device,
+            size=size,
             progress=progress,
         )
     took = {
-        "epochs": epochs,
+        "epochs": len(losses) - 1,
         "mean_squared_error": losses[-1],
         "seconds": round(time.monotonic() - began, 3),
     }

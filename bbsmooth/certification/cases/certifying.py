@@ -17,6 +17,7 @@ from bbsmooth.randomness import uniform_number
 from oracles import Classes, Purpose
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -69,6 +70,17 @@ class CertifyingCase:
     def finished(self) -> bool:
         """True if the verdict is known."""
         return self._reason is not None or (self._judge is not None and self._judge.finished)
+
+    @property
+    def selection(self) -> Selection | None:
+        """Result of the selection draws, None while it is not known."""
+        return self._selected
+
+    @property
+    def hits(self) -> NDArray[np.bool_]:
+        """Whether each estimation vote is for the selected class, as far as they are known without a gap."""
+        known = self._votes.labels[: min(self._votes.known, self._votes.refused)]
+        return np.equal(known, -1 if self._selected is None else self._selected.selected)
 
     def backlog(self, purpose: Purpose) -> int:
         """Draws that can be asked about now. Estimation waits for the selection's answers."""

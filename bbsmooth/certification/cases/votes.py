@@ -90,7 +90,7 @@ class VoteSource:
         import torch
 
         try:
-            labels = self.oracles[purpose].query(self._shown(batch, purpose)).labels
+            labels = self.oracles[purpose].query(self.shown(batch, purpose)).labels
         except ImageRefused:
             if sum(draws.count for draws in batch) > 1:
                 return self._ask_halves(batch, purpose)
@@ -99,7 +99,8 @@ class VoteSource:
         self.log.write([(draws.stream, draws.first, part) for draws, part in zip(batch, parts, strict=True)])
         return parts
 
-    def _shown(self, batch: Sequence[Draws], purpose: Purpose) -> Tensor:
+    def shown(self, batch: Sequence[Draws], purpose: Purpose) -> Tensor:
+        """The images (B, C, H, W) that are asked about for draws, in their order."""
         import torch
 
         if purpose in self.clean:

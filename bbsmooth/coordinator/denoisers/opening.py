@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from torch import nn
@@ -12,6 +12,7 @@ from torch import nn
 from bbsmooth.coordinator.denoisers.given import PYTHON, Function, GivenDenoiser, is_named
 from bbsmooth.coordinator.denoisers.torchscript import Scripted
 from bbsmooth.coordinator.denoisers.weights import build, read_tensors
+from bbsmooth.coordinator.natural import NATURAL, AnyShape, natural_digest
 from bbsmooth.errors import UsageError
 from oracles.errors import SpecError
 from oracles.local import pick_device, state_digest
@@ -19,18 +20,22 @@ from oracles.python_module import load_function
 
 MODULE = "module:"
 
+_NATURAL = {NATURAL: "base", f"{NATURAL}-small": "small"}
+"""Names of the shipped denoiser with their sizes."""
+
 _handed_over: dict[str, GivenDenoiser] = {}
 """Denoisers that were handed over as objects, by source: a run that was tuned behind one names it so."""
 
 
 def is_denoiser(name: str) -> bool:
-    """True for the name of a denoiser: module:FILE.py:FUNCTION, or a file."""
-    return name.startswith((MODULE, PYTHON)) or Path(name).is_file()
+    """True for the name of a denoiser: natural, module:FILE.py:FUNCTION, or a file."""
+    return name in _NATURAL or name.startswith((MODULE, PYTHON)) or Path(name).is_file()
 
 
 def open_denoiser(name: str, *, device: str = "auto") -> GivenDenoiser:
     """The denoiser behind a name.
 
+    `natural` is the one that ships, `natural-small` its smaller one; a folder of that name is `./natural`.
     `module:FILE.py:FUNCTION` is a function (or a torch module) of a user's own file; its fingerprint is that of the
     file, with a module's weights. Else a file: TorchScript, or the weights of a DnCNN, a bias-free CNN or a DRUNet, in
     safetensors or as torch saves a state_dict; the architecture is told by the names of the tensors.
@@ -51,6 +56,8 @@ def open_denoiser(name: str, *, device: str = "auto") -> GivenDenoiser:
         return _handed_over[name]
     if name.startswith(MODULE):
         return _of_module(name)
+    if name in _NATURAL:
+        return _shipped(name)
     path = Path(name)
     if not path.is_file():
         raise UsageError(f"there is no denoiser at {path}")
@@ -78,6 +85,13 @@ def reopened(source: str, fingerprint: str, name: str, function: Function | None
     if given.fingerprint != fingerprint:
         raise UsageError(f"the denoiser {source} is not the one that it was; put its file back, or begin another run")
     return given
+
+
+@cache
+def _shipped(name: str) -> GivenDenoiser:
+    size = _NATURAL[name]
+    fingerprint = hashlib.sha256(f"natural-1 {natural_digest(size)}".encode()).hexdigest()
+    return GivenDenoiser(function=AnyShape(size), name=name, fingerprint=fingerprint, source=name)
 
 
 def _of_module(name: str) -> GivenDenoiser:

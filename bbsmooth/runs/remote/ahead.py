@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oracles import Budget
+
 LEAST = 1000
 """Queries in a credit where the budget is large; about a second of a fast oracle."""
 
@@ -69,13 +71,13 @@ def precharged(state: State, wanted: float, *, at_least: Credit | None) -> tuple
     requests = max(_within(wanted if sends else 0, attempts, budget["attempts"]), before.attempts - attempts)
     spent = dict(state["spent"])
     spent[max(spent, key=spent.__getitem__)] += queries
-    price = state["price_per_1000"]
+    prices = Budget(price_per_1000=state["price_per_1000"], batch_price_per_1000=state.get("batch_price_per_1000"))
     ahead = dict(state) | {
         "spent": spent,
         "spent_total": total + queries,
         "left": None if limit is None else limit - total - queries,
         "attempts": attempts + requests,
-        "price": (total + queries) * (price or 0.0) / 1000,
+        "price": prices.cost(total + queries, state.get("batched", 0)),
         RESERVED: {"queries": queries, "attempts": requests},
     }
     return ahead, Credit(total + queries, attempts + requests)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from oracles.remote.batches.anthropic import AnthropicBatches
 from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
 from oracles.remote.image_encoding import base64_text
 from oracles.remote.json_text import dump, load_object, member, optional_text
@@ -38,8 +39,7 @@ def connect(endpoint: Endpoint, options: AnthropicOptions, send: Send) -> ChatPr
     settings = given(
         model=options.model, max_tokens=options.max_tokens or _MOST_TOKENS, temperature=options.temperature
     )
-    headers = {"Content-Type": "application/json", "anthropic-version": options.version}
-    url = f"{endpoint.url.removesuffix('/v1')}/v1/messages"
+    headers, url = _headers(options), _url(endpoint)
 
     def compose(file: bytes) -> Request:
         source = {"type": "base64", "media_type": options.picture.media_type, "data": base64_text(file)}
@@ -50,6 +50,18 @@ def connect(endpoint: Endpoint, options: AnthropicOptions, send: Send) -> ChatPr
         return Request("POST", url, headers, dump(settings | {"messages": [{"role": "user", "content": content}]}))
 
     return ChatProtocol(spec=spec, spoken=spoken, picture=options.picture, compose=compose, understand=_understand)
+
+
+def _url(endpoint: Endpoint) -> str:
+    return f"{endpoint.url.removesuffix('/v1')}/v1/messages"
+
+
+def _headers(options: AnthropicOptions) -> dict[str, str]:
+    return {"Content-Type": "application/json", "anthropic-version": options.version}
+
+
+def _batches(endpoint: Endpoint, options: AnthropicOptions, send: Send) -> AnthropicBatches:
+    return AnthropicBatches(_url(endpoint), _headers(options), send)
 
 
 def _understand(reply: Reply) -> Said:
@@ -69,4 +81,5 @@ DESCRIPTOR = ProtocolDescriptor(
     options=AnthropicOptions,
     connect=connect,
     key=Key("ANTHROPIC_API_KEY", "x-api-key", required=False),
+    batches=_batches,
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oracles.errors import AnswerError
+from oracles.remote.batches.gemini import GeminiBatches
 from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
 from oracles.remote.image_encoding import base64_text
 from oracles.remote.json_text import dump, kind, load_object, optional_text, per_image
@@ -27,6 +28,7 @@ from oracles.remote.protocols.chat import (
 from oracles.remote.wire_protocol import Send
 
 _REFUSALS = {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "IMAGE_SAFETY"}
+_HOST_SLASHES = 2  # of https://HOST
 _VERSION = re.compile(r"/v[0-9]")
 
 
@@ -64,7 +66,7 @@ def connect(endpoint: Endpoint, options: GeminiOptions, send: Send) -> ChatProto
         responseSchema=schema if options.structured else None,
         thinkingConfig=None if options.thinking_tokens is None else {"thinkingBudget": options.thinking_tokens},
     )
-    root = endpoint.url if _VERSION.search(endpoint.url.partition("://")[2]) else f"{endpoint.url}/v1beta"
+    root = _root(endpoint)
 
     def compose(file: bytes) -> Request:
         parts: list[dict[str, Any]] = [
@@ -84,6 +86,16 @@ def connect(endpoint: Endpoint, options: GeminiOptions, send: Send) -> ChatProto
         understand=_understand,
         unpack=label_in_json if options.structured else str,
     )
+
+
+def _root(endpoint: Endpoint) -> str:
+    return endpoint.url if _VERSION.search(endpoint.url.partition("://")[2]) else f"{endpoint.url}/v1beta"
+
+
+def _batches(endpoint: Endpoint, options: GeminiOptions, send: Send) -> GeminiBatches | None:
+    """The batches of the Gemini API; those of Vertex AI, whose address names a project, read from a bucket."""
+    host, _, version = _root(endpoint).rpartition("/")
+    return GeminiBatches(host, version, options.model, send) if host.count("/") == _HOST_SLASHES else None
 
 
 def _understand(reply: Reply) -> Said:
@@ -107,4 +119,5 @@ DESCRIPTOR = ProtocolDescriptor(
     options=GeminiOptions,
     connect=connect,
     key=Key("GEMINI_API_KEY", "x-goog-api-key", required=False),
+    batches=_batches,
 )

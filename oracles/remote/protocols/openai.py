@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from oracles.errors import SpecError
 from oracles.oracle import REFUSAL, Feedback, OracleSpec
+from oracles.remote.batches.endpoint import BatchEndpoint
+from oracles.remote.batches.mistral import MistralBatches
+from oracles.remote.batches.openai import OpenaiBatches
 from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
 from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import dump, load_object, member, optional_text, per_image
@@ -21,6 +26,7 @@ from oracles.remote.wire_protocol import Parsed, Send
 if TYPE_CHECKING:
     from torch import Tensor
 
+_OPENAI, _MISTRAL = "openai", "mistral"
 _MORE_TOKENS = "raise max_tokens, or max_completion_tokens for newer models"
 _STRICTER = "ask more strictly with prompt=..., or say structured=true"
 
@@ -38,6 +44,8 @@ class OpenaiOptions:
         max_tokens: most tokens of an answer; `none` leaves it to the server.
         max_completion_tokens: the same under the name that newer models want; it takes the place of `max_tokens`.
         detail: of the image, `low`, `high` or `auto`; None leaves it to the server.
+        batches: whose batch interface `batch` uses: `openai`, also of compatible services, or `mistral`; taken from
+            the address if left out.
         watch_backend: whether a new `system_fingerprint` counts as a change of the model.
         picture: how images become pictures.
     """
@@ -50,8 +58,14 @@ class OpenaiOptions:
     max_tokens: int | None = 32
     max_completion_tokens: int | None = None
     detail: str | None = None
+    batches: str | None = None
     watch_backend: bool = True
     picture: Picture = field(default_factory=Picture)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no batch interface."""
+        if self.batches not in (None, _OPENAI, _MISTRAL):
+            raise SpecError(f"batches should be {_OPENAI} or {_MISTRAL}, got {self.batches!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +143,14 @@ def connect(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> OpenaiPro
     return OpenaiProtocol(spec, f"{endpoint.url}/chat/completions", spoken, options)
 
 
+def _batches(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> BatchEndpoint:
+    """The batch interface of the service behind the address."""
+    host = urlsplit(endpoint.url).hostname or ""
+    if (options.batches or (_MISTRAL if host.endswith("mistral.ai") else _OPENAI)) == _MISTRAL:
+        return MistralBatches(endpoint.url, options.model, send)
+    return OpenaiBatches(endpoint.url, send)
+
+
 def _settings(options: OpenaiOptions, spoken: SpokenLabels) -> dict[str, Any]:
     """All of a request but its messages."""
     return _given(
@@ -160,4 +182,5 @@ DESCRIPTOR = ProtocolDescriptor(
     options=OpenaiOptions,
     connect=connect,
     key=Key("OPENAI_API_KEY", "Authorization", "Bearer ", required=False),
+    batches=_batches,
 )

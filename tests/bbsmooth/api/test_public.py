@@ -21,6 +21,7 @@ NAMES = [
     "Acceptance",
     "Adaptive",
     "Attacks",
+    "Batch",
     "Budget",
     "BudgetExhausted",
     "Certificate",

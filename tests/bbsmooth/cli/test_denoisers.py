@@ -144,3 +144,28 @@ def test_a_denoiser_that_cannot_be_used_is_refused_before_a_query(
     assert expected in done.line
     assert world.asked.total() == 0
     assert not world.run.exists()
+
+
+@pytest.mark.parametrize("name", ["natural", "natural-small"])
+def test_the_natural_denoiser_needs_no_image_of_yours(name: str, world: World) -> None:
+    assert world.certify("--coordinator", name).status == 0
+    assert bbsmooth("verify", world.run).status == 0
+    assert coordinator_phrase(read_run(world.run)) == " behind a denoiser that was made without a query"
+    other = {"natural": "natural-small", "natural-small": "natural"}[name]
+    assert "coordinator is not the one" in world.resumed("--coordinator", other).err
+
+
+def test_an_equaliser_is_tuned_behind_the_natural_denoiser(world: World) -> None:
+    tune(world, "natural", "--method", "equaliser")
+    assert world.certify("--coordinator", world.folder / "tuned").status == 0
+
+
+def test_tuning_fine_tunes_the_natural_denoiser_where_it_is_asked_to(world: World) -> None:
+    done = bbsmooth(
+        *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25),
+        *("--budget", 300, "--out", world.folder / "tuned", "--front-size", "small", "--pretrain-epochs", 2),
+    )
+    assert done.status == 0, done.err
+    summary = json.loads((world.folder / "tuned" / "summary.json").read_text())
+    assert summary["pretraining"]["epochs"] == 2
+    assert world.certify("--coordinator", world.folder / "tuned").status == 0

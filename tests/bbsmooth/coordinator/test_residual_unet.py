@@ -79,6 +79,7 @@ def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
     made = Autoencoder(architecture=TINY, scaling=scaling, form=CleanedImage(), space=FilmSpace(), weights=weights)
     save(tmp_path / "file", made, made.initial_parameters())
     again, _ = load(tmp_path / "file")
+    assert isinstance(again, Autoencoder)
     assert again.architecture == TINY
     assert again.fingerprint == made.fingerprint
 

@@ -1,0 +1,36 @@
+"""Asking through the vendor's batch interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bbsmooth.settings.batch import ALONE, DISCOUNT, LOOKS, BatchConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """How to ask through a batch interface: at about half the price, answered within hours.
+
+    No certificate depends on it.
+
+    Args:
+        looks: most rounds of jobs of a sequential certification; `Cohen` takes one.
+        discount: share of the price that it saves.
+        poll_seconds: between two looks at the jobs.
+    """
+
+    looks: int = LOOKS
+    discount: float = DISCOUNT
+    poll_seconds: float = 60.0
+
+
+def batch_config(batch: bool | Batch) -> BatchConfig:
+    """Return the settings that an argument `batch` stands for.
+
+    Raises:
+        UsageError: what cannot be.
+    """
+    if not batch:
+        return ALONE
+    asked = Batch() if isinstance(batch, bool) else batch
+    return BatchConfig(batch=True, looks=asked.looks, batch_discount=asked.discount, batch_poll=asked.poll_seconds)

@@ -1,0 +1,173 @@
+"""Batch interfaces: whether an oracle has one, and from draws to the questions of its jobs."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from bbsmooth.assemble.accounts import Account
+from bbsmooth.assemble.fronts import Front
+from bbsmooth.certification import Draws, VoteSource
+from bbsmooth.certification.engine.rounds import Wanted
+from bbsmooth.errors import UsageError
+from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.settings.batch import BatchConfig
+from bbsmooth.settings.common import OracleConfig
+from oracles import Answers, Oracle, OracleSpec, Purpose
+from oracles.capabilities import Batching, batching_of
+from oracles.identity import IdentifiedOracle
+from oracles.remote.batches.client import BatchClient
+from oracles.remote.batches.journal import Journal, Piece
+from oracles.remote.messages import Request
+from oracles.watch import DriftWatch
+
+_NOTE = "batch"
+_TAG_BYTES = 6
+_DRAWN = 64  # images that are drawn at once
+
+_log = logging.getLogger("bbsmooth")
+
+
+def refuse_without_batches(oracle: Oracle, config: OracleConfig, batch: BatchConfig) -> None:
+    """Refuse to ask by batch where there is no batch interface.
+
+    Raises:
+        UsageError: there is none, or workers would ask.
+    """
+    if not batch.batch:
+        return
+    if batching_of(oracle) is None:
+        raise UsageError(
+            f"`batch` needs an oracle whose vendor has a batch interface (openai+ for OpenAI, Mistral and compatible "
+            f"services, anthropic+, gemini+ on the Gemini API), got {oracle.spec.name}"
+        )
+    if config.on_ray:
+        raise UsageError("`batch` leaves nothing to do for the workers of `engine` ray; give one of them")
+
+
+def refuse_forgotten_jobs(run: RunDirectory, kept: Account) -> None:
+    """Refuse to ask draws alone that a job under way may answer: they would be paid for twice.
+
+    Raises:
+        UsageError: there is such a job.
+    """
+    tag = _tag(run)
+    if tag is not None and (jobs := Journal(kept.store, tag).jobs):
+        raise UsageError(f"{len(jobs)} batch jobs of this run are under way or unsettled; go on with `batch=True`")
+
+
+def batch_asker(
+    run: RunDirectory,
+    oracle: Oracle,
+    front: Front,
+    kept: Account,
+    source: VoteSource,
+    watch: DriftWatch,
+    batch: BatchConfig,
+    image: Callable[[int], Tensor],
+    answered: Callable[[Purpose, int], None] = lambda purpose, queries: None,
+) -> BatchAsker:
+    """What asks about draws by jobs, and records their answers where those of single requests are.
+
+    Args:
+        run: keeps the tag of its jobs.
+        oracle: the bare one.
+        front: stands before it.
+        kept: the account of the run.
+        source: names and draws the noisy copies.
+        watch: sees to it that the oracle stays the same.
+        batch: the settings.
+        image: loads an image by its index.
+        answered: told (purpose, number) of answers.
+
+    Raises:
+        UsageError: the oracle has no batch interface.
+    """
+    if (found := batching_of(oracle)) is None:
+        raise UsageError(f"{oracle.spec.name} has no batch interface")
+    ability, endpoint = found
+    if (tag := _tag(run)) is None:
+        tag = secrets.token_hex(_TAG_BYTES)
+        run.note(_NOTE, {"tag": tag, "vendor": endpoint.name})
+    client = BatchClient(
+        endpoint=endpoint,
+        journal=Journal(kept.store, tag),
+        ledger=kept.ledger,
+        votes=source.log,
+        read=lambda body: int(ability.understood(body).labels[0]),
+        checked=IdentifiedOracle(oracle, kept.store).check,
+        sleep=time.sleep,
+        poll_seconds=batch.batch_poll,
+        tell=_log.info,
+        answered=answered,
+    )
+    composer = _Composer(ability, replace(oracle.spec, max_batch=None))
+    guarded = watch.guard(composer)
+    classifiers = {purpose: guarded if purpose in source.clean else front.before(guarded) for purpose in Purpose}
+    return BatchAsker(client, source, composer, classifiers, image)
+
+
+def _tag(run: RunDirectory) -> str | None:
+    note = run.manifest.get(_NOTE)
+    return str(note["tag"]) if isinstance(note, dict) and "tag" in note else None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAsker:
+    """Asks about draws by jobs; see `bbsmooth.certification.engine.rounds.Asker`."""
+
+    client: BatchClient
+    source: VoteSource
+    composer: _Composer
+    classifiers: dict[Purpose, Oracle]
+    image: Callable[[int], Tensor]
+
+    @property
+    def looks(self) -> int:
+        """How often it was asked for more than another try."""
+        return self.client.journal.progress.looks
+
+    def drain(self) -> None:
+        """Bring the jobs of earlier processes to their ends."""
+        self.client.drain()
+
+    def ask(self, wanted: Sequence[Wanted], *, look: bool) -> None:
+        """Ask, and wait for the answers."""
+        places = {(one.purpose, one.stream): one.index for one in wanted}
+        pieces = [Piece(purpose=one.purpose, stream=one.stream, first=one.first, count=one.count) for one in wanted]
+        self.client.ask(pieces, partial(self._composed, places), look=look)
+
+    def _composed(self, places: dict[tuple[Purpose, bytes], int], piece: Piece) -> Iterator[Request]:
+        """The questions about the draws of a piece."""
+        image = self.image(places[piece.purpose, piece.stream])
+        end = piece.first + piece.count
+        for first in range(piece.first, end, _DRAWN):
+            draws = Draws(image, piece.stream, first, min(_DRAWN, end - first))
+            self.classifiers[piece.purpose].query(self.source.shown([draws], piece.purpose))
+            yield from self.composer.taken()
+
+
+@dataclass(slots=True)
+class _Composer:
+    """Stands for the oracle behind its front: composes questions, and sends none."""
+
+    ability: Batching
+    spec: OracleSpec
+    _composed: list[Request] = field(default_factory=list)
+
+    def query(self, images: Tensor) -> Answers:
+        """Compose the question about each image; the answers mean nothing."""
+        self._composed += [self.ability.composed(image[None]) for image in images]
+        return Answers(torch.zeros(len(images), dtype=torch.int64))
+
+    def taken(self) -> list[Request]:
+        """The questions since the last time."""
+        composed, self._composed = self._composed, []
+        return composed

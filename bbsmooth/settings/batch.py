@@ -1,0 +1,70 @@
+"""Settings of asking through a vendor's batch interface."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+from bbsmooth.errors import UsageError
+from bbsmooth.settings.option import Option, Panel
+
+LOOKS = 4
+"""Usual most rounds of a sequential certification by batch."""
+
+DISCOUNT = 0.5
+"""Of OpenAI, Anthropic, Google and Mistral (read in November 2026)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchConfig:
+    """How to ask through a batch interface, on which no result depends.
+
+    Raises:
+        UsageError: what cannot be.
+    """
+
+    batch: Annotated[
+        bool,
+        Option(
+            "Ask through the vendor's batch interface, at about half the price and within hours: OpenAI and "
+            "compatible services, Mistral (openai+), Anthropic, Gemini. A run that is stopped while jobs are under way "
+            "picks their answers up with `resume`.",
+            panel=Panel.BUDGET,
+        ),
+    ] = False
+    looks: Annotated[
+        int,
+        Option(
+            "With `batch` and sequential: most rounds of jobs. More take longer and fewer queries.",
+            panel=Panel.BUDGET,
+            least=1,
+        ),
+    ] = LOOKS
+    batch_discount: Annotated[
+        float,
+        Option("With `batch`: share of `price` that it saves.", "SHARE", Panel.BUDGET),
+    ] = DISCOUNT
+    batch_poll: Annotated[
+        float, Option("With `batch`: seconds between two looks at the jobs.", "SECONDS", Panel.BUDGET)
+    ] = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.looks < 1:
+            raise UsageError(f"`looks` must be at least 1, got {self.looks}")
+        if not 0 <= self.batch_discount < 1:
+            raise UsageError(f"`batch_discount` must be a share from 0 to below 1, got {self.batch_discount}")
+        if not 0 < self.batch_poll < math.inf:
+            raise UsageError(f"`batch_poll` must be a number of seconds above 0, got {self.batch_poll}")
+
+    def price(self, price: float | None) -> float | None:
+        """Price of 1,000 queries by batch, from that of 1,000 asked alone; None where that is not known."""
+        return None if price is None else price * (1 - self.batch_discount)
+
+
+ALONE = BatchConfig()
+"""Every question is a request of its own."""
+
+BATCHING = frozenset({"batch", "looks", "batch_discount", "batch_poll"})
+"""Settings of this kind, all of which a resumed run may change."""

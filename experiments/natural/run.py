@@ -1,0 +1,127 @@
+"""What the shipped denoisers are worth, without a query spent on them: PSNR, noisy and certified accuracy.
+
+`python -m experiments.natural.run resnet20` judges them before a third party's CIFAR-10 network, on test images that no
+denoiser has seen, and writes `results.json`. `--rows` and `--sigma` choose a part. Votes are kept in `runs/tuning`: a
+killed run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bbsmooth.certification import SequentialPlan
+from bbsmooth.certification.sequences import DEFAULT_TEST
+from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, FineTuningPlan, fine_tune
+from bbsmooth.coordinator.natural import natural
+from bbsmooth.randomness import fork
+from experiments.natural.results import keep
+from experiments.tuning.certified import ALPHA, BETA, SELECTION, proven_by, rows
+from experiments.tuning.paired import correct, gain
+from experiments.tuning.resnet20 import CLASSES
+from experiments.tuning.worlds import WORLDS, Labelled, World
+from oracles import Oracle
+
+RADII = {0.12: (0.1, 0.25), 0.25: (0.25, 0.5), 0.5: (0.25, 0.5)}
+IMAGES, MOST = 1_000, 2_000
+FINE_TUNED = 10_000
+"""Images of the user that a fine-tuned denoiser has seen."""
+
+
+def main() -> None:
+    """Judge, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("world", choices=WORLDS)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--sigma", nargs="+", type=float, default=list(RADII))
+    parser.add_argument("--images", type=int, default=IMAGES)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for sigma in options.sigma:
+        world = WORLDS[options.world](sigma)
+        for name in options.rows:
+            keep(f"{world.name} {sigma:g}", name, judged(world, name, RADII[sigma], options.images))
+
+
+def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> dict[str, Any]:
+    """One row: what stands before the world's oracle, and what is right and certified with it."""
+    start = time.process_time()
+    coordinator = ROWS[name](world)
+    making = time.process_time() - start
+    oracle: Oracle = world.oracle
+    if coordinator is not None:
+        oracle = CoordinatedOracle(coordinator, coordinator.initial_parameters(), world.oracle)
+    right = correct(oracle, world.test, sigma=world.sigma, draws=world.draws)
+    bare = correct(world.oracle, world.test, sigma=world.sigma, draws=world.draws)
+    over = gain(right, bare)
+    plan = SequentialPlan(
+        noise=world.noise,
+        num_selection=SELECTION,
+        max_estimation=MOST,
+        alpha=ALPHA,
+        beta=BETA,
+        radii=radii,
+        test=DEFAULT_TEST,
+    )
+    found = proven_by(oracle, world, plan, images)
+    certified = [
+        {**row, "of_class": _by_class(held, world.test)}
+        for row, held in zip(rows([found], found, plan), found.held, strict=True)
+    ]
+    for row in certified:
+        del row["gain"], row["standard_error"]
+    return {
+        "psnr": None if coordinator is None else round(psnr(coordinator, world), 2),
+        "seconds_to_make": round(making, 1),
+        "noisy": round(100 * float(right.double().mean()), 2),
+        "gain_over_bare": [round(over.points, 2), round(over.error, 2)],
+        "noisy_images": len(right),
+        "certified": certified,
+    }
+
+
+def psnr(coordinator: Autoencoder, world: World, images: int = 1_000) -> float:
+    """Peak signal to noise of cleaned test images, in dB over all their pixels."""
+    clean = world.test.images[:images].float() / 255
+    noisy = clean + world.sigma * torch.randn(clean.shape, generator=fork(0, "psnr"))
+    cleaned = CoordinatedOracle(coordinator, coordinator.initial_parameters(), world.oracle).show(noisy)
+    return -10 * math.log10(float(F.mse_loss(cleaned, clean)))
+
+
+def _by_class(held: Tensor, images: Labelled) -> dict[str, list[int]]:
+    """Certified and all images of each class, since a mean may hide that a few classes carry it."""
+    labels = images.labels[: len(held)]
+    return {
+        name: [int(held[labels == number].sum()), int((labels == number).sum())] for number, name in enumerate(CLASSES)
+    }
+
+
+def _fine_tuned(world: World) -> Autoencoder:
+    """The base denoiser, fine-tuned on images that the user has."""
+    start = natural(world.architecture.image_shape, world.sigma)
+    plan = FineTuningPlan(epochs=20)
+    return fine_tune(start, world.train.images[:FINE_TUNED], noise=world.noise, plan=plan, seed=0)
+
+
+def _shipped(size: str) -> Callable[[World], Autoencoder]:
+    return lambda world: natural(world.architecture.image_shape, world.sigma, size=size)
+
+
+ROWS: dict[str, Callable[[World], Autoencoder | None]] = {
+    "bare": lambda world: None,
+    "natural-small": _shipped("small"),
+    "natural": _shipped("base"),
+    "natural-fine-tuned": _fine_tuned,
+}
+"""What stands before the oracle, by name."""
+
+
+if __name__ == "__main__":
+    main()
