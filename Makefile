@@ -16,7 +16,7 @@ $(RUNNABLE): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(RUNNABLE)
-	$(PIP) --editable '.[dev,attack,attest,aws,deepinv,diffusion,grpc,hf,http2,ray,serve,tensorboard,train]'
+	$(PIP) --editable '.[dev,attack,attest,aws,cma,deepinv,diffusion,grpc,hf,http2,ray,serve,tensorboard,train]'
 	touch $@
 
 $(DOCUMENTED): $(RUNNABLE)
@@ -43,6 +43,7 @@ check: install  ## format, lint, types
 bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.throughput.run
 	$(BIN)/python -m experiments.remote.run
+	$(BIN)/python -m experiments.remote.over_grpc
 	$(BIN)/python -m experiments.sequential.run
 	$(BIN)/python -m experiments.certification.run
 	$(BIN)/python -m experiments.acceptance.run

@@ -87,6 +87,7 @@ def tune(
     run: Path | str,
     method: str = AUTO,
     objective: str | None = None,
+    radius: float | None = None,
     start: AnyFront | None = None,
     epochs: int = EPOCHS,
     size: str | None = None,
@@ -111,6 +112,8 @@ def tune(
         run: the run directory, made where it is missing.
         method: a name that `bbsmooth tune --help` lists, or "auto", which picks by what was measured.
         objective: what is made small; None for what the method was measured best with.
+        radius: at which the share of certified held-out images judges what is kept, and whether the rest of the budget
+            is spent; None lets noisy accuracy judge.
         start: where to start, in place of pre-training: what `pretrain` or `tune` returned, or a run's directory.
         epochs: of pre-training, without a start.
         size: of the denoiser that pre-training makes, as in `pretrain`.
@@ -150,6 +153,7 @@ def tune(
             config=TuneConfig(
                 method=method,
                 objective=objective,
+                radius=radius,
                 shots=shots,
                 pretrain_epochs=epochs,
                 front_size=size,

@@ -128,7 +128,13 @@ def _tune_tables(settings: dict[str, Any], summary: Record) -> list[RenderableTy
     table = Table("held-out noisy accuracy", "value", box=None, padding=(0, 3, 0, 0))
     table.add_row("before tuning", percent(summary["heldout_accuracy_start"]))
     table.add_row("after tuning", percent(summary["heldout_accuracy_best"]))
-    return [f"method {summary['method']}, {count(summary['steps'], 'step')}", table]
+    told: list[RenderableType] = [f"method {summary['method']}, {count(summary['steps'], 'step')}", table]
+    if "judged_radius" in summary:
+        shares = Table(f"certified at {summary['judged_radius']:g}", "share", box=None, padding=(0, 3, 0, 0))
+        shares.add_row("start", percent(summary["heldout_certified_start"]))
+        shares.add_row("kept", percent(summary["heldout_certified_best"]))
+        told += [shares, summary["verdict"]]
+    return told
 
 
 def _train_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:

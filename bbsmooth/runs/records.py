@@ -248,6 +248,8 @@ class HistoryEvent(TypedDict):
     seconds: NotRequired[float]
     heldout_accuracy: NotRequired[float | None]
     heldout_merit: NotRequired[float | None]
+    heldout_certified: NotRequired[Share]
+    heldout_certified_start: NotRequired[Share]
     best_step: NotRequired[Count]
 
 
@@ -357,6 +359,12 @@ class TuneSummary(TypedDict):
     best_step: NotRequired[Count]
     heldout_accuracy_start: NotRequired[Share]
     heldout_accuracy_best: NotRequired[Share]
+    judged_radius: NotRequired[Amount]
+    heldout_images: NotRequired[Count]
+    heldout_certified_start: NotRequired[Share]
+    heldout_certified_best: NotRequired[Share]
+    gain_p_value: NotRequired[Share | None]
+    verdict: NotRequired[str]
 
 
 class AttackedShare(Interval):

@@ -89,6 +89,7 @@ _REGULAR = frozenset(
         "price",
         "progress",
         "prompt_length",
+        "radius",
         "rank",
         "rate",
         "resize",

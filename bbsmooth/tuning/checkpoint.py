@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
@@ -35,6 +35,8 @@ class TuneState:
         best_step: after which they were validated.
         best_score: theirs; None before the first evaluation.
         start: score of the starting point; None before the first evaluation.
+        judged: where certified shares decide, what is known of them: images, draws, shares of start and best, and
+            whether the run stopped at its first look.
     """
 
     step: int
@@ -47,6 +49,12 @@ class TuneState:
     best_step: int
     best_score: Score | None
     start: Score | None
+    judged: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def stopped(self) -> bool:
+        """True where the first look promised nothing, so that the rest of the budget stays unspent."""
+        return self.judged.get("stopped", 0.0) == 1.0
 
     def to_bytes(self, *, identity: str) -> bytes:
         """A safetensors file with a checksum. `identity` says which run it belongs to."""
@@ -56,7 +64,10 @@ class TuneState:
             score = getattr(self, name)
             if score is not None:
                 tensors |= {f"{name}.correct": score.correct, f"{name}.probability": score.probability}
-        numbers = {name: getattr(self, name) for name in ("step", "queries", "evaluations", "best_step")}
+        numbers: dict[str, object] = {
+            name: getattr(self, name) for name in ("step", "queries", "evaluations", "best_step")
+        }
+        numbers |= {"judged": dict(self.judged)} if self.judged else {}
         metadata = {"format": _FORMAT, "identity": identity, "numbers": json.dumps(numbers)}
         metadata[_CHECKSUM] = _checksum(tensors, metadata)
         return to_safetensors({name: tensor.clone() for name, tensor in tensors.items()}, metadata)

@@ -24,11 +24,13 @@ from bbsmooth.tuning.estimators.grouped import GroupedSpsa
 from bbsmooth.tuning.estimators.image_directions import RandomDirections
 from bbsmooth.tuning.estimators.image_space import OutputDifferences
 from bbsmooth.tuning.estimators.parameter_space import ForwardDifference, GradientEstimator, Spsa
+from bbsmooth.tuning.learners.cma_es import CmaEs
 from bbsmooth.tuning.learners.descent import Descent
 from bbsmooth.tuning.learners.staged import Staged
 from bbsmooth.tuning.learners.surrogate import CorrectedDescent, Distillation, SurrogateLearner
 from bbsmooth.tuning.losses.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
 from bbsmooth.tuning.plan import TunePlan
+from bbsmooth.tuning.rules.clipping import Clipped
 from bbsmooth.tuning.rules.gains import Gains
 from bbsmooth.tuning.rules.steps import Adam, Sgd, Sign, SpsaGc, StepRule
 
@@ -92,6 +94,9 @@ OBJECTIVES: Mapping[str, Loss] = {
 }
 """What `bbsmooth tune --objective` names; with labels only, all of them are the share of mistakes."""
 
+CERTIFIED = "certified"
+"""The objective of the share of images that are certified at the radius that was asked for."""
+
 AGREEMENT = "agreement"
 """The objective that counts the oracle's own answer to the clean image as the truth."""
 
@@ -128,6 +133,22 @@ METHODS: Mapping[str, Method] = {
         "SPSA with Adam on the lowest cosine waves of a pattern that is added to every image shown",
         PatternSpace(8),
         TunePlan(learner=_grouped(Rademacher(), _EQUALISER_GAINS)),
+    ),
+    "equaliser-cma": _denoiser(
+        "CMA-ES on the equaliser's twenty numbers (Hansen & Ostermeier, 2001)",
+        EqualiserSpace(),
+        TunePlan(learner=CmaEs(), batch_size=60, averaging=0.5),
+    ),
+    "equaliser-clipped": _denoiser(
+        "SPSA on the equaliser's twenty numbers, gradients clipped at their number's root (ZIP, Park et al., 2025)",
+        EqualiserSpace(),
+        TunePlan(
+            learner=Descent(
+                estimator=GroupedSpsa(directions=Rademacher(), num_groups=10),
+                rule=Clipped(SpsaGc(momentum=0.9)),
+                gains=_gains(0.03, 0.1, learning_decay=0.25),
+            )
+        ),
     ),
     "distilled": _denoiser(
         "gradients of a local surrogate that is taught every answer, on all decoder weights",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,10 @@ class NoisyImages:
     def __len__(self) -> int:
         """Number of images."""
         return len(self.images)
+
+    def part(self, first: int, last: int) -> NoisyImages:
+        """Images `first` to `last`, the latter left out, with the noise that they have here."""
+        return replace(self, images=self.images[first:last], labels=self.labels[first:last])
 
     def digest(self) -> bytes:
         """SHA-256 over all images and labels, in order."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from bbsmooth.coordinator import Coordinator
 from bbsmooth.randomness import image_digest, name_digest
 from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
+from bbsmooth.tuning.losses.certified_share import CertifiedShare
 from bbsmooth.tuning.losses.losses import Loss, Mistakes
 from bbsmooth.tuning.losses.probabilities import class_probabilities
 from oracles import Answers, Feedback
@@ -91,8 +92,9 @@ class BatchObjective:
 
     @property
     def usable_loss(self) -> Loss:
-        """The loss, or `Mistakes` in its place with labels only."""
-        return Mistakes() if self.feedback is Feedback.LABELS else self.loss
+        """The loss, or `Mistakes` in its place with labels only, but for a share of images, which counts votes."""
+        counts = isinstance(self.loss, CertifiedShare)
+        return Mistakes() if self.feedback is Feedback.LABELS and not counts else self.loss
 
     def answers(self, shown: Tensor) -> Answers:
         """Answers to images (N, C, H, W) in [0, 1]."""

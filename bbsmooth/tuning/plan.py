@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
+from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.learners.protocol import Learner
+from bbsmooth.tuning.losses.certified_share import CertifiedShare
 from bbsmooth.tuning.losses.losses import CrossEntropy, Loss
 
 _FEWEST_STEPS = 20
+_GROUPS = 10
+"""Most parts of a batch that are probed in directions of their own; an image must not be cut in two by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,7 @@ class TunePlan:
         validation_fraction: of the queries, spent on validation, at most.
         evaluations: how often parameters are validated, the start and the end included.
         margin: standard errors by which a candidate must beat the best so far.
+        judge: decides by the certified share at a radius instead, None for the mean probability of the true class.
 
     Raises:
         ValueError: a number out of its range.
@@ -38,6 +43,7 @@ class TunePlan:
     validation_fraction: float = 0.15
     evaluations: int = 3
     margin: float = 1.0
+    judge: RadiusJudge | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be carried out."""
@@ -48,6 +54,27 @@ class TunePlan:
             )
         if not (0 < self.heldout_share < 1 and 0 < self.validation_fraction < 1):
             raise ValueError(f"shares of images and queries must lie between 0 and 1, got {self}")
+
+    @property
+    def draws_per_image(self) -> int:
+        """Draws of each image of a step, side by side: 1 but for losses of an image instead of a draw."""
+        return self.loss.draws if isinstance(self.loss, CertifiedShare) else 1
+
+    def images_per_step(self, num_images: int) -> int:
+        """Images of a step, of `num_images`: as many as a batch holds, whole groups of them where draws go together.
+
+        Raises:
+            ValueError: too few for that.
+        """
+        if self.draws_per_image == 1:
+            return min(self.batch_size, num_images)
+        images = min(self.batch_size // self.draws_per_image, num_images) // _GROUPS * _GROUPS
+        if images == 0:
+            raise ValueError(
+                f"a loss of {self.draws_per_image} draws an image needs {_GROUPS} images to compute steps from, got"
+                f" {num_images}"
+            )
+        return images
 
     def num_heldout(self, num_images: int) -> int:
         """Number of images, of `num_images`, that are kept for validation: at least one, and not all."""
@@ -89,9 +116,7 @@ class BudgetSchedule:
         Raises:
             ValueError: not one step fits.
         """
-        once = plan.learner.evaluations * min(plan.batch_size, num_images)
-        repeats = max(1, min(plan.batch_size // num_images, queries // (_FEWEST_STEPS * once)))
-        step_queries = repeats * once
+        repeats, step_queries = step_size(queries, plan, num_images)
         num_draws, num_steps = _divide(queries, plan, step_queries)
         if num_steps < 1:
             least = next(number for number in count(queries) if _divide(number, plan, step_queries)[1] >= 1)
@@ -108,6 +133,14 @@ class BudgetSchedule:
             num_draws=num_draws,
             validated_after=validated_after,
         )
+
+
+def step_size(queries: int, plan: TunePlan, num_images: int) -> tuple[int, int]:
+    """Times that a step asks about each image, where there are fewer than a batch holds, and the queries of a step."""
+    draws = plan.draws_per_image * plan.images_per_step(num_images)
+    once = plan.learner.evaluations * draws
+    repeats = max(1, min(plan.batch_size // draws, queries // (_FEWEST_STEPS * once)))
+    return repeats, repeats * once
 
 
 def _divide(queries: int, plan: TunePlan, step_queries: int) -> tuple[int, int]:

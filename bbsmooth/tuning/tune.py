@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -16,16 +16,19 @@ from bbsmooth.randomness import fork, name_digest
 from bbsmooth.tuning.checkpoint import TuneState
 from bbsmooth.tuning.executor import Ask, QueryExecutor, one_by_one
 from bbsmooth.tuning.heldout import Validation
+from bbsmooth.tuning.judging import Judging, MeritJudging, RadiusJudging
 from bbsmooth.tuning.learners.protocol import StepContext
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.plan import BudgetSchedule, TunePlan
+from bbsmooth.tuning.radius_schedule import RadiusSchedule
 from oracles import Feedback
 from oracles.pixels import require_images
 
 Event = dict[str, int | float]
 """One line of history. Always step and queries (so far); after a step loss and what else its learner notes; after a
-validation heldout_accuracy, heldout_merit (mean probability of the true class) and best_step."""
+validation heldout_accuracy, heldout_merit (mean probability of the true class) and best_step; where a radius decides,
+heldout_certified, and after the test heldout_certified_start."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -39,7 +42,8 @@ class TuneResult:
         queries: asked in all.
         heldout_draws: that each accuracy below was measured on.
         start_accuracy: held-out noisy accuracy of the start.
-        best_accuracy: held-out noisy accuracy of `parameters`, never below `start_accuracy`.
+        best_accuracy: held-out noisy accuracy of `parameters`; never below `start_accuracy` unless a radius decided.
+        judged: where a radius decided, what is known of certified shares, see `TuneState`.
     """
 
     parameters: Tensor
@@ -49,6 +53,7 @@ class TuneResult:
     heldout_draws: int
     start_accuracy: float
     best_accuracy: float
+    judged: Mapping[str, float]
 
 
 def tune(
@@ -101,23 +106,59 @@ def tune(
     if len(images) != len(labels) or len(images) < 2:
         raise ValueError(f"tuning needs at least 2 images and a label for each, got {len(images)} and {len(labels)}")
     training, heldout = _split(images, labels, plan=plan, noise=noise, grid=grid, seed=seed)
-    schedule = BudgetSchedule.within(queries, plan, num_images=len(training))
-    validation = Validation(
+    schedule = schedule_of(queries, plan, num_images=len(training), num_heldout=len(heldout))
+
+    def scoring(data: NoisyImages, num_draws: int) -> Validation:
+        return Validation(
+            coordinator=coordinator, data=data, num_draws=num_draws, feedback=feedback, ask=ask, executor=executor
+        )
+
+    run = _Run(
         coordinator=coordinator,
-        data=heldout,
-        num_draws=schedule.num_draws,
-        feedback=feedback,
-        ask=ask,
-        executor=executor,
+        plan=plan,
+        schedule=schedule,
+        training=training,
+        validation=scoring(heldout, schedule.num_draws),
+        judging=_judging(coordinator, plan, schedule, heldout, scoring),
     )
-    run = _Run(coordinator=coordinator, plan=plan, schedule=schedule, training=training, validation=validation)
     identity = run.identity()
     state = run.initial_state() if resume is None else TuneState.from_bytes(resume, identity=identity)
-    while state.evaluations < len(schedule.validated_after):
+    while state.evaluations < len(schedule.validated_after) and not state.stopped:
         state, event = run.validate_or_step(state)
         checkpoint(state.to_bytes(identity=identity))
         history(event)
     return run.result(state)
+
+
+def schedule_of(queries: int, plan: TunePlan, *, num_images: int, num_heldout: int) -> BudgetSchedule | RadiusSchedule:
+    """How a budget is divided, see `BudgetSchedule` and `RadiusSchedule`.
+
+    Raises:
+        ValueError: it is too small, or there are too few images.
+    """
+    if plan.judge is None:
+        return BudgetSchedule.within(queries, plan, num_images=num_images)
+    return RadiusSchedule.within(queries, plan, plan.judge, num_images=num_images, num_heldout=num_heldout)
+
+
+def _judging(
+    coordinator: Coordinator,
+    plan: TunePlan,
+    schedule: BudgetSchedule | RadiusSchedule,
+    heldout: NoisyImages,
+    scoring: Callable[[NoisyImages, int], Validation],
+) -> Judging:
+    """Who judges: the first held-out images take the first look, the next ones the test."""
+    if plan.judge is None or isinstance(schedule, BudgetSchedule):
+        return MeritJudging(validation=scoring(heldout, schedule.num_draws), margin=plan.margin)
+    first, last = schedule.look_images, schedule.look_images + schedule.test_images
+    return RadiusJudging(
+        judge_of=plan.judge,
+        look=scoring(heldout.part(0, first), schedule.look_images * schedule.look_draws),
+        test=scoring(heldout.part(first, last), schedule.num_draws),
+        schedule=schedule,
+        start=coordinator.initial_parameters(),
+    )
 
 
 def _split(
@@ -141,9 +182,10 @@ class _Run:
 
     coordinator: Coordinator
     plan: TunePlan
-    schedule: BudgetSchedule
+    schedule: BudgetSchedule | RadiusSchedule
     training: NoisyImages
     validation: Validation
+    judging: Judging
 
     def identity(self) -> str:
         """Digest of all that decides which questions are asked."""
@@ -153,6 +195,8 @@ class _Run:
         digest.update(
             repr((self.plan, self.schedule, self.training.seed, self.validation.feedback, mechanism)).encode()
         )
+        if self.plan.judge is not None:
+            digest.update(repr(self.plan.judge).encode())
         for data in (self.training, self.validation.data):
             digest.update(data.digest())
         return digest.hexdigest()
@@ -185,31 +229,16 @@ class _Run:
             heldout_draws=self.schedule.num_draws,
             start_accuracy=state.start.accuracy,
             best_accuracy=state.best_score.accuracy,
+            judged=state.judged,
         )
 
     def validate_or_step(self, state: TuneState) -> tuple[TuneState, Event]:
         """Validate where the schedule says so, else take a step."""
         due = self.schedule.validated_after[state.evaluations] == state.step
-        return self._validate(state) if due else self._step(state)
-
-    def _validate(self, state: TuneState) -> tuple[TuneState, Event]:
-        """Score the running mean of the parameters, and keep it where it beats the best so far."""
-        score = self.validation.score(state.average, evaluation=state.evaluations)
-        validated = replace(
-            state,
-            evaluations=state.evaluations + 1,
-            queries=state.queries + len(score.correct),
-            start=state.start or score,
-        )
-        if state.best_score is None or score.beats(state.best_score, margin=self.plan.margin):
-            validated = replace(validated, best=state.average, best_step=state.step, best_score=score)
-        return validated, {
-            "step": validated.step,
-            "queries": validated.queries,
-            "heldout_accuracy": score.accuracy,
-            "heldout_merit": float(score.probability.double().mean()),
-            "best_step": validated.best_step,
-        }
+        if not due:
+            return self._step(state)
+        judged, facts = self.judging.judge(state)
+        return judged, dict(facts)
 
     def _step(self, state: TuneState) -> tuple[TuneState, Event]:
         """Let the learner ask about fresh images and noise, and move."""
@@ -236,12 +265,17 @@ class _Run:
 
     def _objective(self, step: int) -> BatchObjective:
         """The loss on the images of one step: each image once an epoch, each time under noise of its own."""
-        data, repeats = self.training, self.schedule.repeats
-        size = min(self.plan.batch_size, len(data))
+        data, repeats, each = self.training, self.schedule.repeats, self.plan.draws_per_image
+        size = self.plan.images_per_step(len(data))
         epoch, place = divmod(step - 1, len(data) // size)
         order = torch.randperm(len(data), generator=fork(data.seed, "tune", "order", epoch))
-        indices = order[place * size :][:size].tolist() * repeats
-        draws = [(step - 1) * repeats + repeat + 1 for repeat in range(repeats) for _ in range(size)]
+        indices = [index for index in order[place * size :][:size].tolist() for _ in range(each)] * repeats
+        draws = [
+            ((step - 1) * repeats + repeat) * each + number + 1
+            for repeat in range(repeats)
+            for _ in range(size)
+            for number in range(each)
+        ]
         return BatchObjective(
             coordinator=self.coordinator,
             images=data.draw(indices, draws),

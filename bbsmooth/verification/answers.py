@@ -65,5 +65,23 @@ def wrong_tuning(run: Run) -> Iterator[str]:
     ):
         if summary[key] != found:
             yield f"summary.json: {key} is {summary[key]}, the history says {found}"
+    yield from _wrong_shares(run)
     if run.ledger is not None and queries and run.ledger["spent"]["tune"] < queries[-1]:
         yield f"ledger.json: {run.ledger['spent']['tune']} queries were spent, the history counts {queries[-1]}"
+
+
+def _wrong_shares(run: Run) -> Iterator[str]:
+    """Certified shares of a summary that are not those of the last judgement of the history."""
+    summary = run.summary or {}
+    if "judged_radius" not in summary:
+        return
+    told = [event for event in run.history or [] if "heldout_certified" in event]
+    tested = [event for event in told if "heldout_certified_start" in event]
+    if not told:
+        yield "history.jsonl: no certified share was judged, summary.json has one"
+        return
+    start = tested[-1]["heldout_certified_start"] if tested else told[0]["heldout_certified"]
+    best = tested[-1]["heldout_certified"] if tested and summary["best_step"] else start
+    for key, found in (("heldout_certified_start", start), ("heldout_certified_best", best)):
+        if summary[key] != found:
+            yield f"summary.json: {key} is {summary[key]}, the history says {found}"

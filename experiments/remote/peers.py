@@ -72,7 +72,8 @@ def _processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def _all_at_once(work: Work, send: Callable[[], Awaitable[None]]) -> Cost:
+async def at_once(work: Work, send: Callable[[], Awaitable[None]]) -> Cost:
+    """Cost of the work by a loop of requests that wait for each other where there are too many."""
     numbers = iter(range(work.count))
 
     async def repeat() -> None:
@@ -94,7 +95,7 @@ async def by_httpx(work: Work) -> Cost:
             reply = await client.post(request.url, content=request.body, headers=dict(request.headers))
             assert reply.status_code == 200
 
-        return await _all_at_once(work, send)
+        return await at_once(work, send)
 
 
 async def by_aiohttp(work: Work) -> Cost:
@@ -109,7 +110,7 @@ async def by_aiohttp(work: Work) -> Cost:
                 assert reply.status == 200
                 await reply.read()
 
-        return await _all_at_once(work, send)
+        return await at_once(work, send)
 
 
 async def by_tritonclient(work: Work) -> Cost:
@@ -126,7 +127,7 @@ async def by_tritonclient(work: Work) -> Cost:
             reply = await client.infer(work.model, [images], outputs=[scores])
             assert len(reply.as_numpy("probabilities")) == len(work.batch)
 
-        return await _all_at_once(work, send)
+        return await at_once(work, send)
 
 
 PEERS: dict[str, Callable[[Work], Awaitable[Cost]]] = {

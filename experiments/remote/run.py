@@ -154,9 +154,10 @@ def compared(pairs: list[tuple[Cost, Cost]], *, requests: int) -> dict[str, Any]
     }
 
 
-def ours(work: Work) -> Cost:
-    """Cost of the work by our path."""
-    images, oracle = torch.from_numpy(work.batch), open_model(work.port, work.model, work.concurrency, len(work.batch))
+def ours(work: Work, oracle: RemoteOracle | None = None) -> Cost:
+    """Cost of the work by our path, with an oracle that is open already or over HTTP."""
+    images = torch.from_numpy(work.batch)
+    oracle = oracle or open_model(work.port, work.model, work.concurrency, len(work.batch))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(work.concurrency) as pool:
         asked = charged(oracle, Ledger(Budget(), Path(folder) / "ledger.json"), Purpose.TUNE)
         with cost() as taken:

@@ -13,6 +13,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 COUNT = "/count"
 
@@ -109,12 +110,18 @@ def infer(name: str, body: bytes, header_length: int) -> tuple[dict[str, Any], b
     model, head = MODELS[name], json.loads(body[:header_length])
     values = np.frombuffer(body, "<f4" if model.datatype == "FP32" else "u1", offset=header_length)
     images = values.reshape(-1, prod(model.shape))
-    bright = 1 / (1 + np.exp(-40 * (images[:, :: -(-images.shape[1] // _LOOKED_AT)].mean(1) / model.white - 0.25)))
     Connection.answered += len(images)
-    tensor = np.stack([1 - bright, bright], 1).astype("<f4").tobytes()
+    tensor = brightness(images, model.white).tobytes()
     shape, size = [len(images), 2], {"binary_data_size": len(tensor)}
     output = {"name": "probabilities", "datatype": "FP32", "shape": shape, "parameters": size}
     return {"model_name": name, "model_version": "1", "id": head.get("id", ""), "outputs": [output]}, tensor
+
+
+def brightness(images: NDArray[Any], white: int) -> NDArray[Any]:
+    """Probabilities (N, 2) that images (N, values) are bright, as little-endian 32-bit floats."""
+    looked_at = images[:, :: -(-images.shape[1] // _LOOKED_AT)]
+    bright = 1 / (1 + np.exp(-40 * (looked_at.mean(1) / white - 0.25)))
+    return np.stack([1 - bright, bright], 1).astype("<f4")
 
 
 async def serve(latency: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load as load_tensors
+from torch import Tensor
 
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_resume import go_on
@@ -30,7 +31,7 @@ from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.assemble.opening import training_device
 from bbsmooth.coordinator import Denoised, Stored, save
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import Grid
+from bbsmooth.noise import Grid, NoiseDistribution
 from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
@@ -46,14 +47,20 @@ from bbsmooth.settings.common import (
     settings,
 )
 from bbsmooth.settings.tune import TuneConfig
-from bbsmooth.tuning import BudgetSchedule, Concurrent, Event, QueryExecutor, TuneResult, one_by_one, tune
+from bbsmooth.tuning import Concurrent, Event, QueryExecutor, TuneResult, one_by_one, tune
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
-from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, Method
+from bbsmooth.tuning.certified_share import RadiusJudge
+from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
+from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, METHODS, OBJECTIVES, Method
+from bbsmooth.tuning.tune import schedule_of
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
 from oracles.capabilities import interruption
 from oracles.identity import IdentifiedOracle
 
 _log = logging.getLogger(__name__)
+
+_MOST_NEEDED = 0.999
+"""Largest probability that a hundred draws an image can say anything about."""
 
 
 def tune_coordinator(
@@ -92,7 +99,7 @@ def tune_coordinator(
     )
     device = training_device(oracle)
     choice = _choose(config, queries, base.spec, dataset.image_shape, subject.front)
-    method = _method(choice, config)
+    method = _method(choice, config, smoothing.distribution, found.labels)
     _refuse_unfit(method, found, queries)
     grid_for(base, smoothing)
     start = start_from(subject.front, method, found.pixels, smoothing)
@@ -128,7 +135,7 @@ def tune_coordinator(
             task = _Task(out, coordinator, found, method, smoothing, device)
             result = task.tuned(run, subject, kept, drift, queries)
             save(out / COORDINATOR, coordinator, result.parameters)
-            summary |= _describe(result)
+            summary |= _describe(result, config.radius, queries)
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
 
 
@@ -142,11 +149,22 @@ def _choose(
     return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape, given_denoiser=given)
 
 
-def _method(choice: Choice, config: TuneConfig) -> Method:
-    """The method, with the objective that was asked for."""
+def _method(choice: Choice, config: TuneConfig, noise: NoiseDistribution, labels: Tensor | None) -> Method:
+    """The method, with the objective and the judge that were asked for.
+
+    Raises:
+        UsageError: a radius that no probability proves.
+    """
     method = METHODS[choice.method]
-    loss = OBJECTIVES.get(config.objective or "", method.plan.loss)
-    return replace(method, plan=replace(method.plan, loss=loss))
+    loss, judge = OBJECTIVES.get(config.objective or "", method.plan.loss), None
+    if config.radius is not None:
+        needed = noise.probability(config.radius)
+        if not 0.5 <= needed < _MOST_NEEDED:
+            raise UsageError(f"`radius` {config.radius:g} needs a probability of {needed:g}; choose a smaller one")
+        judge = RadiusJudge(radius=config.radius, needed=needed)
+        if config.objective == CERTIFIED:
+            loss = CertifiedShare(needed=needed, weights=() if labels is None else balanced(labels))
+    return replace(method, plan=replace(method.plan, loss=loss, judge=judge))
 
 
 def _refuse_unfit(method: Method, images: TuningImages, queries: int) -> None:
@@ -157,7 +175,12 @@ def _refuse_unfit(method: Method, images: TuningImages, queries: int) -> None:
     if queries:
         num_steps_from = num_images - method.plan.num_heldout(num_images)
         try:
-            BudgetSchedule.within(max(0, queries - images.cost(queries)), method.plan, num_images=num_steps_from)
+            schedule_of(
+                max(0, queries - images.cost(queries)),
+                method.plan,
+                num_images=num_steps_from,
+                num_heldout=num_images - num_steps_from,
+            )
         except ValueError as error:
             raise UsageError(f"`budget`: {str(error).partition(';')[0]}; raise it") from None
 
@@ -252,12 +275,28 @@ def _best_kept(out: Path, coordinator: Stored) -> Iterator[None]:
         raise
 
 
-def _describe(result: TuneResult) -> dict[str, Any]:
-    return {
+def _describe(result: TuneResult, radius: float | None, queries: int) -> dict[str, Any]:
+    told: dict[str, Any] = {
         "steps": result.num_steps,
         "queries": result.queries,
         "best_step": result.best_step,
         "heldout_draws": result.heldout_draws,
         "heldout_accuracy_start": result.start_accuracy,
         "heldout_accuracy_best": result.best_accuracy,
+    }
+    if radius is None:
+        return told
+    judged = result.judged
+    verdict = f"tuning buys nothing here: {result.queries:,} of {queries:,} queries used, start kept"
+    if result.best_step:
+        before, after = (f"{100 * judged[which]:.1f} %" for which in ("start", "best"))
+        verdict = f"certified at radius {radius:g}: {before} of held-out images before, {after} now"
+    _log.info(verdict)
+    return told | {
+        "judged_radius": radius,
+        "heldout_images": int(judged["images"]),
+        "heldout_certified_start": judged["start"],
+        "heldout_certified_best": judged["best"],
+        "gain_p_value": judged.get("p_value"),
+        "verdict": verdict,
     }

@@ -21,7 +21,8 @@ class Loss(Protocol):
         ...
 
 
-def _own(probabilities: Tensor, truth: Tensor) -> Tensor:
+def own_probabilities(probabilities: Tensor, truth: Tensor) -> Tensor:
+    """(B,) the true classes' among probabilities (B, K)."""
     return probabilities.gather(1, truth[:, None])[:, 0]
 
 
@@ -31,7 +32,7 @@ class CrossEntropy:
 
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """Losses (B,): the negative logarithms of the true classes' probabilities."""
-        return -_own(probabilities, truth).clamp(min=FLOOR).log()
+        return -own_probabilities(probabilities, truth).clamp(min=FLOOR).log()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Margin:
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """Losses (B,): the largest probability of another class, less that of the true one."""
         others = probabilities.scatter(1, truth[:, None], -math.inf)
-        return others.amax(1) - _own(probabilities, truth)
+        return others.amax(1) - own_probabilities(probabilities, truth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class SoftRadius:
 
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """Losses (B,): the negative normal quantiles of the true classes' probabilities."""
-        quantiles: Tensor = torch.special.ndtri(_own(probabilities, truth).clamp(FLOOR, 1 - FLOOR))
+        quantiles: Tensor = torch.special.ndtri(own_probabilities(probabilities, truth).clamp(FLOOR, 1 - FLOOR))
         return -quantiles
 
 
@@ -67,4 +68,4 @@ class Mistakes:
 
     def __call__(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """Losses (B,): 1 less the true classes' probabilities."""
-        return 1 - _own(probabilities, truth)
+        return 1 - own_probabilities(probabilities, truth)

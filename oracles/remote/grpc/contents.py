@@ -44,7 +44,9 @@ def raw_of(contents: Any, datatype: str) -> bytes:
         return b"".join(len(text).to_bytes(4, "little") + text for text in values)
     if datatype == "BOOL":
         return bytes(values)
-    try:
-        return np.array(values, dtype={**FLOATS, **INTEGERS}[datatype]).tobytes()
-    except OverflowError:
-        raise AnswerError(f"an element of a tensor is too large for {datatype}") from None
+    dtype = np.dtype({**FLOATS, **INTEGERS}[datatype])
+    if datatype in INTEGERS and values:
+        limits = np.iinfo(dtype)
+        if not limits.min <= min(values) <= max(values) <= limits.max:
+            raise AnswerError(f"an element of a tensor is too large for {datatype}")
+    return np.array(values, dtype=dtype).tobytes()

@@ -1,15 +1,14 @@
-"""Questions of the Open Inference Protocol as messages, from their form over HTTP.
+"""Questions of the Open Inference Protocol as messages.
 
-All that is decided about tensors is decided in one place, for HTTP with its binary extension; here the same bytes move
-into messages. Parameters that only say where those bytes stand are left out.
+Nothing about tensors is decided here: they come as they do for HTTP, in bytes or as JSON, and go into messages.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from oracles.errors import OracleUnavailable
@@ -17,18 +16,22 @@ from oracles.remote.grpc.contents import list_field
 from oracles.remote.grpc.parameters import to_messages
 from oracles.remote.grpc.schema import message
 from oracles.remote.messages import Request
-from oracles.remote.protocols.kserve_outputs import HEADER_LENGTH, TEXT
+from oracles.remote.protocols.kserve_outputs import TEXT
+
+if TYPE_CHECKING:
+    from oracles.remote.protocols.kserve_inputs import InputTensor
 
 _PATH = re.compile(r"/v2(?:/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<what>/infer|/ready|/config)?)?")
 _METHODS = {"/infer": "ModelInfer", "/ready": "ModelReady", "/config": "ModelConfig", None: "ModelMetadata"}
-_PLACES = ("binary_data_size", "binary_data", "binary_data_output")
+_RAW = b"\x3a"
+"""Tag of the field `raw_input_contents` (number 7, with a length) on the wire."""
 
 
-def question(request: Request) -> tuple[str, Any]:
-    """The method that a request asks, and its message.
+def question(request: Request) -> tuple[str, bytes]:
+    """The method that a request asks, and its message on the wire.
 
     Args:
-        request: as over HTTP, with tensors as JSON or as bytes behind it.
+        request: from `inference`, or for metadata as over HTTP.
 
     Raises:
         OracleUnavailable: the address is none of the protocol.
@@ -36,49 +39,61 @@ def question(request: Request) -> tuple[str, Any]:
     path = _PATH.fullmatch(urlsplit(request.url).path)
     if path is None:
         raise OracleUnavailable(f"{request.url} is no address of the protocol; name it grpc+kserve://HOST:PORT/NAME")
-    if path["model"] is None:
-        return "ServerMetadata", message("ServerMetadataRequest")
-    method, name, version = _METHODS[path["what"]], unquote(path["model"]), unquote(path["version"] or "")
+    method = _METHODS[path["what"]] if path["model"] else "ServerMetadata"
     if method == "ModelInfer":
-        return method, _inference(request, name, version)
-    return method, message(f"{method}Request", name=name, version=version)
+        return method, request.body
+    named = _named(request.url) if path["model"] else {}
+    return method, message(f"{method}Request", **named).SerializeToString()
 
 
-def _inference(request: Request, name: str, version: str) -> Any:
-    end = int(request.headers.get(HEADER_LENGTH, len(request.body)))
-    tree = json.loads(request.body[:end])
-    found = message(
-        "ModelInferRequest",
-        model_name=name,
-        model_version=version,
-        id=tree["id"],
-        parameters=_parameters(tree),
-        outputs=[
-            message("InferRequestedOutputTensor", name=output["name"], parameters=_parameters(output))
-            for output in tree.get("outputs", ())
-        ],
-    )
-    start = end
-    for tensor in tree["inputs"]:
-        added = found.inputs.add(name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"])
-        for key, value in _parameters(tensor).items():
+def inference(
+    url: str,
+    tensors: Sequence[InputTensor],
+    outputs: Mapping[str, Mapping[str, Any]],
+    identifier: str,
+    *,
+    binary: bool,
+) -> Request:
+    """A request whose body is the message of an inference.
+
+    Args:
+        url: of the model.
+        tensors: that go in.
+        outputs: those that are asked for, with their parameters; empty for all.
+        identifier: of the request.
+        binary: whether tensors go as bytes rather than in lists.
+    """
+    named = _named(url)
+    found = message("ModelInferRequest", id=identifier, model_name=named["name"], model_version=named["version"])
+    for tensor in tensors:
+        added = found.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        for key, value in to_messages(tensor.parameters).items():
             added.parameters[key].CopyFrom(value)
-        if (size := tensor.get("parameters", {}).get("binary_data_size")) is not None:
-            found.raw_input_contents.append(request.body[start : start + size])
-            start += size
-        else:
-            _list(added, tensor)
-    return found
+        if not binary:
+            values = json.loads(tensor.text())
+            texts = tensor.datatype == TEXT
+            getattr(added.contents, list_field(tensor.datatype)).extend(map(str.encode, values) if texts else values)
+    for name, parameters in outputs.items():
+        wanted = found.outputs.add(name=name)
+        for key, value in to_messages(parameters).items():
+            wanted.parameters[key].CopyFrom(value)
+    pieces = [found.SerializeToString()]
+    for tensor in tensors if binary else ():  # on the wire a message goes on; so large tensors are copied but once
+        pieces += (_RAW, _length(tensor.raw), tensor.raw)
+    return Request("POST", f"{url}/infer", {}, b"".join(pieces), identifier)
 
 
-def _list(added: Any, tensor: Mapping[str, Any]) -> None:
-    """Fill the list of a tensor with what its JSON holds."""
-    datatype, values = tensor["datatype"], tensor["data"]
-    if datatype == TEXT:
-        values = [value.encode() for value in values]
-    getattr(added.contents, list_field(datatype)).extend(values)
+def _named(url: str) -> dict[str, str]:
+    """Name and version of the model at a URL."""
+    path = _PATH.fullmatch(urlsplit(url).path)
+    assert path is not None, "the protocol has looked at the address"
+    return {"name": unquote(path["model"]), "version": unquote(path["version"] or "")}
 
 
-def _parameters(holder: Mapping[str, Any]) -> dict[str, Any]:
-    given = holder.get("parameters", {})
-    return to_messages({name: value for name, value in given.items() if name not in _PLACES})
+def _length(raw: bytes) -> bytes:
+    """The length of some bytes as a varint."""
+    left, found = len(raw), bytearray()
+    while left > 0x7F:
+        found.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*found, left])

@@ -50,7 +50,7 @@ class _Channel:
 
 
 class GrpcTransport:
-    """Sends requests to one server, from any number of threads: those of HTTP, translated, and replies translated back.
+    """Sends requests to one server, from any number of threads; replies come back in their form over HTTP.
 
     The proxy and the authorities whose certificates are trusted come from the environment, as over HTTP.
 
@@ -93,9 +93,9 @@ class GrpcTransport:
             OracleUnavailable: no request can succeed, such as where a certificate is not trusted.
         """
         generation = self.authentication.before()
-        method, message = question(request)
+        method, raw = question(request)
         try:
-            answered = self._exchange(method, message.SerializeToString(), request)
+            answered = self._exchange(method, raw, request)
         except OracleError as error:
             raise self.secrets.clean(error) from None
         self.authentication.after(answered, generation, request.url)

@@ -11,6 +11,9 @@ from jmespath.functions import Functions
 
 from oracles.errors import AnswerError, SpecError
 
+_SHOWN = 200
+"""Characters of what an expression says to a reply."""
+
 
 def check_expression(path: str, name: str) -> None:
     """Refuse what is no expression.
@@ -40,7 +43,9 @@ def search(path: str, tree: Any) -> Any:
     try:
         return jmespath.search(path, tree)
     except (JMESPathError, ArithmeticError, ValueError, TypeError, RecursionError) as error:
-        raise AnswerError(f"{path} makes nothing of the reply: {' '.join(str(error).split())}") from None
+        said = " ".join(str(error).split())  # may hold whatever the reply holds
+        shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}..."
+        raise AnswerError(f"{path} makes nothing of the reply: {shown}") from None
 
 
 def _functions(tree: Any) -> Iterator[str]:

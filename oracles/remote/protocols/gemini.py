@@ -27,7 +27,14 @@ from oracles.remote.protocols.chat import (
 )
 from oracles.remote.wire_protocol import Send
 
-_REFUSALS = {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "IMAGE_SAFETY"}
+_REFUSALS = (
+    "SAFETY",
+    "PROHIBITED_CONTENT",
+    "BLOCKLIST",
+    "SPII",
+    "RECITATION",
+    "IMAGE_SAFETY",
+)  # a reply may hold lists
 _HOST_SLASHES = 2  # of https://HOST
 _VERSION = re.compile(r"/v[0-9]")
 

@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2 (KServe, Triton, MLServer and others), with its binary tensor extension.
 
-Requests are those of HTTP; `oracles.remote.grpc` translates them where the server is asked over gRPC.
+Over gRPC the same tensors go into messages (`oracles.remote.grpc`), and replies come back in their form over HTTP.
 
 Source: https://github.com/kserve/open-inference-protocol (REST) and Triton's `protocol/extension_binary_data.md`.
 """
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from oracles.errors import OracleChanged, OracleUnavailable, SpecError
 from oracles.oracle import OracleSpec
 from oracles.remote.descriptor import GRPC, Endpoint, ImageShape, ProtocolDescriptor, accepted
 from oracles.remote.grpc.contents import LISTED
+from oracles.remote.grpc.questions import inference
 from oracles.remote.json_text import brief, dump, load_object, optional_text
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.kserve_answers import OutputReader
@@ -44,6 +45,7 @@ CONFIGURATION = "model_configuration"
 """The extension by which Triton tells how a model is configured."""
 
 _USUAL_SHAPE = (3, 224, 224)
+_SMALL = 2**16
 _NOT_READY = re.compile(rb'"ready"\s*:\s*false')
 _MODELS = "/v2/models/"
 _ADDRESS = re.compile(r"(?P<root>.+)/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?")
@@ -88,10 +90,10 @@ class KserveProtocol:
         """One inference request; its identifier follows from the images."""
         picture = self.source.tensor(images)
         tensors = [picture, *(constant.tensor(len(images)) for constant in self.constants)]
-        stamp = picture.shape if self.batched else (1, *picture.shape)
-        digest = hashlib.sha256(repr(stamp).encode())
-        digest.update(picture.raw)
-        identifier = digest.hexdigest()[:32]
+        identifier = _identifier(picture.shape if self.batched else (1, *picture.shape), picture.raw)
+        if self.over_grpc:
+            asked = {name: self._wanted for name in self.outputs}
+            return inference(self.url, tensors, asked, identifier, binary=self.binary)
         inputs = [self._described(tensor, number) for number, tensor in enumerate(tensors)]
         tree: dict[str, Any] = {"id": identifier, "inputs": inputs}
         if self.outputs:
@@ -115,10 +117,18 @@ class KserveProtocol:
         return tree | ({"parameters": parameters} if parameters else {}) | {"data": _mark(number)}
 
     def _asked(self, name: str) -> dict[str, Any]:
-        parameters: dict[str, Any] = {"binary_data": True} if self.binary else {}
-        if self.classification is not None:
-            parameters["classification"] = self.classification
+        parameters = ({"binary_data": True} if self.binary else {}) | self._wanted
         return {"name": name} | ({"parameters": parameters} if parameters else {})
+
+    @property
+    def _wanted(self) -> dict[str, Any]:
+        """What is asked for of each output, beside its form."""
+        return {} if self.classification is None else {"classification": self.classification}
+
+    @property
+    def over_grpc(self) -> bool:
+        """Whether requests are messages of gRPC."""
+        return self.url.startswith(GRPC)
 
     def parse(self, reply: Reply, *, images: int) -> Parsed:
         """The answers in the output tensors, the model's name and version, and the identifier that the reply repeats.
@@ -158,7 +168,7 @@ def connect(endpoint: Endpoint, options: KserveOptions, send: Send) -> KservePro
     feedback = chosen_feedback(options, outputs, source.described)
     labels = chosen_labels(endpoint, outputs, feedback, batched=geometry.batched)
     further = constants(options, metadata, source.described, configured, batched=geometry.batched)
-    if urlsplit(endpoint.url).scheme in GRPC and not binary:
+    if endpoint.url.startswith(GRPC) and not binary:
         _check_lists(source.input.datatype, *(one.datatype for one in further))
     unit = ScoreUnit(options.feedback or (outputs.main.feedback if outputs.main else None))
     limits = (geometry.max_batch, metadata.max_batch, _batch_size(configured))
@@ -194,6 +204,13 @@ def connect(endpoint: Endpoint, options: KserveOptions, send: Send) -> KservePro
         binary=binary,
         version=address["version"],
     )
+
+
+def _identifier(shape: tuple[int, ...], raw: bytes) -> str:
+    """A name for images: of small ones a digest, of large ones that of their checksum, which takes a fraction of it."""
+    digest = hashlib.sha256(repr(shape).encode())
+    digest.update(raw if len(raw) <= _SMALL else zlib.crc32(raw).to_bytes(4, "big"))
+    return digest.hexdigest()[:32]
 
 
 def _mark(number: int) -> str:

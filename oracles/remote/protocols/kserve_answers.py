@@ -141,7 +141,7 @@ class OutputReader:
         if not labels.values or len(labels.values) % images or self._first(scores) != images:
             raise AnswerError(f"{self.spec.name} should answer for {images} images, got scores {brief(scores.shape)}")
         names = [name if isinstance(name, str) else self._named(name) for name in labels.values]
-        pairs, each = list(zip(names, scores.values, strict=True)), len(names) // images
+        pairs, each = list(zip(names, map(float, scores.values), strict=True)), len(names) // images
         return [pairs[start : start + each] for start in range(0, len(pairs), each)]
 
     def _first(self, output: Output) -> int:

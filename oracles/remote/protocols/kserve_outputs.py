@@ -30,12 +30,13 @@ class Output:
     Attributes:
         datatype: by the protocol's names.
         shape: length of each axis.
-        values: its elements, the last axis fastest: floats, integers or texts, as the datatype says.
+        values: its elements, the last axis fastest: floats, integers or texts, as the datatype says; floats that came
+            as bytes in an array.
     """
 
     datatype: str
     shape: tuple[int, ...]
-    values: list[Any]
+    values: Any
 
 
 def split(reply: Reply) -> tuple[dict[str, Any], bytes]:
@@ -128,7 +129,7 @@ def _is_integer(value: object) -> bool:
     return type(value) is int and abs(value) < _LARGEST
 
 
-def _from_bytes(raw: bytes, datatype: str) -> list[Any]:
+def _from_bytes(raw: bytes, datatype: str) -> Any:
     import numpy as np
 
     if datatype == TEXT:
@@ -139,8 +140,7 @@ def _from_bytes(raw: bytes, datatype: str) -> list[Any]:
     found = np.frombuffer(raw, dtype)
     if datatype == "BF16":
         found = (found.astype("<u4") << 16).view("<f4")
-    values: list[Any] = found.tolist()
-    return values
+    return found if datatype in FLOATS else found.tolist()
 
 
 def _texts(raw: bytes) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from experiments.remote import peers, run
+from experiments.remote import over_grpc, peers, run
 from experiments.remote.peers import PEERS, Cost
 from experiments.remote.server import MODELS
 
@@ -59,3 +59,17 @@ def test_a_peer_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) 
 def test_a_full_record_is_certified_again_without_a_question(port: int) -> None:
     found = run.replay(port, draws=20)
     assert (found["answers"], found["images_asked_about"]) == (600, 0)
+
+
+def test_over_grpc_all_images_are_asked_about() -> None:
+    with over_grpc.server() as grpc:
+        oracle = over_grpc.open_model(grpc, batch=4, concurrency=2)
+        images = torch.zeros(4, *MODELS["large"].shape, dtype=torch.uint8)
+        images[1::2] = 255
+        assert oracle.query(images).labels.tolist() == [0, 1, 0, 1]
+        work = peers.Work(
+            port=grpc, model="large", batch=images.numpy(), request=oracle.protocol.request(images), count=5,
+            concurrency=2,
+        )  # fmt: skip
+        assert run.ours(work, oracle).processor > 0
+        oracle.transport.close()

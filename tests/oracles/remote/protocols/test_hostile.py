@@ -13,6 +13,7 @@ import pytest
 from oracles import AnswerError, OracleUnavailable
 from oracles.remote.messages import Reply
 from oracles.remote.wire_protocol import WireProtocol
+from tests.oracles.remote.protocols.test_golden import CASES as GOLDEN_CASES
 from tests.oracles.remote.protocols.test_pictures import ARN, URLS
 from tests.oracles.remote.protocols.wire import connected, recorded_reply
 
@@ -56,6 +57,11 @@ CASES: dict[str, tuple[str, str, Mapping[str, object], int]] = {
     "clarifai": ("clarifai", URLS["clarifai"], {}, 2),
     "clarifai-mixed": ("clarifai", URLS["clarifai"], {}, 2),
     "template": ("template", "https://h", TEMPLATE, 2),
+    **{
+        name: (case.protocol, case.url, case.options, len(case.names))
+        for name, case in GOLDEN_CASES.items()
+        if name not in ("gradio", "gemini-blocked")  # events, which are no JSON, and a reply without an answer in it
+    },
 }
 
 STRANGE: list[Any] = [

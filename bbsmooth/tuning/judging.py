@@ -1,0 +1,135 @@
+"""Judgements of a run: which parameters are kept, and whether the rest of the budget is worth spending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from torch import Tensor
+
+from bbsmooth.tuning.certified_share import RadiusJudge, votes_of
+from bbsmooth.tuning.checkpoint import TuneState
+from bbsmooth.tuning.heldout import Score, Validation
+from bbsmooth.tuning.radius_schedule import RadiusSchedule
+
+Facts = Mapping[str, int | float]
+"""What a line of history says of a judgement."""
+
+
+class Judging(Protocol):
+    """A way to judge the running mean of the parameters when the schedule says so."""
+
+    def judge(self, state: TuneState) -> tuple[TuneState, Facts]:
+        """Ask about held-out images, and keep what deserves it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MeritJudging:
+    """Keeps what has a higher mean probability of the true class on the same draws, and no lower accuracy.
+
+    Args:
+        validation: scores parameters.
+        margin: standard errors by which they must be better.
+    """
+
+    validation: Validation
+    margin: float
+
+    def judge(self, state: TuneState) -> tuple[TuneState, Facts]:
+        """Score the running mean, and keep it where it beats the best so far."""
+        score = self.validation.score(state.average, evaluation=state.evaluations)
+        judged = _asked(state, [score])
+        judged = replace(judged, start=state.start or score)
+        if state.best_score is None or score.beats(state.best_score, margin=self.margin):
+            judged = replace(judged, best=state.average, best_step=state.step, best_score=score)
+        return judged, _facts(judged, score)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RadiusJudging:
+    """Keeps what certifies a larger share of images at a radius, by more than chance; stops where none is in sight.
+
+    The start is judged first, the same images again after the first steps. Where they promise nothing the run ends and
+    the start is kept. Otherwise start and result are compared at the end on images that nothing was decided by.
+
+    Args:
+        judge_of: the test.
+        look: of the images of the first look.
+        test: of the images of the test.
+        schedule: how many of them there are.
+        start: (P,) parameters of the start.
+    """
+
+    judge_of: RadiusJudge
+    look: Validation
+    test: Validation
+    schedule: RadiusSchedule
+    start: Tensor
+
+    def judge(self, state: TuneState) -> tuple[TuneState, Facts]:
+        """Judge the start, take the first look, or test, in this order."""
+        steps: tuple[Callable[[TuneState], tuple[TuneState, Facts]], ...] = (self._begin, self._look, self._test)
+        return steps[state.evaluations](state)
+
+    def _begin(self, state: TuneState) -> tuple[TuneState, Facts]:
+        score = self.look.score(state.average, evaluation=state.evaluations)
+        judged = replace(_asked(state, [score]), start=score, best_score=score, judged=self._share(score))
+        return judged, _facts(judged, score) | {"heldout_certified": judged.judged["best"]}
+
+    def _look(self, state: TuneState) -> tuple[TuneState, Facts]:
+        assert state.start is not None
+        score = self.look.score(state.average, evaluation=state.evaluations)
+        images, draws = self.schedule.look_images, self.schedule.look_draws
+        before, after = votes_of(state.start, images), votes_of(score, images)
+        stopped = not self.judge_of.promises(before, after, draws)
+        judged = _asked(state, [score])
+        judged = replace(judged, judged=dict(state.judged) | {"stopped": float(stopped)})
+        return judged, _facts(judged, score) | {"heldout_certified": self._share(score)["best"]}
+
+    def _test(self, state: TuneState) -> tuple[TuneState, Facts]:
+        before = self.test.score(self.start, evaluation=state.evaluations)
+        after = self.test.score(state.average, evaluation=state.evaluations + 1)
+        images, draws = self.schedule.test_images, self.schedule.test_draws
+        then, now = votes_of(before, images), votes_of(after, images)
+        p_value = self.judge_of.p_value(then, now, draws)
+        judged = _asked(state, [before, after])
+        kept = p_value <= self.judge_of.level
+        shares = [float(self.judge_of.certified(votes, draws).double().mean()) for votes in (then, now)]
+        judged = replace(
+            judged,
+            judged={
+                "images": float(images),
+                "draws": float(draws),
+                "start": shares[0],
+                "best": shares[1] if kept else shares[0],
+                "found": shares[1],
+                "p_value": p_value,
+                "stopped": 0.0,
+            },
+        )
+        if kept:
+            judged = replace(judged, best=state.average, best_step=state.step, best_score=after)
+        return judged, _facts(judged, after) | {"heldout_certified": shares[1], "heldout_certified_start": shares[0]}
+
+    def _share(self, score: Score) -> dict[str, float]:
+        images, draws = self.schedule.look_images, self.schedule.look_draws
+        share = float(self.judge_of.certified(votes_of(score, images), draws).double().mean())
+        return {"images": float(images), "draws": float(draws), "start": share, "best": share}
+
+
+def _asked(state: TuneState, scores: list[Score]) -> TuneState:
+    """The state after an evaluation that took these scores."""
+    queries = sum(len(score.correct) for score in scores)
+    return replace(state, evaluations=state.evaluations + 1, queries=state.queries + queries)
+
+
+def _facts(state: TuneState, score: Score) -> dict[str, int | float]:
+    return {
+        "step": state.step,
+        "queries": state.queries,
+        "heldout_accuracy": score.accuracy,
+        "heldout_merit": float(score.probability.double().mean()),
+        "best_step": state.best_step,
+    }

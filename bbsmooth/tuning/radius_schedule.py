@@ -1,0 +1,107 @@
+"""A budget, divided where certified shares decide: a first look early, and one test at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bbsmooth.tuning.certified_share import RadiusJudge
+from bbsmooth.tuning.plan import TunePlan, step_size
+
+_LOOK, _FEWEST_LOOK = 0.025, 1_500
+"""Share of the budget that judges start or candidate at the first look; queries, at least."""
+
+_FIRST, _FEWEST_FIRST = 0.04, 4_000
+"""Share of the budget for the steps before it; queries, at least: with fewer, no method has moved far enough."""
+
+_TEST = 0.12
+"""Share of the budget that judges start or candidate at the end, on images of their own."""
+
+_MOST_LOOK, _MOST_FIRST = 0.12, 0.3
+"""Of small budgets."""
+
+_FEWEST_IMAGES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadiusSchedule:
+    """A budget, divided: start, first steps, first look; the other steps, and the test of both.
+
+    So of 100,000 queries 9,000 are spent where the first look promises nothing, of 20,000 seven thousand.
+
+    Attributes:
+        first_steps: before the first look.
+        num_steps: in all.
+        repeats: see `BudgetSchedule`.
+        step_queries: of each step.
+        look_images: images of the first look.
+        look_draws: draws of each of them.
+        test_images: other images, of the test.
+        test_draws: draws of each of them.
+    """
+
+    first_steps: int
+    num_steps: int
+    repeats: int
+    step_queries: int
+    look_images: int
+    look_draws: int
+    test_images: int
+    test_draws: int
+
+    @property
+    def validated_after(self) -> tuple[int, int, int]:
+        """Step numbers after which parameters are judged: the start, at the first look, at the end."""
+        return 0, self.first_steps, self.num_steps
+
+    @property
+    def num_draws(self) -> int:
+        """Draws of the test for start or candidate."""
+        return self.test_images * self.test_draws
+
+    @property
+    def queries(self) -> int:
+        """Everything together."""
+        judging = 2 * self.look_images * self.look_draws + 2 * self.num_draws
+        return self.num_steps * self.step_queries + judging
+
+    @classmethod
+    def within(
+        cls, queries: int, plan: TunePlan, judge: RadiusJudge, *, num_images: int, num_heldout: int
+    ) -> RadiusSchedule:
+        """As many steps as fit beside the judgements.
+
+        Args:
+            queries: that may be spent in all.
+            plan: what to spend them on.
+            judge: decides.
+            num_images: that steps are computed from.
+            num_heldout: that are judged.
+
+        Raises:
+            ValueError: too few queries or images for two judgements of 10 images and a step before each.
+        """
+        look = min(max(_LOOK * queries, _FEWEST_LOOK), _MOST_LOOK * queries)
+        look_images = min(int(look / judge.draws), max(1, num_heldout // 4))
+        test_images = min(int(_TEST * queries / judge.draws), num_heldout - look_images)
+        if min(look_images, test_images) < _FEWEST_IMAGES:
+            raise ValueError(
+                f"judging by a radius needs {_FEWEST_IMAGES} held-out images under {judge.draws} draws at each of two "
+                f"looks, got {min(look_images, test_images)} from {queries} queries and {num_heldout} held-out images"
+            )
+        fixed = 2 * judge.draws * (look_images + test_images)
+        repeats, step_queries = step_size(queries - fixed, plan, num_images)
+        first = min(max(_FIRST * queries, _FEWEST_FIRST), _MOST_FIRST * queries)
+        num_steps = (queries - fixed) // step_queries
+        first_steps = max(1, int(first / step_queries))
+        if num_steps <= first_steps:
+            raise ValueError(f"{queries} queries leave no step of {step_queries} after the first look")
+        return cls(
+            first_steps=first_steps,
+            num_steps=num_steps,
+            repeats=repeats,
+            step_queries=step_queries,
+            look_images=look_images,
+            look_draws=judge.draws,
+            test_images=test_images,
+            test_draws=judge.draws,
+        )

@@ -1,0 +1,256 @@
+"""Tuning judged by certified shares: exact error rates, and half-space worlds where the answer is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import pytest
+import torch
+from scipy.stats import beta, binom
+from torch import Tensor
+
+from bbsmooth.noise import Gaussian, Grid
+from bbsmooth.randomness import fork
+from bbsmooth.tuning.certified_share import RadiusJudge, votes_of
+from bbsmooth.tuning.estimators.directions import Rademacher
+from bbsmooth.tuning.estimators.grouped import GroupedSpsa
+from bbsmooth.tuning.heldout import Score
+from bbsmooth.tuning.learners.cma_es import CmaEs
+from bbsmooth.tuning.learners.descent import Descent
+from bbsmooth.tuning.learners.protocol import Learner
+from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
+from bbsmooth.tuning.plan import TunePlan
+from bbsmooth.tuning.radius_schedule import RadiusSchedule
+from bbsmooth.tuning.rules.gains import Gains
+from bbsmooth.tuning.rules.steps import Adam
+from bbsmooth.tuning.tune import Event, TuneResult, tune
+from oracles import Answers, Feedback
+
+SIGMA, RADIUS = 0.25, 0.25
+NEEDED = NormalDist().cdf(RADIUS / SIGMA)
+JUDGE = RadiusJudge(radius=RADIUS, needed=NEEDED)
+SIDE = 8
+DIRECTION = torch.full((1, SIDE, SIDE), 1 / SIDE)  # of length 1
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """Moves images along the half-space's normal by the first parameter, in units of sigma; the second does nothing."""
+
+    image_shape: tuple[int, int, int] = (1, SIDE, SIDE)
+    sigma: float = SIGMA
+    fingerprint: str = "00"
+
+    def on(self, device: torch.device) -> Shifted:
+        return self
+
+    def initial_parameters(self) -> Tensor:
+        return torch.zeros(2)
+
+    def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
+        return images + SIGMA * parameters[0] * DIRECTION
+
+    def render(self, proposed: Tensor) -> Tensor:
+        return proposed  # a plane needs no clipping, and so has its closed form
+
+
+def half_space(images: Tensor, name: bytes) -> Answers:
+    """Class 1 where an image lies beyond the plane through mid grey; how far, in units of sigma, as a logit."""
+    distance = ((images - 0.5) * DIRECTION).sum((1, 2, 3)) / SIGMA
+    return Answers(labels=(distance > 0).long(), scores=torch.stack([-distance, distance], 1).double())
+
+
+def world(kinds: list[tuple[int, float, int]]) -> tuple[Tensor, Tensor]:
+    """Images at distances from the plane: (class, margin in units of sigma on the side of that class, how many)."""
+    images, labels, generator = [], [], fork(0, "world")
+    for label, margin, number in kinds:
+        distance = SIGMA * margin * (1 if label else -1)
+        level = (0.5 + distance * float(DIRECTION.mean())) * 255
+        low = math.floor(level)
+        whole = torch.full((SIDE * SIDE,), low, dtype=torch.int16)
+        whole[: round((level - low) * SIDE * SIDE)] += 1  # the mean is exact to 1 / 64 of a grey level
+        for _ in range(number):  # equal images would have equal noise; what the plane does not see tells them apart
+            apart = torch.randint(0, 30, (SIDE * SIDE // 2,), generator=generator, dtype=torch.int16)
+            images.append((whole + torch.cat([apart, -apart])).to(torch.uint8).view(1, SIDE, SIDE))
+        labels += [label] * number
+    return torch.stack(images), torch.tensor(labels)
+
+
+def tuned(
+    kinds: list[tuple[int, float, int]], plan: TunePlan, *, queries: int, seed: int = 0, labels_only: bool = True
+) -> tuple[TuneResult, list[Event]]:
+    images, labels = world(kinds)
+    noise, events = Gaussian(SIGMA), list[Event]()
+    result = tune(
+        Shifted(),
+        images,
+        labels,
+        noise=noise,
+        grid=Grid.fitting(noise, eight_bit=False),
+        plan=plan,
+        queries=queries,
+        seed=seed,
+        feedback=Feedback.LABELS if labels_only else Feedback.LOGITS,
+        ask=half_space,
+        history=events.append,
+    )
+    return result, events
+
+
+def descent() -> Descent:
+    gains = Gains(learning_rate=0.05, probe_radius=0.2, learning_decay=0.0, probe_decay=0.0, stability=0.0)
+    return Descent(estimator=GroupedSpsa(directions=Rademacher(), num_groups=10), rule=Adam(), gains=gains)
+
+
+def plan(learner: Learner | None = None, **changed: object) -> TunePlan:
+    return replace(TunePlan(learner=learner or descent(), heldout_share=0.4), **changed)  # type: ignore[arg-type]
+
+
+RISES = [(1, 0.6, 250), (0, 3.0, 250)]
+"""p = 0.726 for class 1, below p_R = 0.841; a shift by 0.9 sigma takes it to 0.933, and leaves class 0 at 0.982."""
+
+ONLY_THE_MEAN = [(1, -0.2, 350), (0, 1.3, 150)]
+"""A shift by 0.6 sigma takes class 1 from 0.42 to 0.66, below p_R, and class 0 from 0.903 to 0.758, below it too."""
+
+
+class TestHalfSpaces:
+    """End to end, the loop asks a plane."""
+
+    def test_what_certifies_more_is_kept(self) -> None:
+        result, events = tuned(RISES, plan(judge=JUDGE), queries=20_000)
+        assert float(result.parameters[0]) > 0.5
+        assert result.judged["best"] > result.judged["start"] + 0.3
+        assert result.judged["p_value"] < 1e-6
+        assert result.queries <= 20_000
+        assert events[-1]["heldout_certified"] == result.judged["best"]
+
+    def test_what_raises_the_mean_alone_is_refused_and_the_rest_stays_unspent(self) -> None:
+        by_the_mean, _ = tuned(ONLY_THE_MEAN, plan(), queries=20_000)
+        assert by_the_mean.best_accuracy > by_the_mean.start_accuracy + 0.05
+        assert float(by_the_mean.parameters[0]) > 0.3
+
+        result, events = tuned(ONLY_THE_MEAN, plan(judge=JUDGE), queries=20_000)
+        assert torch.equal(result.parameters, torch.zeros(2))
+        assert result.judged["stopped"] == 1
+        assert result.queries == events[-1]["queries"] <= 0.35 * 20_000
+
+    def test_of_a_large_budget_less_than_a_tenth_is_spent_where_nothing_is_to_be_had(self) -> None:
+        result, _ = tuned(ONLY_THE_MEAN, plan(judge=JUDGE), queries=100_000)
+        assert result.judged["stopped"] == 1
+        assert result.queries <= 10_000
+
+    @pytest.mark.parametrize("learner", [descent(), CmaEs(spread=0.3, population=8)], ids=["spsa", "cma-es"])
+    @pytest.mark.parametrize("labels_only", [True, False])
+    def test_the_certified_objective_climbs_where_the_mean_would_not(self, learner: Learner, labels_only: bool) -> None:
+        """Most images sit far on the wrong side; a few of class 0 need a shift to the other side to be certified."""
+        kinds = [(1, -1.0, 240), (0, 0.75, 260)]
+        loss = CertifiedShare(needed=NEEDED)
+        result, _ = tuned(kinds, plan(learner, loss=loss, judge=JUDGE), queries=20_000, labels_only=labels_only)
+        assert float(result.parameters[0]) < -0.2
+        assert result.judged["best"] > result.judged["start"] + 0.2
+
+    def test_a_resumed_run_ends_alike(self) -> None:
+        images, labels = world(RISES)
+        noise, states = Gaussian(SIGMA), list[bytes]()
+        settings = {
+            "noise": noise,
+            "grid": Grid.fitting(noise, eight_bit=False),
+            "plan": plan(CmaEs(population=8), judge=JUDGE),
+            "queries": 12_000,
+            "seed": 1,
+            "feedback": Feedback.LABELS,
+            "ask": half_space,
+        }
+        whole = tune(Shifted(), images, labels, checkpoint=states.append, **settings)  # type: ignore[arg-type]
+        for number in (0, 1, len(states) // 2, len(states) - 1):
+            again = tune(Shifted(), images, labels, resume=states[number], **settings)  # type: ignore[arg-type]
+            assert torch.equal(again.parameters, whole.parameters)
+            assert (again.queries, dict(again.judged)) == (whole.queries, dict(whole.judged))
+
+
+class TestTest:
+    """The test that decides what is kept."""
+
+    def test_it_is_mcnemars(self) -> None:
+        before = torch.tensor([20] * 3 + [10] * 10 + [20] * 7)
+        after = torch.tensor([10] * 3 + [20] * 10 + [20] * 7)
+        assert JUDGE.p_value(before, after, 20) == pytest.approx(binom.sf(9, 13, 0.5))
+        assert JUDGE.p_value(before, before, 20) == 1.0
+
+    def test_it_keeps_what_gains_nothing_no_more_often_than_its_level_says(self) -> None:
+        """Exactly: over all numbers of gained and lost images, both as likely."""
+        images = 60
+        for share in (0.05, 0.2, 0.5):  # of the images that change sides
+            total = 0.0
+            for changed in range(images + 1):
+                for gained in range(changed + 1):
+                    lost = changed - gained
+                    before = torch.tensor([0] * gained + [20] * lost + [20] * (images - changed))
+                    after = torch.tensor([20] * gained + [0] * lost + [20] * (images - changed))
+                    if JUDGE.p_value(before, after, 20) <= JUDGE.level:
+                        total += binom.pmf(changed, images, share) * binom.pmf(gained, changed, 0.5)
+                        break_even = gained
+                        total += binom.pmf(changed, images, share) * binom.sf(break_even, changed, 0.5)
+                        break
+            assert 0 < total <= JUDGE.level
+
+    def test_the_chance_of_each_image_is_its_posterior(self) -> None:
+        votes = torch.tensor([0, 10, 17, 20])
+        expected = [1 - beta.cdf(NEEDED, vote + 0.5, 20.5 - vote) for vote in votes.tolist()]
+        assert JUDGE.chances(votes, 20).tolist() == pytest.approx(expected)
+
+    def test_votes_are_counted_by_the_image(self) -> None:
+        correct = torch.tensor([[1, 0, 1], [1, 1, 0]]).float()  # two draws of three images
+        assert votes_of(Score(correct.flatten(), correct.flatten()), 3).tolist() == [2, 1, 1]
+
+    def test_few_draws_suffice_for_small_radii_and_more_are_asked_for_large_ones(self) -> None:
+        assert RadiusJudge(radius=0.25, needed=0.84).draws == 20
+        assert RadiusJudge(radius=0.5, needed=0.977).draws == 44
+        assert RadiusJudge(radius=1.0, needed=0.9999).draws == 100
+
+
+class TestLoss:
+    """The share as a loss."""
+
+    def test_it_is_the_smoothed_share_of_images(self) -> None:
+        right = torch.tensor([[1.0] * 5, [1.0, 1.0, 1.0, 0.0, 0.0]]).flatten()
+        found = CertifiedShare(needed=NEEDED, draws=5, width=0.1)(
+            torch.stack([1 - right, right], 1), torch.ones(10).long()
+        )
+        normal = NormalDist()
+        expected = [1 - normal.cdf((p - NEEDED) / 0.1) for p in (1.0, 0.6)]
+        assert found.tolist() == pytest.approx([expected[0]] * 5 + [expected[1]] * 5, abs=1e-6)
+
+    def test_an_image_on_the_right_side_has_no_slope_left_to_gain(self) -> None:
+        """d loss / d p is that of the normal density around p_R: an image at p = 0.4 is not worth a vote."""
+        loss = CertifiedShare(needed=0.9, draws=1, width=0.1)
+        p = torch.tensor([0.4, 0.85, 1.0], requires_grad=True)
+        loss(torch.stack([1 - p, p], 1), torch.ones(3).long()).sum().backward()  # type: ignore[no-untyped-call]
+        assert p.grad is not None
+        normal = NormalDist()
+        expected = [-normal.pdf((value - 0.9) / 0.1) / 0.1 for value in (0.4, 0.85, 1.0)]
+        assert p.grad.tolist() == pytest.approx(expected, abs=1e-5)
+
+    def test_classes_count_alike(self) -> None:
+        labels = torch.tensor([0] * 9 + [1] * 3 + [3] * 4)
+        weights = balanced(labels)
+        by_class = [sum(weights[label] for label in labels.tolist() if label == each) for each in (0, 1, 3)]
+        assert by_class == pytest.approx([16 / 3] * 3)
+
+
+class TestSchedule:
+    """How a budget is divided."""
+
+    @pytest.mark.parametrize("queries", [8_000, 20_000, 100_000, 1_000_000])
+    def test_it_stays_within_the_budget_and_tests_other_images_than_it_looked_at(self, queries: int) -> None:
+        found = RadiusSchedule.within(queries, plan(), JUDGE, num_images=8_000, num_heldout=2_000)
+        assert 0.9 * queries < found.queries <= queries
+        assert found.look_images + found.test_images <= 2_000
+        assert found.first_steps < found.num_steps
+
+    @pytest.mark.parametrize(("queries", "heldout"), [(500, 2_000), (100_000, 15)])
+    def test_too_little_is_refused(self, queries: int, heldout: int) -> None:
+        with pytest.raises(ValueError, match="judging by a radius needs 10 held-out images"):
+            RadiusSchedule.within(queries, plan(), JUDGE, num_images=8_000, num_heldout=heldout)
