@@ -72,12 +72,13 @@ def _remote(descriptor: ProtocolDescriptor[Any]) -> dict[str, Scheme]:
     if descriptor.name == "template":
         return {FILE: Scheme(FILE, lambda: descriptor.summary, lambda rest, options: open_file(Path(rest), options))}
     names = [descriptor.name] if descriptor.locate else [f"{descriptor.name}+http", f"{descriptor.name}+https"]
-    usages = dict.fromkeys(names, descriptor.usage)
+    ways = {name: (descriptor.usage, descriptor.summary) for name in names}
     if descriptor.over_grpc:
-        usages |= {f"{transport}+{descriptor.name}": descriptor.usage_over_grpc for transport in GRPC}
+        over_grpc = (descriptor.usage_over_grpc, f"the same as {descriptor.name}+http, over gRPC (extra grpc)")
+        ways |= {f"{transport}+{descriptor.name}": over_grpc for transport in GRPC}
     return {
-        name: Scheme(usage, lambda: descriptor.summary, partial(open_address, descriptor, name))
-        for name, usage in usages.items()
+        name: Scheme(usage, partial(str, about), partial(open_address, descriptor, name))
+        for name, (usage, about) in ways.items()
     }
 
 

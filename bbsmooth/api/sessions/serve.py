@@ -69,11 +69,15 @@ def over_grpc(config: ServeConfig) -> Iterator[Beside]:
     """Whatever answers gRPC beside HTTP, where that is wished, on a port that is kept while the block runs.
 
     Raises:
-        UsageError: the port cannot be had, or the extra `grpc` is not installed.
+        UsageError: the port cannot be had.
+        SpecError: the extra `grpc` is not installed.
     """
     if config.grpc_port is None:
         yield lambda app, most, name, announce: announce({})
         return
+    from oracles.remote.grpc.channel import needs
+
+    needs()
     with needed():
         from bbsmooth.serving.grpc import gateway
 
@@ -99,13 +103,12 @@ def needed() -> Iterator[None]:
     """Say which package is missing where the block imports one that is.
 
     Raises:
-        UsageError: the extra `serve` or `grpc` is not installed.
+        UsageError: the extra `serve` is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        extra = "grpc" if str(error.name).startswith(("grpc", "google")) else "serve"
-        raise UsageError(f"serving needs {error.name}; install it with: pip install 'bbsmooth[{extra}]'") from error
+        raise UsageError(f"serving needs {error.name}; install it with: pip install 'bbsmooth[serve]'") from error
 
 
 def address(bound: tuple[Any, ...]) -> dict[str, Any]:

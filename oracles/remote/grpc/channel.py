@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,11 +22,12 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 100, 1_000
 
 
 def needs() -> Any:
-    """The package grpc.
+    """The package grpc, which logs nothing of its own unless GRPC_VERBOSITY asks for it: errors are one line here.
 
     Raises:
         SpecError: it is not installed.
     """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         import google.protobuf
         import grpc
