@@ -54,6 +54,10 @@ class Server(Protocol):
         """Shape of images to try it with, as far as the server tells it."""
         ...
 
+    def note_on_size(self, shape: tuple[int, int, int]) -> tuple[str, bool]:
+        """What to know before images of a shape (C, H, W) are asked about, and whether the service refuses them."""
+        ...
+
     def begin(self, traffic: Traffic) -> None:
         """Let a run ask; what goes over the wire is counted in `traffic`."""
         ...

@@ -31,7 +31,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
         announce: told what will be asked, before it is.
 
     Raises:
-        UsageError: the budget is too small.
+        UsageError: the budget is too small, or the images for the service.
         OracleError: it cannot be opened, or does not answer.
     """
     oracle, config = opened(config)
@@ -39,6 +39,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
     if limit is None or limit < LEAST:
         raise UsageError(f"a check needs a budget of at least {LEAST} queries, got {limit}")
     probe = Probe(oracle, _shape(oracle), config.limits, fork(0, "probe"), _turns(oracle))
+    _tell_size(oracle, probe.image_shape, announce)
     announce(f"asks {oracle.spec.name} at most {limit:,} queries{_price(config, limit)}")
     first = _first(oracle, probe)
     repetition, seconds, rates = probe.repetition(), probe.latency(), probe.rates()
@@ -57,6 +58,20 @@ def _shape(oracle: Oracle) -> tuple[int, int, int]:
     server = server_of(oracle)
     told = None if server is None else server.example_shape
     return oracle.spec.image_shape or told or ANY_SHAPE
+
+
+def _tell_size(oracle: Oracle, shape: tuple[int, int, int], announce: Callable[[str], None]) -> None:
+    """Tell what is known of images of this size at the service, before any is paid for.
+
+    Raises:
+        UsageError: it refuses them.
+    """
+    server = server_of(oracle)
+    note, refused = ("", False) if server is None else server.note_on_size(shape)
+    if refused:
+        raise UsageError(note)
+    if note:
+        announce(note)
 
 
 def _turns(oracle: Oracle) -> Callable[[], None]:

@@ -15,6 +15,7 @@ from oracles.oracle import MOST_CLASSES, Feedback, OracleSpec
 from oracles.remote.labels import Labels
 from oracles.remote.messages import Reply, Request
 from oracles.remote.server_words import error_words
+from oracles.remote.small_images import SmallImages
 from oracles.remote.wire_protocol import Send, WireProtocol
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ class ProtocolDescriptor(Generic[Own]):
         locate: from what stands after `NAME:` to the URL, for services whose address is known; None where the name
             holds the URL.
         batches: makes the batch interface of an endpoint, None where it has none; its last argument sends what it asks.
+        small: what the service of an endpoint says of small images, None where it says nothing.
         sign: makes the signer of an endpoint whose requests are signed rather than carry a key; its last argument is
             told of each secret.
         over_grpc: from what a user writes behind `grpc:` or `grpcs:` to the rest of the URL, for a protocol that is
@@ -196,6 +198,7 @@ class ProtocolDescriptor(Generic[Own]):
     sign: Callable[[Endpoint, Own, Callable[[str], None]], Callable[[Request], Request]] | None = None
     over_grpc: Callable[[str], str] | None = None
     usage_over_grpc: str = ""
+    small: Callable[[Endpoint], SmallImages | None] = lambda endpoint: None
     batches: Callable[[Endpoint, Own, Send], BatchEndpoint | None] = lambda endpoint, own, send: None
 
 

@@ -17,6 +17,7 @@ from oracles.errors import InputError, ShapeError, SpecError
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LARGEST_SCALE = 64
 _STORED_BLOCK = 65535
 """Most bytes in one block of a deflate stream that is not compressed (RFC 1951, 3.2.4)."""
 
@@ -77,24 +78,30 @@ class Picture:
         format: PNG (lossless) or JPEG (lossy; the loss belongs to the classifier that is certified).
         quality: of JPEG, 1 to 100, without chroma subsampling.
         channels: what happens to grey images.
+        upscale: how many pixels of the picture, in either direction, show one of the image; more where a service
+            refuses small pictures, or bills them as larger ones. It belongs to the classifier that is certified.
 
     Raises:
-        SpecError: a quality out of range.
+        SpecError: a quality or a scale out of range.
     """
 
     format: PictureFormat = PictureFormat.PNG
     quality: int = 90
     channels: Channels = Channels.AS_THEY_ARE
+    upscale: int = 1
 
     def __post_init__(self) -> None:
-        """Check the quality."""
+        """Check quality and scale."""
+        if not 1 <= self.upscale <= _LARGEST_SCALE:
+            raise SpecError(f"upscale should be between 1 and {_LARGEST_SCALE}, got {self.upscale}")
         if not 1 <= self.quality <= 100:
             raise SpecError(f"quality should be between 1 and 100, got {self.quality}")
 
     @property
     def description(self) -> str:
         """Description, for people, of what happens to an image."""
-        return "PNG" if self.format is PictureFormat.PNG else f"JPEG of quality {self.quality} (lossy)"
+        scale = "" if self.upscale == 1 else f", each pixel {self.upscale} x {self.upscale} times"
+        return ("PNG" if self.format is PictureFormat.PNG else f"JPEG of quality {self.quality} (lossy)") + scale
 
     @property
     def identity(self) -> str:
@@ -122,6 +129,8 @@ class Picture:
         pixels = eight_bits(prepared(images, self.channels))
         if pixels.shape[1] not in (1, 3):
             raise ShapeError(f"a picture has 1 or 3 channels, got images of shape {tuple(images.shape[1:])}")
+        if self.upscale > 1:
+            pixels = pixels.repeat_interleave(self.upscale, 2).repeat_interleave(self.upscale, 3)
         encode = _png if self.format is PictureFormat.PNG else self._jpeg
         return [encode(image.permute(1, 2, 0).contiguous()) for image in pixels]
 

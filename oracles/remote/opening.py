@@ -153,6 +153,8 @@ def _connect(
         for secret in getattr(protocol, "body_secrets", ()):
             transport.secrets.fill(secret, place="the body")  # one that is not there is said now
         oracle = RemoteOracle(protocol, transport, limits)
+        oracle.small = descriptor.small(endpoint)
+        oracle.upscale = getattr(getattr(own, "picture", None), "upscale", 1)
         oracle.batches = descriptor.batches(endpoint, own, PatientTransport(endpoint, limits, oracle).send)
         return oracle
     except OracleError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from oracles.remote.batches.endpoint import BatchEndpoint
     from oracles.remote.grpc.transport import GrpcTransport
+    from oracles.remote.small_images import SmallImages
 
 GRACE_SECONDS = 3.0
 """What is under way at an interrupt has so long to come back, since it is paid for."""
@@ -61,6 +62,8 @@ class RemoteOracle:
         limiter: of all who ask it.
         batch_limit: of all who ask it.
         batches: the vendor's batch interface, None where it has none.
+        small: what the service says of small images, None where it says nothing.
+        upscale: pixels of a picture, in either direction, that show one of an image.
     """
 
     def __init__(self, protocol: WireProtocol, transport: Transport | GrpcTransport, limits: ClientLimits) -> None:
@@ -74,6 +77,8 @@ class RemoteOracle:
         self.spec: OracleSpec = replace(protocol.spec, remote=True, identity=self._identity)
         self.transport, self.limits = transport, limits
         self.batches: BatchEndpoint | None = None
+        self.small: SmallImages | None = None
+        self.upscale = 1
         self.spec.classes.clean = transport.secrets.strike  # a server may give back a key as a label
         self.breaker = CircuitBreaker(limits.patience_seconds)
         self.batch_limit = BatchLimit(self.spec.name, self._learned)
@@ -113,6 +118,12 @@ class RemoteOracle:
         parsed = self._parse(Request("POST", f"a batch of {self.spec.name}"), Reply(200, body=body), 1)
         self._recognise({name: value for name, value in parsed.identity.items() if name != BACKEND})
         return parsed.answers
+
+    def note_on_size(self, shape: tuple[int, int, int]) -> tuple[str, bool]:
+        """What to know before images of a shape (C, H, W) are asked about, and whether the service refuses them."""
+        _, height, width = shape
+        note = "" if self.small is None else self.small.note(height * self.upscale, width * self.upscale)
+        return note, bool(note) and self.small is not None and self.small.refused
 
     @property
     def server(self) -> RemoteOracle:

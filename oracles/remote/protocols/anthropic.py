@@ -14,6 +14,7 @@ from oracles.remote.image_encoding import base64_text
 from oracles.remote.json_text import dump, load_object, member, optional_text
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.chat import ChatOptions, ChatProtocol, Said, chat_spec, given, joined
+from oracles.remote.small_images import ANTHROPIC
 from oracles.remote.wire_protocol import Send
 
 
@@ -80,6 +81,7 @@ DESCRIPTOR = ProtocolDescriptor(
     summary="Anthropic's messages: a vision-language model names a label (key: ANTHROPIC_API_KEY)",
     options=AnthropicOptions,
     connect=connect,
+    small=lambda endpoint: ANTHROPIC,
     key=Key("ANTHROPIC_API_KEY", "x-api-key", required=False),
     batches=_batches,
 )

@@ -13,6 +13,7 @@ from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import load_object, member, optional_text
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.small_images import AZURE_VISION
 from oracles.remote.wire_protocol import Send
 
 
@@ -57,5 +58,6 @@ DESCRIPTOR = ProtocolDescriptor(
     summary="Azure AI Vision, tags (key: AZURE_VISION_KEY)",
     options=AzurevisionOptions,
     connect=connect,
+    small=lambda endpoint: AZURE_VISION,
     key=Key("AZURE_VISION_KEY", "Ocp-Apim-Subscription-Key"),
 )

@@ -25,6 +25,7 @@ from oracles.remote.protocols.chat import (
     label_in_json,
     label_schema,
 )
+from oracles.remote.small_images import GEMINI
 from oracles.remote.wire_protocol import Send
 
 _REFUSALS = (
@@ -125,6 +126,7 @@ DESCRIPTOR = ProtocolDescriptor(
     summary="Google's Gemini names a label, also on Vertex AI with auth=google (key: GEMINI_API_KEY)",
     options=GeminiOptions,
     connect=connect,
+    small=lambda endpoint: GEMINI,
     key=Key("GEMINI_API_KEY", "x-goog-api-key", required=False),
     batches=_batches,
 )

@@ -15,6 +15,7 @@ from oracles.remote.image_encoding import Picture, base64_text
 from oracles.remote.json_text import dump, kind, load_object, per_image
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.pictures import PictureProtocol, RankedReply, picture_protocol, ranked
+from oracles.remote.small_images import GOOGLE_VISION
 from oracles.remote.wire_protocol import Send
 
 _MOST_IMAGES = 16
@@ -80,6 +81,7 @@ DESCRIPTOR = ProtocolDescriptor(
     summary="Google Cloud Vision, label detection (key: GOOGLE_API_KEY)",
     options=GooglevisionOptions,
     connect=connect,
+    small=lambda endpoint: GOOGLE_VISION,
     key=Key("GOOGLE_API_KEY", "X-Goog-Api-Key"),
     locate=lambda rest: rest or "https://vision.googleapis.com",
 )

@@ -20,6 +20,7 @@ from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import dump, load_object, member, optional_text, per_image
 from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.chat import label_in_json, label_schema
+from oracles.remote.small_images import OPENAI
 from oracles.remote.spoken import PROMPT, SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed, Send
 
@@ -181,6 +182,7 @@ DESCRIPTOR = ProtocolDescriptor(
     summary="a vision-language model behind OpenAI-compatible chat completions names a label (key: OPENAI_API_KEY)",
     options=OpenaiOptions,
     connect=connect,
+    small=lambda endpoint: OPENAI if (urlsplit(endpoint.url).hostname or "").endswith("openai.com") else None,
     key=Key("OPENAI_API_KEY", "Authorization", "Bearer ", required=False),
     batches=_batches,
 )
