@@ -5,6 +5,7 @@ from .denoisers.given import GivenDenoiser
 from .equaliser import EqualiserSpace
 from .fine_tuning import FineTuningPlan, fine_tune
 from .forms import AddedPrompt, CleanedImage, Form, Scaling
+from .latent import Bottleneck, LatentCoordinator
 from .low_rank import LowRankSpace
 from .making import FRONT_SIZES, made_of
 from .network import Architecture, FoldedUNet
@@ -22,6 +23,7 @@ __all__ = [
     "AddedPrompt",
     "Architecture",
     "Autoencoder",
+    "Bottleneck",
     "CleanedImage",
     "CoordinatedOracle",
     "Coordinator",
@@ -33,6 +35,7 @@ __all__ = [
     "FoldedUNet",
     "Form",
     "GivenDenoiser",
+    "LatentCoordinator",
     "LowRankSpace",
     "OutputSpace",
     "PatternSpace",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from bbsmooth.coordinator.denoised import Denoised, fingerprint_of
 from bbsmooth.coordinator.denoisers.opening import reopened
 from bbsmooth.coordinator.equaliser import EqualiserSpace
 from bbsmooth.coordinator.forms import AddedPrompt, CleanedImage, Form, Scaling
+from bbsmooth.coordinator.latent import Bottleneck, LatentCoordinator
 from bbsmooth.coordinator.low_rank import LowRankSpace
 from bbsmooth.coordinator.network import Architecture, FoldedUNet
 from bbsmooth.coordinator.outputs import OutputSpace
@@ -29,11 +31,13 @@ from bbsmooth.errors import UsageError
 
 _FORMAT = "bbsmooth-coordinator-1"
 _FORMAT_OF_DENOISED = "bbsmooth-denoised-1"
+_FORMAT_OF_LATENT = "bbsmooth-latent-1"
+_BOTTLENECK = "bottleneck."
 _PARAMETERS, _QUERIES = "parameters", "queries"
 _SPACES: dict[str, Space] = {"film": FilmSpace(), "decoder": DecoderSpace(), "trigger": TriggerSpace()}
 
 
-Stored = Autoencoder | Denoised
+Stored = Autoencoder | Denoised | LatentCoordinator
 """Coordinators that a file holds; a given denoiser itself stays where it is, and the file says where."""
 
 
@@ -46,15 +50,26 @@ def save(path: Path, coordinator: Stored, parameters: Tensor, *, queries: int | 
         parameters: (P,) of the part that tuning changes.
         queries: that making it took, None where the run that it lies in says so.
     """
-    own = isinstance(coordinator, Autoencoder)
-    settings = _settings(coordinator) if isinstance(coordinator, Autoencoder) else _settings_of_denoised(coordinator)
-    tensors = {name: tensor.contiguous() for name, tensor in coordinator.weights.items()}
-    metadata = {"format": _FORMAT if own else _FORMAT_OF_DENOISED, "settings": json.dumps(settings)}
+    form, settings, weights = _parts(coordinator)
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    metadata = {"format": form, "settings": json.dumps(settings)}
     metadata |= {} if queries is None else {_QUERIES: str(queries)}
     raw = to_safetensors({_PARAMETERS: parameters.contiguous(), **tensors}, metadata)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(raw)
     partial.replace(path)
+
+
+def _parts(coordinator: Stored) -> tuple[str, dict[str, Any], Mapping[str, Tensor]]:
+    """Format, settings and weights of a coordinator."""
+    match coordinator:
+        case Autoencoder():
+            return _FORMAT, _settings(coordinator), coordinator.weights
+        case LatentCoordinator(denoiser=denoiser, bottleneck=bottleneck, weights=weights):
+            merged = dict(denoiser.weights) | {_BOTTLENECK + name: tensor for name, tensor in weights.items()}
+            return _FORMAT_OF_LATENT, _settings(denoiser) | {"bottleneck": asdict(bottleneck)}, merged
+        case Denoised():
+            return _FORMAT_OF_DENOISED, _settings_of_denoised(coordinator), coordinator.weights
 
 
 def _settings(coordinator: Autoencoder) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def load(path: Path) -> tuple[Stored, Tensor]:
     """
     try:
         form, settings, parameters, tensors = _read(path)
-        coordinator = _build(settings, tensors) if form == _FORMAT else _build_denoised(settings, tensors)
+        coordinator = _BUILDERS[form](settings, tensors)
         if parameters.shape != coordinator.initial_parameters().shape:
             raise ValueError(f"it holds {len(parameters)} parameters")
     except UsageError:
@@ -109,8 +124,8 @@ def stored_identity(path: Path) -> tuple[str, Tensor]:
     """
     try:
         form, settings, parameters, tensors = _read(path)
-        if form == _FORMAT:
-            return _build(settings, tensors).fingerprint, parameters
+        if form != _FORMAT_OF_DENOISED:
+            return _BUILDERS[form](settings, tensors).fingerprint, parameters
         space = None if settings["space"] is None else _output_space(settings["space"])
         return fingerprint_of(settings["fingerprint"], settings["sigma"], space, tensors), parameters
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -125,7 +140,7 @@ def _read(path: Path) -> tuple[str, dict[str, Any], Tensor, dict[str, Tensor]]:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     form = metadata.get("format")
-    if form not in (_FORMAT, _FORMAT_OF_DENOISED):
+    if form is None or form not in _BUILDERS:
         raise ValueError(f"its format is {form!r}, not {_FORMAT!r}")
     return form, json.loads(metadata["settings"]), tensors.pop(_PARAMETERS), tensors
 
@@ -185,6 +200,23 @@ def _build_denoised(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Den
         weights=tensors,
         image_shape=None if shape is None else tuple(shape),
     )
+
+
+def _build_latent(settings: dict[str, Any], tensors: dict[str, Tensor]) -> LatentCoordinator:
+    own = {name.removeprefix(_BOTTLENECK): tensor for name, tensor in tensors.items() if name.startswith(_BOTTLENECK)}
+    shape = settings.pop("bottleneck")
+    return LatentCoordinator(
+        denoiser=_build(settings, {name: each for name, each in tensors.items() if not name.startswith(_BOTTLENECK)}),
+        bottleneck=Bottleneck(**shape | {"image_shape": tuple(shape["image_shape"])}),
+        weights=own,
+    )
+
+
+_BUILDERS: Mapping[str, Callable[[dict[str, Any], dict[str, Tensor]], Stored]] = {
+    _FORMAT: _build,
+    _FORMAT_OF_DENOISED: _build_denoised,
+    _FORMAT_OF_LATENT: _build_latent,
+}
 
 
 def _output_space(described: Any) -> OutputSpace:

@@ -24,7 +24,7 @@ class TuneConfig:
             "What is tuned and how; auto picks by what was measured, and says what and why: auto, equaliser, "
             "equaliser-cma, equaliser-clipped, equaliser-film, equaliser-corrected, pattern, "
             "spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, "
-            "output-differences, distilled, zo-ds, blackvip.",
+            "output-differences, distilled, zo-ds, zo-ae-ds-cge, zo-ae-ds-rge, blackvip.",
             panel=Panel.TUNING,
             default="auto",
         ),

@@ -72,7 +72,7 @@ class RadiusJudge:
         return float(gains.mean()) > self.margin * error
 
     def p_value(self, before: Tensor, after: Tensor, draws: int) -> float:
-        """Probability of so many gained among the images that changed sides, had no larger share been gained.
+        """Probability of this many gained among the images that changed sides, were no larger share certified.
 
         McNemar's exact test, one-sided: where the share is not larger, an image that changed sides gained with a
         probability of at most 1/2, whatever the share of those is that change.

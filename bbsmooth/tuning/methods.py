@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bbsmooth.coordinator import (
     AddedPrompt,
+    Bottleneck,
     CleanedImage,
     DecoderSpace,
     EqualiserSpace,
@@ -21,7 +22,7 @@ from bbsmooth.coordinator.equaliser import SETTINGS
 from bbsmooth.tuning.estimators.bases import Blocks, Cosines
 from bbsmooth.tuning.estimators.directions import Directions, Leading, Normal, Rademacher, SegmentedUniform
 from bbsmooth.tuning.estimators.grouped import GroupedSpsa
-from bbsmooth.tuning.estimators.image_directions import RandomDirections
+from bbsmooth.tuning.estimators.image_directions import CoordinateDirections, ImageDirections, RandomDirections
 from bbsmooth.tuning.estimators.image_space import OutputDifferences
 from bbsmooth.tuning.estimators.parameter_space import ForwardDifference, GradientEstimator, Spsa
 from bbsmooth.tuning.learners.cma_es import CmaEs
@@ -44,12 +45,14 @@ class Method:
         form: how the network's output becomes the image for the oracle.
         space: which numbers are tuned.
         plan: how.
+        latent_channels: of an autoencoder whose decoder counts to the black box, None where images are cut off.
     """
 
     summary: str
     form: Form
     space: Space
     plan: TunePlan
+    latent_channels: int | None = None
 
 
 def _gains(
@@ -74,6 +77,33 @@ def _descent(estimator: GradientEstimator, rule: StepRule, gains: Gains) -> Tune
 
 def _denoiser(summary: str, space: Space, plan: TunePlan) -> Method:
     return Method(summary=summary, form=CleanedImage(), space=space, plan=plan)
+
+
+_LATENT_DIRECTIONS = 192
+"""Of Zhang et al. for CIFAR-10, whose latent has as many numbers."""
+
+
+def _latent(summary: str, directions: ImageDirections) -> Method:
+    estimator = OutputDifferences(
+        basis=Blocks(1), directions=directions, num_directions=_LATENT_DIRECTIONS, two_sided=False
+    )
+    descent = Descent(estimator=estimator, rule=Adam(), gains=_gains(1e-3, 0.005))
+    plan = TunePlan(learner=descent, batch_size=20)
+    return Method(summary=summary, form=CleanedImage(), space=DecoderSpace(), plan=plan, latent_channels=3)
+
+
+def fitted(method: Method, image_shape: tuple[int, int, int]) -> Method:
+    """The method for images (C, H, W): along no more directions than a latent has coordinates.
+
+    Raises:
+        ValueError: sides that no latent fits.
+    """
+    learner = method.plan.learner
+    if method.latent_channels is None or not isinstance(learner, Descent):
+        return method
+    size = Bottleneck(image_shape=image_shape, channels=method.latent_channels).latent_size
+    estimator = replace(learner.estimator, num_directions=min(_LATENT_DIRECTIONS, size))  # type: ignore[type-var]
+    return replace(method, plan=replace(method.plan, learner=replace(learner, estimator=estimator)))
 
 
 _DECAYED = {"learning_decay": 0.4, "probe_decay": 0.1}
@@ -197,6 +227,12 @@ METHODS: Mapping[str, Method] = {
             _gains(3e-3, 1.5),
         ),
     ),
+    "zo-ae-ds-cge": _latent(
+        "differences along each coordinate of an autoencoder's latent, whose decoder counts to the oracle, on all"
+        " decoder weights of the denoiser (ZO-AE-DS with CGE, Zhang et al., ICLR 2022)",
+        CoordinateDirections(),
+    ),
+    "zo-ae-ds-rge": _latent("the same along random directions (ZO-AE-DS with RGE)", RandomDirections()),
     "blackvip": Method(
         summary="a prompt added to the input, SPSA-GC on all decoder weights and a trigger (Oh et al., CVPR 2023)",
         form=AddedPrompt(2.0),

@@ -18,6 +18,7 @@ from bbsmooth.coordinator import (
     Space,
     show,
 )
+from bbsmooth.coordinator.latent import Bottleneck, LatentCoordinator, train_bottleneck
 from bbsmooth.randomness import fork
 from bbsmooth.tuning import (
     Adam,
@@ -40,7 +41,6 @@ from bbsmooth.tuning import (
 )
 from bbsmooth.tuning.methods import METHODS, OBJECTIVES
 from experiments.tuning.fine_tuning import fine_tuned, fine_tuned_oracle
-from experiments.tuning.latent import Bottleneck, LatentCoordinator, train_bottleneck
 from experiments.tuning.paired import GRID
 from experiments.tuning.trials import Arm, Setting, made
 from experiments.tuning.worlds import World

@@ -51,7 +51,7 @@ from bbsmooth.tuning import Concurrent, Event, QueryExecutor, TuneResult, one_by
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
-from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, METHODS, OBJECTIVES, Method
+from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, METHODS, OBJECTIVES, Method, fitted
 from bbsmooth.tuning.tune import schedule_of
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
 from oracles.capabilities import interruption
@@ -99,7 +99,7 @@ def tune_coordinator(
     )
     device = training_device(oracle)
     choice = _choose(config, queries, base.spec, dataset.image_shape, subject.front)
-    method = _method(choice, config, smoothing.distribution, found.labels)
+    method = _fitted(_method(choice, config, smoothing.distribution, found.labels), dataset.image_shape)
     _refuse_unfit(method, found, queries)
     grid_for(base, smoothing)
     start = start_from(subject.front, method, found.pixels, smoothing)
@@ -147,6 +147,18 @@ def _choose(
         return Choice(config.method, "it was asked for")
     given = (parts := front.parts) is not None and isinstance(parts[0], Denoised)
     return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape, given_denoiser=given)
+
+
+def _fitted(method: Method, image_shape: tuple[int, int, int]) -> Method:
+    """The method for images of this shape.
+
+    Raises:
+        UsageError: it is not for such images.
+    """
+    try:
+        return fitted(method, image_shape)
+    except ValueError as error:
+        raise UsageError(f"`method`: {error}") from None
 
 
 def _method(choice: Choice, config: TuneConfig, noise: NoiseDistribution, labels: Tensor | None) -> Method:

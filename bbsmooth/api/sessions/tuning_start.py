@@ -10,7 +10,18 @@ import torch
 from torch import Tensor
 
 from bbsmooth.assemble import Front
-from bbsmooth.coordinator import Autoencoder, Denoised, OutputSpace, Stored, load, made_of, save
+from bbsmooth.coordinator import (
+    Autoencoder,
+    Bottleneck,
+    Denoised,
+    LatentCoordinator,
+    OutputSpace,
+    Stored,
+    load,
+    made_of,
+    save,
+)
+from bbsmooth.coordinator.latent import train_bottleneck
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
@@ -22,6 +33,8 @@ from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import METHODS, Method, behind_any
 
 _FINGERPRINT = "fingerprint"
+_BATCH, _LATENT_RATE = 64, 1e-3
+"""Images a step, and the learning rate of Adam, of an autoencoder's training."""
 
 
 def begin(
@@ -40,7 +53,8 @@ def begin(
     Raises:
         Damaged: the one that an earlier process has made is not as it was written.
     """
-    if start is not None:
+    cut = method.latent_channels is not None and not isinstance(start, LatentCoordinator)
+    if start is not None and not cut:
         return start, start.initial_parameters(), {"epochs": 0, "seconds": 0.0}
     if (out / PRETRAINED).exists():
         return _made(out)
@@ -51,7 +65,7 @@ def begin(
             losses.append(loss)
             bar.advance(1, f"mean squared error {loss:.4f}")
 
-        coordinator = made_of(
+        coordinator: Stored = start or made_of(
             pixels,
             noise=smoothing.distribution,
             form=method.form,
@@ -62,6 +76,8 @@ def begin(
             size=size,
             progress=progress,
         )
+    if cut and isinstance(coordinator, Autoencoder):
+        coordinator = _with_bottleneck(coordinator, method, pixels, epochs=epochs, seed=smoothing.seed)
     took = {
         "epochs": len(losses) - 1,
         "mean_squared_error": losses[-1],
@@ -70,6 +86,20 @@ def begin(
     write_json(out / PRETRAINING, took | {_FINGERPRINT: coordinator.fingerprint})
     save(out / PRETRAINED, coordinator, coordinator.initial_parameters())
     return coordinator, coordinator.initial_parameters(), took
+
+
+def _with_bottleneck(
+    denoiser: Autoencoder, method: Method, pixels: Tensor, *, epochs: int, seed: int
+) -> LatentCoordinator:
+    """The denoiser before an autoencoder that has learnt the clean images; as Zhang et al. make theirs."""
+    bottleneck = Bottleneck(image_shape=denoiser.image_shape, channels=method.latent_channels or 0)
+
+    def images(generator: torch.Generator) -> Tensor:
+        return pixels[torch.randint(len(pixels), (_BATCH,), generator=generator)].float() / 255
+
+    steps = epochs * -(-len(pixels) // _BATCH)
+    weights = train_bottleneck(bottleneck, images, steps=steps, learning_rate=_LATENT_RATE, seed=seed)
+    return LatentCoordinator(denoiser=denoiser, bottleneck=bottleneck, weights=weights)
 
 
 def _made(out: Path) -> tuple[Stored, Tensor, Record]:
@@ -115,6 +145,10 @@ def start_from(front: Front, method: Method, pixels: Tensor, smoothing: Smoothin
                 return _behind(coordinator, parameters, method, pixels, smoothing)
             case Autoencoder():
                 return _around(coordinator, parameters, method)
+            case LatentCoordinator() if method.latent_channels == coordinator.bottleneck.channels:
+                return replace(coordinator, denoiser=_around(coordinator.denoiser, parameters, method))
+            case LatentCoordinator():
+                raise UsageError("`start` has an autoencoder behind its denoiser; tune it by `method` zo-ae-ds-cge")
     except UsageError:
         raise
     except ValueError as error:

@@ -22,7 +22,7 @@ class CertifiedShare:
     Args:
         needed: p_R.
         draws: of each image; they stand side by side in a batch.
-        width: of the step at p_R, of about the spread of a mean of so many draws.
+        width: of the step at p_R, of about the spread of a mean of these draws.
         weights: w (K,) of the classes, of mean 1 over the images; empty for 1.
 
     Raises:

@@ -5,19 +5,20 @@ from typing import get_type_hints
 import pytest
 import torch
 
-from bbsmooth.coordinator import PretrainPlan, pretrain
+from bbsmooth.coordinator import Autoencoder, Bottleneck, LatentCoordinator, PretrainPlan, pretrain
+from bbsmooth.coordinator.latent import train_bottleneck
 from bbsmooth.data import load
 from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning import tune
 from bbsmooth.tuning.automatic import AUTO
-from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES
+from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, fitted
 from oracles import Answers, Classes, Feedback, FunctionOracle
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_tunes_within_its_budget(name: str) -> None:
-    method, digits, noise = METHODS[name], load("digits", split="train"), Gaussian(0.5)
+    method, digits, noise = fitted(METHODS[name], (1, 8, 8)), load("digits", split="train"), Gaussian(0.5)
     images, labels = digits.images(range(100)), digits.labels(range(100))
     weights = torch.randn(64, 10, generator=torch.Generator().manual_seed(0)).numpy()
     oracle = FunctionOracle(
@@ -34,9 +35,12 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
         asked += len(shown)
         return oracle.query(shown)
 
-    coordinator = pretrain(
-        images, noise=noise, form=method.form, space=method.space, plan=PretrainPlan(epochs=1), seed=0
-    )
+    denoiser = pretrain(images, noise=noise, form=method.form, space=method.space, plan=PretrainPlan(epochs=1), seed=0)
+    coordinator: Autoencoder | LatentCoordinator = denoiser
+    if method.latent_channels is not None:
+        bottleneck = Bottleneck(image_shape=(1, 8, 8), channels=method.latent_channels)
+        cut = train_bottleneck(bottleneck, lambda generator: images / 255, steps=5, learning_rate=1e-3, seed=0)
+        coordinator = LatentCoordinator(denoiser=denoiser, bottleneck=bottleneck, weights=cut)
     result = tune(
         coordinator,
         images,

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bbsmooth.coordinator.autoencoder import Coordinator, show
+from bbsmooth.coordinator.autoencoder import Autoencoder, show
 from bbsmooth.randomness import fork
 
 
@@ -39,6 +39,11 @@ class Bottleneck:
         """Refuse what cannot be built."""
         if any(side % 4 for side in self.image_shape[1:]) or min(*self.image_shape, self.channels, self.hidden) < 1:
             raise ValueError(f"a bottleneck needs sides that are multiples of 4 and positive sizes, got {self}")
+
+    @property
+    def latent_size(self) -> int:
+        """Numbers of a latent."""
+        return self.channels * self.image_shape[1] * self.image_shape[2] // 16
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -77,7 +82,7 @@ class LatentCoordinator:
         weights: of the autoencoder; frozen.
     """
 
-    denoiser: Coordinator
+    denoiser: Autoencoder
     bottleneck: Bottleneck
     weights: Mapping[str, Tensor]
     fingerprint: str = field(init=False)
@@ -90,7 +95,7 @@ class LatentCoordinator:
         object.__setattr__(self, "fingerprint", digest.hexdigest())
 
     @property
-    def image_shape(self) -> tuple[int, int, int] | None:
+    def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the images."""
         return self.denoiser.image_shape
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Autoencoder, CleanedImage, FilmSpace, PretrainPlan, pretrain, show
+from bbsmooth.coordinator.latent import Bottleneck, LatentCoordinator, train_bottleneck
 from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import fork
-from experiments.tuning.latent import Bottleneck, LatentCoordinator, train_bottleneck
 
 BOTTLENECK = Bottleneck(image_shape=(1, 8, 8), channels=3, hidden=8)
 
