@@ -52,7 +52,12 @@ PLATFORMS = (
         "nothing; extra `grpc`",
         f"{_REAL} (0.21): tensors, pictures, base64, over both",
     ),
-    ("MLServer", "`kserve+`", "nothing", f"{_REAL} (1.7): tensors, base64; its Hugging Face runtime {_FAKE}"),
+    (
+        "MLServer",
+        "`kserve+`, `grpc+kserve:`",
+        "nothing; extra `grpc`",
+        f"{_REAL} (1.7): tensors, base64, over both; its Hugging Face runtime {_FAKE}",
+    ),
     ("`bbsmooth serve`", "`kserve+`, `grpc+kserve:`", "nothing; extra `grpc`", _REAL),
     ("TorchServe", "`torchserve+`", "what the handler expects", f"recorded from {_REAL.removeprefix('with ')}"),
     ("TensorFlow Serving", "`tfserving+`", "`num_classes` or `labels`", _FAKE),
