@@ -87,8 +87,8 @@ class Batching(Protocol):
         """The request that would ask about one image (1, C, H, W)."""
         ...
 
-    def understood(self, body: bytes) -> Answers:
-        """The answer in the body of a reply about one image."""
+    def understood(self, body: bytes, *, share: float) -> Answers:
+        """The answer in the body of a reply about one image, billed at a share of the price of its tokens."""
         ...
 
 

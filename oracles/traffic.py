@@ -8,6 +8,8 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oracles.usage import Metered, Usage
+
 STEPS = 8
 """Bins of the histogram in a factor of two of time: a percentile is right within 4.5 percent."""
 
@@ -33,6 +35,12 @@ class Traffic:
         self.received = 0
         self._bins: Counter[int] = Counter()
         self.batch_limit: int | None = None
+        self._metered = Metered()
+
+    def used(self, usage: Usage, cost: float | None) -> None:
+        """Count what an answer told of its tokens, and their cost where prices are known."""
+        with self._lock:
+            self._metered.add(usage, cost)
 
     def exchanged(self, sent: int, received: int, seconds: float | None) -> None:
         """Count a request and its reply; `seconds` is None where none came."""
@@ -55,14 +63,16 @@ class Traffic:
             self.sent += other.sent
             self.received += other.received
             self._bins.update(other._bins)
+            self._metered.merge(other._metered)
 
     def taken(self) -> dict[str, Any]:
         """Return what `as_json` says, and begin to count anew."""
         with self._lock:
             other = Traffic()
             other.retries, other.sent, other.received, other._bins = self.retries, self.sent, self.received, self._bins
+            other._metered = self._metered
             self.retries = self.sent = self.received = 0
-            self._bins = Counter()
+            self._bins, self._metered = Counter(), Metered()
         return other.as_json()
 
     def percentile(self, percent: float) -> float | None:
@@ -83,6 +93,7 @@ class Traffic:
                 "latency": {f"p{percent}": round(seconds, 6) for percent, seconds in _percentiles(bins, PERCENTILES)},
                 "latency_bins": dict(bins),
                 **({} if self.batch_limit is None else {"batch_limit": self.batch_limit}),
+                **self._metered.as_json(),
             }
 
     @classmethod
@@ -98,6 +109,7 @@ class Traffic:
         traffic.received = count(state.get("bytes_received", 0))
         limit = state.get("batch_limit")
         traffic.batch_limit = None if limit is None else max(1, count(limit))
+        traffic._metered = Metered.from_json(state)
         bins = state.get("latency_bins", {})
         traffic._bins = Counter({_bin(2 ** (int(name) / STEPS)): count(number) for name, number in bins.items()})
         return traffic

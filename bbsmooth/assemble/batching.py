@@ -101,7 +101,7 @@ def batch_asker(
         journal=Journal(kept.store, tag),
         ledger=kept.ledger,
         votes=source.log,
-        read=lambda body: int(ability.understood(body).labels[0]),
+        read=lambda body: int(ability.understood(body, share=1 - batch.batch_discount).labels[0]),
         checked=IdentifiedOracle(oracle, kept.store).check,
         sleep=time.sleep,
         poll_seconds=batch.batch_poll,

@@ -81,6 +81,9 @@ def ledger_table(ledger: Record) -> Table:
         cells.append((Cell(f"latency {name}, seconds", f"latency {name}"), Cell(f"{value:,.3g}", value)))
     if ledger.get("batched"):
         cells.append((Cell("of these by batch", "batched"), Cell(f"{ledger['batched']:,}", ledger["batched"])))
+    for name, value in (ledger.get("usage") or {}).items():
+        words = {"answers": "answers that tell tokens", "billed": "billed by tokens"}.get(name, name.replace("_", " "))
+        cells.append((Cell(words, name), _price(value) if name == "billed" else Cell(f"{value:,}", value)))
     if ledger["price_per_1000"]:
         cells.append((Cell("price of 1,000", "price_per_1000"), _price(ledger["price_per_1000"])))
         if (cheap := ledger.get("batch_price_per_1000")) is not None:

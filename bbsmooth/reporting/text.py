@@ -64,6 +64,9 @@ def ledger_line(ledger: Record) -> str:
         line += f", {ledger['left']:,} left"
     if ledger["price_per_1000"]:
         line += f"; price {money(ledger['price'])}"
+    if usage := ledger.get("usage"):
+        billed = f", billed {money(usage['billed'])}" if "billed" in usage else ""
+        line += f"; {usage['input_tokens']:,} tokens read, {usage['output_tokens']:,} written{billed}"
     return line
 
 

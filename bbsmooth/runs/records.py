@@ -202,6 +202,15 @@ class BudgetEntry(TypedDict):
     money: Amount | None
 
 
+class UsageEntry(TypedDict):
+    """Tokens of the answers that told of them, and what these cost where prices are known."""
+
+    answers: Count
+    input_tokens: Count
+    output_tokens: Count
+    billed: NotRequired[Amount]
+
+
 class LedgerState(TypedDict):
     """`ledger.json`: what was spent."""
 
@@ -220,6 +229,7 @@ class LedgerState(TypedDict):
     bytes_received: NotRequired[Count]
     latency: NotRequired[dict[str, Amount]]
     latency_bins: NotRequired[dict[str, Count]]
+    usage: NotRequired[UsageEntry]
     changes: NotRequired[Count]
     reserved: NotRequired[dict[str, Count]]
     checksum: NotRequired[str]

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oracles.errors import SpecError
+from oracles.usage import TokenPrices
 
+_PRICES = ("price_per_1000", "price_per_million_input", "price_per_million_output")
 _POSITIVE = (
     "requests_per_second",
     "requests_per_minute",
@@ -37,6 +39,9 @@ class ClientLimits:
         patience_seconds: of uninterrupted failure, after which a run ends.
         max_reply_bytes: larger replies are refused.
         price_per_1000: price of 1,000 queries, None where unknown or free.
+        price_per_million_input: price of a million tokens that the model reads, where replies tell how many they were;
+            the ledger then says what was billed. A limit on money counts queries at `price_per_1000` all the same.
+        price_per_million_output: the same of tokens that it writes.
         http2: whether HTTP/2 is offered, over TLS.
         h2c: whether HTTP/2 is spoken without TLS, to a server that is known to.
         keepalive_seconds: of silence after which a connection is probed, None for never; of gRPC, servers that do not
@@ -65,6 +70,8 @@ class ClientLimits:
     patience_seconds: float = 300.0
     max_reply_bytes: int = 64 * 2**20
     price_per_1000: float | None = None
+    price_per_million_input: float | None = None
+    price_per_million_output: float | None = None
     http2: bool = False
     h2c: bool = False
     keepalive_seconds: float | None = None
@@ -83,8 +90,18 @@ class ClientLimits:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise SpecError(f"{name} should be a number above 0, got {value}")
-        if self.price_per_1000 is not None and not 0 <= self.price_per_1000 < math.inf:
-            raise SpecError(f"price_per_1000 should be a number of at least 0, got {self.price_per_1000}")
+        for name in _PRICES:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise SpecError(f"{name} should be a number of at least 0, got {value}")
+        if (self.price_per_million_input is None) is not (self.price_per_million_output is None):
+            raise SpecError("give price_per_million_input and price_per_million_output together")
+
+    @property
+    def token_prices(self) -> TokenPrices | None:
+        """Prices of tokens, None where they are not known."""
+        read, written = self.price_per_million_input, self.price_per_million_output
+        return None if read is None or written is None else TokenPrices(read, written)
 
     @property
     def seconds_between_requests(self) -> float:

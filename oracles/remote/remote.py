@@ -103,6 +103,7 @@ class RemoteOracle:
         if parsed.identifier not in ("", request.identifier):
             raise AnswerError(f"{request.url} answered another question than the one that was asked")
         self._recognise(parsed.identity)
+        self._meter(parsed, 1.0)
         return parsed.answers
 
     def composed(self, image: Tensor) -> Request:
@@ -110,14 +111,26 @@ class RemoteOracle:
         self.spec.check(image)
         return self.protocol.request(image.clamp(0, 1) if image.is_floating_point() else image)
 
-    def understood(self, body: bytes) -> Answers:
+    def understood(self, body: bytes, *, share: float) -> Answers:
         """The answer in the body of a reply about one image that came by a batch; errors as of `query`.
 
         Which back end answered is left out of what replies say of the model: jobs run on others than single requests.
+
+        Args:
+            body: of the reply.
+            share: of the price of tokens, at which a batch is billed.
         """
         parsed = self._parse(Request("POST", f"a batch of {self.spec.name}"), Reply(200, body=body), 1)
         self._recognise({name: value for name, value in parsed.identity.items() if name != BACKEND})
+        self._meter(parsed, share)
         return parsed.answers
+
+    def _meter(self, parsed: Parsed, share: float) -> None:
+        """Count the tokens that a reply tells of, and their price."""
+        if parsed.usage is not None:
+            prices = self.limits.token_prices
+            cost = None if prices is None else share * prices.cost(parsed.usage)
+            self.transport.traffic.used(parsed.usage, cost)
 
     def note_on_size(self, shape: tuple[int, int, int]) -> tuple[str, bool]:
         """What to know before images of a shape (C, H, W) are asked about, and whether the service refuses them."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from oracles.oracle import Answers, OracleSpec
 from oracles.remote.messages import Reply, Request
+from oracles.usage import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +31,13 @@ class Parsed:
             differs from an earlier reply's means that the model was changed.
         identifier: of the request that it says it answers; the answers are another's where it is not empty and differs
             from the request's.
+        usage: tokens that it says were read and written, None where it does not say.
     """
 
     answers: Answers
     identity: Mapping[str, str] = field(default_factory=dict)
     identifier: str = ""
+    usage: Usage | None = None
 
 
 class WireProtocol(Protocol):

@@ -16,6 +16,7 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.chat import ChatOptions, ChatProtocol, Said, chat_spec, given, joined
 from oracles.remote.small_images import ANTHROPIC
 from oracles.remote.wire_protocol import Send
+from oracles.usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,8 @@ def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     stop = tree.get("stop_reason")
     text = joined(member(tree, "content", list))
-    return Said(text, stop == "max_tokens", stop == "refusal", optional_text(tree, {"model": "model"}))
+    usage = Usage.told(tree.get("usage"), "input_tokens", "output_tokens")
+    return Said(text, stop == "max_tokens", stop == "refusal", optional_text(tree, {"model": "model"}), usage)
 
 
 _MOST_TOKENS = 1024

@@ -19,6 +19,7 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.chat import ChatOptions, ChatProtocol, Said, chat_spec, given, joined
 from oracles.remote.signing import aws
 from oracles.remote.wire_protocol import Send
+from oracles.usage import Usage
 
 _REFUSALS = ("guardrail_intervened", "content_filtered")
 
@@ -57,8 +58,8 @@ def connect(endpoint: Endpoint, options: BedrockOptions, send: Send) -> ChatProt
 def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     message = member(member(tree, "output", dict), "message", dict)
-    stop = tree.get("stopReason")
-    return Said(joined(member(message, "content", list)), stop == "max_tokens", stop in _REFUSALS)
+    stop, usage = tree.get("stopReason"), Usage.told(tree.get("usage"), "inputTokens", "outputTokens")
+    return Said(joined(member(message, "content", list)), stop == "max_tokens", stop in _REFUSALS, usage=usage)
 
 
 def locate(rest: str) -> str:

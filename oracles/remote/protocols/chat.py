@@ -15,6 +15,7 @@ from oracles.remote.json_text import kind
 from oracles.remote.messages import Reply, Request
 from oracles.remote.spoken import PROMPT, SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed
+from oracles.usage import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,12 +49,14 @@ class Said:
         cut: whether its tokens ended before it did.
         refused: whether it declined to answer.
         identity: whatever the reply tells of the model, by field.
+        usage: tokens that it says were read and written, None where it does not say.
     """
 
     text: str
     cut: bool = False
     refused: bool = False
     identity: Mapping[str, str] = field(default_factory=dict)
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ class ChatProtocol:
         """
         said = self.understand(reply)
         label = REFUSAL if said.refused else self.spoken.label(said.text, cut=said.cut, unpack=self.unpack)
-        return Parsed(self.spoken.labels.from_names([label], self.spec), said.identity)
+        return Parsed(self.spoken.labels.from_names([label], self.spec), said.identity, usage=said.usage)
 
 
 def chat_spec(

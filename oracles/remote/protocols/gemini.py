@@ -27,6 +27,7 @@ from oracles.remote.protocols.chat import (
 )
 from oracles.remote.small_images import GEMINI
 from oracles.remote.wire_protocol import Send
+from oracles.usage import Usage
 
 _REFUSALS = (
     "SAFETY",
@@ -109,15 +110,16 @@ def _batches(endpoint: Endpoint, options: GeminiOptions, send: Send) -> GeminiBa
 def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     identity = optional_text(tree, {"modelVersion": "version"})
+    usage = Usage.told(tree.get("usageMetadata"), "promptTokenCount", "candidatesTokenCount")
     feedback = tree.get("promptFeedback")
     if isinstance(feedback, dict) and feedback.get("blockReason"):
-        return Said("", refused=True, identity=identity)
+        return Said("", refused=True, identity=identity, usage=usage)
     (candidate,) = per_image(tree.get("candidates"), 1, "candidates")
     if not isinstance(candidate, dict):
         raise AnswerError(f"the reply should hold a candidate as an object, got {kind(candidate)}")
     reason, content = candidate.get("finishReason"), candidate.get("content")
     parts = content.get("parts", []) if isinstance(content, dict) else []
-    return Said(joined(parts), reason == "MAX_TOKENS", reason in _REFUSALS, identity)
+    return Said(joined(parts), reason == "MAX_TOKENS", reason in _REFUSALS, identity, usage)
 
 
 DESCRIPTOR = ProtocolDescriptor(

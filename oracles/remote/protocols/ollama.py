@@ -21,6 +21,7 @@ from oracles.remote.protocols.chat import (
     label_schema,
 )
 from oracles.remote.wire_protocol import Send
+from oracles.usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,8 @@ def connect(endpoint: Endpoint, options: OllamaOptions, send: Send) -> ChatProto
 def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     text = member(member(tree, "message", dict), "content", str)
-    return Said(text, tree.get("done_reason") == "length", identity=optional_text(tree, {"model": "model"}))
+    usage, identity = Usage.told(tree, "prompt_eval_count", "eval_count"), optional_text(tree, {"model": "model"})
+    return Said(text, tree.get("done_reason") == "length", identity=identity, usage=usage)
 
 
 DESCRIPTOR = ProtocolDescriptor(

@@ -23,6 +23,7 @@ from oracles.remote.protocols.chat import label_in_json, label_schema
 from oracles.remote.small_images import OPENAI
 from oracles.remote.spoken import PROMPT, SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed, Send
+from oracles.usage import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +111,9 @@ class OpenaiProtocol:
         tree = load_object(reply.body)
         (choice,) = per_image(tree.get("choices"), images, "choices")
         names = {"model": "model"} | ({"system_fingerprint": "backend"} if self.options.watch_backend else {})
-        return Parsed(self.spoken.labels.from_names([self._label(choice)], self.spec), optional_text(tree, names))
+        usage = Usage.told(tree.get("usage"), "prompt_tokens", "completion_tokens")
+        answers = self.spoken.labels.from_names([self._label(choice)], self.spec)
+        return Parsed(answers, optional_text(tree, names), usage=usage)
 
     def _label(self, choice: Any) -> str:
         message = member(choice, "message", dict)

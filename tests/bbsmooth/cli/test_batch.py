@@ -79,6 +79,8 @@ def test_cohen_is_one_job_with_the_certificates_of_single_requests(
     assert set(vendor.billed.values()) == {1}
     ledger, single = place.ledger(), vendor.single.total()
     assert (ledger["spent_total"], ledger["batched"], ledger["spent"]["drift"]) == (VOTES + single, VOTES, single)
+    tokens = ledger["usage"]
+    assert (tokens["answers"], tokens["input_tokens"]) == (VOTES + single, 120 * (VOTES + single))
     assert (ledger["batch_price_per_1000"], ledger["price"]) == (5.0, pytest.approx(0.01 * single + 0.005 * VOTES))
     assert bbsmooth("verify", place.run).status == 0
     assert bbsmooth("report", place.run).status == 0

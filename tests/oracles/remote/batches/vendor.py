@@ -283,7 +283,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, _mistral(job) if groups[0] == "batch/jobs" else _openai(job), {}
 
     def listed(self, groups: list[str], query: dict[str, str], body: bytes) -> Any:
-        jobs = list(reversed(self.vendor.jobs.values()))
+        jobs = [self.vendor.look(name) for name in reversed(self.vendor.jobs)]  # time passes between two looks
         if groups[0] == "batch/jobs":
             size, page = int(query.get("page_size", 100)), int(query.get("page", 0))
             shown = [_mistral(job) for job in jobs[page * size : (page + 1) * size]]

@@ -19,6 +19,7 @@ from oracles.remote.messages import Request
 from oracles.remote.opening import PROTOCOLS
 from oracles.remote.protocols import bedrock
 from oracles.remote.wire_protocol import WireProtocol
+from oracles.usage import Usage
 from tests.oracles.remote.protocols.chat_messages import CUT, IDENTITY, REFUSED, REPLIES, URLS
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply
 
@@ -81,6 +82,7 @@ def test_what_a_model_says_becomes_a_label(protocol: str, text: str, label: str)
     parsed = asked.parse(json_reply(REPLIES[protocol](text)), images=1)
     assert asked.spec.classes.name(int(parsed.answers.labels)) == label
     assert parsed.identity == IDENTITY[protocol]
+    assert parsed.usage == Usage(120, 4)
 
 
 @pytest.mark.parametrize("protocol", REFUSED)
