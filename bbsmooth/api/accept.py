@@ -15,9 +15,11 @@ from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subjec
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.reporting.acceptance import answer_sentence
 from bbsmooth.reporting.junit import write_junit
+from bbsmooth.runs.acceptance import latest
 from bbsmooth.runs.certificates import Record
 from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.settings.common import IN_MEMORY
+from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget, BudgetExhausted
 
 _LOG = logging.getLogger(__name__)
@@ -47,8 +49,8 @@ class Acceptance(RunResult):
         return list(self.summary["claims"])
 
     def rows(self) -> list[Record]:
-        """The lines of `acceptance.jsonl`, one an image, in the order in which they were looked at."""
-        return list(self._read.accepted or [])
+        """The last line of `acceptance.jsonl` of each image, in the order in which they were first looked at."""
+        return latest(self._read.accepted or [])
 
     def junit(self, path: Path | str) -> Path:
         """Write the answers as JUnit XML, and return the file."""
@@ -139,7 +141,7 @@ def accept(
         noise=noise,
         front=front,
         budget=budget,
-        seed=0 if seed == "stamped" else seed,
+        seed=0 if seed == STAMPED else seed,
         run=folder,
         classes=classes,
         batch_size=batch_size,
@@ -166,8 +168,7 @@ def accept(
             config=config,
             groups=given,
             resume=resume,
-            timestamp=timestamp,
-            stamped=seed == "stamped",
+            stamp=StampConfig(timestamp=timestamp, seed=seed == STAMPED),
             drift=drift_of(asked, canaries, canary_every),
         )
     found = Acceptance.read(folder, images=subject.images)

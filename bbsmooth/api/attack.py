@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bbsmooth.api.oracle import BATCH_SIZE, as_opened
 from bbsmooth.api.results import Attacks, Certificates
@@ -17,6 +17,7 @@ from bbsmooth.data import Split, images_of
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
+from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget
 
 
@@ -31,13 +32,14 @@ def attack(
     num_judge: int,
     alpha: float,
     draws: int,
-    seed: int,
+    seed: int | Literal["stamped"],
     oracle: AnyOracle | None = None,
     images: Any = None,
     labels: Any = None,
     budget: Budget | None = None,
     limit: int | None = None,
     resume: bool = True,
+    timestamp: str | None = None,
     batch_size: int = BATCH_SIZE,
     callbacks: Sequence[Callback] = (),
 ) -> Attacks:
@@ -53,13 +55,15 @@ def attack(
         num_judge: votes that decide whether an image is answered differently.
         alpha: of that decision.
         draws: noisy copies in one step of gradient and nes; answers behind a direction of hopskipjump.
-        seed: of the attack and of the votes.
+        seed: of the attack and of the votes; "stamped" derives it from the stamp of `timestamp`.
         oracle: the oracle of the run, where it was a Python object.
         images: the images of the run, where they were Python objects and `certificates` does not hold them.
         labels: of the images, as they were handed over.
         budget: what may be spent in all, None for no limit.
         limit: certificates that are attacked, from the first; None for all.
         resume: False refuses a directory that holds a run.
+        timestamp: URL of an RFC 3161 authority that stamps `commitment.json`, what the run fixes before its first
+            query; None for none.
         batch_size: images in one call of the oracle.
         callbacks: each told (task, done, facts) as the run goes on.
 
@@ -91,10 +95,11 @@ def attack(
         alpha=alpha,
         draws=draws,
         limit=limit,
-        seed=seed,
+        seed=0 if seed == STAMPED else seed,
     )
+    stamp = StampConfig(timestamp=timestamp, seed=seed == STAMPED)
     with told(callbacks) if callbacks else nullcontext():
-        session.attack(target, Path(run), subject, config=config, resume=resume)
+        session.attack(target, Path(run), subject, config=config, resume=resume, stamp=stamp)
     return Attacks.read(run, images=subject.images)
 
 

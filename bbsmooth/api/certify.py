@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bbsmooth.api.batch import Batch, batch_config
-from bbsmooth.api.methods import CertificationMethod
+from bbsmooth.api.methods import CertificationMethod, Cohen
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Certificates
 from bbsmooth.api.sessions import certify as session
@@ -17,6 +17,7 @@ from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subjec
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting
 from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget, BudgetExhausted
 
 _LOG = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def certify(
     *,
     noise: NoiseDistribution | Splitting,
     plan: CertificationMethod | None = None,
-    seed: int,
+    seed: int | Literal["stamped"],
     run: Path | str,
     budget: Budget | None = None,
     front: AnyFront | None = None,
@@ -43,6 +44,7 @@ def certify(
     classes: Sequence[str] | None = None,
     limit: int | None = None,
     resume: bool = True,
+    timestamp: str | None = None,
     canaries: int | None = None,
     canary_every: int = 5_000,
     batch: bool | Batch = False,
@@ -61,7 +63,7 @@ def certify(
         labels: (N,) numbers or names; None for those of a data set, or for none.
         noise: `Gaussian`, `Laplace`, `Uniform` or `Splitting`.
         plan: `Cohen`, `Sequential` or `Adaptive`; None with `Splitting`, which leaves nothing to chance.
-        seed: of all draws.
+        seed: of all draws; "stamped" derives it from the stamp of `timestamp`.
         run: the run directory, made where it is missing.
         budget: what may be spent in all, earlier calls on this run included; None for no limit.
         front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
@@ -79,6 +81,8 @@ def certify(
         classes: names of the labels, where these are numbers.
         limit: images that are certified, from the first; None for all.
         resume: False refuses a directory that holds a run.
+        timestamp: URL of an RFC 3161 authority that stamps `commitment.json`, what the run fixes before its first
+            query; None for none.
         canaries: images that tell whether the model was changed; None for the usual number where it may be.
         canary_every: queries after which they are asked.
         batch: whether the vendor's batch interface is asked, or how (`Batch`): OpenAI and compatible services, Mistral,
@@ -104,7 +108,7 @@ def certify(
         noise=noise,
         front=front,
         budget=budget,
-        seed=seed,
+        seed=0 if seed == STAMPED else seed,
         run=folder,
         classes=classes,
         batch_size=batch_size,
@@ -115,6 +119,7 @@ def certify(
         plan,
         radii,
         limit,
+        limited=budget is not None,
         allocation=allocation,
         family_wise=family_wise,
         false_discovery_rate=false_discovery_rate,
@@ -128,6 +133,7 @@ def certify(
             resume=resume,
             reuse=None if reuse is None else Path(reuse),
             incremental_from=None if incremental_from is None else Path(incremental_from),
+            stamp=StampConfig(timestamp=timestamp, seed=seed == STAMPED),
             drift=drift_of(asked, canaries, canary_every),
             batch=batch_config(batch),
         )
@@ -146,17 +152,23 @@ def _config(
     plan: CertificationMethod | None,
     radii: Sequence[float] | None,
     limit: int | None,
+    *,
+    limited: bool,
     **options: Any,
 ) -> CertifyConfig:
     """The settings of the certificates.
 
     Raises:
-        UsageError: no plan for noise that is drawn, or one for noise that is not.
+        UsageError: no plan for noise that is drawn, or one for noise that is not; an allocation where nothing is
+            allocated.
     """
     if (plan is None) is not isinstance(noise, Splitting):
         raise UsageError(
             "`plan` must be Cohen, Sequential or Adaptive; with Splitting noise, which draws nothing, None"
         )
+    stops_early = plan is not None and not isinstance(plan, Cohen)
+    if options["allocation"] != "cheapest" and not (stops_early and limited):
+        raise UsageError("`allocation` counts only with a Sequential or Adaptive `plan` and a `budget`; leave it out")
     given = {"num_selection": 1, "num_estimation": 1, "alpha": 0.5} if plan is None else plan.settings
     if "radii" in given and radii is not None:
         raise UsageError("`radii` are part of a Sequential plan; leave them out of the call")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Predictions
@@ -13,6 +13,7 @@ from bbsmooth.api.sessions import predict as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.settings.predict import PredictConfig
+from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget
 
 
@@ -23,11 +24,12 @@ def predict(
     noise: NoiseDistribution,
     num_draws: int,
     alpha: float,
-    seed: int,
+    seed: int | Literal["stamped"],
     run: Path | str | None = None,
     budget: Budget | None = None,
     front: AnyFront | None = None,
     resume: bool = True,
+    timestamp: str | None = None,
     batch_size: int = BATCH_SIZE,
     concurrency: int | None = None,
     callbacks: Sequence[Callback] = (),
@@ -40,12 +42,14 @@ def predict(
         noise: `Gaussian`, `Laplace` or `Uniform`.
         num_draws: votes for one image.
         alpha: probability that a class is not the smoothed one.
-        seed: of all draws.
+        seed: of all draws; "stamped" derives it from the stamp of `timestamp`.
         run: the run directory, made where it is missing; None keeps nothing.
         budget: what may be spent in all, None for no limit.
         front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
             function from images and sigma to images, or the directory of a run.
         resume: False refuses a directory that holds a run.
+        timestamp: URL of an RFC 3161 authority that stamps `commitment.json`, what the run fixes before its first
+            query; None for none.
         batch_size: images in one call of the oracle.
         concurrency: calls under way at once, None for what suits the oracle.
         callbacks: each told (task, done, facts) as the run goes on.
@@ -64,7 +68,7 @@ def predict(
         noise=noise,
         front=front,
         budget=budget,
-        seed=seed,
+        seed=0 if seed == STAMPED else seed,
         run=folder,
         batch_size=batch_size,
         concurrency=concurrency,
@@ -75,5 +79,6 @@ def predict(
         alpha=alpha,
         resize=False,
     )
+    stamp = StampConfig(timestamp=timestamp, seed=seed == STAMPED)
     with told(callbacks) if callbacks else nullcontext():
-        return Predictions(session.predict(folder, subject, config=config, resume=resume), folder)
+        return Predictions(session.predict(folder, subject, config=config, resume=resume, stamp=stamp), folder)

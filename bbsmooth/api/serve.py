@@ -16,10 +16,12 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import SmoothingConfig
+from bbsmooth.settings.idle import refuse_without
 from bbsmooth.settings.serve import ServeConfig, ServiceConfig
 from oracles import Budget
 
 _log = logging.getLogger(__name__)
+_MAX_IMAGES, _MAX_WAITING, _DELAY = 16, 64, 2.0
 
 
 def serve(
@@ -36,12 +38,12 @@ def serve(
     clients: Path | str | None = None,
     rate: float | None = None,
     max_queries_per_image: int | None = None,
-    max_images: int = 16,
-    max_waiting: int = 64,
+    max_images: int = _MAX_IMAGES,
+    max_waiting: int = _MAX_WAITING,
     max_body: int | None = None,
     batch_size: int = BATCH_SIZE,
     concurrency: int = 1,
-    delay_milliseconds: float = 2.0,
+    delay_milliseconds: float = _DELAY,
     grace: int = 30,
     grpc_port: int | None = None,
 ) -> bool:
@@ -99,7 +101,20 @@ def serve(
         max_attempts=limits.attempts,
     )
     if noise is None or plan is None:
+        refuse_without(
+            "noise",
+            front=front is not None,
+            budget=budget is not None,
+            ledger=ledger is not None,
+            clients=clients is not None,
+            rate=rate is not None,
+            max_queries_per_image=max_queries_per_image is not None,
+            max_images=max_images != _MAX_IMAGES,
+            max_waiting=max_waiting != _MAX_WAITING,
+        )
         return session(asking, config, _announce, held=asked.bare)
+    if delay_milliseconds != _DELAY:
+        raise UsageError("`delay_milliseconds` is for an oracle without `noise`; leave it out")
     before = front_of(front, noise.sigma)
     return serve_smoothed(
         asking,

@@ -22,7 +22,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting
 from bbsmooth.progress.meter import Facts, observing
 from bbsmooth.runs.layout import FRONT
-from bbsmooth.settings.common import IN_MEMORY, USUAL_CANARIES, DataConfig, DriftConfig, SmoothingConfig
+from bbsmooth.settings.common import IN_MEMORY, USUAL_CANARIES, USUAL_DRIFT, DataConfig, DriftConfig, SmoothingConfig
 from oracles import Budget, Oracle
 
 AnyOracle = str | nn.Module | Callable[..., Any] | Oracle
@@ -99,7 +99,13 @@ def data_config(images: ImageSet) -> DataConfig:
 
 
 def drift_of(asked: OpenedOracle, canaries: int | None, canary_every: int) -> DriftConfig:
-    """Return the settings that notice a change of the model: canaries, as usual, where it may be in other hands."""
+    """Return the settings that notice a change of the model: canaries, as usual, where it may be in other hands.
+
+    Raises:
+        UsageError: a distance between canaries, and none of these.
+    """
+    if canaries == 0 and canary_every != USUAL_DRIFT.canary_every:
+        raise UsageError("`canary_every` does not count with `canaries` 0: leave one of them out")
     number = USUAL_CANARIES if canaries is None and asked.watched else canaries
     return DriftConfig(canaries=number, canary_every=canary_every)
 

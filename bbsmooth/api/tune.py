@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bbsmooth.api.denoiser import Denoiser, Tuned
 from bbsmooth.api.sessions import tune as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
 from bbsmooth.coordinator import EqualiserSpace, made_of
 from bbsmooth.data import Split, images_of
+from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress.meter import meter
+from bbsmooth.settings.stamp import STAMPED, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning.automatic import AUTO
 from bbsmooth.tuning.methods import METHODS
@@ -83,7 +85,7 @@ def tune(
     *,
     noise: NoiseDistribution,
     budget: Budget,
-    seed: int,
+    seed: int | Literal["stamped"],
     run: Path | str,
     method: str = AUTO,
     objective: str | None = None,
@@ -95,6 +97,7 @@ def tune(
     limit: int | None = None,
     classes: Sequence[str] | None = None,
     resume: bool = True,
+    timestamp: str | None = None,
     canaries: int | None = None,
     canary_every: int = 5_000,
     callbacks: Sequence[Callback] = (),
@@ -108,7 +111,7 @@ def tune(
         labels: (N,) numbers or names; not needed with `objective="agreement"`.
         noise: under which the oracle is asked.
         budget: what may be spent in all; 0 queries stop after pre-training.
-        seed: of everything that is random.
+        seed: of everything that is random; "stamped" derives it from the stamp of `timestamp`.
         run: the run directory, made where it is missing.
         method: a name that `bbsmooth tune --help` lists, or "auto", which picks by what was measured.
         objective: what is made small; None for what the method was measured best with.
@@ -121,6 +124,8 @@ def tune(
         limit: images that are used, from the first.
         classes: names of the labels, where these are numbers.
         resume: False refuses a directory that holds a run.
+        timestamp: URL of an RFC 3161 authority that stamps `commitment.json`, what the run fixes before its first
+            query; None for none.
         canaries: images that tell whether the model was changed; None for the usual number where it may be.
         canary_every: queries after which they are asked.
         callbacks: each told (task, done, facts) as the run goes on.
@@ -131,6 +136,8 @@ def tune(
         BudgetExhausted: answers were lost in a crash, so that the budget ended first; the best so far is in place.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
+    if start is not None and epochs != EPOCHS:
+        raise UsageError("`epochs` are of pre-training, in whose place there is `start`: leave one of them out")
     folder = Path(run)
     asked, subject = subject_of(
         oracle,
@@ -139,7 +146,7 @@ def tune(
         noise=noise,
         front=start,
         budget=budget,
-        seed=seed,
+        seed=0 if seed == STAMPED else seed,
         run=folder,
         split=Split.TRAIN,
         classes=classes,
@@ -160,6 +167,7 @@ def tune(
                 train_images=min(len(subject.images), limit or MOST_IMAGES),
             ),
             resume=resume,
+            stamp=StampConfig(timestamp=timestamp, seed=seed == STAMPED),
             drift=drift_of(asked, canaries, canary_every),
         )
     return Tuned.read(folder, images=subject.images)

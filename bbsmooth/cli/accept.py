@@ -11,12 +11,9 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import found_in, writing
-from bbsmooth.errors import UsageError
 from bbsmooth.settings.accept import AcceptConfig
 from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
-from bbsmooth.settings.option import Panel
 
-STAMPED = "stamped"
 NOT_SHOWN = 5
 """Exit status where the claim is refuted or not shown."""
 
@@ -32,25 +29,8 @@ def accept(
     resume: options.Resume = False,
     as_json: options.Json = False,
     progress: options.Progress = "auto",
-    seed: Annotated[
-        str,
-        typer.Option(
-            "--seed",
-            metavar="SEED",
-            help="Fixes every random draw and the order of the images; stamped derives it from the stamp of "
-            "--timestamp, so that nobody can choose it.",
-            rich_help_panel=Panel.SAMPLING.value,
-        ),
-    ] = "0",
-    timestamp: Annotated[
-        str | None,
-        typer.Option(
-            "--timestamp",
-            metavar="URL",
-            help="RFC 3161 authority that stamps commitment.json, what the run fixes before its first query. It sees a "
-            "digest alone. Needs `pip install 'bbsmooth[attest]'`.",
-        ),
-    ] = None,
+    seed: options.Seed = "0",
+    timestamp: options.Timestamp = None,
     junit: Annotated[
         Path | None,
         typer.Option("--junit", metavar="FILE", help="Write the answers as JUnit XML too, for systems that run tests."),
@@ -68,19 +48,18 @@ def accept(
     from bbsmooth.runs.reading import read_run
     from oracles import BudgetExhausted
 
-    stamped = seed == STAMPED
+    number, stamp = options.seed_and_stamp(seed, timestamp)
     with writing(out, resume=resume) as folder:
         try:
             run(
                 folder,
                 oracle=oracle,
-                smoothing=smoothing if stamped else replace(smoothing, seed=_number(seed)),
+                smoothing=replace(smoothing, seed=number),
                 images=images,
                 config=config,
                 drift=drift,
                 resume=resume,
-                timestamp=timestamp,
-                stamped=stamped,
+                stamp=stamp,
             )
         except BudgetExhausted:
             from bbsmooth.cli.notes import say
@@ -93,15 +72,3 @@ def accept(
     print(found)
     if not shown:
         raise typer.Exit(NOT_SHOWN)
-
-
-def _number(seed: str) -> int:
-    """Return a seed that is a number.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        return int(seed)
-    except ValueError:
-        raise UsageError(f"`seed` must be a whole number or {STAMPED}, got {seed!r}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +25,13 @@ def attack(
         dict[str, Any],
         Options(of=OracleConfig, only=("budget", "price", "max_price", "batch_size", "device", "devices")),
     ],
-    config: AttackConfig,
+    config: Annotated[AttackConfig, Options(without=("seed",))],
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,
     progress: options.Progress = "auto",
+    seed: options.Seed = "1",
+    timestamp: options.Timestamp = None,
 ) -> None:
     """Attack certified images, and put empirical robust accuracy beside the certified one.
 
@@ -37,8 +40,10 @@ def attack(
     """
     from bbsmooth.commands.by_name import attack as run
 
+    number, stamp = options.seed_and_stamp(seed, timestamp)
+    config = replace(config, seed=number)
     with writing(out, resume=resume) as folder:
-        summary = run(certified, folder, oracle=oracle | {"concurrency": 1}, config=config, resume=resume)
+        summary = run(certified, folder, oracle=oracle | {"concurrency": 1}, config=config, resume=resume, stamp=stamp)
         found = found_in(folder, as_json=as_json)
     print(found)
     if summary["contradictions"]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bbsmooth.cli import options
-from bbsmooth.cli.expanding import asking
+from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import found_in, writing
 from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.certify import CertifyConfig
@@ -20,7 +21,7 @@ from bbsmooth.settings.option import Panel
 def certify(
     oracle: OracleConfig,
     images: DataConfig,
-    smoothing: SmoothingConfig,
+    smoothing: Annotated[SmoothingConfig, Options(without=("seed",))],
     config: CertifyConfig,
     drift: DriftConfig,
     batch: BatchConfig,
@@ -28,6 +29,8 @@ def certify(
     resume: options.Resume = False,
     as_json: options.Json = False,
     progress: options.Progress = "auto",
+    seed: options.Seed = "0",
+    timestamp: options.Timestamp = None,
     reuse: Annotated[
         Path | None,
         typer.Option(
@@ -56,17 +59,19 @@ def certify(
     """
     from bbsmooth.commands.by_name import certify as run
 
+    number, stamp = options.seed_and_stamp(seed, timestamp)
     with writing(out, resume=resume) as folder:
         run(
             folder,
             oracle=oracle,
-            smoothing=smoothing,
+            smoothing=replace(smoothing, seed=number),
             images=images,
             config=config,
             drift=drift,
             batch=batch,
             reuse=reuse,
             incremental_from=incremental_from,
+            stamp=stamp,
             resume=resume,
         )
         found = found_in(folder, as_json=as_json)

@@ -19,11 +19,14 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 
+from bbsmooth.cli.given import named
 from bbsmooth.cli.guard import guarded
 from bbsmooth.cli.options import EXTRAS, JOINED
 from bbsmooth.settings.flags import flag, in_flags
-from bbsmooth.settings.option import Default, Option, Panel
+from bbsmooth.settings.idle import refuse_idle
+from bbsmooth.settings.option import Default, Needs, Option, Panel
 
+_CONTEXT = "typer_context"  # parameter of every command, by which typer hands over what was given
 _METAVARS: dict[Any, str] = {int: "INTEGER", float: "NUMBER", str: "NAME", Path: "FILE"}
 
 
@@ -34,7 +37,7 @@ class Options:
         only: fields that are asked for; the others keep their defaults.
         without: fields that are not asked for.
         of: whose fields, where the command takes them as a dictionary.
-        given_with: a field without which the command gets None in place of the settings.
+        given_with: a field without which the command gets None in place of the settings, and refuses them.
         changed: other options for single fields.
     """
 
@@ -67,6 +70,22 @@ class _Group:
         for name, (type_, option) in self._declared().items():
             if self.options.asks(name):
                 yield _parameter(name, type_, option, self._default(name, option))
+
+    def refuse_idle(self, given: Mapping[str, Any], named: frozenset[str]) -> None:
+        """Refuse options that were named and would be ignored.
+
+        Raises:
+            UsageError: see `bbsmooth.settings.idle`.
+        """
+        options = {name: option for name, (_, option) in self._declared().items() if self.options.asks(name)}
+        if (owner := self.options.given_with) is not None:
+            together = (Needs(owner),)
+            options = {
+                name: dataclasses.replace(option, needs=(*together, *option.needs))
+                for name, option in options.items()
+                if name != owner
+            }
+        refuse_idle(options, named, given)
 
     def made(self, given: Mapping[str, Any]) -> Any:
         """The settings out of what was given; what was not is left to the defaults."""
@@ -129,13 +148,19 @@ def asking(function: Callable[..., None] | None = None, *, budget_grows: bool = 
     parameters |= own
 
     def command(**given: Any) -> None:
+        context: typer.Context = given.pop(_CONTEXT)
         said = {"out": given.get("out"), "as_json": given.get("as_json", False), "budget_grows": budget_grows}
         with guarded(**said, progress=given.get("progress", "auto")):
+            if not given.get("resume"):  # which repeats the settings of before, whatever they were
+                told = named(context)
+                for group in groups.values():
+                    group.refuse_idle(given, told)
             settings = {name: group.made(given) for name, group in groups.items()}
             function(**settings, **{name: given[name] for name in own})
 
     command.__name__, command.__doc__ = function.__name__, function.__doc__
-    ordered = sorted(parameters.values(), key=_place)
+    asker = inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    ordered = sorted([asker, *parameters.values()], key=_place)
     command.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]  # what typer and inspect read
     command.__annotations__ = {each.name: each.annotation for each in ordered}
     return command

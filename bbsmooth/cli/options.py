@@ -19,6 +19,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.settings.certify import ADAPTIVE, CertifyConfig
 from bbsmooth.settings.common import OracleConfig
 from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.stamp import STAMPED, StampConfig
 
 Out = Annotated[
     str,
@@ -41,6 +42,26 @@ Progress = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+
+Seed = Annotated[
+    str,
+    typer.Option(
+        "--seed",
+        metavar="SEED",
+        help="Fixes every random draw; the same seed gives the same results. stamped derives it from the stamp of "
+        "--timestamp, so that nobody can choose it.",
+        rich_help_panel=Panel.SAMPLING.value,
+    ),
+]
+Timestamp = Annotated[
+    str | None,
+    typer.Option(
+        "--timestamp",
+        metavar="URL",
+        help="RFC 3161 authority that stamps commitment.json, what the run fixes before its first query. It sees a "
+        "digest alone. Needs `pip install 'bbsmooth[attest]'`.",
+    ),
+]
 
 EXTRAS: Mapping[type, Mapping[str, tuple[Any, Option]]] = {
     OracleConfig: {
@@ -65,6 +86,21 @@ EXTRAS: Mapping[type, Mapping[str, tuple[Any, Option]]] = {
     }
 }
 """Options of the command line alone that stand beside the fields of a settings class."""
+
+
+def seed_and_stamp(seed: str, timestamp: str | None) -> tuple[int, StampConfig]:
+    """The seed, 0 where it follows from the stamp, and what is asked of an authority.
+
+    Raises:
+        UsageError: the seed is neither a number nor stamped.
+    """
+    stamp = StampConfig(timestamp=timestamp, seed=seed == STAMPED)
+    if stamp.seed:
+        return 0, stamp
+    try:
+        return int(seed), stamp
+    except ValueError:
+        raise UsageError(f"`seed` must be a whole number or {STAMPED}, got {seed!r}") from None
 
 
 def places(device: str, devices: str | None) -> str:

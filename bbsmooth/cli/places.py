@@ -29,6 +29,8 @@ def writing(out: str, *, resume: bool) -> Iterator[Path]:
 def perhaps_writing(out: str | None, *, resume: bool) -> Iterator[Path | None]:
     """The same, None where nothing is to be kept."""
     if out is None:
+        if resume:
+            raise UsageError("--resume goes on with a run that was kept; name its directory with --out")
         yield None
         return
     with writing(out, resume=resume) as folder:

@@ -21,7 +21,9 @@ from bbsmooth.settings.plan import ClaimConfig, PilotConfig
 
 _BUDGET = Option("Most queries that the pilot may spend.", "QUERIES", Panel.BUDGET)
 _SELECTION = Option(
-    "Draws that choose an image's class; the pilot asks the first of these.", panel=Panel.SAMPLING, default=100
+    "Draws that choose an image's class; the pilot asks the first of these.",
+    panel=Panel.SAMPLING,
+    default=100,
 )
 _METHOD = Option(
     "The method of `bbsmooth certify`: cohen, or sequential, which is compared with cohen.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ _NO_ANSWER = "no answer"  # `Reason.NO_ANSWER`, as files have it
 def predict(
     config: PredictConfig,
     oracle: Annotated[OracleConfig, Options(without=("engine", "workers"))],
-    smoothing: SmoothingConfig,
+    smoothing: Annotated[SmoothingConfig, Options(without=("seed",))],
     out: Annotated[
         str | None,
         typer.Option(
@@ -31,18 +32,22 @@ def predict(
     resume: options.Resume = False,
     as_json: options.Json = False,
     progress: options.Progress = "auto",
+    seed: options.Seed = "0",
+    timestamp: options.Timestamp = None,
 ) -> None:
     """Print the smoothed class of single images, abstaining where the votes do not prove it. Each costs n queries."""
     from bbsmooth.commands.by_name import predict as run
 
+    number, stamp = options.seed_and_stamp(seed, timestamp)
     with perhaps_writing(out, resume=resume) as folder:
         found = run(
             folder,
             tuple(map(Path, config.files)),
             oracle=oracle,
-            smoothing=smoothing,
+            smoothing=replace(smoothing, seed=number),
             config=config,
             resume=resume,
+            stamp=stamp,
             tell=(lambda entry: None) if as_json else _print,
         )
     if as_json:

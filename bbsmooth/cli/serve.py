@@ -11,11 +11,10 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.guard import INTERRUPTED
-from bbsmooth.errors import UsageError
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
-from bbsmooth.settings.flags import flag
-from bbsmooth.settings.option import Option, Panel, ascending
+from bbsmooth.settings.idle import declared
+from bbsmooth.settings.option import Needs, Option, Panel, ascending
 from bbsmooth.settings.serve import ServeConfig, ServiceConfig
 
 _SIGMA = Option(
@@ -23,6 +22,7 @@ _SIGMA = Option(
     "1.",
     default=None,
 )
+_SMOOTHED = (Needs("sigma"),)
 _BATCH_SIZE = Option("Most images in one call of the oracle and, of a bare one, in one request.", panel=Panel.SERVER)
 _CONCURRENCY = Option(
     "Calls of the oracle under way at once. Without it 1 for a bare oracle; with --sigma what the oracle's file says, "
@@ -36,24 +36,30 @@ _METHOD = Option(
     "as more draws would hardly enlarge the radius.",
     panel=Panel.SAMPLING,
 )
-_RADII = Option("Radius that sequential decides; may be repeated.", panel=Panel.SAMPLING, default=None, parse=ascending)
+_RADII = Option(
+    "Radius that sequential decides; may be repeated.",
+    panel=Panel.SAMPLING,
+    default=None,
+    parse=ascending,
+    needs=(Needs("method", among=("sequential",)),),
+)
 _BOUND = Option(
     "With cohen, what the votes prove: clopper-pearson, two-class or randomised; see `bbsmooth certify`.",
     panel=Panel.SAMPLING,
 )
 _VOTES = ("num_selection", "num_estimation", "alpha", "method", "radii", "bound")
-_SMOOTHED = (
-    *("coordinator", *_VOTES, "noise", "max_queries_per_image", "clients", "ledger", "rate", "max_images"),
-    *("max_waiting", "budget", "price", "max_price", "max_attempts"),
-)
+_LIMITS = {
+    name: replace(option, needs=_SMOOTHED)
+    for name, option in declared(OracleConfig).items()
+    if name in ("budget", "price", "max_price", "max_attempts")
+}
 
 
 @asking
 def serve(
-    context: typer.Context,
     oracle: Annotated[
         OracleConfig,
-        Options(without=("engine", "workers"), batch_size=_BATCH_SIZE, concurrency=_CONCURRENCY),
+        Options(without=("engine", "workers"), batch_size=_BATCH_SIZE, concurrency=_CONCURRENCY, **_LIMITS),
     ],
     config: ServeConfig,
     smoothing: Annotated[
@@ -85,27 +91,10 @@ def serve(
     if smoothing is None or certify is None or service is None:
         from bbsmooth.api.sessions.serve import serve as run
 
-        _refuse_smoothed(context)
         finished = run(replace(oracle, concurrency=oracle.concurrency or 1), config, announce)
     else:
         from bbsmooth.api.sessions.serve_smoothed import serve_smoothed
 
-        if _given(context, "radii") and certify.method != "sequential":
-            raise UsageError(
-                f"--radius is what --method sequential decides, got --method {certify.method}; leave one out"
-            )
         finished = serve_smoothed(oracle, smoothing, certify, service, config, announce)
     if not finished:
         raise typer.Exit(INTERRUPTED)
-
-
-def _refuse_smoothed(context: typer.Context) -> None:
-    """A bare oracle is served as it is: nobody shall believe in a budget or a certificate that is not there."""
-    for name in _SMOOTHED:
-        if _given(context, name):
-            raise UsageError(f"{flag(name)} is for the smoothed classifier: give --sigma too")
-
-
-def _given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

@@ -24,13 +24,15 @@ _BUDGET = Option(
 def tune(
     oracle: Annotated[OracleConfig, Options(without=("batch_size", "concurrency"), budget=_BUDGET)],
     images: DataConfig,
-    smoothing: Annotated[SmoothingConfig, Options(without=("coordinator",))],
+    smoothing: Annotated[SmoothingConfig, Options(without=("coordinator", "seed"))],
     config: TuneConfig,
     drift: DriftConfig,
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,
     progress: options.Progress = "auto",
+    seed: options.Seed = "0",
+    timestamp: options.Timestamp = None,
     tensorboard: Annotated[
         Path | None,
         typer.Option(
@@ -58,14 +60,16 @@ def tune(
     from bbsmooth.commands.by_name import tune as run
     from bbsmooth.progress.tensorboard import logged
 
+    number, stamp = options.seed_and_stamp(seed, timestamp)
     with writing(out, resume=resume) as folder:
         with logged(tensorboard):
             run(
                 folder,
                 oracle=replace(oracle, batch_size=1, concurrency=1 if oracle.engine == THREADS else 0),
-                smoothing=replace(smoothing, coordinator=start),
+                smoothing=replace(smoothing, coordinator=start, seed=number),
                 images=images,
                 config=config,
+                stamp=stamp,
                 drift=drift,
                 resume=resume,
             )

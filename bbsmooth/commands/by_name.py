@@ -20,6 +20,7 @@ from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig, compared
 from bbsmooth.settings.predict import PredictConfig
+from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 
 
@@ -33,6 +34,7 @@ def certify(
     resume: bool,
     reuse: Path | None = None,
     incremental_from: Path | None = None,
+    stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
     batch: BatchConfig = ALONE,
 ) -> Record:
@@ -48,6 +50,7 @@ def certify(
         resume=resume,
         reuse=reuse,
         incremental_from=incremental_from,
+        stamp=stamp,
         drift=drift,
         batch=batch,
     )
@@ -61,8 +64,7 @@ def accept(
     images: DataConfig,
     config: AcceptConfig,
     resume: bool,
-    timestamp: str | None = None,
-    stamped: bool = False,
+    stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Answer claims about a test split; see `bbsmooth.api.sessions.accept`."""
@@ -77,8 +79,7 @@ def accept(
         config=config,
         groups=groups,
         resume=resume,
-        timestamp=timestamp,
-        stamped=stamped,
+        stamp=stamp,
         drift=drift,
     )
 
@@ -91,13 +92,14 @@ def tune(
     images: DataConfig,
     config: TuneConfig,
     resume: bool,
+    stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> None:
     """Tune a coordinator on a training split; see `bbsmooth.api.sessions.tune`."""
     from bbsmooth.api.sessions import tune as tuning
 
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TRAIN)
-    tuning.tune_coordinator(out, subject, config=config, resume=resume, drift=drift)
+    tuning.tune_coordinator(out, subject, config=config, resume=resume, stamp=stamp, drift=drift)
 
 
 def plan(
@@ -143,6 +145,7 @@ def predict(
     smoothing: SmoothingConfig,
     config: PredictConfig,
     resume: bool,
+    stamp: StampConfig = NO_STAMP,
     tell: Callable[[Record], None] = lambda entry: None,
 ) -> list[Record]:
     """Predict the smoothed classes of image files; see `bbsmooth.api.sessions.predict`."""
@@ -159,10 +162,18 @@ def predict(
         images=data.load_files(files, image_shape=front.before(base).spec.image_shape, resize=config.resize),
         data=None,
     )
-    return predicting.predict(out, subject, config=config, resume=resume, tell=tell)
+    return predicting.predict(out, subject, config=config, resume=resume, stamp=stamp, tell=tell)
 
 
-def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: AttackConfig, resume: bool) -> Record:
+def attack(
+    certified: Path,
+    out: Path,
+    *,
+    oracle: Mapping[str, Any],
+    config: AttackConfig,
+    resume: bool,
+    stamp: StampConfig = NO_STAMP,
+) -> Record:
     """Attack the images of a run of `bbsmooth certify`; see `bbsmooth.api.sessions.attack`.
 
     Args:
@@ -171,6 +182,7 @@ def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: Att
         oracle: settings of `OracleConfig` that differ from that run's: the budget, and how fast to ask.
         config: how to attack.
         resume: go on with the run in `out`.
+        stamp: who stamps what the run fixes before its first query.
     """
     from bbsmooth.api.sessions import attack as attacking
 
@@ -181,4 +193,4 @@ def attack(certified: Path, out: Path, *, oracle: Mapping[str, Any], config: Att
         images=target.config(DataConfig),
         split=data.Split.TEST,
     )
-    return attacking.attack(target, out, subject, config=config, resume=resume)
+    return attacking.attack(target, out, subject, config=config, resume=resume, stamp=stamp)

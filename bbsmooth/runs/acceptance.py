@@ -40,7 +40,8 @@ def acceptance_record(ticket: Ticket, label: Label, case: AcceptingCase, classes
         "successes": counts[case.label],
         "decisions": [{**asdict(decision), "state": decision.state.value} for decision in case.decisions],
         "reason": None if case.reason is None else case.reason.value,
-        "total_variation": case.source.copies.total_variation(case.image.numel()),
+        "aside": case.aside,
+        "total_variation": case.total_variation,
         "seconds": round(seconds, 4),
     }
 
@@ -77,13 +78,17 @@ def replayed(plan: AcceptancePlan, total_variation: float, records: Sequence[Rec
         ValueError: an image that no claim wants, or a group or state that there is not.
     """
     acceptance = plan.begin(total_variation)
+    positions: dict[tuple[str, int], int] = {}
     for record in records:
-        if record["group"] not in acceptance.groups or not acceptance.wants(record["group"]):
+        turn = acceptance.turn()
+        if turn is None or turn.group != record["group"]:
             raise ValueError(f"image {record['index']} answers nothing that is still open")
         states = [State(decision["state"]) for decision in record["decisions"]]
         if len(states) != len(plan.test.radii):
             raise ValueError(f"image {record['index']} has {len(states)} decisions for {len(plan.test.radii)} radii")
-        acceptance.see(record["group"], states)
+        if positions.setdefault((turn.group, turn.place), record["position"]) != record["position"]:
+            raise ValueError(f"image {record['index']} has the turn of another one")
+        acceptance.see(record["group"], states, aside=record["aside"])
     return acceptance
 
 
@@ -106,13 +111,18 @@ def summarize_acceptance(
             for group, counts in acceptance.groups.items()
             for place in range(len(counts.answers))
         ],
-        "images": len(records),
-        "queries": sum(record["draws"] for record in records),
+        "images": len(latest(records)),
+        "queries": sum(record["draws"] for record in latest(records)),
         "certified_by_chance": [certified for certified, _ in acceptance.leaks],
         "refuted_by_chance": [refuted for _, refuted in acceptance.leaks],
         "seconds": round(seconds, 3),
         "seen_before": seen_before,
     }
+
+
+def latest(records: Sequence[Record]) -> list[Record]:
+    """The last line of each image, in the order of the first ones."""
+    return list({record["position"]: record for record in records}.values())
 
 
 def _claim(plan: AcceptancePlan, group: str, counts: Counts, place: int) -> Record:

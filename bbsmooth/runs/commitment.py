@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,42 @@ from bbsmooth.runs.decoding import Damaged, read_record
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.layout import COMMITMENT
 from bbsmooth.runs.records import Commitment
+from bbsmooth.settings.stamp import STAMPED
 
 FORMAT = 1
-GIVEN, STAMPED = "given", "stamped"
-"""Ways in which a seed is made: the user names it, or it follows from the stamp."""
+GIVEN = "given"
+"""How a seed is made that the user names; the other way is `STAMPED`."""
 
-ORDER = "image i comes before image j where SHA-256 over seed and i is smaller, see bbsmooth.certification.acceptance"
-_FIXED = ("oracle", "classifier", "coordinator", "data", "noise_algorithm", "groups")
+ORDERS = {
+    "accept": "image i comes before image j where SHA-256 over seed and i is smaller, see "
+    "bbsmooth.certification.acceptance",
+}
+"""By command, which image comes first."""
+
+DRAWS = "each draw of an image follows from the seed, its purpose and the image, whatever is asked first"
+"""Order of commands whose results do not depend on it."""
+
+_CONTEXT = ("oracle", "classifier", "coordinator", "data", "noise_algorithm", "groups", "earlier")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedImage:
+    """An image that a run is about.
+
+    Attributes:
+        digest: see `bbsmooth.randomness.image_digest`.
+        group: that it belongs to, where a claim is about groups.
+        index: its place in the data, None where that is its place among these images.
+    """
+
+    digest: bytes
+    group: str = ""
+    index: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As the file has it."""
+        place = {} if self.index is None else {"index": self.index}
+        return {"sha256": self.digest.hex(), "group": self.group} | place
 
 
 def commitment(
@@ -32,7 +62,7 @@ def commitment(
     context: Mapping[str, Any],
     *,
     changeable: frozenset[str],
-    images: Sequence[tuple[bytes, str]],
+    images: Sequence[FixedImage],
     versions: Mapping[str, str],
     identity: Mapping[str, str],
     seed: int | None,
@@ -44,7 +74,7 @@ def commitment(
         settings: as the manifest has them.
         context: fingerprints, as the manifest has them.
         changeable: settings on which no result depends.
-        images: digest and group of each image, in the order of the data.
+        images: that the run is about, in the order of the data.
         versions: of the packages.
         identity: what a remote model says of itself.
         seed: that the user gave, None where it follows from the stamp.
@@ -55,14 +85,30 @@ def commitment(
         "format": FORMAT,
         "command": command,
         "settings": fixed,
-        **{key: context[key] for key in _FIXED if key in context},
+        **fixed_context(context),
         "identity": dict(identity),
-        "images": [{"sha256": digest.hex(), "group": group} for digest, group in images],
-        "order": ORDER,
+        "images": [image.record() for image in images],
+        "order": ORDERS.get(command, DRAWS),
         "seed": how,
         "versions": dict(versions),
     }
-    return rfc8785.dumps(json.loads(json.dumps(record)))
+    return _canonical_json(record)
+
+
+def fixed_context(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of a manifest that a commitment holds too; of a run whose answers are reused, which it is."""
+    found = {key: manifest[key] for key in _CONTEXT if key in manifest}
+    reused = manifest.get("reused")
+    return found if reused is None else found | {"reused": {key: reused[key] for key in ("run", "started")}}
+
+
+def as_committed(value: Any) -> Any:
+    """A JSON value as a commitment gives it back: 1.0 is written as 1."""
+    return json.loads(_canonical_json(value))
+
+
+def _canonical_json(value: Any) -> bytes:
+    return rfc8785.dumps(json.loads(json.dumps(value)))
 
 
 def write_commitment(folder: Path, raw: bytes) -> None:

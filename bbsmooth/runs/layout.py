@@ -28,6 +28,9 @@ PREDICTIONS = "predictions.json"
 ATTACKS = "attacks.jsonl"
 
 HISTORY = "history.jsonl"
+HISTORY_DIGEST = "history.sha256"
+"""Number of lines of the history, and SHA-256 over these, while it grows."""
+
 CHECKPOINT = "checkpoint.safetensors"
 COORDINATOR = "coordinator.safetensors"
 FRONT = "front"

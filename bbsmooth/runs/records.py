@@ -105,10 +105,11 @@ class Manifest(TypedDict):
 
 
 class CommittedImage(TypedDict):
-    """An image in a commitment."""
+    """An image in a commitment; its place in the data is said where that is not its place in the list."""
 
     sha256: str
     group: str
+    index: NotRequired[Count]
 
 
 class CommittedSeed(TypedDict):
@@ -132,9 +133,11 @@ class Commitment(TypedDict):
     oracle: OracleEntry
     data: DataEntry
     noise_algorithm: str
-    classifier: ClassifierEntry
+    classifier: NotRequired[ClassifierEntry]
     coordinator: NotRequired[Fingerprint | None]
     groups: NotRequired[dict[str, Count]]
+    earlier: NotRequired[EarlierEntry]
+    reused: NotRequired[dict[str, str]]
 
 
 class DecisionRecord(TypedDict):
@@ -178,7 +181,7 @@ class CertificateLine(TypedDict):
 
 
 class AcceptanceLine(TypedDict):
-    """A line of `acceptance.jsonl`: one image, at its place in the order."""
+    """A line of `acceptance.jsonl`: a look at one image; one that was set aside may have another."""
 
     position: Count
     index: Count
@@ -190,6 +193,7 @@ class AcceptanceLine(TypedDict):
     successes: Count
     decisions: list[DecisionRecord]
     reason: str | None
+    aside: bool
     total_variation: Share
     seconds: Amount
 

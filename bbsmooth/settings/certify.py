@@ -11,7 +11,7 @@ from bbsmooth import certification
 from bbsmooth import noise as noises
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import GROWING, SPEED, OracleConfig
-from bbsmooth.settings.option import Option, Panel, ascending
+from bbsmooth.settings.option import Needs, Option, Panel, ascending
 from bbsmooth.settings.shared import Alpha, NumEstimation, NumSelection
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ EARLY = ("sequential", ADAPTIVE)
 
 FORMER_METHODS = {"growing": ADAPTIVE}
 """Names of methods in 0.1, with those of today."""
+
+_STOPS_EARLY = Needs("method", among=(*EARLY, *FORMER_METHODS))
 
 FAMILY_WISE = ("bonferroni", "holm")
 SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certification`, whose names need scipy
@@ -81,6 +83,7 @@ class CertifyConfig:
             "With sequential: level of giving up. For each radius that holds, the probability that it is refuted; it "
             "may also be left undecided. No certificate depends on it.",
             panel=Panel.SAMPLING,
+            needs=(_STOPS_EARLY,),
         ),
     ] = 0.01
     tolerance: Annotated[
@@ -88,6 +91,7 @@ class CertifyConfig:
         Option(
             "With sequential and no `radii`: how much smaller than after n draws a radius may be, as a share.",
             panel=Panel.SAMPLING,
+            needs=(_STOPS_EARLY, Needs("radii", absent=True)),
         ),
     ] = 0.02
     allocation: Annotated[
@@ -96,6 +100,7 @@ class CertifyConfig:
             "With sequential and a budget, whose draws are paid for first: cheapest (decides the most images), "
             "uniform, round-robin or in-turn.",
             panel=Panel.BUDGET,
+            needs=(_STOPS_EARLY, Needs("budget", "max_price")),
         ),
     ] = "cheapest"
     family_wise: Annotated[

@@ -12,7 +12,7 @@ import oracles
 from bbsmooth import noise as noises
 from bbsmooth.errors import UsageError
 from bbsmooth.noise.algorithms import ALGORITHM, ALGORITHMS, check_algorithm
-from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.option import Needs, Option, Panel
 from bbsmooth.settings.shared import Device, Resize, Seed
 
 if TYPE_CHECKING:
@@ -256,7 +256,13 @@ class DriftConfig:
         ),
     ] = None
     canary_every: Annotated[
-        int, Option("Ask the canaries after this many queries, or after 5 minutes.", "QUERIES", Panel.BUDGET)
+        int,
+        Option(
+            "Ask the canaries after this many queries, or after 5 minutes.",
+            "QUERIES",
+            Panel.BUDGET,
+            needs=(Needs("canaries", never=(0,)),),
+        ),
     ] = 5_000
 
     def __post_init__(self) -> None:

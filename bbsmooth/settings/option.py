@@ -36,6 +36,30 @@ class Default(Enum):
     NONE = "nowhere: the option is required"
 
 
+@dataclass(frozen=True, slots=True, init=False)
+class Needs:
+    """Condition under which a setting counts; without it the setting would be ignored, so it is refused.
+
+    Args:
+        fields: settings of which one must be given.
+        among: values of which one of `fields` must have one, in place of being given.
+        never: values that none of `fields` may have, in place of being given.
+        absent: whether none of `fields` may be given.
+    """
+
+    fields: tuple[str, ...]
+    among: tuple[Any, ...]
+    never: tuple[Any, ...]
+    absent: bool
+
+    def __init__(
+        self, *fields: str, among: tuple[Any, ...] = (), never: tuple[Any, ...] = (), absent: bool = False
+    ) -> None:
+        """Remember it."""
+        for name, value in (("fields", fields), ("among", among), ("never", never), ("absent", absent)):
+            object.__setattr__(self, name, value)
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """The command line's option for one field.
@@ -49,6 +73,7 @@ class Option:
         parse: from what was given to what the field takes.
         separator: between several values in one text; None takes the option several times.
         argument: whether it is given by its place instead of by a flag.
+        needs: what must hold for it to count.
     """
 
     help: str
@@ -59,6 +84,7 @@ class Option:
     parse: Callable[[Any], Any] | None = None
     separator: str | None = None
     argument: bool = False
+    needs: tuple[Needs, ...] = ()
 
 
 def ascending(values: list[float]) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.certify import CertifyConfig
-from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.option import Needs, Option, Panel
 
 BODY, SMOOTHED_BODY = 64, 16  # MiB
 
@@ -45,6 +45,7 @@ class ServeConfig:
             "MILLISECONDS",
             Panel.SERVER,
             default=2.0,
+            needs=(Needs("sigma", absent=True),),
         ),
     ]
     max_body: Annotated[

@@ -9,10 +9,19 @@ from bbsmooth.settings.option import Option, Panel
 Alpha = Annotated[
     float,
     Option(
-        "Probability, over the draws, that what is said about an image is wrong.", panel=Panel.SAMPLING, default=0.001
+        "Probability, over the draws, that what is said about an image is wrong.",
+        panel=Panel.SAMPLING,
+        default=0.001,
     ),
 ]
-NumSelection = Annotated[int, Option("Draws that choose an image's class.", panel=Panel.SAMPLING, default=100)]
+NumSelection = Annotated[
+    int,
+    Option(
+        "Draws that choose an image's class.",
+        panel=Panel.SAMPLING,
+        default=100,
+    ),
+]
 NumEstimation = Annotated[
     int,
     Option(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bbsmooth.errors import UsageError
-from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.option import Needs, Option, Panel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,7 @@ class TuneConfig:
             "pixels a side or more, else folded.",
             panel=Panel.TUNING,
             default=None,
+            needs=(Needs("start", absent=True),),
         ),
     ]
     pretrain_epochs: Annotated[
@@ -75,6 +76,7 @@ class TuneConfig:
             "Epochs of denoising pre-training, without a query; at most, where the natural denoiser is fine-tuned.",
             panel=Panel.TUNING,
             default=40,
+            needs=(Needs("start", absent=True),),
         ),
     ]
     train_images: Annotated[

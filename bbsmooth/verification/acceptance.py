@@ -13,7 +13,7 @@ from bbsmooth.certification import VoteSource
 from bbsmooth.certification.acceptance.case import AcceptingCase
 from bbsmooth.certification.acceptance.claims import AcceptancePlan
 from bbsmooth.certification.acceptance.order import tickets
-from bbsmooth.certification.acceptance.scheduler import Ticket
+from bbsmooth.certification.acceptance.scheduler import Ticket, by_group
 from bbsmooth.certification.methods.decisions import Boundaries
 from bbsmooth.certification.verdict import Decision, Reason, State
 from bbsmooth.data import ImageSet
@@ -160,25 +160,27 @@ class AcceptanceReplay:
 
     def wrong(self, order: Sequence[Ticket], lines: Sequence[Record]) -> Iterator[str]:
         """Problems of the lines, each at its place in the order; nothing can be said after one at a wrong place."""
-        acceptance = self.plan.begin(self.total_variation)
-        coming = iter(order)
+        acceptance, images = self.plan.begin(self.total_variation), by_group(order)
         for line in lines:
-            ticket = next((each for each in coming if acceptance.wants(each.group)), None)
+            turn = acceptance.turn()
+            ticket = None if turn is None else images[turn.group][turn.place]
             place = f"{ACCEPTANCE}, image {line['index']}"
-            if ticket is None or (line["position"], line["index"]) != (ticket.position, ticket.index):
+            if turn is None or ticket is None or (line["position"], line["index"]) != (ticket.position, ticket.index):
                 wanted = "no image" if ticket is None else f"image {ticket.index}"
                 yield f"{place}: the seed and the claims want {wanted} here"
                 return
-            for problem in self._wrong_line(line, ticket):
+            for problem in self._wrong_line(line, ticket, turn.level):
                 yield f"{place}: {problem}"
-            acceptance.see(ticket.group, [State(decision["state"]) for decision in line["decisions"]])
+            states = [State(decision["state"]) for decision in line["decisions"]]
+            acceptance.see(ticket.group, states, aside=line["aside"])
 
-    def _wrong_line(self, line: Record, ticket: Ticket) -> Iterator[str]:
+    def _wrong_line(self, line: Record, ticket: Ticket, level: int) -> Iterator[str]:
         classes, label = self.source.log.spec.classes, self.labels[self.images.label(ticket.index) or 0]
         number = label if isinstance(label, int) else classes.number(label)
         image = self.images.image(ticket.index)
-        case = AcceptingCase(image, number, self.plan.test, self.source, ticket.occurrence)
-        if not case.finished:
+        region = self.plan.region(level, self.total_variation)
+        case = AcceptingCase(image, number, self.plan.test, self.source, ticket.occurrence, region)
+        if not case.settled:
             yield "not all answers that it needs are on record"
             return
         again = acceptance_record(ticket, label, case, classes, 0.0) | {_TAKEN: line[_TAKEN]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 from bbsmooth.data import DataError, ImageSet, Split
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting.recall import at_hand, images_of
+from bbsmooth.runs.commitment import read_commitment
 from bbsmooth.runs.decoding import Damaged
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import lock_directory, write_bytes
@@ -125,8 +125,11 @@ def _packed(run: Run) -> bytes:
 
 def _count(path: Path) -> int | None:
     """Number of images that a run is about, where it has committed itself to them."""
-    file = path / COMMITMENT
-    return len(json.loads(file.read_bytes())["images"]) if file.exists() else None
+    if not (path / COMMITMENT).exists():
+        return None
+    fixed = [image.get("index", place) for place, image in enumerate(read_commitment(path)["images"])]
+    certified = [record["index"] for record in read_run(path).certificates or []]  # more, where `limit` was raised
+    return max([*fixed, *certified], default=-1) + 1
 
 
 def _unpacked(folder: Path) -> ImageSet:

@@ -11,24 +11,33 @@ from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import image_digest
-from bbsmooth.runs.commitment import GIVEN, canonical, read_commitment
+from bbsmooth.runs.commitment import GIVEN, as_committed, canonical, fixed_context, read_commitment
 from bbsmooth.runs.layout import COMMITMENT, STAMP
 from bbsmooth.runs.reading import Run
 from bbsmooth.runs.records import Commitment
 from bbsmooth.runs.stamping import Stamp, read_stamp
-from bbsmooth.settings.accept import CHANGEABLE
+from bbsmooth.settings.batch import BATCHING
+from bbsmooth.settings.common import GROWING, SPEED
 from bbsmooth.verification.differing import differences
-from bbsmooth.verification.recorded import NotAtHand, images_at_hand
+from bbsmooth.verification.recorded import NotAtHand, images_asked_about
 
-_FIXED = ("oracle", "classifier", "coordinator", "data", "noise_algorithm", "groups")
+_CHANGEABLE = SPEED | GROWING | BATCHING | {"seed", "allocation", "certificates"}
+"""Settings that need not be fixed: on some commands all of these may change when a run is resumed."""
+
 _CLOCKS = timedelta(seconds=5)
 """Seconds by which the clocks of an authority and of a run may differ."""
 
 
 def wrong_commitment(run: Run) -> Iterator[str]:
-    """Problems of a commitment: all that the run did otherwise than it had fixed."""
+    """Problems of a commitment: all that the run did otherwise than it had fixed.
+
+    Raises:
+        NotAtHand: the run was made by a version whose runs fixed nothing beforehand.
+    """
     path = run.path / COMMITMENT
     if not path.exists():
+        if not _promised(run):
+            raise NotAtHand("the run has no commitment; those of versions before this one have none")
         yield f"{COMMITMENT} is missing"
         return
     raw, fixed, manifest = path.read_bytes(), read_commitment(run.path), dict[str, Any](run.manifest)
@@ -37,14 +46,15 @@ def wrong_commitment(run: Run) -> Iterator[str]:
         yield f"{COMMITMENT} is not canonical JSON (RFC 8785)"
     if note.get("sha256") != hashlib.sha256(raw).hexdigest():
         yield f"{COMMITMENT}: its SHA-256 is not the one in the manifest"
-    settings = {key: value for key, value in run.settings.items() if key not in CHANGEABLE | {"seed"}}
+    settings = {key: value for key, value in run.settings.items() if key in fixed["settings"] or key not in _CHANGEABLE}
     pairs: list[tuple[str, Any, Any]] = [
         ("settings", fixed["settings"], settings),
         ("command", fixed["command"], run.command),
     ]
-    pairs += [(key, dict(fixed).get(key), manifest.get(key)) for key in _FIXED]
-    for name, said, done in pairs:
-        for place, one, other in differences(said, done, name):
+    said, done = fixed_context(fixed), fixed_context(manifest)
+    pairs += [(key, said.get(key), done.get(key)) for key in sorted(said.keys() | done.keys())]
+    for name, before, after in pairs:
+        for place, one, other in differences(before, as_committed(after), name):
             yield f"{COMMITMENT}: {place} is {one!r}, the run has {other!r}"
     yield from _wrong_images(run, fixed)
     seed = fixed["seed"]
@@ -56,7 +66,7 @@ def wrong_commitment(run: Run) -> Iterator[str]:
 
 def _wrong_images(run: Run, fixed: Commitment) -> Iterator[str]:
     sizes = Counter(image["group"] for image in fixed["images"])
-    if dict(sizes) != run.manifest.get("groups"):
+    if dict(sizes) != run.manifest.get("groups", {"": len(fixed["images"])}):
         yield f"{COMMITMENT}: its images are not those of the manifest's groups"
     for record in run.accepted or []:
         index = record["index"]
@@ -68,12 +78,20 @@ def other_images(run: Run) -> Iterator[str]:
     """Images that are not those that the run fixed.
 
     Raises:
-        NotAtHand: they are not there.
+        NotAtHand: they are not there, or the run fixed none.
     """
-    images, fixed = images_at_hand(run), read_commitment(run.path)["images"]
-    for index, image in enumerate(fixed):
+    if not (run.path / COMMITMENT).exists() and not _promised(run):
+        raise NotAtHand("the run has no commitment")
+    images, fixed = images_asked_about(run), read_commitment(run.path)["images"]
+    for place, image in enumerate(fixed):
+        index = image.get("index", place)
         if index >= len(images) or image_digest(images.image(index)).hex() != image["sha256"]:
             yield f"{COMMITMENT}: image {index} is another one"
+
+
+def _promised(run: Run) -> bool:
+    """True if a run must have a commitment: it says so itself, or its command always wrote one."""
+    return run.command == "accept" or "commitment" in run.manifest or (run.path / STAMP).exists()
 
 
 def wrong_stamp(run: Run) -> Iterator[str]:

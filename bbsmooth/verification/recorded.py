@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bbsmooth import data
 from bbsmooth.certification import VoteSource
@@ -16,7 +17,7 @@ from bbsmooth.reporting.recall import images_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
-from bbsmooth.runs.reading import Run
+from bbsmooth.runs.reading import Run, read_run
 from bbsmooth.runs.records import Label
 from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
@@ -148,6 +149,34 @@ def images_at_hand(run: Run) -> data.ImageSet:
     if run.manifest["noise_algorithm"] not in ALGORITHMS:
         raise NotAtHand("the noise was drawn by another version of bbsmooth")
     return images
+
+
+def images_asked_about(run: Run) -> data.ImageSet:
+    """The images that a run of any command is about; of an attack those of the run that is attacked.
+
+    Raises:
+        NotAtHand: they are not there.
+    """
+    if run.command == "attack":
+        try:
+            return images_at_hand(read_run(Path(run.settings["certificates"])))
+        except (UsageError, OSError) as error:
+            raise NotAtHand(f"the run that is attacked is not at hand ({error})") from error
+    if run.command == "predict":
+        return _files_of(run)
+    return images_at_hand(run)
+
+
+def _files_of(run: Run) -> data.ImageSet:
+    """The images of a prediction, from the files that it names."""
+    held = None if run.data is None else run.data["image_shape"]
+    shape = None if held is None else (held[0], held[1], held[2])
+    try:
+        return data.load_files(
+            tuple(map(Path, run.settings["files"])), image_shape=shape, resize=run.settings["resize"]
+        )
+    except (data.DataError, OSError) as error:
+        raise NotAtHand(f"the images are not at hand ({error})") from error
 
 
 def labels_of(run: Run, images: data.ImageSet, classes: Classes) -> list[Label]:

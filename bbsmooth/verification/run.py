@@ -23,18 +23,23 @@ from bbsmooth.verification.totals import wrong_ledger, wrong_summary
 
 Check = Callable[[Run], Iterator[str]]
 
+_FIXED: tuple[tuple[str, Check], ...] = (
+    ("the run did what it had fixed before its first query", wrong_commitment),
+    ("the images are those that it had fixed", other_images),
+)
+
 _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
     "certify": (
         ("each certificate follows from its counts", wrong_certificates),
         ("each certificate is what images, seed and recorded answers give", wrong_votes),
         ("the summary follows from the certificates", wrong_summary),
+        *_FIXED,
         ("the ledger covers every answer", wrong_ledger),
     ),
     "accept": (
         ("each answer follows from the images, and each image from its counts", wrong_answers),
         ("order and images are what seed and recorded answers give", wrong_order),
-        ("the run did what it had fixed before its first query", wrong_commitment),
-        ("the images are those that it had fixed", other_images),
+        *_FIXED,
         ("the ledger adds up", wrong_ledger),
     ),
     "import-log": (
@@ -43,10 +48,11 @@ _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
     ),
     "predict": (
         ("each prediction follows from its votes", wrong_predictions),
+        *_FIXED,
         ("the ledger adds up", wrong_ledger),
     ),
-    "attack": (("the ledger adds up", wrong_ledger),),
-    "tune": (("the summary follows from the history", wrong_tuning), ("the ledger adds up", wrong_ledger)),
+    "attack": (*_FIXED, ("the ledger adds up", wrong_ledger)),
+    "tune": (("the summary follows from the history", wrong_tuning), *_FIXED, ("the ledger adds up", wrong_ledger)),
 }
 
 

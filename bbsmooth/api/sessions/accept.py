@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bbsmooth import data
-from bbsmooth.api.sessions.committing import SeedSource, committed
+from bbsmooth.api.sessions.committing import begun, committed
 from bbsmooth.assemble import (
     Account,
     Subject,
@@ -38,14 +38,15 @@ from bbsmooth.randomness import image_digest
 from bbsmooth.reporting.lineage import seen_before
 from bbsmooth.runs.acceptance import AcceptanceFile, acceptance_record, replayed, summarize_acceptance
 from bbsmooth.runs.certificates import Record, read_summary, write_summary
+from bbsmooth.runs.commitment import FixedImage
 from bbsmooth.runs.decoding import Damaged
-from bbsmooth.runs.directory import RunDirectory, ended
-from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import SUMMARY
 from bbsmooth.runs.reading import read_acceptance, read_run
 from bbsmooth.runs.records import Label
 from bbsmooth.settings.accept import BY_CLASS, CHANGEABLE, AcceptConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
+from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.verification.acceptance import AcceptanceReplay
 from bbsmooth.verification.resuming import refuse_unpaid
 from oracles import Classes, Purpose, VoteLog
@@ -123,8 +124,7 @@ def accept(
     config: AcceptConfig,
     groups: Sequence[str] | None = None,
     resume: bool,
-    timestamp: str | None = None,
-    stamped: bool = False,
+    stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> Record:
     """Answer the claims, and return what `summary.json` says.
@@ -135,8 +135,7 @@ def accept(
         config: the claims.
         groups: of each image, None where `config.groups` names classes or nothing.
         resume: go on with the run in `out`.
-        timestamp: URL of an RFC 3161 authority that stamps what the run fixes before its first query; None for none.
-        stamped: whether the seed follows from that stamp, in place of the subject's.
+        stamp: who stamps what the run fixes before its first query, and whether the seed follows.
         drift: how a change of the model is noticed.
 
     Raises:
@@ -162,12 +161,12 @@ def accept(
         settings(oracle, subject.smoothing, subject.data, config, drift),
         context,
         changeable=CHANGEABLE,
-        images=list(zip(sample.digests, sample.groups, strict=True)),
-        identity=subject.oracle.spec.identity,
-        source=SeedSource(seed=None if stamped else subject.smoothing.seed, timestamp=timestamp),
+        images=list(map(FixedImage, sample.digests, sample.groups)),
+        spec=subject.oracle.spec,
+        stamp=stamp,
         resume=resume,
     )
-    smoothing = replace(subject.smoothing, seed=fixed.seed)
+    smoothing = fixed.smoothing(subject.smoothing)
     run = RunDirectory.open(
         out,
         command="accept",
@@ -177,12 +176,11 @@ def accept(
         changeable=CHANGEABLE,
     )
     with (
-        ended(run, ENDINGS),
+        begun(run, fixed),
         answering(subject.oracle, oracle, front) as (answerer, oracle),
         account(run, oracle) as kept,
     ):
         front.keep(out)
-        fixed.write(run)
         seen = seen_before(read_run(out))
         if seen:
             _log.warning(_SEEN)
@@ -262,15 +260,15 @@ class _Session:
         classes, held = source.log.spec.classes, watching.hold(self.file.append)
         acceptance = replayed(self.plan, self.total_variation, self.file.records)
         order = self.sample.order(self.seed)
-        last = max([record["position"] for record in self.file.records], default=-1)
 
-        def begin(ticket: Ticket) -> AcceptingCase:
+        def begin(ticket: Ticket, level: int) -> AcceptingCase:
             number = self.sample.number(ticket.index, classes)
             image = self.sample.dataset.image(ticket.index)
-            return AcceptingCase(image, number, self.plan.test, source, ticket.occurrence)
+            region = self.plan.region(level, self.total_variation)
+            return AcceptingCase(image, number, self.plan.test, source, ticket.occurrence, region)
 
         finished = run_scheduled(
-            lambda budget: UntilAnswered(order[last + 1 :], begin, acceptance, budget),
+            lambda budget: UntilAnswered(order, begin, acceptance, budget),
             source,
             batch_size=oracle.batch_size,
             concurrency=oracle.concurrency,

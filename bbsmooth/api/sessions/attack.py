@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from bbsmooth import data
+from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
 from bbsmooth.assemble import Subject, account, vote_source
 from bbsmooth.attacks.attack import AdversarialExample, Attack, nearest
 from bbsmooth.attacks.empirical import AttackResult, empirical_accuracy
@@ -28,18 +29,21 @@ from bbsmooth.noise.distribution import Norm
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, refuse_twice, write_summary
 from bbsmooth.runs.decoding import Damaged, read_lines
-from bbsmooth.runs.directory import RunDirectory, complete_manifest, ended
-from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.directory import RunDirectory, complete_manifest
 from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.layout import ATTACKS
 from bbsmooth.runs.lines import LineFile
 from bbsmooth.runs.records import AttackLine
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import SPEED, settings
+from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.verification.differing import differences
 from oracles import Classes, Purpose
 
 EXAMPLES = "examples"
+CHANGEABLE = SPEED | {"budget", "max_price", "price", "limit", "certificates"}
+"""Settings that a resumed run may change."""
+
 _log = logging.getLogger("bbsmooth")
 C = TypeVar("C")
 
@@ -83,7 +87,15 @@ class Certified:
         return kind(**values | {key: Path(values[key]) for key in paths if values[key] is not None})
 
 
-def attack(target: Certified, out: Path, subject: Subject, *, config: AttackConfig, resume: bool) -> Record:
+def attack(
+    target: Certified,
+    out: Path,
+    subject: Subject,
+    *,
+    config: AttackConfig,
+    resume: bool,
+    stamp: StampConfig = NO_STAMP,
+) -> Record:
     """Attack the images of a run, and return what `summary.json` says.
 
     Args:
@@ -92,6 +104,7 @@ def attack(target: Certified, out: Path, subject: Subject, *, config: AttackConf
         subject: oracle, noise and images of that run; the budget, and how fast to ask.
         config: how to attack.
         resume: go on with the run in `out`.
+        stamp: who stamps what the run fixes before its first query, and whether the seed follows.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -100,17 +113,30 @@ def attack(target: Certified, out: Path, subject: Subject, *, config: AttackConf
     """
     subject = subject.drawing_as(target.path)  # the attack is on the classifier that was certified
     base, asked, dataset = subject.oracle, subject.asking, subject.images
-    smoothing = dataclasses.replace(subject.smoothing, seed=config.seed)
-    chosen = _attack(config, subject)
+    chosen, records = _attack(config, subject), target.records[: config.limit]
+    stated = settings(asked, subject.smoothing, config) | {"certificates": str(target.path)}
+    fixed = committed(
+        out,
+        "attack",
+        stated,
+        subject.context,
+        changeable=CHANGEABLE,
+        images=fixed_images(read_images(dataset, [record["index"] for record in records])),
+        spec=base.spec,
+        stamp=stamp,
+        resume=resume,
+    )
+    config = dataclasses.replace(config, seed=fixed.seed)
+    smoothing = fixed.smoothing(subject.smoothing)
     run = RunDirectory.open(
         out,
         command="attack",
-        settings=settings(asked, smoothing, config) | {"certificates": str(target.path)},
+        settings=stated | {"seed": fixed.seed},
         context=subject.context,
         resume=resume,
-        changeable=SPEED | {"budget", "max_price", "price", "limit", "certificates"},
+        changeable=CHANGEABLE,
     )
-    with ended(run, ENDINGS), account(run, asked) as kept:
+    with begun(run, fixed), account(run, asked) as kept:
         subject.front.keep(out)
         source = vote_source(base, subject.front, smoothing, kept, (Purpose.ATTACK,))
         asking = {purpose: source.oracles[Purpose.ATTACK] for purpose in (Purpose.ATTACK, Purpose.PREDICT)}
@@ -123,7 +149,7 @@ def attack(target: Certified, out: Path, subject: Subject, *, config: AttackConf
             alpha=config.alpha,
             batch_size=asked.batch_size,
         )
-        session = _Session(out, target.records[: config.limit], dataset, victim, chosen, config)
+        session = _Session(out, records, dataset, victim, chosen, config)
         session.refuse_damage({record["index"]: record for record in target.records})
         try:
             session.run()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.api.sessions.certify_question import Question, least, refuse_other_methods, reported
+from bbsmooth.api.sessions.committing import begun, committed
 from bbsmooth.assemble import (
     Account,
     Front,
@@ -52,8 +53,7 @@ from bbsmooth.runs.certificates import (
     read_summary,
     write_summary,
 )
-from bbsmooth.runs.directory import RunDirectory, ended
-from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import SUMMARY
 from bbsmooth.runs.reading import read_run
 from bbsmooth.runs.records import Label
@@ -62,6 +62,7 @@ from bbsmooth.runs.summary import summarize
 from bbsmooth.settings.batch import ALONE, BATCHING, BatchConfig
 from bbsmooth.settings.certify import DATA, EARLY, ORACLE, CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
+from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.verification.resuming import refuse_damage
 from oracles import Classes, Oracle, Purpose
 
@@ -86,6 +87,7 @@ def certify(
     resume: bool,
     reuse: Path | None = None,
     incremental_from: Path | None = None,
+    stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
     batch: BatchConfig = ALONE,
 ) -> Record:
@@ -98,6 +100,7 @@ def certify(
         resume: go on with the run in `out`.
         reuse: run whose answers need not be asked for again, None for none.
         incremental_from: run of the classifier before it was changed a little, None for none.
+        stamp: who stamps what the run fixes before its first query, and whether the seed follows.
         drift: how a change of the model is noticed.
         batch: whether the vendor's batch interface is asked, and how.
 
@@ -108,6 +111,9 @@ def certify(
     """
     if incremental_from is not None and reuse is not None:
         raise UsageError("`incremental_from` asks about draws anew, `reuse` does not: give one of them")
+    if stamp.seed and (incremental_from or reuse) is not None:
+        taking = "reuse" if incremental_from is None else "incremental_from"
+        raise UsageError(f"`{taking}` takes the seed of the earlier run, a stamped `seed` is new: give one of them")
     subject = subject.drawing_as(out, reuse, incremental_from)
     asked = Question.settled(subject, config, incremental_from, reported=reported(out) if resume else ())
     oracle, front, dataset = subject.asking, subject.front, subject.images
@@ -118,16 +124,29 @@ def certify(
     refuse_small_budget(paid, *least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
     stated = settings(oracle, subject.smoothing, subject.data, asked.config, drift, batch)
     earlier = None if reuse is None else reused(reuse, settings=stated, context=asked.context)
+    context = asked.context if earlier is None else asked.context | {"reused": earlier.described}
+    fixed = committed(
+        out,
+        "certify",
+        stated,
+        context,
+        changeable=asked.config.changeable | BATCHING,
+        images=asked.images,
+        spec=subject.oracle.spec,
+        stamp=stamp,
+        resume=resume,
+    )
+    subject = replace(subject, smoothing=fixed.smoothing(subject.smoothing))
     run = RunDirectory.open(
         out,
         command="certify",
-        settings=stated,
-        context=asked.context if earlier is None else asked.context | {"reused": earlier.described},
+        settings=stated | {"seed": fixed.seed},
+        context=context,
         resume=resume,
         changeable=asked.config.changeable | BATCHING,
     )
     with (
-        ended(run, ENDINGS),
+        begun(run, fixed),
         answering(subject.oracle, oracle, front) as (answerer, oracle),
         account(run, oracle, reuse=earlier, batch_price=batch.price(oracle.price) if batch.batch else None) as kept,
         earlier_votes(asked.changed, out, asked.seen.spec) as before,
@@ -141,7 +160,7 @@ def certify(
             refuse_forgotten_jobs(run, kept)
         session = _Session(
             dataset,
-            asked.count,
+            len(asked.images),
             asked.labels,
             CertificateFile(out),
             asked.config,
@@ -153,7 +172,7 @@ def certify(
         try:
             additive = subject.smoothing.additive
             grid = grid_for(subject.oracle, additive)
-            canaries = CanaryImages(image=dataset.image, among=asked.count, smoothing=additive, grid=grid)
+            canaries = CanaryImages(image=dataset.image, among=len(asked.images), smoothing=additive, grid=grid)
             with watched(run, answerer, kept, drift, canaries) as watching:
                 votes = vote_source(
                     answerer, front, subject.smoothing, kept, PURPOSES, watch=watching.watch, clean=asked.clean

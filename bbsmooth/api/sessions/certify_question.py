@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bbsmooth import data
+from bbsmooth.api.sessions.committing import fixed_images, read_images
 from bbsmooth.assemble import Account, Subject, copies_for, describe_classifier
 from bbsmooth.assemble.drift import LEAST
 from bbsmooth.assemble.incremental import EarlierRun, earlier_run
@@ -18,6 +18,7 @@ from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.certification.methods.splitting import SplittingPlan
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.commitment import FixedImage
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.layout import MANIFEST
 from bbsmooth.runs.records import Label
@@ -36,7 +37,7 @@ class Question:
     Attributes:
         config: the settings.
         plan: of each image.
-        count: images to certify.
+        images: to certify, from the first.
         labels: of the classes in the data, as the oracle names them; None where nothing is compared with them.
         seen: the oracle behind its front.
         context: what the manifest says of oracle, data and an earlier run.
@@ -45,7 +46,7 @@ class Question:
 
     config: CertifyConfig
     plan: AnyPlan
-    count: int
+    images: Sequence[FixedImage]
     labels: list[Label] | None
     seen: Oracle
     context: Record
@@ -70,7 +71,7 @@ class Question:
             config = changed.settled(config)
             context |= {"earlier": changed.described}
         count = min(len(dataset), config.limit or len(dataset))
-        data.check(dataset, count)
+        images = fixed_images(read_images(dataset, range(count)))
         plan = config.decidable_plan(smoothing.mechanism, count)
         if beyond := unreachable_radii(plan):
             _log.warning(
@@ -85,7 +86,7 @@ class Question:
         return cls(
             config=config.with_radii(plan.largest_radius, reported),
             plan=plan,
-            count=count,
+            images=images,
             labels=labels,
             seen=seen,
             context=context,

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from bbsmooth.data import ImageSet
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.commitment import STAMPED, commitment, read_commitment, write_commitment
-from bbsmooth.runs.directory import RunDirectory, now, versions
+from bbsmooth.randomness import image_digest
+from bbsmooth.runs.commitment import FixedImage, commitment, read_commitment, write_commitment
+from bbsmooth.runs.directory import RunDirectory, ended, now, versions
+from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
-from bbsmooth.runs.layout import COMMITMENT, STAMP
+from bbsmooth.runs.layout import COMMITMENT, LEDGER, MANIFEST, STAMP
 from bbsmooth.runs.stamping import Stamp, ask_for_stamp, read_stamp
+from bbsmooth.settings.common import SmoothingConfig
+from bbsmooth.settings.stamp import STAMPED, StampConfig
+from oracles import OracleSpec
 
 NOTE = "commitment"
 """Entry of the manifest about it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedSource:
-    """Source of the seed, and who attests when the run was fixed.
-
-    Args:
-        seed: that the user gives, None where it follows from the stamp.
-        timestamp: URL of an RFC 3161 authority, None for no stamp.
-
-    Raises:
-        UsageError: a seed from a stamp without an authority, or an address that may hold a secret.
-    """
-
-    seed: int | None
-    timestamp: str | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if self.timestamp is not None and "?" in self.timestamp:
-            raise UsageError("`timestamp` must be the address of an authority without `?`, whose rest may be a secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +33,23 @@ class Committed:
     """A commitment on its way to its files.
 
     Attributes:
-        raw: its canonical JSON.
+        raw: its canonical JSON; None for a run that was begun without one, and has asked since.
         stamp: of an authority, None for none.
         seed: of all draws.
     """
 
-    raw: bytes
+    raw: bytes | None
     stamp: Stamp | None
     seed: int
 
+    def smoothing(self, given: SmoothingConfig) -> SmoothingConfig:
+        """The same noise with this seed."""
+        return replace(given, seed=self.seed)
+
     def write(self, run: RunDirectory) -> None:
         """Write both down, and in the manifest that the run asks from now on; nothing where they are there."""
+        if self.raw is None:
+            return
         write_commitment(run.path, self.raw)
         if self.stamp is not None and not (run.path / STAMP).exists():
             write_bytes(run.path / STAMP, self.stamp.raw)
@@ -65,6 +59,23 @@ class Committed:
         run.note(NOTE, {"sha256": hashlib.sha256(self.raw).hexdigest(), **stamped, "asked_from": now()})
 
 
+def fixed_images(images: Iterable[tuple[int, Tensor]]) -> list[FixedImage]:
+    """What a commitment says of these images, each with its place in the data."""
+    return [
+        FixedImage(image_digest(image), index=None if index == place else index)
+        for place, (index, image) in enumerate(images)
+    ]
+
+
+def read_images(dataset: ImageSet, indices: Iterable[int]) -> Iterator[tuple[int, Tensor]]:
+    """Images for a commitment, read in full, so that a run meets no bad one after it has cost money.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    return ((index, dataset.image(index)) for index in indices)
+
+
 def committed(
     out: Path,
     command: str,
@@ -72,38 +83,69 @@ def committed(
     context: Mapping[str, Any],
     *,
     changeable: frozenset[str],
-    images: Sequence[tuple[bytes, str]],
-    identity: Mapping[str, str],
-    source: SeedSource,
+    images: Sequence[FixedImage],
+    spec: OracleSpec,
+    stamp: StampConfig,
     resume: bool,
 ) -> Committed:
-    """Return the commitment of a run that is begun, or that of the run that goes on; the arguments as `commitment`.
+    """Return the commitment of a run that is begun, or that of the run that goes on.
+
+    Args:
+        out: run directory.
+        command: of the run.
+        settings: as the manifest has them; their `seed` counts where none follows from the stamp.
+        context: fingerprints, as the manifest has them.
+        changeable: settings on which no result depends.
+        images: that the run is about.
+        spec: of the bare oracle, for what it says of itself.
+        stamp: who stamps it, and whether the seed follows.
+        resume: go on with the run in `out`, where there is one.
 
     Raises:
         UsageError: the seed is made in another way than the run was begun with, or as `ask_for_stamp`.
     """
+    seed = None if stamp.seed else int(settings["seed"])
     if resume and (out / COMMITMENT).exists():
-        how = read_commitment(out)["seed"]["how"]
-        if (how == STAMPED) is not (source.seed is None):
-            raise UsageError(f"{out} was begun with a seed that is {how}; resume with the same `seed`")
-        raw = (out / COMMITMENT).read_bytes()
-        stamp = read_stamp(out / STAMP) if (out / STAMP).exists() else None
-    else:
-        if source.seed is None and source.timestamp is None:
-            raise UsageError("a stamped `seed` follows from the stamp of an authority; name one with `timestamp`")
-        raw = commitment(
-            command,
-            settings,
-            context,
-            changeable=changeable,
-            images=images,
-            versions=versions(),
-            identity=identity,
-            seed=source.seed,
-        )
-        stamp = None if source.timestamp is None else ask_for_stamp(source.timestamp, raw)
-    if source.seed is not None:
-        return Committed(raw, stamp, source.seed)
+        return _resumed(out, seed)
+    if resume and (out / MANIFEST).exists() and (out / LEDGER).exists():
+        if seed is None or stamp.timestamp is not None:
+            raise UsageError(f"{out} has asked without a commitment: a stamp comes too late; name another `run`")
+        return Committed(None, None, seed)
+    if seed is None and stamp.timestamp is None:
+        raise UsageError("a stamped `seed` follows from the stamp of an authority; name one with `timestamp`")
+    raw = commitment(
+        command,
+        settings,
+        context,
+        changeable=changeable,
+        images=images,
+        versions=versions(),
+        identity=spec.identity,
+        seed=seed,
+    )
+    if stamp.timestamp is None:
+        return Committed(raw, None, int(settings["seed"]))
+    found = ask_for_stamp(stamp.timestamp, raw)
+    return Committed(raw, found, found.seed if seed is None else seed)
+
+
+def _resumed(out: Path, seed: int | None) -> Committed:
+    """The commitment of the run that goes on; `seed` is None where it is to follow from the stamp."""
+    how = read_commitment(out)["seed"]["how"]
+    if (how == STAMPED) is not (seed is None):
+        raise UsageError(f"{out} was begun with a seed that is {how}; resume with the same `seed`")
+    raw = (out / COMMITMENT).read_bytes()
+    stamp = read_stamp(out / STAMP) if (out / STAMP).exists() else None
+    if seed is not None:
+        return Committed(raw, stamp, seed)
     if stamp is None:
         raise UsageError(f"{out / STAMP} is gone, from which the seed follows; restore it from a copy")
     return Committed(raw, stamp, stamp.seed)
+
+
+@contextmanager
+def begun(run: RunDirectory, fixed: Committed) -> Iterator[None]:
+    """Mark a run by how the block ends, as `ended`; what it has fixed is on disk before the block begins."""
+    with ended(run, ENDINGS):
+        fixed.write(run)
+        yield

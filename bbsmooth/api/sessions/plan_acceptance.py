@@ -79,9 +79,7 @@ class PlannedAcceptance:
             silent=silent,
             copies=np.array([copies[self.sample.digests[index]] for index in unlike]),
         )
-        trials = ImageTrials.of(
-            self.plan.test, total_variation=self.total_variation, generator=np.random.default_rng(seed)
-        )
+        trials = ImageTrials.of(self.plan, total_variation=self.total_variation, generator=np.random.default_rng(seed))
         return forecast_acceptance(self.plan, seen, trials, total_variation=self.total_variation, seed=seed)
 
     def record(self, coming: AcceptanceExpectation, cost: Record) -> Record:

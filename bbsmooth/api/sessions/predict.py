@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bbsmooth import data
+from bbsmooth.api.sessions.committing import Committed, begun, committed, fixed_images, read_images
 from bbsmooth.assemble import (
     Subject,
     account,
@@ -16,15 +16,18 @@ from bbsmooth.assemble import (
     vote_source,
 )
 from bbsmooth.certification import PredictCase, run_cases
+from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record, public_label
-from bbsmooth.runs.directory import RunDirectory, ended
-from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import PREDICTIONS
 from bbsmooth.settings.common import GROWING, SPEED, settings
 from bbsmooth.settings.predict import PredictConfig
+from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from oracles import Purpose
+
+_CHANGEABLE = SPEED | GROWING
 
 
 def predict(
@@ -33,6 +36,7 @@ def predict(
     *,
     config: PredictConfig,
     resume: bool,
+    stamp: StampConfig = NO_STAMP,
     tell: Callable[[Record], None] = lambda entry: None,
 ) -> list[Record]:
     """Predict, and return for each image its class or None for an abstention, the votes, and the p-value.
@@ -42,6 +46,7 @@ def predict(
         subject: whom to ask, under which noise, about which images.
         config: what to ask.
         resume: go on with the run in `out`.
+        stamp: who stamps what the run fixes before its first query, and whether the seed follows.
         tell: called with each prediction as soon as it is known.
 
     Raises:
@@ -49,26 +54,42 @@ def predict(
         BudgetExhausted: the budget does not suffice for all images; what is known is on disk.
         OracleError: see there.
     """
+    if out is None and stamp != NO_STAMP:
+        raise UsageError("a stamp is kept in a run directory; name one with `out`, or leave out `timestamp`")
     subject = subject.drawing_as(out)
     plan, base, oracle, images = config.plan, subject.oracle, subject.asking, subject.images
     grid_for(subject.seen, subject.smoothing)  # what does not fit is refused before a run is begun
-    data.check(images)
+    pictures = fixed_images(read_images(images, range(len(images))))
     refuse_small_budget(oracle, plan.num_draws, "`num_draws`")
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-")))
+        asked = {"files": list(config.files), "n": config.num_draws, "alpha": config.alpha, "resize": config.resize}
+        fixed = Committed(None, None, subject.smoothing.seed)
+        if out is not None:
+            fixed = committed(
+                out,
+                "predict",
+                settings(oracle, subject.smoothing, asked),
+                subject.context,
+                changeable=_CHANGEABLE,
+                images=pictures,
+                spec=base.spec,
+                stamp=stamp,
+                resume=resume,
+            )
+        smoothing = fixed.smoothing(subject.smoothing)
         run = RunDirectory.open(
             folder,
             command="predict",
-            settings=settings(oracle, subject.smoothing, {"files": list(config.files), "n": config.num_draws})
-            | {"alpha": config.alpha, "resize": config.resize},
+            settings=settings(oracle, smoothing, asked),
             context=subject.context,
             resume=resume,
-            changeable=SPEED | GROWING,
+            changeable=_CHANGEABLE,
         )
-        stack.enter_context(ended(run, ENDINGS))
+        stack.enter_context(begun(run, fixed))
         kept = stack.enter_context(account(run, oracle))
         subject.front.keep(folder)
-        source = vote_source(base, subject.front, subject.smoothing, kept, (Purpose.PREDICT,))
+        source = vote_source(base, subject.front, smoothing, kept, (Purpose.PREDICT,))
         predictions: list[Record] = []
         bar = stack.enter_context(meter("predict", len(images) * plan.num_draws, "queries", spending=kept.ledger))
         for index, case, _ in run_cases(

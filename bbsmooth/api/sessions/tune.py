@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
+from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
-from bbsmooth.api.sessions.tuning_resume import go_on
+from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
 from bbsmooth.api.sessions.tuning_start import begin, start_from
 from bbsmooth.assemble import (
     Account,
@@ -34,11 +35,9 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid, NoiseDistribution
 from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record, write_summary
-from bbsmooth.runs.directory import RunDirectory, ended
-from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_bytes
-from bbsmooth.runs.layout import CHECKPOINT, COORDINATOR, HISTORY
-from bbsmooth.runs.lines import append_line
+from bbsmooth.runs.layout import CHECKPOINT, COORDINATOR
 from bbsmooth.settings.common import (
     SPEED,
     USUAL_DRIFT,
@@ -46,6 +45,7 @@ from bbsmooth.settings.common import (
     SmoothingConfig,
     settings,
 )
+from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning import Concurrent, Event, QueryExecutor, TuneResult, one_by_one, tune
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
@@ -69,12 +69,13 @@ def tune_coordinator(
     *,
     config: TuneConfig,
     resume: bool,
+    stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
 ) -> None:
     """Pre-train, tune, and leave `coordinator.safetensors` and `summary.json` in `out`.
 
     A budget of 0 stops after pre-training: the denoiser that costs no query. Tuning starts from the subject's front
-    in place of pre-training, where it has one.
+    in place of pre-training, where it has one. `stamp` says who stamps what the run fixes before its first query.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -88,32 +89,44 @@ def tune_coordinator(
     queries = oracle.limits.limit
     if queries is None:
         raise UsageError("tuning needs a budget: give `budget`, the queries that may be spent; 0 only pre-trains")
-    found = tuning_images(
-        dataset,
-        base.spec.classes,
-        most=config.train_images,
-        shots=config.shots,
-        agreement=config.objective == AGREEMENT,
-        seed=smoothing.seed,
-        order=subject.class_order,
-    )
+    found = _images(subject, config, smoothing.seed)
     device = training_device(oracle)
     choice = _choose(config, queries, base.spec, dataset.image_shape, subject.front)
     method = _fitted(_method(choice, config, smoothing.distribution, found.labels), dataset.image_shape)
     _refuse_unfit(method, found, queries)
     grid_for(base, smoothing)
+    context = subject.context | {"method_used": choice.method, "method_because": choice.reason}
+    by_stamp = stamp.seed and config.shots is not None  # the images are chosen by the seed
+    fixed = committed(
+        out,
+        "tune",
+        settings(oracle, smoothing, subject.data, config, drift),
+        context,
+        changeable=SPEED,
+        images=fixed_images(
+            read_images(dataset, range(min(config.train_images, len(dataset))))
+            if by_stamp
+            else zip(found.indices, found.pixels, strict=True)
+        ),
+        spec=base.spec,
+        stamp=stamp,
+        resume=resume,
+    )
+    smoothing = fixed.smoothing(smoothing)
+    if by_stamp:
+        found = _images(subject, config, smoothing.seed)
     start = start_from(subject.front, method, found.pixels, smoothing)
     run = RunDirectory.open(
         out,
         command="tune",
         settings=settings(oracle, smoothing, subject.data, config, drift),
-        context=subject.context | {"method_used": choice.method, "method_because": choice.reason},
+        context=context,
         resume=resume,
         changeable=SPEED,
     )
     if queries and config.method == AUTO:
         _log.info(f"method {choice.method}, because {choice.reason}")
-    with ended(run, ENDINGS), account(run, oracle) as kept:
+    with begun(run, fixed), account(run, oracle) as kept:
         started = time.monotonic()
         subject.front.keep(out)
         if run.resumed:
@@ -137,6 +150,19 @@ def tune_coordinator(
             save(out / COORDINATOR, coordinator, result.parameters)
             summary |= _describe(result, config.radius, queries)
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
+
+
+def _images(subject: Subject, config: TuneConfig, seed: int) -> TuningImages:
+    """The images that tuning learns from; `seed` chooses them where only some of each class are used."""
+    return tuning_images(
+        subject.images,
+        subject.oracle.spec.classes,
+        most=config.train_images,
+        shots=config.shots,
+        agreement=config.objective == AGREEMENT,
+        seed=seed,
+        order=subject.class_order,
+    )
 
 
 def _choose(
@@ -272,7 +298,7 @@ _Step = tuple[bytes, Event]
 def _keep(out: Path, step: _Step) -> None:
     """Write a step down."""
     raw, event = step
-    append_line(out / HISTORY, event)  # first: what is beyond the checkpoint is dropped on resuming
+    keep_event(out, event)  # first: what is beyond the checkpoint is dropped on resuming
     write_bytes(out / CHECKPOINT, raw)
 
 

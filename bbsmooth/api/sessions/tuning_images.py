@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,14 +23,19 @@ class TuningImages:
     Attributes:
         pixels: (N, C, H, W) uint8.
         labels: (N,) the oracle's class numbers; None where the oracle's own answers shall count.
+        indices: (N,) their places in the split.
     """
 
     pixels: Tensor
     labels: Tensor | None
+    indices: Sequence[int] = ()
 
     def within(self, queries: int) -> TuningImages:
         """Those that a budget is spent on: all where labels are known, else as many as may be asked about first."""
-        return self if self.labels is not None else TuningImages(self.pixels[: affordable(queries)], None)
+        return self if self.labels is not None else self._first(affordable(queries))
+
+    def _first(self, count: int) -> TuningImages:
+        return TuningImages(self.pixels[:count], None, self.indices[:count])
 
     def cost(self, queries: int) -> int:
         """Queries, of a budget, that the truth costs."""
@@ -66,7 +72,7 @@ def tuning_images(
     """
     indices = list(range(min(most, len(dataset))))
     if agreement and shots is None:
-        return TuningImages(dataset.images(indices), None)
+        return TuningImages(dataset.images(indices), None, indices)
     if dataset.classes is None:
         raise UsageError(
             f"{dataset.name} has no labels, and tuning needs them; use one folder per class, or `objective` agreement"
@@ -76,10 +82,10 @@ def tuning_images(
         indices = few(found, shots, len(dataset.classes), seed)
         found = found[indices]
     if agreement:
-        return TuningImages(dataset.images(indices), None)
+        return TuningImages(dataset.images(indices), None, indices)
     names = match_labels(dataset.classes, classes, order)
     numbers = torch.tensor([name if isinstance(name, int) else classes.number(name) for name in names])
-    return TuningImages(dataset.images(indices), numbers[found])
+    return TuningImages(dataset.images(indices), numbers[found], indices)
 
 
 def few(labels: Tensor, shots: int, num_classes: int, seed: int) -> list[int]:

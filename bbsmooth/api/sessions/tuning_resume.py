@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.decoding import Damaged, read_lines
-from bbsmooth.runs.layout import CHECKPOINT, HISTORY, LEDGER
-from bbsmooth.runs.lines import write_lines
+from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.layout import CHECKPOINT, HISTORY, HISTORY_DIGEST, LEDGER
+from bbsmooth.runs.lines import append_line, write_lines
 from bbsmooth.runs.records import HistoryEvent
+from bbsmooth.tuning import Event
 from bbsmooth.tuning.checkpoint import TuneState
 from oracles import Ledger, Purpose
+
+_END = b"\n"
 
 
 def go_on(folder: Path, ledger: Ledger) -> None:
@@ -36,8 +41,41 @@ def go_on(folder: Path, ledger: Ledger) -> None:
                 f"{folder / LEDGER} says that {ledger.spent[Purpose.TUNE]:,} queries were spent on tuning, "
                 f"{path.name} counts {state.queries:,}; restore it from a copy, or name another `run`"
             )
+    if state is not None:
+        _refuse_other_lines(folder)
     if len(events) > done:
         write_lines(history, events[:done])
+        _seal(folder)
+
+
+def keep_event(folder: Path, event: Event) -> None:
+    """Append an event to the history, and write down what that holds now."""
+    append_line(folder / HISTORY, event)
+    _seal(folder)
+
+
+def _seal(folder: Path) -> None:
+    raw = (folder / HISTORY).read_bytes()
+    write_bytes(folder / HISTORY_DIGEST, f"{raw.count(_END)} {hashlib.sha256(raw).hexdigest()}\n".encode())
+
+
+def _refuse_other_lines(folder: Path) -> None:
+    """Refuse a history that does not begin as it was written; that of an earlier version has nothing to tell by.
+
+    Raises:
+        Damaged: it does not.
+    """
+    sealed = folder / HISTORY_DIGEST
+    if not sealed.exists():
+        return
+    lines = (folder / HISTORY).read_bytes().splitlines(keepends=True) if (folder / HISTORY).exists() else []
+    try:
+        number, digest = sealed.read_text().split()
+        fits = hashlib.sha256(b"".join(lines[: int(number)])).hexdigest() == digest
+    except ValueError:
+        fits = False
+    if not fits:
+        raise Damaged(f"{folder / HISTORY} or {sealed.name} is not as it was written; restore both from a copy")
 
 
 def _state(path: Path) -> TuneState:

@@ -34,6 +34,13 @@ and each good one is refuted with probability at most b': tickets N - ceil(q N) 
 probability 1 - q + b' q. A refutation says that the *certifiable* share lies below q; the risk that it does not is at
 most beta. It does not say that the images are vulnerable.
 
+**Setting aside.** An image next to the radius takes most of the draws. It may be set aside after any of its votes, and
+looked at again later, or never. Let S_t be the number of the first t images that would be certified if each were asked
+until its own test ends. This S_t is the one above, whatever is asked when; what has been counted so far is never more.
+So a boundary that is reached by the count so far, at any t, is reached by S_t too, and the probability of that is what
+`outer.crossing` computes. The same holds for T_t. Which images are set aside (`pausing`) and when they come again
+(`turns`) costs queries and never risk. It follows from the votes alone, so that everybody can do it again.
+
 **Stopping.** Both statements are about ever reaching a boundary within the largest number of images. So whatever stops
 earlier (the other answer, a budget, an interrupt, a kill) only lowers the two risks, and a run may go on later. What is
 neither shown nor refuted by then is *not shown*, which claims nothing and has no risk.

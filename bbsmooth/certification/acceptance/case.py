@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bbsmooth.certification.acceptance.images import ImageTest
+from bbsmooth.certification.acceptance.pausing import Region
 from bbsmooth.certification.cases.ordered import OrderedVotes
 from bbsmooth.certification.cases.votes import Draws, VoteSource
 from bbsmooth.certification.methods.decisions import RadiusTests
@@ -31,6 +32,7 @@ class AcceptingCase:
         test: the settings.
         source: gives the votes, and knows those on record.
         occurrence: equal images before it in the order of the run.
+        region: counts at which it is set aside, None for none.
     """
 
     image: Tensor
@@ -38,27 +40,44 @@ class AcceptingCase:
     test: ImageTest
     source: VoteSource
     occurrence: int = 0
+    region: Region | None = None
     _votes: OrderedVotes = field(init=False)
     _tests: RadiusTests = field(init=False)
     _until: int = field(init=False, default=0)  # draws to ask about now
     refused: bool = field(init=False, default=False)
+    aside: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """Go on from the votes on record."""
         most, occurrence = self.test.max_estimation, self.occurrence
         self._votes = OrderedVotes.open(self.source, self.image, Purpose.ESTIMATE, most, occurrence=occurrence)
-        self._tests = RadiusTests(self.test.boundaries(self.source.copies.total_variation(self.image.numel())))
+        self.go_on(self.region)
+
+    def go_on(self, region: Region | None) -> None:
+        """Look at all votes anew, and set the image aside in this region alone."""
+        self._tests = RadiusTests(self.test.boundaries(self.total_variation))
+        self.region, self.aside = region, False
         self._look()
+
+    @property
+    def settled(self) -> bool:
+        """True if it is finished or set aside: no vote is looked at now."""
+        return self.finished or self.aside
+
+    @property
+    def total_variation(self) -> float:
+        """Distance between drawn and ideal noise of the image."""
+        return self.source.copies.total_variation(self.image.numel())
 
     @property
     def cost(self) -> int:
         """Queries until the decision, at most."""
-        return 0 if self.finished else self._votes.backlog(self.test.max_estimation)
+        return 0 if self.settled else self._votes.backlog(self.test.max_estimation)
 
     @property
     def expected(self) -> float:
         """Further queries that the decision is expected to take."""
-        return 0 if self.finished else self._tests.expected(0, 0)
+        return 0 if self.settled else self._tests.expected(0, 0)
 
     @property
     def votes(self) -> int:
@@ -72,7 +91,7 @@ class AcceptingCase:
 
     def backlog(self, purpose: Purpose) -> int:
         """Draws that can be asked about now."""
-        return 0 if self.finished or purpose is not Purpose.ESTIMATE else self._votes.backlog(self._until)
+        return 0 if self.settled or purpose is not Purpose.ESTIMATE else self._votes.backlog(self._until)
 
     def take(self, purpose: Purpose, most: int) -> Draws:
         """The next draws to ask about, at most `most`."""
@@ -119,11 +138,17 @@ class AcceptingCase:
 
     def _look(self) -> None:
         """Look at what is new. A refusal ends the case where the tests cannot do without that draw."""
-        if self.finished:
+        if self.settled:
             return
-        new = self._votes.labels[self._tests.draws : min(self._votes.known, self._votes.refused)]
-        self._tests.see(np.equal(new, self.label))
-        if self._tests.finished:
+        tests, region = self._tests, self.region
+        hits = np.equal(self._votes.labels[tests.draws : min(self._votes.known, self._votes.refused)], self.label)
+        place = None if region is None else region.first(tests.draws, tests.successes + hits.cumsum())
+        tests.see(hits if place is None else hits[: place + 1])
+        if tests.finished:
             return
-        self._until = self._tests.draws + self._tests.ahead(0, 0)
+        if place is not None:
+            self.aside = True
+            return
+        ahead = tests.ahead(0, 0)
+        self._until = tests.draws + (ahead if region is None else region.earliest(tests.draws, tests.successes, ahead))
         self.refused = self._votes.refused <= self._tests.draws

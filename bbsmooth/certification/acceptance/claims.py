@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bbsmooth.certification.acceptance.images import ImageTest
 from bbsmooth.certification.acceptance.outer import Null, boundary, successes_left
+from bbsmooth.certification.acceptance.pausing import Region, region
+from bbsmooth.certification.acceptance.turns import Turn, Turns
 from bbsmooth.certification.sequences.protocol import Boundary
 from bbsmooth.certification.verdict import State
 
@@ -103,6 +108,10 @@ class AcceptancePlan:
         """
         return Acceptance(self, self.test.leaks(total_variation))
 
+    def region(self, level: int, total_variation: float) -> Region | None:
+        """Where images are set aside at a level of pausing, None where none is."""
+        return region(self.test, level, total_variation, good=(1 + self.at_least) / 2)
+
     def out_of_reach(self, total_variation: float) -> list[str]:
         """Names of the groups that could not be shown even if every image were certified, while all share the level."""
         leak = self.test.leaks(total_variation)[0][0]
@@ -115,26 +124,57 @@ class Counts:
     """Counts of one group.
 
     Attributes:
-        images: asked about.
-        certified: of them, by radius.
-        refuted: of them, by radius.
+        turns: which image comes next.
+        marks: for each side (radii, cap) whether each image counts for it, by place; once it does it always will.
+        certified: images that count for showing, by radius.
+        refuted: images that count for refuting, by radius.
         answers: by radius.
     """
 
-    images: int
+    turns: Turns
+    marks: dict[Side, NDArray[np.bool_]] = field(repr=False, compare=False)
     certified: list[int]
     refuted: list[int]
     answers: list[Answer]
+
+    @classmethod
+    def before(cls, radii: int, cap: int) -> Counts:
+        """Return the counts before the first image."""
+        marks = {side: np.zeros((radii, cap), dtype=np.bool_) for side in Side}
+        return cls(Turns(cap), marks, [0] * radii, [0] * radii, [Answer.NOT_SHOWN] * radii)
+
+    @property
+    def images(self) -> int:
+        """Images looked at."""
+        return self.turns.looked
 
     @property
     def open(self) -> list[int]:
         """Places of the radii without an answer."""
         return [place for place, answer in enumerate(self.answers) if answer is Answer.NOT_SHOWN]
 
+    def of(self, side: Side) -> list[int]:
+        """Images that count for a side, by radius."""
+        return self.certified if side is Side.SHOWN else self.refuted
+
+    def mark(self, place: int, states: Sequence[State]) -> None:
+        """Count an image for what its states say."""
+        for side, wanted in ((Side.SHOWN, State.CERTIFIED), (Side.REFUTED, State.REFUTED)):
+            for at, state in enumerate(states):
+                if state is wanted and not self.marks[side][at, place]:
+                    self.marks[side][at, place] = True
+                    self.of(side)[at] += 1
+
+    def ever(self, side: Side, at: int, upper: Boundary, *, also: Sequence[int] = ()) -> bool:
+        """True if the count reaches a boundary after any of the images looked at, were those at `also` to count too."""
+        marks = self.marks[side][at, : self.images].copy()
+        marks[list(also)] = True
+        return bool((marks.cumsum() >= upper[1 : self.images + 1]).any())
+
 
 @dataclass(slots=True)
 class Acceptance:
-    """Claims on their way to answers: looks at images in their order.
+    """Claims on their way to answers: looks at images in their turns.
 
     Args:
         plan: the settings.
@@ -149,20 +189,27 @@ class Acceptance:
     def __post_init__(self) -> None:
         """Nothing is known yet."""
         radii = len(self.plan.test.radii)
-        self.groups = {
-            group: Counts(0, [0] * radii, [0] * radii, [Answer.NOT_SHOWN] * radii) for group in self.plan.sizes
-        }
+        self.groups = {group: Counts.before(radii, self.plan.cap(group)) for group in self.plan.sizes}
 
     def wants(self, group: str) -> bool:
-        """True if another image of a group may still answer something."""
+        """True if another look at an image of a group may still answer something."""
         counts = self.groups[group]
-        if not counts.open or counts.images == self.plan.cap(group):
+        if not counts.open or counts.turns.next is None:
             return False
-        return any(self._surely(group, side) is not None for side in Side)
+        return any(self._reachable(group, side) for side in Side)
+
+    def turn(self) -> Turn | None:
+        """The look that comes next: of the group that wants one and had the fewest; None where all is answered."""
+        wanted = [(counts.turns.taken, group) for group, counts in self.groups.items() if self.wants(group)]
+        if not wanted:
+            return None
+        group = min(wanted, key=lambda each: each[0])[1]
+        turns = self.groups[group].turns
+        return Turn(group, turns.coming(1)[0], turns.level)
 
     @property
     def answered(self) -> bool:
-        """True if no further image is looked at."""
+        """True if no image is looked at any more."""
         return not any(self.wants(group) for group in self.groups)
 
     @property
@@ -173,45 +220,47 @@ class Acceptance:
             return Answer.SHOWN
         return Answer.REFUTED if Answer.REFUTED in answers else Answer.NOT_SHOWN
 
-    def ahead(self, group: str) -> int:
-        """Return how many images of a group may be asked about at once.
+    def coming(self, group: str) -> list[Turn]:
+        """Return the looks at images of a group that may be begun now.
 
         All that the answer needs which the counts so far point to, unless the other one comes before; beyond them one
-        for each 16 so far. No answer depends on it.
+        for each 16 images so far. No answer depends on it.
         """
         if not self.wants(group):
-            return 0
+            return []
         counts = self.groups[group]
         place = counts.open[0]
         points_up = counts.certified[place] >= self.plan.at_least * counts.images
         surely = self._surely(group, Side.SHOWN if points_up else Side.REFUTED)
         most = max(surely or 1, counts.images // AHEAD, 1)
-        return min(most, self.plan.cap(group) - counts.images)
+        return [Turn(group, each, counts.turns.level) for each in counts.turns.coming(most)]
 
-    def see(self, group: str, states: Sequence[State]) -> None:
-        """Look at the next image of a group.
+    def see(self, group: str, states: Sequence[State], *, aside: bool = False) -> None:
+        """Look at the image whose turn it is.
 
         Args:
             group: that wants one.
             states: what is known about each radius, all undecided where the image has no answer.
+            aside: whether the image is set aside, to be looked at again should the claims need it.
         """
         counts = self.groups[group]
-        counts.images += 1
-        for place, state in enumerate(states):
-            counts.certified[place] += state is State.CERTIFIED
-            counts.refuted[place] += state is State.REFUTED
-        while self._conclude():  # a group that is finished leaves its level to the others
-            pass
+        place, new = counts.turns.take(aside=aside)
+        counts.mark(place, states)
+        whole = not new
+        while self._conclude(whole=whole):  # a group that is finished leaves its level to the others
+            whole = True
+        counts.turns.go_on(deeper=new and counts.turns.at_check and bool(counts.open) and not self._promising(group))
 
-    def _conclude(self) -> bool:
-        """Take down one more answer, if there is one."""
+    def _conclude(self, *, whole: bool) -> bool:
+        """Take down one more answer, if there is one; `whole` looks at all counts of before, not at the last alone."""
         for group, counts in self.groups.items():
             for side, order in ((Side.SHOWN, 1), (Side.REFUTED, -1)):
                 answer = Answer(side.value)
                 place = next((at for at in _places(counts, order) if counts.answers[at] is not answer), None)
                 if place is None or counts.answers[place] is not Answer.NOT_SHOWN:
                     continue
-                if _counted(counts, side, place) >= self._boundary(group, side, place)[counts.images]:
+                upper = self._boundary(group, side, place)
+                if counts.of(side)[place] >= upper[counts.images] or (whole and counts.ever(side, place, upper)):
                     counts.answers[place] = answer
                     return True
         return False
@@ -222,22 +271,47 @@ class Acceptance:
         finished = sum(all(one is answer for one in counts.answers) for counts in self.groups.values())
         key = group, side, place, finished
         if key not in self._boundaries:
-            leak = self.leaks[place][0 if side is Side.SHOWN else 1]
+            leak = self._leak(side, place)
             self._boundaries[key] = self.plan.boundary(group, side, leak, max(1, len(self.groups) - finished))
         return self._boundaries[key]
+
+    def _leak(self, side: Side, place: int) -> float:
+        return self.leaks[place][0 if side is Side.SHOWN else 1]
 
     def _surely(self, group: str, side: Side) -> int | None:
         """The fewest further images with which a side can answer anything about a group, None where it cannot."""
         counts = self.groups[group]
-        place = counts.open[0 if side is Side.SHOWN else -1]
-        return successes_left(self._boundary(group, side, place), counts.images, _counted(counts, side, place))
+        place = _first_open(counts, side)
+        return successes_left(self._boundary(group, side, place), counts.images, counts.of(side)[place])
+
+    def _reachable(self, group: str, side: Side) -> bool:
+        """True if a side can still answer anything about a group, were all images to count that may."""
+        counts = self.groups[group]
+        place = _first_open(counts, side)
+        upper, unfinished = self._boundary(group, side, place), counts.turns.unfinished
+        marked = self.groups[group].marks[side][place]
+        at_best = counts.of(side)[place] + sum(not marked[each] for each in unfinished)
+        if successes_left(upper, counts.images, at_best) is not None:
+            return True
+        return bool(unfinished) and counts.ever(side, place, upper, also=unfinished)
+
+    def _promising(self, group: str) -> bool:
+        """True if the counts, with a standard error to spare, point to an answer without the images set aside."""
+        counts = self.groups[group]
+        for side in Side:
+            place = _first_open(counts, side)
+            share = counts.of(side)[place] / counts.images
+            error = math.sqrt(max(share * (1 - share), 1 / counts.images) / counts.images)
+            if share + error > self.plan.null(group, side, self._leak(side, place)).rate:
+                return True
+        return False
+
+
+def _first_open(counts: Counts, side: Side) -> int:
+    """The radius that a side has to answer first."""
+    return counts.open[0 if side is Side.SHOWN else -1]
 
 
 def _places(counts: Counts, order: int) -> range:
     """Radii in the order in which a side may answer them."""
     return range(len(counts.answers))[::order]
-
-
-def _counted(counts: Counts, side: Side, place: int) -> int:
-    """Images that count for a side."""
-    return (counts.certified if side is Side.SHOWN else counts.refuted)[place]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from bbsmooth.certification.acceptance.claims import AHEAD, Acceptance, AcceptancePlan, Answer
-from bbsmooth.certification.acceptance.images import ImageTest
+from bbsmooth.certification.acceptance.pausing import LAST, Region
 from bbsmooth.certification.forecast import Interval
 from bbsmooth.certification.methods.decisions import RadiusTests
 from bbsmooth.certification.methods.pilot import Pilot
@@ -40,39 +40,57 @@ class ImageTrials:
 
     Attributes:
         starts: (`CELLS` + 1,) place of the first run of each cell; one more, beyond the last, is of a silent image.
-        queries: (runs,) that each asked.
-        states: of the radii, at the end of each run.
+        queries: (levels, runs) that each has asked when it is set aside or ends, by level of pausing.
+        states: of the radii then, by level and run.
+        aside: by level and run, whether it is set aside.
         first: queries that every image is asked at once.
     """
 
     starts: NDArray[np.int64]
     queries: NDArray[np.int64]
-    states: tuple[tuple[State, ...], ...]
+    states: tuple[tuple[tuple[State, ...], ...], ...]
+    aside: NDArray[np.bool_]
     first: int
 
     @classmethod
-    def of(cls, test: ImageTest, *, total_variation: float, generator: np.random.Generator) -> ImageTrials:
+    def of(cls, plan: AcceptancePlan, *, total_variation: float, generator: np.random.Generator) -> ImageTrials:
         """Run the test at rates from all cells.
 
         Args:
-            test: the settings.
+            plan: whose test.
             total_variation: distance between drawn and ideal noise of one image.
             generator: of the votes.
         """
+        test = plan.test
         bounds = test.boundaries(total_variation)
         nearest = np.abs(MIDDLES[:, None] - [position(needed) for needed in test.needed()]).min(1)
         number = np.where(nearest < _CLOSE, _TRIALS, _FAR_TRIALS)
         cells = np.repeat(np.arange(CELLS), number)
         rates = ndtr(EDGES[cells] + (EDGES[1] - EDGES[0]) * generator.random(len(cells)))
         first = RadiusTests(bounds).ahead(0, 0)
-        runs = [_run(RadiusTests(bounds), generator.random(bounds.cap) < rate) for rate in rates]
-        runs.append((first, (State.UNDECIDED,) * len(test.radii)))
-        queries, states = zip(*runs, strict=True)
-        return cls(np.append(0, number.cumsum()), np.array(queries), states, first)
+        regions = [plan.region(level, total_variation) for level in range(LAST + 1)]
+        silent = _Run(first, (State.UNDECIDED,) * len(test.radii), aside=False)
+        runs: list[list[_Run]] = [[] for _ in regions]
+        for rate in rates:
+            hits = generator.random(bounds.cap) < rate
+            found = _Run(0, (), aside=True)
+            for level, region in enumerate(regions):
+                if found.aside:  # else it is the same at every further level
+                    found = _run(RadiusTests(bounds), hits, region)
+                runs[level].append(found)
+        for each in runs:
+            each.append(silent)
+        return cls(
+            np.append(0, number.cumsum()),
+            np.array([[run.queries for run in each] for each in runs]),
+            tuple(tuple(run.states for run in each) for each in runs),
+            np.array([[run.aside for run in each] for each in runs]),
+            first,
+        )
 
     def drawn(self, cells: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
         """A run (k,) by chance for each image, from its cell; `CELLS` is that of images that do not answer."""
-        ends = np.append(self.starts[1:], len(self.queries))
+        ends = np.append(self.starts[1:], self.queries.shape[1])
         found: NDArray[np.int64] = generator.integers(self.starts[cells], ends[cells])
         return found
 
@@ -145,9 +163,8 @@ def forecast_acceptance(
         cells = seen.cells(rates, generator)
         runs = trials.drawn(cells[: plan.cap(_GROUP)], generator)
         acceptance = Acceptance(plan, leaks)
-        looked = _looked(acceptance, trials, runs)
-        begun = runs[looked : looked + looked // AHEAD]
-        queries.append(trials.queries[runs[:looked]].sum() + trials.first * len(begun))
+        looked, asked = _looked(acceptance, trials, runs)
+        queries.append(asked)
         images.append(looked)
         answering = cells[cells < CELLS]
         good.append((MIDDLES[answering][:, None] > places).sum(0) / len(cells))
@@ -162,23 +179,43 @@ def forecast_acceptance(
     )
 
 
-def _run(tests: RadiusTests, hits: NDArray[np.bool_]) -> tuple[int, tuple[State, ...]]:
-    """Queries, and the state of each radius, of one image with these votes."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """End of a simulated run."""
+
+    queries: int
+    states: tuple[State, ...]
+    aside: bool
+
+
+def _run(tests: RadiusTests, hits: NDArray[np.bool_], region: Region | None) -> _Run:
+    """Ask about one image with these votes until its test ends or sets it aside."""
     asked = 0
     while not tests.finished:
-        asked = tests.draws + tests.ahead(0, 0)
-        tests.see(hits[tests.draws : asked])
-    return asked, tuple(tests.states())
+        ahead = tests.ahead(0, 0)
+        if region is not None:
+            ahead = region.earliest(tests.draws, tests.successes, ahead)
+        asked = tests.draws + ahead
+        new = hits[tests.draws : asked]
+        place = None if region is None else region.first(tests.draws, tests.successes + new.cumsum())
+        tests.see(new if place is None else new[: place + 1])
+        if place is not None and not tests.finished:
+            return _Run(asked, tuple(tests.states()), aside=True)
+    return _Run(asked, tuple(tests.states()), aside=False)
 
 
-def _looked(acceptance: Acceptance, trials: ImageTrials, runs: NDArray[np.int64]) -> int:
-    """Look at images until the claims are answered, and return how many."""
+def _looked(acceptance: Acceptance, trials: ImageTrials, runs: NDArray[np.int64]) -> tuple[int, int]:
+    """Look at images until the claims are answered; return how many, and what they and those begun ahead cost."""
     counts = acceptance.groups[_GROUP]
-    for looked, run in enumerate(runs.tolist()):
-        if not counts.open or (looked % _CHECKED == 0 and not acceptance.wants(_GROUP)):
-            return looked
-        acceptance.see(_GROUP, trials.states[run])
-    return len(runs)
+    queries = np.zeros(len(runs), dtype=np.int64)
+    while counts.open and (place := counts.turns.next) is not None:
+        if counts.turns.taken % _CHECKED == 0 and not acceptance.wants(_GROUP):
+            break
+        level, run = counts.turns.level, runs[place]
+        queries[place] = trials.queries[level, run]
+        acceptance.see(_GROUP, trials.states[level][run], aside=bool(trials.aside[level, run]))
+    begun = runs[counts.images : counts.images + counts.images // AHEAD]
+    return counts.images, int(queries.sum() + trials.first * len(begun))
 
 
 def _chances(answers: Sequence[Answer]) -> dict[Answer, float]:

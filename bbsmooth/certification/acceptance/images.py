@@ -21,7 +21,8 @@ _ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.15)
 _BETAS = (0.02, 0.05, 0.1)
 _KINDS = 8  # of images on either side of the radius, in the reference population
 _SPREAD = 4.0  # of their distances, in standard deviations of the noise
-_MOST = 1 - 1e-6
+MOST = 1 - 1e-6
+"""Rate above which no test is calibrated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ def cheapest(test: ImageTest, *, at_least: float, alpha_total: float) -> ImageTe
         alpha_total: risk of showing what is false.
     """
     needed = test.needed()[-1]
-    if not 0 < needed < _MOST:
+    if not 0 < needed < MOST:
         return replace(test, image_alpha=min(0.1, alpha_total), image_beta=0.05)
     levels = _cheapest(needed, test.max_estimation, at_least, alpha_total)
     return replace(test, image_alpha=levels[0], image_beta=levels[1])
@@ -109,7 +110,7 @@ def cheapest(test: ImageTest, *, at_least: float, alpha_total: float) -> ImageTe
 @lru_cache(maxsize=32)
 def _cheapest(needed: float, cap: int, at_least: float, alpha_total: float) -> tuple[float, float]:
     good = (1 + at_least) / 2
-    rates, weights = _reference(needed, good)
+    rates, weights = reference(needed, good)
     costs = {}
     for alpha in _ALPHAS:
         for beta in _BETAS:
@@ -143,9 +144,9 @@ def divergence(one: float, other: float) -> float:
     return float(xlogy(one, one / other) + xlogy(1 - one, (1 - one) / (1 - other)))
 
 
-def _reference(needed: float, good: float) -> tuple[Floats, Floats]:
+def reference(needed: float, good: float) -> tuple[Floats, Floats]:
     """Rates (k,) of the reference population, and their shares."""
     away = _SPREAD * ndtri((1 + (np.arange(_KINDS) + 0.5) / _KINDS) / 2)
     place = ndtri(needed)
-    rates = np.concatenate([ndtr(place + away), ndtr(place - away)]).clip(1 - _MOST, _MOST)
+    rates = np.concatenate([ndtr(place + away), ndtr(place - away)]).clip(1 - MOST, MOST)
     return rates, np.repeat([good / _KINDS, (1 - good) / _KINDS], _KINDS)

@@ -32,6 +32,7 @@ def test_a_run_says_what_was_proven_and_what_it_cost(world: World) -> None:
     assert world.asked.total() == 4 * QUERIES
     assert {path.name for path in world.run.iterdir()} == {
         "manifest.json",
+        "commitment.json",
         "ledger.json",
         "responses",
         "certificates.jsonl",

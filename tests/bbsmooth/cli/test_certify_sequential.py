@@ -130,7 +130,10 @@ def test_an_interrupted_run_goes_on(many: World) -> None:
         (["--beta", "0"], "--alpha and --beta must lie between 0 and 1, got 0.001 and 0.0"),
         (["--radius", "inf"], "--radius must be finite, got inf"),
         (["--tolerance", "0"], "--alpha, --beta and --tolerance must lie between 0 and 1"),
-        (["--allocation", "fair"], "--allocation must be one of cheapest, uniform, round-robin, in-turn, got 'fair'"),
+        (
+            ["--allocation", "fair", "--budget", "100"],
+            "--allocation must be one of cheapest, uniform, round-robin, in-turn, got 'fair'",
+        ),
         (["--family-wise", "sidak"], "--family-wise must be one of bonferroni, holm, got 'sidak'"),
         (["--family-wise", "holm"], "--family-wise holm compares p-values at the end"),
         (["--false-discovery-rate", "1"], "--false-discovery-rate must lie between 0 and 1, got 1.0"),

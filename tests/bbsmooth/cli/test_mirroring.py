@@ -103,7 +103,7 @@ def sound(world: World) -> None:
     assert world.certificates(out) == world.undisturbed()
     files = {path.name for path in out.rglob("*") if path.is_file() and path.parent.name != "drivers"}
     assert {name for name in files if not name.endswith(".tmp")} == {  # which a process that was killed leaves aside
-        *("manifest.json", "ledger.json", "certificates.jsonl", "summary.json", "cache.db")
+        *("manifest.json", "commitment.json", "ledger.json", "certificates.jsonl", "summary.json", "cache.db")
     }
     assert (note(world)["released"], note(world)["ledger"]) == (True, None)
     ledger = at_url(world, "ledger.json")

@@ -18,7 +18,7 @@ from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed, pi
 def tune(world: World, *arguments: object) -> Outcome:
     return bbsmooth(
         *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25),
-        *("--budget", 0, "--pretrain-epochs", 1, "--out", world.run, *arguments),
+        *("--budget", 0, *(() if "--start" in arguments else ("--pretrain-epochs", 1)), "--out", world.run, *arguments),
     )
 
 

@@ -224,12 +224,15 @@ def run(
     with closing(InMemory() if folder is None else ResponseStore(folder)) as store:
         source = vote_source(watched, cast(ResponseStore, store), noise=Gaussian(0.5), seed=seed)
         order = tickets(seed, [image_digest(image) for image in images], [""] * len(images))
-        acceptance = found.begin(source.copies.total_variation(16))
+        total_variation = source.copies.total_variation(16)
+        acceptance = found.begin(total_variation)
         budget = ways.get("budget")
         finished = run_scheduled(
             lambda left: UntilAnswered(
                 order,
-                lambda ticket: AcceptingCase(images[ticket.index], 1, found.test, source, ticket.occurrence),
+                lambda ticket, level: AcceptingCase(
+                    images[ticket.index], 1, found.test, source, ticket.occurrence, found.region(level, total_variation)
+                ),
                 acceptance,
                 left,
             ),
@@ -238,7 +241,7 @@ def run(
             concurrency=ways.get("concurrency", 1),
             remaining=lambda: None if budget is None else budget - watched.answered.total(),
         )
-        positions = [position for position, _, _ in finished]
+        positions = list(dict.fromkeys(position for position, _, _ in finished))
         assert positions == list(range(len(positions)))
     return acceptance, watched.answered.total()
 

@@ -37,7 +37,7 @@ ALMOST_NEVER = 1e-4  # of a right program failing here
 
 @pytest.fixture(scope="module")
 def trials() -> ImageTrials:
-    return ImageTrials.of(TEST, total_variation=0.0, generator=np.random.default_rng(0))
+    return ImageTrials.of(PLAN, total_variation=0.0, generator=np.random.default_rng(0))
 
 
 def foretold(
@@ -78,14 +78,14 @@ def test_runs_in_a_cell_end_as_the_exact_computation_says(trials: ImageTrials) -
         for lower in (bounds.lower, bounds.slim)
     )
     certified, refuted = (
-        sum(states == (state,) for states in trials.states[:-1]) for state in (State.CERTIFIED, State.REFUTED)
+        sum(states == (state,) for states in trials.states[-1][:-1]) for state in (State.CERTIFIED, State.REFUTED)
     )
     tolerance = 4 * float(sum(end.certification * (1 - end.certification) for end in never)) ** 0.5
     assert certified > sum(end.certification for end in at_once) - tolerance
     assert certified < sum(end.certification for end in never) + tolerance
     assert refuted < sum(end.refutation for end in never) + tolerance
     assert certified + refuted > 0.8 * len(cells)
-    assert trials.states[-1] == (State.UNDECIDED,)
+    assert trials.states[-1][-1] == (State.UNDECIDED,)
     assert trials.queries.max() <= TEST.max_estimation
 
 

@@ -1,0 +1,102 @@
+"""Options that would be ignored are refused, at the command line and in Python, before anything is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bbsmooth as bb
+from bbsmooth.runs.files import write_json
+from bbsmooth.runs.hashes import run_hashes
+from tests.bbsmooth.cli.world import World, bbsmooth, picture
+
+CERTIFY: tuple[object, ...] = ("certify", "--sigma", 0.25)
+PLAN: tuple[object, ...] = ("plan", "--sigma", 0.25, "--radius", 0.1)
+TUNE: tuple[object, ...] = ("tune", "--sigma", 0.25, "--budget", 0)
+SERVE: tuple[object, ...] = ("serve", "--port", 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "words"),
+    [
+        (PLAN, ("--alpha-total", 0.05), "--alpha-total counts only with --at-least"),
+        (PLAN, ("--population", "source"), "--population counts only with --at-least"),
+        (PLAN, ("--method", "cohen", "--choose-cap", 0.01), "--choose-cap counts only with --method sequential"),
+        (CERTIFY, ("--beta", 0.01), "--beta counts only with --method sequential, got cohen"),
+        (CERTIFY, ("--method", "sequential", "--radius", 0.1, "--tolerance", 0.1), "does not count with --radius"),
+        (CERTIFY, ("--method", "sequential", "--allocation", "uniform"), "only with --budget or --max-price"),
+        (CERTIFY, ("--allocation", "uniform", "--budget", 100), "--allocation counts only with --method sequential"),
+        (CERTIFY, ("--canaries", 0, "--canary-every", 9), "--canary-every does not count with --canaries 0"),
+        (TUNE, ("--start", "run", "--pretrain-epochs", 40), "--pretrain-epochs does not count with --start"),
+        (SERVE, ("--alpha", 0.001), "--alpha counts only with --sigma"),
+        (SERVE, ("--budget", 100), "--budget counts only with --sigma"),
+        (SERVE, ("--sigma", 0.25, "--max-delay", 3), "--max-delay does not count with --sigma"),
+        (SERVE, ("--sigma", 0.25, "--radius", 0.1), "--radius counts only with --method sequential, got cohen"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(
+    world: World, command: tuple[object, ...], arguments: tuple[object, ...], words: str
+) -> None:
+    data = () if command is SERVE else ("--data", f"npz:{world.folder / 'images.npz'}")
+    out = () if command in (SERVE, PLAN) else ("--out", world.run)
+    found = bbsmooth(*command, "--oracle", world.oracle(), *data, *out, *arguments)
+    assert found.status == 2
+    assert words in found.line
+    assert not world.asked
+    assert not world.run.exists()
+
+
+def test_what_has_its_default_is_no_option_that_was_given(world: World) -> None:
+    assert world.certify("--limit", 1).status == 0
+
+
+@pytest.mark.parametrize("command", ["predict", "plan"])
+def test_resuming_nothing_is_refused(world: World, command: str) -> None:
+    ways: dict[str, tuple[object, ...]] = {
+        "predict": (picture(world.folder / "a.png"),),
+        "plan": ("--data", f"npz:{world.folder / 'images.npz'}", "--radius", 0.1),
+    }
+    found = bbsmooth(command, "--oracle", world.oracle(), "--sigma", 0.25, "--resume", *ways[command])
+    assert found.status == 2
+    assert "name its directory with --out" in found.line
+    assert not world.asked
+
+
+def test_a_resumed_run_repeats_its_settings_whatever_they_are(world: World) -> None:
+    """What an earlier version took and ignored must not keep paid answers from being used."""
+    assert world.certify("--budget", 60).status == 3
+    manifest = world.run / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"beta": 0.01', '"beta": 0.02'))
+    text = manifest.read_text()
+    assert '"beta": 0.02' in text
+    read = json.loads(text)
+    write_json(manifest, read | {"hashes": run_hashes(world.run, read)})
+    assert world.certify("--budget", 1000, "--beta", 0.02, "--resume").status == 0
+
+
+def asked() -> Any:
+    return bb.oracle(lambda batch: np.zeros(len(batch), dtype=int), image_shape=(1, 8, 8), classes=2)
+
+
+def images() -> Any:
+    return np.zeros((2, 1, 8, 8), dtype=np.uint8)
+
+
+def test_python_refuses_alike(tmp_path: Path) -> None:
+    noise, cohen = bb.Gaussian(sigma=0.25), bb.Cohen(num_selection=10, num_estimation=40, alpha=0.001)
+    common: dict[str, Any] = {"noise": noise, "seed": 0, "run": tmp_path / "run"}
+    with pytest.raises(bb.UsageError, match="`allocation` counts only with"):
+        bb.certify(asked(), images(), plan=cohen, allocation="uniform", budget=bb.Budget(queries=100), **common)
+    with pytest.raises(bb.UsageError, match="`canary_every` does not count with `canaries` 0"):
+        bb.certify(asked(), images(), plan=cohen, canaries=0, canary_every=3, **common)
+    with pytest.raises(bb.UsageError, match="in whose place there is `start`"):
+        bb.tune(asked(), images(), [0, 1], budget=bb.Budget(queries=0), start=tmp_path, epochs=3, **common)
+    with pytest.raises(bb.UsageError, match="`ledger` counts only with `noise`"):
+        bb.serve(asked(), port=0, ledger=tmp_path)
+    with pytest.raises(bb.UsageError, match="`delay_milliseconds` is for an oracle without `noise`"):
+        bb.serve(asked(), port=0, noise=noise, plan=cohen, delay_milliseconds=3.0)
+    assert not list(tmp_path.iterdir())
