@@ -261,7 +261,7 @@ def survive(
     given = words(place, vendor, kind, *(SEQUENTIAL if method == "sequential" else ()), "--batch", "--budget", budget)
     hits, status = 0, -signal.SIGKILL
     while status == -signal.SIGKILL:
-        kill_after = chance.uniform(0.05, 0.6) if hits < min(most, 8) else None
+        kill_after = chance.uniform(0.02, 0.4) if hits < min(most, 8) else None
         begun = ["--resume"] if (place.run / "manifest.json").exists() else []
         if place.run.exists() and not begun:
             shutil.rmtree(place.run)
