@@ -125,7 +125,7 @@ class _Length:
         self._falls_from, self._ends = plan.epochs / (1 + plan.falling_share), float(plan.epochs)
 
     def rate(self, done: float) -> float:
-        """The learning rate after so many epochs."""
+        """The learning rate after this many epochs."""
         left = (self._ends - done) / (self._ends - self._falls_from)
         return self._plan.learning_rate * min(1.0, left)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,16 +29,20 @@ class GivenDenoiser:
         name: what people call it.
         fingerprint: hexadecimal digest that changes whenever it could give other images.
         source: from which `open_denoiser` opens it again.
+        concurrent: whether several threads may call it at once; nothing is known of a user's function.
     """
 
     function: Function
     name: str
     fingerprint: str
     source: str
+    concurrent: bool = False
+    _lock: AbstractContextManager[Any] = field(init=False, repr=False)
     _tells_sigma: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Learn whether it wants to know sigma."""
+        object.__setattr__(self, "_lock", nullcontext() if self.concurrent else threading.Lock())
         object.__setattr__(self, "_tells_sigma", takes_sigma(self.function))
 
     def __call__(self, images: Tensor, sigma: float) -> Tensor:
@@ -47,7 +53,8 @@ class GivenDenoiser:
         """
         given = images.to(self._device)
         try:
-            returned = self.function(given, sigma) if self._tells_sigma else self.function(given)
+            with self._lock:
+                returned = self.function(given, sigma) if self._tells_sigma else self.function(given)
         except Exception as error:  # whatever a user's function raises
             said = (str(error).splitlines() or [""])[0]
             raise UsageError(f"the denoiser {self.name} raised {type(error).__name__}: {said}") from error

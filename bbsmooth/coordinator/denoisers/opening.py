@@ -91,13 +91,21 @@ def reopened(source: str, fingerprint: str, name: str, function: Function | None
 def _shipped(name: str) -> GivenDenoiser:
     size = _NATURAL[name]
     fingerprint = hashlib.sha256(f"natural-1 {natural_digest(size)}".encode()).hexdigest()
-    return GivenDenoiser(function=AnyShape(size), name=name, fingerprint=fingerprint, source=name)
+    return GivenDenoiser(function=AnyShape(size), name=name, fingerprint=fingerprint, source=name, concurrent=True)
 
 
 def _of_module(name: str) -> GivenDenoiser:
     path, _, attribute = name.removeprefix(MODULE).rpartition(":")
     if not path or not attribute:
         raise UsageError(f"a denoiser of your own is named module:FILE.py:FUNCTION, got {name}")
+    if not Path(path).is_file():
+        raise UsageError(f"no such file: {path}")
+    return _imported(path, attribute, hashlib.sha256(Path(path).read_bytes()).hexdigest())
+
+
+@lru_cache(maxsize=2)
+def _imported(path: str, attribute: str, digest: str) -> GivenDenoiser:
+    """One import for all purposes; `digest` tells whether the file is still the same."""
     try:
         function, source = load_function(Path(path), attribute)
     except SpecError as error:
@@ -124,7 +132,13 @@ def _of_file(path: Path, digest: str, device: str) -> GivenDenoiser:
         kind, network = build(path, read_tensors(path))
         function = network.to(place)
     fingerprint = hashlib.sha256(f"{kind}-1 {digest}".encode()).hexdigest()
-    return GivenDenoiser(function=function, name=f"{kind} of {path.name}", fingerprint=fingerprint, source=str(path))
+    return GivenDenoiser(
+        function=function,
+        name=f"{kind} of {path.name}",
+        fingerprint=fingerprint,
+        source=str(path),
+        concurrent=True,
+    )
 
 
 def _is_torchscript(path: Path) -> bool:

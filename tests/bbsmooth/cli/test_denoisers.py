@@ -99,6 +99,17 @@ def test_methods_that_tune_a_network_of_ours_are_refused(world: World, file: Pat
     assert not world.run.exists()
 
 
+def test_a_file_is_imported_once(world: World, file: Path) -> None:
+    logging = """
+import pathlib
+with pathlib.Path(__file__).with_suffix(".log").open("a") as log:
+    log.write("imported\\n")
+"""
+    file.write_text(FILE + logging)
+    assert world.certify("--coordinator", f"module:{file}:half").status == 0
+    assert file.with_suffix(".log").read_text() == "imported\n"
+
+
 @pytest.mark.parametrize("kind", ["safetensors", "torchscript"])
 def test_files_stand_before_the_oracle(kind: str, world: World) -> None:
     torch.manual_seed(0)

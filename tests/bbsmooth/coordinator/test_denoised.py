@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,24 @@ def test_its_file_holds_what_stands_behind_it(space: EqualiserSpace | PatternSpa
     assert stored_identity(tmp_path / "c.safetensors")[0] == coordinator.fingerprint
     noisy = PIXELS.float() / 255
     assert torch.equal(again.propose(noisy, same), coordinator.propose(noisy, parameters))
+
+
+def test_a_function_is_called_by_one_thread_at_a_time() -> None:
+    """Nothing is known of it: it may keep what it works on in places that two calls would share."""
+    inside, second = threading.Lock(), threading.Event()
+
+    def alone(images: Tensor) -> Tensor:
+        if not inside.acquire(blocking=False):
+            second.set()
+            return images
+        second.wait(0.3)  # as long as a second call has to come in, where none may
+        inside.release()
+        return images
+
+    denoiser = hand_over(alone, name="alone", fingerprint="ef")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda number: denoiser(torch.zeros(1, *SHAPE), 0.25), range(2)))
+    assert not second.is_set()
 
 
 def test_it_travels_to_another_process_by_name(tmp_path: Path) -> None:
