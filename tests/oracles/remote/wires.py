@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oracles.registry import open_oracle
+from oracles.remote.grpc.transport import GrpcTransport
 from oracles.remote.limits import ClientLimits
 from oracles.remote.remote import RemoteOracle
 from oracles.remote.transport import Transport
@@ -15,6 +16,7 @@ from tests.oracles.remote import misbehaving, misbehaving_grpc
 from tests.oracles.remote.misbehaving import MisbehavingServer, says
 from tests.oracles.remote.misbehaving_grpc import MisbehavingGrpcServer, aborts
 from tests.oracles.remote.plain import PlainProtocol
+from tests.waiting import LONG
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,20 @@ class Wire:
     away: tuple[Callable[[Any], Any], str]
 
 
+UNHURRIED = dict.fromkeys(("connect_seconds", "read_seconds", "write_seconds", "total_seconds"), f"{LONG:g}")
+"""Options by which a look at metadata waits for a machine that stands still."""
+
+
 def open_remote(url: str, limits: ClientLimits) -> RemoteOracle:
     """The oracle of `plane` at an address of a server below."""
     if not url.startswith("grpc"):
         return RemoteOracle(PlainProtocol(url), Transport(url, limits), limits)
     scheme, _, rest = url.partition(":")
-    usual = asdict(ClientLimits())
-    changed = {
-        name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in asdict(limits).items()
-        if value != usual[name]
-    }
-    oracle = open_oracle(f"{scheme}+kserve:{rest}", changed)
-    assert isinstance(oracle, RemoteOracle)
-    return oracle
+    shown = {} if limits.client_certificate is None else {"client_certificate": limits.client_certificate}
+    opened = open_oracle(f"{scheme}+kserve:{rest}", UNHURRIED | shown)  # what tests hurry about are their questions
+    assert isinstance(opened, RemoteOracle)
+    opened.transport.close()
+    return RemoteOracle(opened.protocol, GrpcTransport(url, limits), limits)
 
 
 HTTP = Wire(

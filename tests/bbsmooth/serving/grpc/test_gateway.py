@@ -167,7 +167,7 @@ def test_what_is_no_message_and_no_method_is_refused(both: tuple[httpx.Client, C
 
 def test_our_own_client_finds_classes_and_scores(both: tuple[httpx.Client, Call, int]) -> None:
     _, _, port = both
-    oracle, images = open_oracle(f"grpc+kserve://127.0.0.1:{port}/{NAME}"), pictures(8, seed=3)
+    oracle, images = open_oracle(f"grpc+kserve://127.0.0.1:{port}/{NAME}?connect_seconds={LONG:g}"), pictures(8, seed=3)
     assert oracle.spec.classes.names == ORACLE.spec.classes.names
     assert oracle.spec.feedback == ORACLE.spec.feedback
     assert oracle.spec.max_batch == 8
@@ -192,7 +192,7 @@ def test_a_busy_oracle_says_when_to_come_again() -> None:
         assert stop.value.code().name == "UNAVAILABLE"
         assert dict(stop.value.trailing_metadata())["grpc-retry-pushback-ms"] == "7000"
         with pytest.raises(Unanswered) as own:
-            open_oracle(f"grpc+kserve://127.0.0.1:{port}/{NAME}").query(pictures(1, seed=0))
+            open_oracle(f"grpc+kserve://127.0.0.1:{port}/{NAME}?connect_seconds={LONG:g}").query(pictures(1, seed=0))
         assert own.value.retry_after == 7.0
 
 
