@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from bbsmooth.certification import Draws, VoteSource
 from bbsmooth.certification.engine.rounds import Wanted
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.runs.remote import active_mirror
 from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.common import OracleConfig
 from oracles import Answers, Oracle, OracleSpec, Purpose
@@ -35,11 +37,12 @@ _DRAWN = 64  # images that are drawn at once
 _log = logging.getLogger("bbsmooth")
 
 
-def refuse_without_batches(oracle: Oracle, config: OracleConfig, batch: BatchConfig) -> None:
-    """Refuse to ask by batch where there is no batch interface.
+def refuse_without_batches(oracle: Oracle, config: OracleConfig, batch: BatchConfig, out: Path | None) -> None:
+    """Refuse to ask by batch where there is no batch interface, or where jobs could be forgotten.
 
     Raises:
-        UsageError: there is none, or workers would ask.
+        UsageError: there is none; workers would ask; or `out` is brought up to date elsewhere every few seconds, so
+            that another machine may not know of a job that was just submitted.
     """
     if not batch.batch:
         return
@@ -50,6 +53,10 @@ def refuse_without_batches(oracle: Oracle, config: OracleConfig, batch: BatchCon
         )
     if config.on_ray:
         raise UsageError("`batch` leaves nothing to do for the workers of `engine` ray; give one of them")
+    if out is not None and active_mirror(out) is not None:
+        raise UsageError(
+            "`batch` needs a run directory on this machine: elsewhere a job could be forgotten and paid twice"
+        )
 
 
 def refuse_forgotten_jobs(run: RunDirectory, kept: Account) -> None:

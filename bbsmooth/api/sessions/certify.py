@@ -117,7 +117,7 @@ def certify(
     subject = subject.drawing_as(out, reuse, incremental_from)
     asked = Question.settled(subject, config, incremental_from, reported=reported(out) if resume else ())
     oracle, front, dataset = subject.asking, subject.front, subject.images
-    refuse_without_batches(subject.oracle, oracle, batch)
+    refuse_without_batches(subject.oracle, oracle, batch, out)
     if batch.batch:
         refuse_other_methods(asked.plan)
     paid = replace(oracle, price=batch.price(oracle.price)) if batch.batch else oracle

@@ -91,7 +91,7 @@ def plan(
     oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
     count = min(len(dataset), config.limit or len(dataset))
     _refuse_certain_cost(smoothing, oracle, count)
-    refuse_without_batches(subject.oracle, oracle, batch)
+    refuse_without_batches(subject.oracle, oracle, batch, out)
     paid = replace(oracle, price=batch.price(oracle.price)) if batch.batch else oracle
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     planned = None if claim is None else PlannedAcceptance.of(subject, claim.accepting(config.radii, count))

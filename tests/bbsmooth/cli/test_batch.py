@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import bbsmooth as bb
+from bbsmooth.runs.remote.staging import STAGING
 from oracles import Budget, Ledger
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
 from tests.oracles.remote.batches.vendor import Vendor
@@ -222,6 +223,14 @@ def test_what_cannot_be_is_said_before_anything_is_asked(
     assert done.status == 2
     assert words in done.err
     assert not place.run.exists()
+
+
+def test_a_run_behind_a_url_is_refused(place: World, vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STAGING, str(place.folder / "here"))
+    done = certify(place, vendor, "openai", "--batch", "--out", f"file://{place.folder}/store/run")
+    assert done.status == 2
+    assert "--batch needs a run directory on this machine" in done.err
+    assert not vendor.jobs
 
 
 @pytest.fixture(scope="module")
