@@ -257,7 +257,8 @@ class Answers:
         if numbers.is_floating_point() or numbers.is_complex():
             raise AnswerError(f"{spec.name} should answer with whole class numbers, got {numbers.dtype}")
         numbers = numbers.detach().to("cpu", torch.int64)
-        if ((numbers < 0) | (numbers >= len(spec.classes))).any():
+        values = numbers.numpy()  # see `from_scores`
+        if len(values) and not 0 <= values.min() <= values.max() < len(spec.classes):
             raise AnswerError(f"{spec.name} answered a class number outside 0 to {len(spec.classes) - 1}")
         return cls(numbers)
 

@@ -95,7 +95,7 @@ class VoteSource:
             if sum(draws.count for draws in batch) > 1:
                 return self._ask_halves(batch, purpose)
             labels = torch.tensor([REFUSED])
-        parts = list(torch.split(labels, [draws.count for draws in batch]))
+        parts = [labels] if len(batch) == 1 else list(torch.split(labels, [draws.count for draws in batch]))
         self.log.write([(draws.stream, draws.first, part) for draws, part in zip(batch, parts, strict=True)])
         return parts
 
@@ -106,7 +106,8 @@ class VoteSource:
         if purpose in self.clean:
             return torch.cat([draws.image.expand(draws.count, *draws.image.shape) for draws in batch])
         drawn = self.copies.draw
-        return torch.cat([drawn(one.image, one.stream, first=one.first, count=one.count) for one in batch])
+        parts = [drawn(one.image, one.stream, first=one.first, count=one.count) for one in batch]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _ask_halves(self, batch: Sequence[Draws], purpose: Purpose) -> list[Tensor]:
         import torch

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
 
 from bbsmooth.certification.cases.votes import VoteSource
 from bbsmooth.certification.engine.scheduler import Batch, C, Images, InOrder, RemainingBudget, Scheduler
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Progress = Callable[[Purpose, int], None]
+T = TypeVar("T")
 Arrange = Callable[[Images[C], RemainingBudget], Scheduler[C]]
 
 
@@ -94,6 +96,7 @@ def run_scheduled(
     scheduler = schedule(budget)
     with _divided_threads(concurrency), ThreadPoolExecutor(concurrency, thread_name_prefix="oracle") as pool:
         under_way: dict[Future[list[Tensor]], Batch[C]] = {}
+        answered: SimpleQueue[Future[list[Tensor]]] = SimpleQueue()
         try:
             while True:
                 while len(under_way) < concurrency and (
@@ -101,12 +104,16 @@ def run_scheduled(
                 ):
                     purpose, parts = batch
                     budget.under_way += sum(draws.count for _, draws in parts)
-                    under_way[pool.submit(source.votes, [draws for _, draws in parts], purpose)] = batch
+                    future = pool.submit(source.votes, [draws for _, draws in parts], purpose)
+                    under_way[future] = batch
+                    future.add_done_callback(answered.put)
                 known = list(scheduler.finished())
                 yield from known
-                if not under_way and not known:
+                if not under_way:
+                    if known:
+                        continue
                     break
-                for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                for done in _at_least_one(answered):
                     purpose, parts = under_way.pop(done)
                     budget.under_way -= sum(draws.count for _, draws in parts)
                     for (case, draws), labels in zip(parts, done.result(), strict=True):
@@ -120,6 +127,14 @@ def run_scheduled(
             raise
     if scheduler.refused is not None:
         raise scheduler.refused
+
+
+def _at_least_one(queue: SimpleQueue[T]) -> Iterator[T]:
+    """What is in a queue, once there is something, without the locks that `concurrent.futures.wait` takes."""
+    yield queue.get()
+    with suppress(Empty):
+        while True:
+            yield queue.get_nowait()
 
 
 @contextmanager
