@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
-from oracles.errors import AnswerError, OracleError, OracleUnavailable, Unanswered
+from oracles.errors import AnswerError, OracleError, SpecError, Unanswered
 from oracles.remote.authentication import Authentication
 from oracles.remote.grpc.answers import reply
 from oracles.remote.grpc.channel import needs, opened
@@ -21,6 +23,9 @@ from oracles.traffic import Traffic
 
 _OF_HTTP = {"accept", "accept-encoding", "content-type", "content-encoding", "user-agent"}
 """Headers that say nothing to a server of gRPC, or that gRPC itself sets."""
+
+
+_KEY = re.compile(r"[0-9a-z_.-]+")
 
 
 class _Channel:
@@ -72,6 +77,7 @@ class GrpcTransport:
     def __init__(self, url: str, limits: ClientLimits, *, unix_socket: str | None = None) -> None:
         """Look up secrets and prepare; the connection is opened when something is sent."""
         self._grpc = needs()
+        _check_names(limits.headers)
         self.authentication = Authentication(url, limits)
         self.secrets, self.traffic, self._limits = self.authentication.secrets, Traffic(), limits
         self._seconds = min(limits.total_seconds, limits.write_seconds + limits.read_seconds)
@@ -138,6 +144,18 @@ class GrpcTransport:
         bare = Request(request.method, url, self.authentication.headers(found))
         headers = self.authentication.signed(bare).headers
         named = {name.lower(): value for name, value in headers.items()}
-        if binary := [name for name in named if name.endswith("-bin")]:
-            raise OracleUnavailable(f"header {binary[0]}: gRPC keeps names that end in -bin for bytes; name another")
         return [(name, value) for name, value in named.items() if name not in _OF_HTTP]
+
+
+def _check_names(headers: Iterable[str]) -> None:
+    """Refuse names of headers that cannot be those of metadata.
+
+    Raises:
+        SpecError: one with other characters, or kept for gRPC itself or for bytes.
+    """
+    for name in headers:
+        if not _KEY.fullmatch(name.lower()) or name.lower().startswith("grpc-") or name.lower().endswith("-bin"):
+            raise SpecError(
+                f"headers.{name}: over gRPC a name holds letters, digits, '_', '-' and '.', does not begin with grpc- "
+                "and does not end in -bin"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import torch
 from oracles import AnswerError, AnswerLost, OracleUnavailable, SpecError, Unanswered
 from oracles.errors import AnswerLate, NotReady, OracleChanged, RequestRefused
 from oracles.registry import open_oracle
+from oracles.remote.grpc.transport import GrpcTransport
 from oracles.remote.limits import ClientLimits
 from oracles.remote.remote import RemoteOracle
 from tests.oracles.remote.misbehaving import SHAPE, MisbehavingServer, plane, says
@@ -217,6 +219,12 @@ def test_headers_go_as_metadata_and_secrets_nowhere_else(
         oracle.query(IMAGES)
     assert "s3cret" not in repr(stop.value)
     assert "s3cret" not in repr(oracle.spec)
+
+
+@pytest.mark.parametrize("name", ["X-Trace-Bin", "grpc-timeout", "a$b"])
+def test_names_that_metadata_cannot_have_are_said_at_once(name: str) -> None:
+    with pytest.raises(SpecError, match=f"headers.{re.escape(name)}: over gRPC a name holds letters"):
+        GrpcTransport("grpc://127.0.0.1:1/v2/models/plain", ClientLimits(headers={name: "x"}))
 
 
 def test_a_token_that_is_over_is_read_again_at_no_charge(server: MisbehavingGrpcServer, tmp_path: Path) -> None:
