@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.idle import refuse_without
 from bbsmooth.settings.plan import PILOT_DRAWS, ClaimConfig, PilotConfig
 from oracles import Budget
 
@@ -43,6 +45,7 @@ def plan(
     population: Literal["data", "source"] | None = None,
     image_draws: int | None = None,
     max_images: int | None = None,
+    accept_budget: int | None = None,
     run: Path | str | None = None,
     budget: Budget | None = None,
     front: AnyFront | None = None,
@@ -77,6 +80,7 @@ def plan(
         population: as of `accept`.
         image_draws: `max_estimation` of `accept`.
         max_images: as of `accept`.
+        accept_budget: queries after which `accept` ends without an answer, None for no limit.
         run: the run directory, made where it is missing; None keeps nothing.
         budget: what the pilot may spend, None for no limit.
         front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
@@ -124,6 +128,10 @@ def plan(
         image_draws=image_draws,
         max_images=max_images,
     )
+    if claim is None:
+        refuse_without("at_least", accept_budget=accept_budget is not None)
+    else:
+        claim = replace(claim, accept_budget=accept_budget)
     asked = PilotConfig(pilot=pilot, pilot_draws=pilot_draws, choose_cap=choose_cap)
     with told(callbacks) if callbacks else nullcontext():
         found = session.plan(

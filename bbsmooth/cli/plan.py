@@ -148,7 +148,7 @@ def _acceptance(found: dict[str, Any]) -> Iterator[str]:
     yield (
         f"accept asks whether at least {found['at_least']:.4g} of the images are right and robust (alpha "
         f"{found['alpha_total']:g}, beta {found['beta']:g}); it looks at {images} of them, at most "
-        f"{found['max_images']:,}"
+        f"{found['max_images']:,}" + ("" if found["budget"] is None else f", and ends at {found['budget']:,} queries")
     )
     for claim in claims:
         chances = ", ".join(f"{answer} {chance:.0%}" for answer, chance in claim["answer"].items())

@@ -10,6 +10,7 @@ import re
 
 _REGULAR = frozenset(
     {
+        "accept_budget",
         "adapter_width",
         "allocation",
         "alpha",

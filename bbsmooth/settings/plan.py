@@ -92,6 +92,14 @@ class ClaimConfig:
     max_images: Annotated[
         int, Option("Its most images that are asked about.", "IMAGES", Panel.IMAGES, default=MAX_IMAGES)
     ]
+    accept_budget: Annotated[
+        int | None,
+        Option(
+            "Its budget: queries after which it ends without an answer. Without it only its images end it.",
+            "QUERIES",
+            Panel.BUDGET,
+        ),
+    ] = None
 
     def accepting(self, radii: tuple[float, ...], limit: int | None) -> AcceptConfig:
         """The settings of the acceptance test.
@@ -107,6 +115,8 @@ class ClaimConfig:
             raise UsageError(f"`beta_total` must lie between 0 and 1, got {self.beta_total}")
         if self.image_draws < 1:
             raise UsageError(f"`image_draws` must be at least 1, got {self.image_draws}")
+        if self.accept_budget is not None and self.accept_budget < 1:
+            raise UsageError(f"`accept_budget` must be at least 1 query, got {self.accept_budget}")
         if not radii:
             raise UsageError("`at_least` needs `radii`: at which must the images be robust?")
         return AcceptConfig(

@@ -94,7 +94,11 @@ def plan(
     refuse_without_batches(subject.oracle, oracle, batch, out)
     paid = replace(oracle, price=batch.price(oracle.price)) if batch.batch else oracle
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
-    planned = None if claim is None else PlannedAcceptance.of(subject, claim.accepting(config.radii, count))
+    planned = (
+        None
+        if claim is None
+        else PlannedAcceptance.of(subject, claim.accepting(config.radii, count), claim.accept_budget)
+    )
     config = config.with_radii(config.judged_plan(smoothing.distribution, count).largest_radius)
     ways = compared(config)
     for way in ways:

@@ -33,15 +33,17 @@ class PlannedAcceptance:
         plan: the same, for the images that there are.
         sample: these images.
         total_variation: distance between drawn and ideal noise of one image.
+        budget: queries after which it ends, None for no limit.
     """
 
     config: AcceptConfig
     plan: AcceptancePlan
     sample: Sample
     total_variation: float
+    budget: int | None = None
 
     @classmethod
-    def of(cls, subject: Subject, config: AcceptConfig) -> PlannedAcceptance:
+    def of(cls, subject: Subject, config: AcceptConfig, budget: int | None = None) -> PlannedAcceptance:
         """Read the images and their labels.
 
         Raises:
@@ -54,7 +56,7 @@ class PlannedAcceptance:
         copies = copies_for(subject.seen, subject.smoothing)
         total_variation = copies.total_variation(math.prod(subject.images.image_shape))
         refuse_hopeless(plan, total_variation)
-        return cls(config=config, plan=plan, sample=sample, total_variation=total_variation)
+        return cls(config=config, plan=plan, sample=sample, total_variation=total_variation, budget=budget)
 
     def expected(
         self, unlike: Sequence[int], cases: Mapping[int, PilotCase], classes: Classes, draws: int, seed: int
@@ -80,7 +82,9 @@ class PlannedAcceptance:
             copies=np.array([copies[self.sample.digests[index]] for index in unlike]),
         )
         trials = ImageTrials.of(self.plan, total_variation=self.total_variation, generator=np.random.default_rng(seed))
-        return forecast_acceptance(self.plan, seen, trials, total_variation=self.total_variation, seed=seed)
+        return forecast_acceptance(
+            self.plan, seen, trials, total_variation=self.total_variation, seed=seed, budget=self.budget
+        )
 
     def record(self, coming: AcceptanceExpectation, cost: Record) -> Record:
         """The forecast, for `summary.json`.
@@ -98,6 +102,7 @@ class PlannedAcceptance:
             "population": config.population,
             "num_estimation": config.num_estimation,
             "max_images": self.plan.cap(""),
+            "budget": self.budget,
             "image_alpha": config.image_alpha,
             "image_beta": config.image_beta,
             **cost,

@@ -3,12 +3,13 @@
 The rates of all images are drawn from their posterior (`population`), for the images of the pilot given their votes for
 their own labels; equal images have equal rates. They come in a random order, what befalls each is drawn from simulated
 runs of its test at its rate, and the claims themselves look at them until they are answered. So intervals and chances
-cover what the pilot, the images, their order and their draws leave to chance. What is not modelled is the end by a
-budget: a forecast is of a test that only its largest numbers of draws and of images stop.
+cover what the pilot, the images, their order and their draws leave to chance. A budget ends the test, where there is
+one.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ class AcceptanceExpectation:
     """Expectations of an acceptance test.
 
     Attributes:
-        queries: until the answer, or until the largest number of images.
+        queries: until the answer, the largest number of images, or the budget.
         images: looked at.
         good: for each radius the share of the images that are right and robust there.
         answer: how likely each answer to all claims together is.
@@ -143,7 +144,13 @@ class LabelPilot:
 
 
 def forecast_acceptance(
-    plan: AcceptancePlan, seen: LabelPilot, trials: ImageTrials, *, total_variation: float, seed: int
+    plan: AcceptancePlan,
+    seen: LabelPilot,
+    trials: ImageTrials,
+    *,
+    total_variation: float,
+    seed: int,
+    budget: int | None = None,
 ) -> AcceptanceExpectation:
     """What an acceptance test about one group of images will cost and answer.
 
@@ -153,6 +160,7 @@ def forecast_acceptance(
         trials: of the plan's test.
         total_variation: distance between drawn and ideal noise of one image.
         seed: of the simulation.
+        budget: queries after which it ends, None for no limit.
     """
     generator = np.random.default_rng(seed)
     leaks = plan.test.leaks(total_variation)
@@ -163,7 +171,7 @@ def forecast_acceptance(
         cells = seen.cells(rates, generator)
         runs = trials.drawn(cells[: plan.cap(_GROUP)], generator)
         acceptance = Acceptance(plan, leaks)
-        looked, asked = _looked(acceptance, trials, runs)
+        looked, asked = _looked(acceptance, trials, runs, math.inf if budget is None else budget)
         queries.append(asked)
         images.append(looked)
         answering = cells[cells < CELLS]
@@ -204,18 +212,24 @@ def _run(tests: RadiusTests, hits: NDArray[np.bool_], region: Region | None) -> 
     return _Run(asked, tuple(tests.states()), aside=False)
 
 
-def _looked(acceptance: Acceptance, trials: ImageTrials, runs: NDArray[np.int64]) -> tuple[int, int]:
-    """Look at images until the claims are answered; return how many, and what they and those begun ahead cost."""
+def _looked(acceptance: Acceptance, trials: ImageTrials, runs: NDArray[np.int64], budget: float) -> tuple[int, float]:
+    """Look at images until the claims are answered or the budget ends.
+
+    Return how many, and what they and those that were begun ahead cost.
+    """
     counts = acceptance.groups[_GROUP]
-    queries = np.zeros(len(runs), dtype=np.int64)
+    queries, spent = np.zeros(len(runs), dtype=np.int64), 0
     while counts.open and (place := counts.turns.next) is not None:
         if counts.turns.taken % _CHECKED == 0 and not acceptance.wants(_GROUP):
             break
         level, run = counts.turns.level, runs[place]
-        queries[place] = trials.queries[level, run]
+        more = int(trials.queries[level, run] - queries[place])
+        if spent + more > budget:
+            return counts.images, budget
+        queries[place], spent = queries[place] + more, spent + more
         acceptance.see(_GROUP, trials.states[level][run], aside=bool(trials.aside[level, run]))
     begun = runs[counts.images : counts.images + counts.images // AHEAD]
-    return counts.images, int(queries.sum() + trials.first * len(begun))
+    return counts.images, min(budget, spent + trials.first * len(begun))
 
 
 def _chances(answers: Sequence[Answer]) -> dict[Answer, float]:

@@ -112,3 +112,22 @@ def test_the_forecast_is_the_same_from_python(world: World) -> None:
     assert found["claims"] == there["claims"]
     with pytest.raises(bb.UsageError, match="needs `image_draws`, `max_images` too"):
         bb.plan(world.oracle("bright"), images, held["y"], **pilot, **claim)
+
+
+def test_a_budget_of_accept_ends_its_forecast(world: World) -> None:
+    run = world.folder / "planned"
+    free = json.loads(plan(world, "--at-least", "0.7", "--json", "--out", run).out)["acceptance"]
+    spent = json.loads((run / "ledger.json").read_text())["spent_total"]
+    less = round(free["queries"]["low"] / 2)
+    ways = ("--at-least", "0.7", "--out", run, "--resume")
+    found = json.loads(plan(world, *ways, "--accept-budget", less, "--json").out)["acceptance"]
+    assert found["queries"]["high"] <= found["budget"] == less
+    assert found["answer"]["not shown"] > 0.9 > free["answer"]["not shown"]
+    ample = json.loads(plan(world, *ways, "--accept-budget", 10**9, "--json").out)["acceptance"]
+    assert {key: ample[key] for key in ("queries", "answer")} == {key: free[key] for key in ("queries", "answer")}
+    assert f"and ends at {less:,} queries" in plan(world, *ways, "--accept-budget", less).out
+    assert json.loads((run / "ledger.json").read_text())["spent_total"] == spent
+    assert asked(world, "accept", "--at-least", "0.7", "--budget", less, "--out", world.run).status == 5
+    refused = plan(world, "--accept-budget", less)
+    assert refused.status == 2
+    assert "--accept-budget counts only with --at-least" in refused.line
