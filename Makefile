@@ -58,6 +58,7 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.noise.run
 	$(BIN)/python -m experiments.memory.run
 	$(BIN)/python -m experiments.driver.run
+	$(BIN)/python -m experiments.natural.cost
 
 gpu: install  ## what a CUDA machine without a network needs, in dist/bbsmooth-gpu.tar.gz
 	$(BIN)/python -m experiments.gpu.pack $(PACK)

@@ -111,10 +111,10 @@ class ResidualUNet:
         if taps is not None or torch.is_grad_enabled():
             return self._pass(weights, images, taps)
         fitting = max(1, _PIXELS_A_PASS // (height * width))
-        parts = torch.split(
-            images, 2 ** (fitting.bit_length() - 1)
-        )  # a power of two, so that full batches split evenly
-        return torch.cat([self._pass(weights, part, None) for part in parts])
+        together = 2 ** (fitting.bit_length() - 1)  # a power of two, so that full batches split evenly
+        if len(images) <= together:
+            return self._pass(weights, images, None)
+        return torch.cat([self._pass(weights, part, None) for part in torch.split(images, together)])
 
     def _pass(self, weights: Weights, images: Tensor, taps: dict[str, Tensor] | None) -> Tensor:
         """The output for images (B, C, H, W)."""
@@ -127,8 +127,8 @@ class ResidualUNet:
             return features
 
         height, width = images.shape[-2:]
-        multiple = 2**last
-        padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        right, below = (-side % 2**last for side in (width, height))
+        padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
         features = layer("encoder.stem", padded.contiguous(memory_format=torch.channels_last), padding=1)
         skips = []
         for level in range(last):
