@@ -97,7 +97,7 @@ def _text(run: Run, groups: str | None) -> str:
     if groups is None:
         return text
     section = groups_section(run, groups)
-    return "\n".join([text, "", section.title, to_text(section.tables), *section.words])
+    return "\n".join([text, "", to_text(section.tables), *section.words])
 
 
 def _json(run: Path, groups: str | None) -> dict[str, Any]:
