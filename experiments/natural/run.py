@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("world", choices=WORLDS)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--sigma", nargs="+", type=float, default=list(RADII))
-    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--images", type=int, default=IMAGES, help="that are certified, 0 for none")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for sigma in options.sigma:
@@ -70,8 +70,8 @@ def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> di
         radii=radii,
         test=DEFAULT_TEST,
     )
-    found = proven_by(oracle, world, plan, images)
-    certified = [
+    found = proven_by(oracle, world, plan, images) if images else None
+    certified = [] if found is None else [
         {**row, "of_class": _by_class(held, world.test)}
         for row, held in zip(rows([found], found, plan), found.held, strict=True)
     ]
