@@ -71,10 +71,14 @@ def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> di
         test=DEFAULT_TEST,
     )
     found = proven_by(oracle, world, plan, images) if images else None
-    certified = [] if found is None else [
-        {**row, "of_class": _by_class(held, world.test)}
-        for row, held in zip(rows([found], found, plan), found.held, strict=True)
-    ]
+    certified = (
+        []
+        if found is None
+        else [
+            {**row, "of_class": _by_class(held, world.test)}
+            for row, held in zip(rows([found], found, plan), found.held, strict=True)
+        ]
+    )
     for row in certified:
         del row["gain"], row["standard_error"]
     return {
