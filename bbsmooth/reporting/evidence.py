@@ -82,8 +82,8 @@ def _attacked(run: Run, summary: Record) -> Iterator[tuple[str, str]]:
     yield from _subject(run, f"{count(summary['images'], 'image')} of {_data(run)} that were certified before")
     yield (
         "method",
-        f"{settings['method']} attack on the classifier under {_noise(run)}, {settings['num_judge']:,} votes decide at "
-        f"level {settings['alpha']:g} whether an image is turned",
+        f"{settings['method']} attack on the classifier under {_noise(run)}, votes decide at level "
+        f"{settings['alpha']:g} whether an image is turned",
     )
     yield from _circumstances(run)
     turned = len(summary["contradictions"])
@@ -93,12 +93,14 @@ def _attacked(run: Run, summary: Record) -> Iterator[tuple[str, str]]:
 
 
 def _tuned(run: Run, summary: Record) -> Iterator[tuple[str, str]]:
-    yield from _subject(run, f"{count(_images_fixed(run), 'image')} of {_data(run)}")
-    yield "method", f"a coordinator tuned by {summary['method']} under {_noise(run)}"
+    fixed = _images_fixed(run)
+    yield from _subject(run, f"{count(fixed, 'image')} of {_data(run)}" if fixed else _data(run))
+    yield "method", f"a coordinator tuned by {summary.get('method', run.settings['method'])} under {_noise(run)}"
     yield from _circumstances(run)
     before, after = summary.get("heldout_accuracy_start"), summary.get("heldout_accuracy_best")
     held = "" if before is None or after is None else f": accuracy under noise {before:.3f} before, {after:.3f} after"
-    yield "result", f"a coordinator with {summary['parameters']:,} tuned parameters{held}"
+    parameters = summary.get("parameters")
+    yield "result", f"a coordinator{'' if parameters is None else f' with {parameters:,} tuned parameters'}{held}"
     yield "uncertainty", "held-out images chose what was kept, so that their accuracy flatters it a little"
     yield from _rest(run, summary, "certified accuracy; images that tuning did not see")
 

@@ -368,6 +368,7 @@ class TuneSummary(TypedDict):
 
     pretraining: NotRequired[Pretraining | None]
     method: NotRequired[str]
+    parameters: NotRequired[Count]
     steps: NotRequired[Count]
     queries: NotRequired[Count]
     best_step: NotRequired[Count]

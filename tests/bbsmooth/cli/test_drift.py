@@ -47,9 +47,10 @@ class Changing(NamedTuple):
     world: World
 
     def certify(self, *arguments: object, function: str = "changing") -> Outcome:
+        watched = () if "--canaries" in arguments else ("--canaries", CANARIES, "--canary-every", 60)
         return self.world.certify(
             *("--oracle", self.world.oracle(function, "num_classes=3&feedback=probabilities")),
-            *("--canaries", CANARIES, "--canary-every", 60, "--concurrency", 1, *arguments),
+            *(*watched, "--concurrency", 1, *arguments),
         )
 
     def switch(self, after: int) -> None:

@@ -12,9 +12,10 @@ from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, killed
 
 
 def tune(world: World, out: Path, *arguments: object) -> Outcome:
+    quick = () if "--start" in arguments else ("--pretrain-epochs", 2)
     return bbsmooth(
         *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25),
-        *("--budget", 600, "--pretrain-epochs", 2, "--out", out, *arguments),
+        *("--budget", 600, *quick, "--out", out, *arguments),
     )
 
 

@@ -156,9 +156,9 @@ def test_keys_reach_no_file_stream_or_reply(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--n", "10"], "--n is for the smoothed classifier: give --sigma too"),
-        (["--clients", "x"], "--clients is for the smoothed classifier"),
-        (["--budget", "10"], "--budget is for the smoothed classifier"),
+        (["--n", "10"], "--n counts only with --sigma: give that too"),
+        (["--clients", "x"], "--clients counts only with --sigma"),
+        (["--budget", "10"], "--budget counts only with --sigma"),
         (["--sigma", "0"], "sigma must be a positive number"),
         (["--sigma", "0.5", "--noise", "splitting"], "--noise splitting is for `bbsmooth certify` alone"),
         (["--sigma", "0.5", "--alpha", "2"], "alpha must lie between 0 and 1"),
@@ -171,7 +171,7 @@ def test_keys_reach_no_file_stream_or_reply(
         (["--sigma", "0.5", "--clients", "/none"], "cannot read the clients in /none"),
         (["--sigma", "0.5", "--coordinator", "/none"], "/none holds no coordinator.safetensors"),
         (["--sigma", "0.5", "--grace", "-1"], "--grace must not be negative"),
-        (["--sigma", "0.5", "--radius", "0.5"], "--radius is what --method sequential decides, got --method cohen"),
+        (["--sigma", "0.5", "--radius", "0.5"], "--radius counts only with --method sequential, got cohen"),
         (
             ["--sigma", "0.5", "--budget", "10099", "--ledger", "x"],
             "allows 10099 queries, and one image may take 10100",
