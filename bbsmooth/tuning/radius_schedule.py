@@ -20,6 +20,11 @@ _MOST_LOOK, _MOST_FIRST = 0.12, 0.3
 """Of small budgets."""
 
 _FEWEST_IMAGES = 10
+_HELD_OUT_FOR_EACH_LOOKED_AT = 4
+
+
+class TooFewImages(ValueError):
+    """Fewer held-out images than a judgement needs, whatever is spent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +83,13 @@ class RadiusSchedule:
             num_heldout: that are judged.
 
         Raises:
-            ValueError: too few queries or images for two judgements of 10 images and a step before each.
+            TooFewImages: for two judgements of 10 images each, whatever may be spent.
+            ValueError: too few queries for them and a step before each.
         """
+        if num_heldout < (fewest := _FEWEST_IMAGES * _HELD_OUT_FOR_EACH_LOOKED_AT):
+            raise TooFewImages(f"judging by a radius needs {fewest} held-out images, got {num_heldout}")
         look = min(max(_LOOK * queries, _FEWEST_LOOK), _MOST_LOOK * queries)
-        look_images = min(int(look / judge.draws), max(1, num_heldout // 4))
+        look_images = min(int(look / judge.draws), num_heldout // _HELD_OUT_FOR_EACH_LOOKED_AT)
         test_images = min(int(_TEST * queries / judge.draws), num_heldout - look_images)
         if min(look_images, test_images) < _FEWEST_IMAGES:
             raise ValueError(

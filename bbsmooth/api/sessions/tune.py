@@ -52,6 +52,7 @@ from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
 from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, METHODS, OBJECTIVES, Method, fitted
+from bbsmooth.tuning.radius_schedule import TooFewImages
 from bbsmooth.tuning.tune import schedule_of
 from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
 from oracles.capabilities import interruption
@@ -219,6 +220,8 @@ def _refuse_unfit(method: Method, images: TuningImages, queries: int) -> None:
                 num_images=num_steps_from,
                 num_heldout=num_images - num_steps_from,
             )
+        except TooFewImages as error:
+            raise UsageError(f"{error}: give more images to tune on, or leave `radius` out") from None
         except ValueError as error:
             raise UsageError(f"`budget`: {str(error).partition(';')[0]}; raise it") from None
 

@@ -53,7 +53,7 @@ def test_where_nothing_can_be_gained_the_rest_of_the_budget_stays_unspent(many: 
         (["--radius", "0"], "--radius must be a positive number, got 0.0"),
         (["--radius", "3"], "--radius 3 needs a probability of 1; choose a smaller one"),
         (["--budget", "300"], "--budget: judging by a radius needs 10 held-out images under 20 draws"),
-        (["--train-images", "30"], "judging by a radius needs 10 held-out images"),
+        (["--train-images", "30"], "held-out images, got 6: give more images to tune on, or leave --radius out"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_before_a_query(many: World, arguments: list[str], expected: str) -> None:

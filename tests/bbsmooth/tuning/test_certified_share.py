@@ -22,7 +22,7 @@ from bbsmooth.tuning.learners.descent import Descent
 from bbsmooth.tuning.learners.protocol import Learner
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
 from bbsmooth.tuning.plan import TunePlan
-from bbsmooth.tuning.radius_schedule import RadiusSchedule
+from bbsmooth.tuning.radius_schedule import RadiusSchedule, TooFewImages
 from bbsmooth.tuning.rules.gains import Gains
 from bbsmooth.tuning.rules.steps import Adam
 from bbsmooth.tuning.tune import Event, TuneResult, tune
@@ -250,7 +250,12 @@ class TestSchedule:
         assert found.look_images + found.test_images <= 2_000
         assert found.first_steps < found.num_steps
 
-    @pytest.mark.parametrize(("queries", "heldout"), [(500, 2_000), (100_000, 15)])
-    def test_too_little_is_refused(self, queries: int, heldout: int) -> None:
-        with pytest.raises(ValueError, match="judging by a radius needs 10 held-out images"):
-            RadiusSchedule.within(queries, plan(), JUDGE, num_images=8_000, num_heldout=heldout)
+    def test_too_small_a_budget_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="judging by a radius needs 10 held-out images") as refused:
+            RadiusSchedule.within(500, plan(), JUDGE, num_images=8_000, num_heldout=2_000)
+        assert not isinstance(refused.value, TooFewImages)
+
+    def test_too_few_images_are_told_from_too_small_a_budget(self) -> None:
+        with pytest.raises(TooFewImages, match="needs 40 held-out images, got 39"):
+            RadiusSchedule.within(10**9, plan(), JUDGE, num_images=8_000, num_heldout=39)
+        assert RadiusSchedule.within(10**9, plan(), JUDGE, num_images=8_000, num_heldout=40).look_images == 10
