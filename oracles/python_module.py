@@ -106,7 +106,7 @@ class FunctionOracle:
                 returned = self._function(array)
             except OracleError:
                 raise
-            except Exception as error:  # a user's function may raise anything; the caller learns what and where
+            except (Exception, SystemExit) as error:  # a user's function may raise anything; it is told what and where
                 raise OracleUnavailable(f"{self.spec.name} raised {type(error).__name__}: {error}") from error
             try:
                 returned = np.asarray(returned).copy()  # because the function may use its memory again
@@ -190,7 +190,7 @@ def load_function(path: Path, attribute: str) -> tuple[Callable[..., Any], bytes
     sys.modules[name] = module  # where dataclasses and pickle look for it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file raises while it is imported
+    except (Exception, SystemExit) as error:  # whatever a user's file raises while it is imported
         del sys.modules[name]
         raise SpecError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     function = getattr(module, attribute, None)

@@ -179,6 +179,11 @@ def test_what_the_function_raises_is_the_cause() -> None:
     assert isinstance(stop.value.__cause__, ZeroDivisionError)
 
 
+def test_a_function_cannot_end_a_run_as_if_all_were_well() -> None:
+    with pytest.raises(OracleUnavailable, match="function raised SystemExit: 0"):
+        function_oracle(lambda array: sys.exit(0)).query(IMAGES)
+
+
 def test_errors_with_a_meaning_and_interrupts_pass_through() -> None:
     def full(array: object) -> object:
         raise StorageError("full")
@@ -291,6 +296,7 @@ def test_the_fingerprint_follows_the_file_and_the_function(tmp_path: Path) -> No
         ("{folder}/notes.txt:classify", "its name must end in .py"),
         ("{folder}/broken.py:classify", "cannot be imported: SyntaxError"),
         ("{folder}/needy.py:classify", "cannot be imported: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("{folder}/leaving.py:classify", "cannot be imported: SystemExit: 0"),
         ("{folder}/empty.py:classify", "it has none"),
     ],
 )
@@ -299,6 +305,7 @@ def test_a_name_that_leads_nowhere_says_why(tmp_path: Path, location: str, messa
     module(tmp_path, "notes", "notes.txt")
     module(tmp_path, "def classify(:\n", "broken.py")
     module(tmp_path, "import no_such_package\n", "needy.py")
+    module(tmp_path, "raise SystemExit(0)\n", "leaving.py")
     module(tmp_path, "", "empty.py")
     with pytest.raises(SpecError, match=message):
         open_module(location.format(folder=tmp_path), {})

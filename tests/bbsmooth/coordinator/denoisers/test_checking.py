@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +89,7 @@ class Training(nn.Module):
         (lambda images, sigma: images.long(), "should return floats"),
         (lambda images, sigma: None, "should return floats .* got NoneType"),
         (lambda images, sigma: 1 / 0, "raised ZeroDivisionError: division by zero"),
+        (lambda images, sigma: sys.exit(0), "raised SystemExit: 0"),
     ],
 )
 def test_what_would_void_certificates_is_refused(function: Any, words: str) -> None:
