@@ -16,6 +16,7 @@ from bbsmooth.api.oracle import BATCH_SIZE, OpenedOracle, as_opened
 from bbsmooth.assemble import Front, Subject, settled
 from bbsmooth.coordinator import Denoised, GivenDenoiser
 from bbsmooth.coordinator.denoisers.given import is_named
+from bbsmooth.coordinator.denoisers.names import front_place
 from bbsmooth.data import ImageSet, Split, images_of
 from bbsmooth.data.in_memory import GivenImages
 from bbsmooth.errors import UsageError
@@ -138,7 +139,7 @@ def front_of(given: AnyFront | None, sigma: float) -> Front:
         case GivenDenoiser():
             return _before(given, sigma)
         case Path() | str():
-            return Front(Path(given), sigma)
+            return Front(front_place(given), sigma)
         case _ if callable(given):
             return _before(denoiser(given), sigma)
     raise UsageError(f"`front` must be a run, a denoiser or a function, got {type(given).__name__}")

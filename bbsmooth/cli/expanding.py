@@ -191,6 +191,8 @@ def _parameter(name: str, type_: Any, option: Option, default: Any) -> inspect.P
     told: dict[str, Any] = {"help": in_flags(option.help), "rich_help_panel": option.panel and option.panel.value}
     if inner is not bool:
         told |= {"metavar": option.metavar or _METAVARS[inner], "min": option.least}
+    if option.read is not None:
+        told |= {"parser": option.read}
     about = typer.Argument(**told) if option.argument else typer.Option(flag(name), **told)
     taken = list[inner] if several else inner  # type: ignore[valid-type]  # made for typer, not for mypy
     if several and not required:

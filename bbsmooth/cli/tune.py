@@ -11,6 +11,7 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import found_in, writing
+from bbsmooth.coordinator.denoisers.names import front_place
 from bbsmooth.settings.common import THREADS, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Default, Option, Panel
 from bbsmooth.settings.tune import TuneConfig
@@ -46,6 +47,7 @@ def tune(
         typer.Option(
             "--start",
             metavar="RUN",
+            parser=front_place,
             help="Start from the coordinator of this `bbsmooth tune` run instead of pre-training one; or from a "
             "denoiser, named as `bbsmooth certify --coordinator` takes it, behind which it is tuned.",
             rich_help_panel=Panel.TUNING.value,

@@ -97,7 +97,7 @@ class AnyShape:
         return made.propose(images, made.initial_parameters())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)  # a machine's devices, and more
 def _made(image_shape: tuple[int, int, int], sigma: float, size: str, device: torch.device) -> Autoencoder:
     with torch.inference_mode(False):
         return natural(image_shape, sigma, size=size).on(device)

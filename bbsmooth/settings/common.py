@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import oracles
 from bbsmooth import noise as noises
+from bbsmooth.coordinator.denoisers.names import front_place
 from bbsmooth.errors import UsageError
 from bbsmooth.noise.algorithms import ALGORITHM, ALGORITHMS, check_algorithm
 from bbsmooth.settings.option import Needs, Option, Panel
@@ -160,6 +161,7 @@ class SmoothingConfig:
             "bias-free CNN or a DRUNet; or the folder of a pretrained diffusers model.",
             "RUN",
             default=None,
+            read=front_place,
         ),
     ]
     seed: Seed

@@ -71,6 +71,7 @@ class Option:
         default: the command line's default. What changes a claim has one here alone, none in the library.
         least: the smallest value.
         parse: from what was given to what the field takes.
+        read: from the text of the command line to its value, where the type does not say it all.
         separator: between several values in one text; None takes the option several times.
         argument: whether it is given by its place instead of by a flag.
         needs: what must hold for it to count.
@@ -82,6 +83,7 @@ class Option:
     default: Any = Default.FIELD
     least: int | None = None
     parse: Callable[[Any], Any] | None = None
+    read: Callable[[str], Any] | None = None
     separator: str | None = None
     argument: bool = False
     needs: tuple[Needs, ...] = ()

@@ -30,6 +30,7 @@ class GivenDenoiser:
         fingerprint: hexadecimal digest that changes whenever it could give other images.
         source: from which `open_denoiser` opens it again.
         concurrent: whether several threads may call it at once; nothing is known of a user's function.
+        anywhere: whether it computes where its images are.
     """
 
     function: Function
@@ -37,6 +38,7 @@ class GivenDenoiser:
     fingerprint: str
     source: str
     concurrent: bool = False
+    anywhere: bool = False
     _lock: AbstractContextManager[Any] = field(init=False, repr=False)
     _tells_sigma: bool = field(init=False)
 
@@ -51,11 +53,11 @@ class GivenDenoiser:
         Raises:
             UsageError: it raised something, or returned what are no such images.
         """
-        given = images.to(self._device)
+        given = images if self.anywhere else images.to(self._device)
         try:
             with self._lock:
                 returned = self.function(given, sigma) if self._tells_sigma else self.function(given)
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             said = (str(error).splitlines() or [""])[0]
             raise UsageError(f"the denoiser {self.name} raised {type(error).__name__}: {said}") from error
         if isinstance(returned, np.ndarray):

@@ -10,9 +10,10 @@ from pathlib import Path
 from torch import nn
 
 from bbsmooth.coordinator.denoisers.given import PYTHON, Function, GivenDenoiser, is_named
+from bbsmooth.coordinator.denoisers.names import SHIPPED_SIZES
 from bbsmooth.coordinator.denoisers.torchscript import Scripted
 from bbsmooth.coordinator.denoisers.weights import build, read_tensors
-from bbsmooth.coordinator.natural import NATURAL, AnyShape, natural_digest
+from bbsmooth.coordinator.natural import AnyShape, natural_digest
 from bbsmooth.errors import UsageError
 from oracles.errors import SpecError
 from oracles.local import pick_device, state_digest
@@ -20,16 +21,13 @@ from oracles.python_module import load_function
 
 MODULE = "module:"
 
-_NATURAL = {NATURAL: "base", f"{NATURAL}-small": "small"}
-"""Names of the shipped denoiser with their sizes."""
-
 _handed_over: dict[str, GivenDenoiser] = {}
 """Denoisers that were handed over as objects, by source: a run that was tuned behind one names it so."""
 
 
 def is_denoiser(name: str) -> bool:
     """True for the name of a denoiser: natural, module:FILE.py:FUNCTION, or a file."""
-    return name in _NATURAL or name.startswith((MODULE, PYTHON)) or Path(name).is_file()
+    return name in SHIPPED_SIZES or name.startswith((MODULE, PYTHON)) or Path(name).is_file()
 
 
 def open_denoiser(name: str, *, device: str = "auto") -> GivenDenoiser:
@@ -56,7 +54,7 @@ def open_denoiser(name: str, *, device: str = "auto") -> GivenDenoiser:
         return _handed_over[name]
     if name.startswith(MODULE):
         return _of_module(name)
-    if name in _NATURAL:
+    if name in SHIPPED_SIZES:
         return _shipped(name)
     path = Path(name)
     if not path.is_file():
@@ -89,9 +87,12 @@ def reopened(source: str, fingerprint: str, name: str, function: Function | None
 
 @cache
 def _shipped(name: str) -> GivenDenoiser:
-    size = _NATURAL[name]
+    size = SHIPPED_SIZES[name]
     fingerprint = hashlib.sha256(f"natural-1 {natural_digest(size)}".encode()).hexdigest()
-    return GivenDenoiser(function=AnyShape(size), name=name, fingerprint=fingerprint, source=name, concurrent=True)
+    function = AnyShape(size)
+    return GivenDenoiser(
+        function=function, name=name, fingerprint=fingerprint, source=name, concurrent=True, anywhere=True
+    )
 
 
 def _of_module(name: str) -> GivenDenoiser:

@@ -89,6 +89,24 @@ def test_what_is_tuned_behind_it_is_certified_without_being_told_again(world: Wo
     assert bbsmooth("verify", world.run).status == 0  # needs no denoiser
 
 
+@pytest.mark.parametrize("folder", ["./natural", "natural/"])
+def test_a_folder_that_is_called_as_the_shipped_denoiser_is_not_it(
+    folder: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world.folder)
+    Path("natural").mkdir()
+    for done in (
+        world.certify("--coordinator", folder),
+        bbsmooth(
+            *("tune", "--oracle", world.oracle(), "--data", "npz:images.npz", "--sigma", 0.25),
+            *("--budget", 300, "--start", folder, "--out", world.run),
+        ),
+    ):
+        assert done.status == 2
+        assert f"{world.folder / 'natural'} holds no coordinator.safetensors" in done.line
+    assert not world.run.exists()
+
+
 def test_methods_that_tune_a_network_of_ours_are_refused(world: World, file: Path) -> None:
     done = bbsmooth(
         *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25),

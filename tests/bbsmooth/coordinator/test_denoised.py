@@ -115,6 +115,11 @@ def test_a_function_is_called_by_one_thread_at_a_time() -> None:
     assert not second.is_set()
 
 
+def test_the_shipped_denoiser_computes_where_its_images_are() -> None:
+    images = torch.zeros(2, *SHAPE, device="meta")  # which no other device can be given
+    assert open_denoiser("natural-small")(images, 0.25).device.type == "meta"
+
+
 def test_it_travels_to_another_process_by_name(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def half(images, sigma):\n    return images / 2\n")
