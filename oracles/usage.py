@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _MILLION = 1e6
+_MOST = 10**12
+"""Tokens of an answer: whoever tells of more tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Usage:
         if not isinstance(tree, Mapping):
             return None
         found = [tree.get(input_name), tree.get(output_name, 0)]
-        read, written = (value if type(value) is int and value >= 0 else None for value in found)
+        read, written = (value if type(value) is int and 0 <= value <= _MOST else None for value in found)
         return None if read is None or written is None else cls(read, written)
 
 

@@ -1,5 +1,5 @@
 from .accounts import Account, account, charged, refuse_small_budget
-from .batching import batch_asker, refuse_forgotten_jobs, refuse_without_batches
+from .batching import batch_asker, refuse_forgotten_jobs, refuse_unfinished_jobs, refuse_without_batches
 from .describing import describe, describe_classifier, describe_coordinator, describe_front, describe_images
 from .fronts import Front, load_coordinator
 from .opening import bare_oracle, images_for, load_images, opened, settled
@@ -29,6 +29,7 @@ __all__ = [
     "opened",
     "refuse_forgotten_jobs",
     "refuse_small_budget",
+    "refuse_unfinished_jobs",
     "refuse_without_batches",
     "settled",
     "vote_source",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,11 +19,12 @@ from bbsmooth.assemble.fronts import Front
 from bbsmooth.certification import Draws, VoteSource
 from bbsmooth.certification.engine.rounds import Wanted
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.runs.directory import RunDirectory, read_manifest
+from bbsmooth.runs.layout import RESPONSES
 from bbsmooth.runs.remote import active_mirror
 from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.common import OracleConfig
-from oracles import Answers, Oracle, OracleSpec, Purpose
+from oracles import Answers, Oracle, OracleSpec, Purpose, ResponseStore
 from oracles.capabilities import Batching, batching_of
 from oracles.identity import IdentifiedOracle
 from oracles.remote.batches.client import BatchClient
@@ -32,6 +34,7 @@ from oracles.watch import DriftWatch
 
 _NOTE = "batch"
 _TAG_BYTES = 6
+_KEPT_SECONDS = 30 * 86_400  # OpenAI and Anthropic keep what jobs have answered for about so long
 _DRAWN = 64  # images that are drawn at once
 
 _log = logging.getLogger("bbsmooth")
@@ -41,8 +44,8 @@ def refuse_without_batches(oracle: Oracle, config: OracleConfig, batch: BatchCon
     """Refuse to ask by batch where there is no batch interface, or where jobs could be forgotten.
 
     Raises:
-        UsageError: there is none; workers would ask; or `out` is brought up to date elsewhere every few seconds, so
-            that another machine may not know of a job that was just submitted.
+        UsageError: there is none; workers would ask; nothing is kept of the run; or `out` is brought up to date
+            elsewhere every few seconds, so that another machine may not know of a job that was just submitted.
     """
     if not batch.batch:
         return
@@ -53,9 +56,9 @@ def refuse_without_batches(oracle: Oracle, config: OracleConfig, batch: BatchCon
         )
     if config.on_ray:
         raise UsageError("`batch` leaves nothing to do for the workers of `engine` ray; give one of them")
-    if out is not None and active_mirror(out) is not None:
+    if out is None or active_mirror(out) is not None:
         raise UsageError(
-            "`batch` needs a run directory on this machine: elsewhere a job could be forgotten and paid twice"
+            "`batch` needs `run`, a directory on this machine: without it a job could be forgotten and paid twice"
         )
 
 
@@ -65,9 +68,29 @@ def refuse_forgotten_jobs(run: RunDirectory, kept: Account) -> None:
     Raises:
         UsageError: there is such a job.
     """
-    tag = _tag(run)
+    tag = _tag(run.manifest)
     if tag is not None and (jobs := Journal(kept.store, tag).jobs):
         raise UsageError(f"{len(jobs)} batch jobs of this run are under way or unsettled; go on with `batch=True`")
+
+
+def refuse_unfinished_jobs(reused: Path) -> None:
+    """Refuse the answers of a run whose jobs are under way: what these answer would be paid for again.
+
+    Raises:
+        UsageError: there is a job whose answers the vendor may still keep.
+    """
+    if (tag := _tag(read_manifest(reused))) is None:
+        return
+    store = ResponseStore(reused / RESPONSES)
+    try:
+        jobs = [job for job in Journal(store, tag).jobs if time.time() - job.since < _KEPT_SECONDS]
+    finally:
+        store.close()
+    if jobs:
+        raise UsageError(
+            f"{len(jobs)} batch jobs of {reused} are under way or unsettled, and would be paid for again; end it with "
+            "`batch=True` and `resume=True` before its answers are taken over"
+        )
 
 
 def batch_asker(
@@ -100,7 +123,7 @@ def batch_asker(
     if (found := batching_of(oracle)) is None:
         raise UsageError(f"{oracle.spec.name} has no batch interface")
     ability, endpoint = found
-    if (tag := _tag(run)) is None:
+    if (tag := _tag(run.manifest)) is None:
         tag = secrets.token_hex(_TAG_BYTES)
         run.note(_NOTE, {"tag": tag, "vendor": endpoint.name})
     client = BatchClient(
@@ -121,8 +144,8 @@ def batch_asker(
     return BatchAsker(client, source, composer, classifiers, image)
 
 
-def _tag(run: RunDirectory) -> str | None:
-    note = run.manifest.get(_NOTE)
+def _tag(manifest: Mapping[str, Any]) -> str | None:
+    note = manifest.get(_NOTE)
     return str(note["tag"]) if isinstance(note, dict) and "tag" in note else None
 
 

@@ -14,8 +14,9 @@ from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import perhaps_writing
 from bbsmooth.settings.batch import BatchConfig
-from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.certify import STOPS_EARLY, CertifyConfig
 from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
+from bbsmooth.settings.idle import declared
 from bbsmooth.settings.option import Option, Panel
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig
 
@@ -30,6 +31,9 @@ _METHOD = Option(
     panel=Panel.SAMPLING,
     default="sequential",
 )
+_OF_BATCHES = declared(BatchConfig)  # two of which count in the forecast, however the pilot is asked
+_LOOKS = replace(_OF_BATCHES["looks"], needs=(STOPS_EARLY,))
+_DISCOUNT = replace(_OF_BATCHES["batch_discount"], needs=())
 
 
 @asking
@@ -43,7 +47,7 @@ def plan(
     pilot: PilotConfig,
     claim: Annotated[ClaimConfig | None, Options(given_with="at_least")],
     drift: DriftConfig,
-    batch: BatchConfig,
+    batch: Annotated[BatchConfig, Options(looks=_LOOKS, batch_discount=_DISCOUNT)],
     out: Annotated[
         str | None,
         typer.Option(

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from bbsmooth.errors import UsageError
-from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.certify import STOPS_EARLY
+from bbsmooth.settings.option import Needs, Option, Panel
 
 LOOKS = 4
 """Usual most rounds of a sequential certification by batch."""
 
 DISCOUNT = 0.5
 """Of OpenAI, Anthropic, Google and Mistral (read in November 2026)."""
+
+_BY_BATCH = Needs("batch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +42,16 @@ class BatchConfig:
             "With `batch` and sequential: most rounds of jobs. More take longer and fewer queries.",
             panel=Panel.BUDGET,
             least=1,
+            needs=(_BY_BATCH, STOPS_EARLY),
         ),
     ] = LOOKS
     batch_discount: Annotated[
         float,
-        Option("With `batch`: share of `price` that it saves.", "SHARE", Panel.BUDGET),
+        Option("With `batch`: share of `price` that it saves.", "SHARE", Panel.BUDGET, needs=(_BY_BATCH,)),
     ] = DISCOUNT
     batch_poll: Annotated[
-        float, Option("With `batch`: seconds between two looks at the jobs.", "SECONDS", Panel.BUDGET)
+        float,
+        Option("With `batch`: seconds between two looks at the jobs.", "SECONDS", Panel.BUDGET, needs=(_BY_BATCH,)),
     ] = 60.0
 
     def __post_init__(self) -> None:

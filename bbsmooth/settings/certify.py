@@ -30,7 +30,8 @@ EARLY = ("sequential", ADAPTIVE)
 FORMER_METHODS = {"growing": ADAPTIVE}
 """Names of methods in 0.1, with those of today."""
 
-_STOPS_EARLY = Needs("method", among=(*EARLY, *FORMER_METHODS))
+STOPS_EARLY = Needs("method", among=(*EARLY, *FORMER_METHODS))
+"""What settings need that count for such methods alone."""
 
 FAMILY_WISE = ("bonferroni", "holm")
 SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certification`, whose names need scipy
@@ -83,7 +84,7 @@ class CertifyConfig:
             "With sequential: level of giving up. For each radius that holds, the probability that it is refuted; it "
             "may also be left undecided. No certificate depends on it.",
             panel=Panel.SAMPLING,
-            needs=(_STOPS_EARLY,),
+            needs=(STOPS_EARLY,),
         ),
     ] = 0.01
     tolerance: Annotated[
@@ -91,7 +92,7 @@ class CertifyConfig:
         Option(
             "With sequential and no `radii`: how much smaller than after n draws a radius may be, as a share.",
             panel=Panel.SAMPLING,
-            needs=(_STOPS_EARLY, Needs("radii", absent=True)),
+            needs=(STOPS_EARLY, Needs("radii", absent=True)),
         ),
     ] = 0.02
     allocation: Annotated[
@@ -100,7 +101,7 @@ class CertifyConfig:
             "With sequential and a budget, whose draws are paid for first: cheapest (decides the most images), "
             "uniform, round-robin or in-turn.",
             panel=Panel.BUDGET,
-            needs=(_STOPS_EARLY, Needs("budget", "max_price")),
+            needs=(STOPS_EARLY, Needs("budget", "max_price")),
         ),
     ] = "cheapest"
     family_wise: Annotated[

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.accept import DATA, MAX_IMAGES, NUM_ESTIMATION, AcceptConfig
-from bbsmooth.settings.certify import EARLY, FORMER_METHODS, CertifyConfig
-from bbsmooth.settings.option import Needs, Option, Panel
+from bbsmooth.settings.certify import STOPS_EARLY, CertifyConfig
+from bbsmooth.settings.option import Option, Panel
 
 PILOT, PILOT_DRAWS = 50, 20
 """Usual images of a pilot, and draws of each."""
@@ -44,7 +44,7 @@ class PilotConfig:
             "With sequential, choose the cap: the smallest n that is expected to leave open at most this share of the "
             "images that `num_estimation` would decide, for instance 0.01.",
             panel=Panel.SAMPLING,
-            needs=(Needs("method", among=(*EARLY, *FORMER_METHODS)),),
+            needs=(STOPS_EARLY,),
         ),
     ] = None
 

@@ -33,37 +33,41 @@ def trust(url: str, limits: ClientLimits) -> ssl.SSLContext | None:
     Raises:
         SpecError: a file or folder cannot be read, or there is a certificate, but no TLS.
     """
-    pair = client_certificate(limits)
+    pair = client_certificate(url, limits, "https")
     if urlsplit(url).scheme != "https":
-        if pair is not None:
-            raise SpecError(
-                "client_certificate: certificates go with https:// alone; correct the address or leave it out"
-            )
         return None
     try:
         context = httpx.create_ssl_context()
     except (OSError, ValueError) as error:
         raise SpecError(f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR name cannot be used: {error}") from None
     if pair is not None:
-        try:
-            context.load_cert_chain(*pair, password=_no_password)
-        except (OSError, ValueError) as error:
-            raise SpecError(f"client_certificate and client_key cannot be used: {error}") from None
+        context.load_cert_chain(*pair)
     return context
 
 
-def client_certificate(limits: ClientLimits) -> tuple[str, str] | None:
+def client_certificate(url: str, limits: ClientLimits, tls: str) -> tuple[str, str] | None:
     """The files of the client's own certificate and its key, which may be one; None where there is none.
 
+    Args:
+        url: of the server.
+        limits: name the files.
+        tls: the scheme of addresses that are asked over TLS.
+
     Raises:
-        SpecError: a key without a certificate, or one that others can read.
+        SpecError: a key without a certificate, one that others can read or that cannot be used, or there is no TLS.
     """
     if limits.client_certificate is None:
         if limits.client_key is not None:
             raise SpecError("client_key: say client_certificate, too")
         return None
+    if urlsplit(url).scheme != tls:
+        raise SpecError(f"client_certificate: certificates go with {tls}:// alone; correct the address or leave it out")
     key = limits.client_key or limits.client_certificate
     private_text(Path(key), "client_key" if limits.client_key else "client_certificate, which holds the key")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(limits.client_certificate, key, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise SpecError(f"client_certificate and client_key cannot be used: {error}") from None
     return limits.client_certificate, key
 
 

@@ -30,6 +30,7 @@ EACH = (120 * 2.5 + 4 * 10) / 1e6
         ({"in": "3", "out": 2}, None),
         ({"in": -1, "out": 2}, None),
         ({"in": True, "out": 2}, None),
+        ({"in": 10**400, "out": 2}, None),
         ({"in": 3, "out": None}, None),
         (None, None),
         ([], None),

@@ -26,6 +26,7 @@ from bbsmooth.assemble import (
     grid_for,
     refuse_forgotten_jobs,
     refuse_small_budget,
+    refuse_unfinished_jobs,
     refuse_without_batches,
     vote_source,
 )
@@ -124,6 +125,8 @@ def certify(
     refuse_small_budget(paid, *least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
     stated = settings(oracle, subject.smoothing, subject.data, asked.config, drift, batch)
     earlier = None if reuse is None else reused(reuse, settings=stated, context=asked.context)
+    if reuse is not None:
+        refuse_unfinished_jobs(reuse)
     context = asked.context if earlier is None else asked.context | {"reused": earlier.described}
     fixed = committed(
         out,

@@ -51,7 +51,7 @@ def question(method: str, asked: Any) -> Question:
     """The request that asks the same as a call.
 
     Raises:
-        AnswerError: the elements of a tensor do not go together.
+        AnswerError: the elements of a tensor do not go together, or no model is named.
     """
     match method:
         case "ServerLive":
@@ -71,6 +71,8 @@ def question(method: str, asked: Any) -> Question:
 
 
 def _model(name: str, version: str) -> str:
+    if not name:
+        raise AnswerError("the call should name the model")
     return f"/v2/models/{quote(name, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
 
 

@@ -24,6 +24,7 @@ from oracles.remote.batches.endpoint import (
     ask,
     name_of,
     refused_words,
+    submitted,
 )
 from oracles.remote.batches.files import objects
 from oracles.remote.json_text import dump, load_object
@@ -62,7 +63,7 @@ class AnthropicBatches:
 
     def submit(self, body: bytes) -> str:
         """Create the batch."""
-        return name_of(self._asked("POST", "", body))
+        return submitted(self.send, f"{self.url}/batches", body, headers=self.headers)
 
     def look(self, job: str) -> JobState:
         """Its processing status."""
@@ -85,7 +86,7 @@ class AnthropicBatches:
                 if job.get("processing_status") != "ended":
                     perhaps = True
                 elif any(item.key.startswith(f"{tag}-") for item in self.items(JobState(ended=True, tree=job))):
-                    return str(job["id"])
+                    return name_of(job)
             if not (page.get("has_more") and jobs) or _created(jobs[-1]) < since - _CLOCKS:
                 return Found.PERHAPS if perhaps else Found.ABSENT
             after = f"&after_id={jobs[-1]['id']}"

@@ -24,7 +24,6 @@ import torch
 from oracles.errors import (
     AnswerError,
     AnswerLost,
-    BudgetExhausted,
     ImageRefused,
     OracleError,
     OracleUnavailable,
@@ -136,34 +135,36 @@ class BatchClient:
         try:
             body = repeated(partial(self.endpoint.stage, lines, job.tag), self.sleep)
             self._charge(job)
-        except (OracleError, BudgetExhausted):
+        except OracleError:
             self._forget(job)
             raise
         job = self.journal.put(job, stage=Stage.CHARGED, since=self.clock())
         try:
-            name = self._submitted(job, body)
-        except AnswerLost:
-            self._find(job)
-            return
+            job, name = self._submitted(job, body)
         except OracleError:
             spent, counts = self.ledger.spent, job.counts()  # other jobs may have been settled meanwhile
             self._forget(replace(job, before={purpose.value: spent[purpose] - counts[purpose] for purpose in counts}))
             raise
+        if not name:
+            self._find(job)
+            return
         self.journal.put(job, stage=Stage.SUBMITTED, name=name)
         self.tell(f"job {name} of {job.count:,} questions is submitted to {self.endpoint.name}")
 
-    def _submitted(self, job: Job, body: bytes) -> str:
-        """The name of the job, after as many tries as the vendor turns away for being busy."""
+    def _submitted(self, job: Job, body: bytes) -> tuple[Job, str]:
+        """The job and its name, empty where nobody knows, after as many tries as the vendor turns away when busy."""
         since = self.clock()
         while True:
             try:
-                return self.endpoint.submit(body)
+                return job, self.endpoint.submit(body)
+            except AnswerLost:
+                return job, ""
             except Unanswered as error:
                 under_way = self._pass()
                 if not under_way and self.clock() - since > self.patience_seconds:
                     raise OracleUnavailable(str(error)) from error
                 self.sleep(max(self.poll_seconds, error.retry_after or 0.0))
-                self.journal.put(job, stage=Stage.CHARGED, since=self.clock())
+                job = self.journal.put(job, since=self.clock())
 
     def _charge(self, job: Job) -> None:
         for number, (purpose, queries) in enumerate(job.counts().items()):

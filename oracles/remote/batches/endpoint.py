@@ -18,6 +18,8 @@ SUCCESSES = range(200, 300)
 DISCOUNT = 0.5
 """Share of the price that a batch saves: OpenAI, Anthropic, Google and Mistral all say 50 % (read in November 2026)."""
 
+_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
+
 WINDOW_HOURS = 24.0
 """Hours within which each of them means to answer a job; most are answered much sooner."""
 
@@ -158,7 +160,7 @@ def ask(send: Send, request: Request) -> Reply:
 
 def asked(send: Send, method: str, url: str, body: bytes = b"") -> dict[str, Any]:
     """The JSON object that a success replies with."""
-    headers = {"Content-Type": "application/json"} if body else {}
+    headers = _JSON if body else {}
     return load_object(ask(send, Request(method, url, headers, body)).body)
 
 
@@ -174,14 +176,14 @@ def name_of(tree: Mapping[str, Any], member: str = "id") -> str:
     return name
 
 
-def submitted(send: Send, url: str, body: bytes, member: str = "id") -> str:
+def submitted(send: Send, url: str, body: bytes, member: str = "id", *, headers: Mapping[str, str] = _JSON) -> str:
     """The name of a job that is submitted.
 
     Raises:
         AnswerLost: the reply does not tell.
     """
     try:
-        return name_of(asked(send, "POST", url, body), member)
+        return name_of(load_object(ask(send, Request("POST", url, headers, body)).body), member)
     except AnswerError as error:
         raise AnswerLost(str(error)) from error
 

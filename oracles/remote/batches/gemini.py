@@ -109,7 +109,7 @@ class GeminiBatches:
             for job in page.get("operations") or []:
                 metadata = job.get("metadata") if isinstance(job, dict) else None
                 if isinstance(metadata, dict) and metadata.get("displayName") == tag:
-                    return str(job["name"])
+                    return name_of(job, "name")
             if not page.get("nextPageToken"):
                 return Found.ABSENT
             token = f"&pageToken={quote(str(page['nextPageToken']), safe='')}"
@@ -139,5 +139,6 @@ def _item(line: dict[str, Any]) -> Item:
     if isinstance(response, dict):
         return Item(key, End.ANSWERED, dump(response))
     error = line.get("error") or line.get("status") or {}
-    codes = {error.get("code"), error.get("status")} if isinstance(error, dict) else set()
+    said = [error.get("code"), error.get("status")] if isinstance(error, dict) else []
+    codes = {code for code in said if isinstance(code, int | str)}
     return Item(key, End.UNDONE if codes & _UNDONE else End.FAILED, words=refused_words(error))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from oracles.remote.batches.endpoint import BatchLimits, Found, Item, JobState, asked, refused_words, submitted
+from oracles.remote.batches.endpoint import BatchLimits, Found, Item, JobState, asked, name_of, refused_words, submitted
 from oracles.remote.batches.files import answers, uploaded, wrapped
 from oracles.remote.batches.openai import TAG, first_error, tag_of
 from oracles.remote.json_text import dump
@@ -80,7 +80,7 @@ class MistralBatches:
             jobs = [job for job in tree.get("data") or [] if isinstance(job, dict)]
             for job in jobs:
                 if tag_of(job) == tag:
-                    return str(job["id"])
+                    return name_of(job)
             page += 1
             if len(jobs) < _PAGE:
                 return Found.ABSENT

@@ -16,6 +16,7 @@ from oracles.remote.batches.endpoint import (
     Item,
     JobState,
     asked,
+    name_of,
     refused_words,
     submitted,
 )
@@ -82,7 +83,7 @@ class OpenaiBatches:
             jobs = [job for job in page.get("data") or [] if isinstance(job, dict)]
             for job in jobs:
                 if tag_of(job) == tag:
-                    return str(job["id"])
+                    return name_of(job)
             if not (page.get("has_more") and jobs) or jobs[-1].get("created_at", since) < since:
                 return Found.ABSENT
             after = f"&after={jobs[-1]['id']}"

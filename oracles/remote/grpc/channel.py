@@ -52,7 +52,7 @@ def opened(url: str, limits: ClientLimits, secrets: Secrets, unix_socket: str | 
     Raises:
         SpecError: settings that cannot work.
     """
-    grpc = needs()
+    grpc, pair = needs(), client_certificate(url, limits, TLS)
     options = [
         ("grpc.enable_retries", 0),
         ("grpc.service_config_disable_resolution", 1),
@@ -77,7 +77,7 @@ def opened(url: str, limits: ClientLimits, secrets: Secrets, unix_socket: str | 
         return grpc.insecure_channel(target, options=options, compression=compression)
     if unix_socket:
         options.append(("grpc.default_authority", _host(url)))
-    return grpc.secure_channel(target, _credentials(grpc, limits), options=options, compression=compression)
+    return grpc.secure_channel(target, _credentials(grpc, pair), options=options, compression=compression)
 
 
 def _host(url: str) -> str:
@@ -86,8 +86,7 @@ def _host(url: str) -> str:
     return host if parts.port else f"{host}:{_TLS_PORT}"
 
 
-def _credentials(grpc: Any, limits: ClientLimits) -> Any:
-    pair = client_certificate(limits)
+def _credentials(grpc: Any, pair: tuple[str, str] | None) -> Any:
     certificate, key = pair if pair else (None, None)
     try:
         return grpc.ssl_channel_credentials(

@@ -138,6 +138,7 @@ def test_both_are_counted_in_the_statistics(both: tuple[httpx.Client, Call, int]
     [
         (inference(np.zeros((1, 1, 4, 4), "f4"), "FP32", model_name="other"), "NOT_FOUND", "there is no model 'other'"),
         (inference(np.zeros((1, 1, 4, 4), "f4"), "FP32", model_version="9"), "NOT_FOUND", "has no version '9'"),
+        (inference(np.zeros((1, 1, 4, 4), "f4"), "FP32", model_name=""), "INVALID_ARGUMENT", "should name the model"),
         (inference(np.zeros((1, 1, 5, 4), "f4"), "FP32"), "INVALID_ARGUMENT", "shape"),
         (inference(np.zeros((1, 1, 4, 4), "f4"), "BF16"), "INVALID_ARGUMENT", "datatype"),
         (inference(np.zeros((400, 1, 4, 4), "f4"), "FP32"), "OUT_OF_RANGE", "at most 20000 bytes"),

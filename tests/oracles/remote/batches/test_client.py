@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from oracles import Budget, BudgetExhausted, Ledger, OracleUnavailable, Purpose, ResponseStore, VoteLog
+from oracles import (
+    AnswerLost,
+    Budget,
+    BudgetExhausted,
+    Ledger,
+    OracleUnavailable,
+    Purpose,
+    ResponseStore,
+    Unanswered,
+    VoteLog,
+)
 from oracles.recording import REFUSED
 from oracles.remote.batches.client import APPEARS_SECONDS
 from oracles.remote.batches.journal import Journal, Stage
@@ -127,6 +137,23 @@ def test_a_submission_that_never_arrived_stays_charged_for_an_hour_and_is_asked_
     run.now += APPEARS_SECONDS + 1
     run.finish(pieces())
     assert ledger(run).total == TOTAL
+
+
+def test_the_hour_in_which_a_submission_may_appear_begins_with_its_last_try(tmp_path: Path) -> None:
+    run, tries = Run(tmp_path, Desk()), list[bytes]()
+
+    def submit(body: bytes) -> str:
+        tries.append(body)
+        if len(tries) == 1:
+            raise Unanswered("too many", retry_after=2 * APPEARS_SECONDS)
+        raise AnswerLost("the connection broke")
+
+    run.desk.submit = submit  # type: ignore[method-assign]
+    client = run.client()
+    client.ask(pieces()[:2], compose)
+    assert [job.stage for job in client.journal.jobs] == [Stage.LOST]
+    assert client.ledger.total == 6
+    client.journal.store.close()
 
 
 def test_a_job_that_appears_after_all_is_cancelled_and_what_it_answered_is_paid_for(tmp_path: Path) -> None:

@@ -270,6 +270,17 @@ def test_both_sides_show_certificates(certificate: Path, monkeypatch: pytest.Mon
         assert torch.equal(opened(server, client_certificate=str(certificate)).query(IMAGES).labels, RIGHT)
 
 
+def test_certificates_that_would_not_be_shown_or_cannot_be_are_said_at_once(certificate: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.pem"
+    mine.write_text(certificate.read_text())
+    mine.chmod(0o600)
+    with pytest.raises(SpecError, match="certificates go with grpcs:// alone"):
+        open_oracle(f"grpc+kserve://127.0.0.1:9/plain?client_certificate={mine}")
+    mine.write_text("no certificate")
+    with pytest.raises(SpecError, match="client_certificate and client_key cannot be used"):
+        open_oracle(f"grpcs+kserve://127.0.0.1:9/plain?client_certificate={mine}")
+
+
 def test_a_unix_socket_is_asked_in_the_place_of_a_port(server: MisbehavingGrpcServer, tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as listener:
