@@ -24,13 +24,14 @@ class Usage:
     output_tokens: int
 
     @classmethod
-    def told(cls, tree: object, input_name: str, output_name: str) -> Usage | None:
-        """What a reply's `tree` tells under two names, None where it does not."""
+    def told(cls, tree: object, read: str, *written: str) -> Usage | None:
+        """What a reply's `tree` tells under these names, those of what was written added up; None where it does not."""
         if not isinstance(tree, Mapping):
             return None
-        found = [tree.get(input_name), tree.get(output_name, 0)]
-        read, written = (value if type(value) is int and 0 <= value <= _MOST else None for value in found)
-        return None if read is None or written is None else cls(read, written)
+        found = [tree.get(read), *(tree.get(name, 0) for name in written)]
+        if any(type(value) is not int or not 0 <= value <= _MOST for value in found):
+            return None
+        return cls(found[0], sum(found[1:]))
 
 
 @dataclass(frozen=True, slots=True)

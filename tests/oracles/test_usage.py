@@ -40,6 +40,11 @@ def test_usage_is_what_a_reply_tells_in_numbers(tree: object, usage: Usage | Non
     assert Usage.told(tree, "in", "out") == usage
 
 
+def test_thoughts_are_written_too() -> None:
+    assert Usage.told({"in": 3, "out": 2, "thought": 40}, "in", "out", "thought") == Usage(3, 42)
+    assert Usage.told({"in": 3, "thought": 40}, "in", "out", "thought") == Usage(3, 40)
+
+
 def test_tokens_have_prices() -> None:
     assert TokenPrices(2.5, 10).cost(Usage(1_000_000, 100_000)) == pytest.approx(3.5)
     assert ClientLimits(price_per_million_input=2.5, price_per_million_output=10).token_prices == TokenPrices(2.5, 10)

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from oracles.errors import AnswerError, AnswerLost, OracleUnavailable, Unanswered
-from oracles.remote.failures import of_status
+from oracles.remote.failures import of_status, presentable
 from oracles.remote.json_text import load_object
 from oracles.remote.messages import Reply, Request
 from oracles.remote.wire_protocol import Send
@@ -22,6 +22,9 @@ _JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
 WINDOW_HOURS = 24.0
 """Hours within which each of them means to answer a job; most are answered much sooner."""
+
+_SHOWN = 200
+"""Characters of a vendor's words in an error."""
 
 _TRIES = 6  # with pauses of 31 seconds together
 
@@ -209,11 +212,11 @@ def repeated(call: Callable[[], T], sleep: Callable[[float], None]) -> T:
 
 
 def refused_words(error: object) -> str:
-    """The vendor's words in an error, on one line and short."""
+    """The vendor's words in an error, on one line, short and without control characters."""
     if isinstance(error, Mapping):
         inner = error.get("error")
         if isinstance(inner, Mapping | str):
             return refused_words(inner)
         parts = [str(error[name]) for name in ("code", "type", "message", "status") if error.get(name)]
-        return " ".join(parts)[:200].replace("\n", " ")
-    return str(error)[:200].replace("\n", " ") if error else ""
+        return presentable(" ".join(parts)[:_SHOWN])
+    return presentable(str(error)[:_SHOWN]) if error else ""

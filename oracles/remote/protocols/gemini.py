@@ -110,7 +110,7 @@ def _batches(endpoint: Endpoint, options: GeminiOptions, send: Send) -> GeminiBa
 def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     identity = optional_text(tree, {"modelVersion": "version"})
-    usage = Usage.told(tree.get("usageMetadata"), "promptTokenCount", "candidatesTokenCount")
+    usage = Usage.told(tree.get("usageMetadata"), "promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
     feedback = tree.get("promptFeedback")
     if isinstance(feedback, dict) and feedback.get("blockReason"):
         return Said("", refused=True, identity=identity, usage=usage)

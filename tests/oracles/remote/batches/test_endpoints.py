@@ -8,7 +8,7 @@ import pytest
 
 from oracles import AnswerLost
 from oracles.remote.batches.anthropic import AnthropicBatches
-from oracles.remote.batches.endpoint import BatchEndpoint, End, JobState
+from oracles.remote.batches.endpoint import BatchEndpoint, End, JobState, refused_words
 from oracles.remote.batches.gemini import GeminiBatches
 from oracles.remote.batches.mistral import MistralBatches
 from oracles.remote.batches.openai import OpenaiBatches
@@ -46,3 +46,7 @@ def test_an_error_of_any_form_is_a_failure_of_its_question(code: object) -> None
     line = json.dumps({"key": "k", "error": {"code": code, "message": "no"}}).encode()
     state = JobState(ended=True, tree={"response": {"responsesFile": "files/x"}})
     assert [item.end for item in endpoints(saying(line))["gemini"].items(state)] == [End.FAILED]
+
+
+def test_a_vendors_words_are_one_line_without_control_characters() -> None:
+    assert refused_words({"error": {"message": "no\r\n\x1b[31mway\u2028!"}}) == "no [31mway !"
