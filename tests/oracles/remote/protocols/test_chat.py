@@ -85,6 +85,12 @@ def test_what_a_model_says_becomes_a_label(protocol: str, text: str, label: str)
     assert parsed.usage == Usage(120, 4)
 
 
+def test_thoughts_of_gemini_are_tokens_that_it_wrote() -> None:
+    reply = REPLIES["gemini"]("cat")
+    reply["usageMetadata"] |= {"thoughtsTokenCount": 40, "totalTokenCount": 164}
+    assert chat("gemini").parse(json_reply(reply), images=1).usage == Usage(120, 44)
+
+
 @pytest.mark.parametrize("protocol", REFUSED)
 def test_a_refusal_is_a_vote_for_no_label(protocol: str) -> None:
     asked = chat(protocol)
