@@ -60,7 +60,7 @@ def by_group(run: Run, groups: str) -> list[Record]:
 
 def _rows(radii: dict[str, list[float | None]], asked: Sequence[float], *, whole: bool) -> Iterator[Record]:
     confidence = 1 - (1 - CONFIDENCE) / len(radii)
-    for name in sorted(radii):
+    for name in sorted(radii, key=_place):
         for radius in asked:
             found = certified_accuracy(radii[name], radius, confidence=confidence)
             low, high = (found.low, found.high) if whole else (None, None)
@@ -72,6 +72,12 @@ def _rows(radii: dict[str, list[float | None]], asked: Sequence[float], *, whole
                 "low": low,
                 "high": high,
             }
+
+
+def _place(name: str) -> tuple[bool, int, str]:
+    """Numbers by value, then words."""
+    number = name.isascii() and name.isdecimal()
+    return not number, int(name) if number else 0, name
 
 
 def groups_section(run: Run, groups: str) -> Section:

@@ -49,6 +49,17 @@ def test_classes_are_groups(world: World) -> None:
     assert bb.load(world.run).by_group("class") == rows  # type: ignore[union-attr]
 
 
+def test_groups_that_are_numbers_come_in_their_order(world: World) -> None:
+    world.certify()
+    last = max(one["index"] for one in world.certificates())
+    path = world.folder / "ward.csv"
+    path.write_text("\n".join(["ward", *("icu", "10", "9", "100")[: last + 1], *["9"] * (last - 3)]))
+    found = [row["group"] for row in by_group(read_issued(world.run), f"{path}:ward")]
+    present = {path.read_text().split()[1 + one["index"]] for one in world.certificates()}
+    assert list(dict.fromkeys(found)) == [name for name in ("9", "10", "100", "icu") if name in present]
+    assert len(present) > 2
+
+
 @pytest.mark.parametrize("form", ["text", "md", "tex", "json"])
 def test_every_form_with_tables_has_them(form: str, world: World, hospitals: str) -> None:
     done = bbsmooth("report", world.run, "--format", form, "--groups", hospitals)
