@@ -59,7 +59,8 @@ class HandlerOptions:
 def placeholder(picture: Picture, form: str = "") -> str:
     """The placeholder of pictures in a template: `""` for files, or `base64` or `data-url`."""
     quality = f":{picture.quality}" if picture.format is PictureFormat.JPEG else ""
-    return f"{{image:{picture.format}{form and '-'}{form}{quality}}}"
+    scale = "" if picture.upscale == 1 else f"@{picture.upscale}"
+    return f"{{image:{picture.format}{form and '-'}{form}{quality}{scale}}}"
 
 
 def template_of(

@@ -152,21 +152,23 @@ class MultipartBody:
         return f"{head}\r\n\r\n{text.replace(self.placeholder, inserted)}".encode()
 
 
-def encoder_of(name: str, quality: str | None, tensor: TensorOptions, *, shown: str) -> Encoder:
+def encoder_of(name: str, quality: str | None, scale: str | None, tensor: TensorOptions, *, shown: str) -> Encoder:
     """The encoder of a placeholder.
 
     Args:
         name: between `{image:` and the quality.
         quality: of JPEG, as text; None where there is none.
+        scale: how many pixels of a picture, in either direction, show one of the image, as text; None for 1.
         tensor: how images become numbers.
         shown: the whole placeholder, for errors.
 
     Raises:
-        SpecError: there is none of this name, or a quality where none belongs.
+        SpecError: there is none of this name, or a quality or a scale where none belongs.
     """
     kind, _, rest = name.partition("-")
     if kind in set(PictureFormat) and rest in ("", "base64", "data-url"):
-        return _picture_encoder(Picture(PictureFormat(kind), channels=tensor.channels), quality, rest)
+        picture = Picture(PictureFormat(kind), channels=tensor.channels, upscale=int(scale or 1))
+        return _picture_encoder(picture, quality, rest)
     form = tensor.form(Datatype.FP32, Layout.NCHW)
     tensors: dict[str, Encoder] = {
         "nested-list": Encoder(form, lambda image: nested_json(form.array(image)[0]), whole=True),
@@ -175,7 +177,7 @@ def encoder_of(name: str, quality: str | None, tensor: TensorOptions, *, shown: 
         "tensor-base64": Encoder(form, lambda image: base64_text(form.raw(form.array(image)))),
         "tensor": Encoder(form, lambda image: form.raw(form.array(image)), media_type=BYTES),
     }
-    if name not in tensors or quality is not None:
+    if name not in tensors or quality is not None or scale is not None:
         pictures = ", ".join(f"{one}{end}" for one in PictureFormat for end in ("", "-base64", "-data-url"))
         raise SpecError(f"[request] body: there is no {shown}; there are {pictures}, {', '.join(tensors)}")
     return tensors[name]

@@ -27,7 +27,7 @@ from oracles.remote.tensors import TensorOptions
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PLACEHOLDER = re.compile(r"\{image:(?P<name>[a-z0-9-]+)(?::(?P<quality>[0-9]{1,4}))?\}")
+_PLACEHOLDER = re.compile(r"\{image:(?P<name>[a-z0-9-]+)(?::(?P<quality>[0-9]{1,4}))?(?:@(?P<scale>[0-9]{1,2}))?\}")
 _NAME = re.compile(r'[^"\r\n\x00-\x1f\x7f]+')
 _JSON, _TEXT, _FORM = "application/json", "text/plain; charset=utf-8", "application/x-www-form-urlencoded"
 
@@ -104,7 +104,8 @@ def compile_template(options: RequestOptions) -> Template:
     what = "multipart" if options.multipart else "body"
     if len(found) != 1:
         raise SpecError(f"[request] {what} should hold one placeholder like {{image:png-base64}}, got {len(found)}")
-    encoder = encoder_of(found[0]["name"], found[0]["quality"], options.tensor, shown=found[0].group())
+    name, quality, scale = found[0].group("name", "quality", "scale")
+    encoder = encoder_of(name, quality, scale, options.tensor, shown=found[0].group())
     secrets = {_mark(one): one for one in sorted(placeholders(text))}
     if options.multipart:
         return Template(options.method, _form(options, found[0].group(), encoder, secrets), secrets)

@@ -46,6 +46,34 @@ def test_the_scale_is_part_of_the_classifier() -> None:
     assert bare == one != two
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "litserve+http://127.0.0.1:9/predict?num_classes=2&content=upload&key=image",
+        "litserve+http://127.0.0.1:9/predict?num_classes=2&content=base64",
+        "bentoml+http://127.0.0.1:9/predict?num_classes=2&content=picture&format=jpeg",
+        f"gradio+http://127.0.0.1:9/gradio_api/call/predict?{LABELS}",
+        f"azureml+http://127.0.0.1:9/score?{LABELS}",
+        f"roboflow+http://127.0.0.1:9/p/1?{LABELS}",
+    ],
+)
+def test_every_protocol_of_pictures_shows_them_in_their_scale(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = list[tuple[int, ...]]()
+    encode = Picture.files
+
+    def watched(picture: Picture, images: torch.Tensor) -> list[bytes]:
+        found = encode(picture, images)
+        shapes.extend(decoded(file).shape[:2] for file in found)
+        return found
+
+    monkeypatch.setattr(Picture, "files", watched)
+    bare, one, two = (opened(name + scale) for scale in ("", "&upscale=1", "&upscale=2"))
+    assert bare.spec.fingerprint == one.spec.fingerprint != two.spec.fingerprint
+    for oracle in (bare, two):
+        oracle.protocol.request(torch.zeros(1, 3, 4, 5, dtype=torch.uint8))
+    assert shapes == [(4, 5), (8, 10)]
+
+
 @pytest.mark.parametrize("scale", [0, 65])
 def test_a_scale_out_of_range_is_refused(scale: int) -> None:
     with pytest.raises(SpecError, match="upscale should be between 1 and 64"):
