@@ -13,12 +13,14 @@ from bbsmooth.api.batch import Batch, batch_config
 from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Forecast
 from bbsmooth.api.sessions import plan as session
+from bbsmooth.api.sessions.plan_sigma import plan_sigma
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.idle import refuse_without
 from bbsmooth.settings.plan import PILOT_DRAWS, ClaimConfig, PilotConfig
+from bbsmooth.settings.sigma import SigmaConfig, refuse_with_choice
 from oracles import Budget
 
 _log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ def plan(
     images: Any,
     labels: Any = None,
     *,
-    noise: NoiseDistribution,
+    noise: NoiseDistribution | Sequence[NoiseDistribution],
     radii: Sequence[float],
     num_selection: int,
     max_estimation: int,
@@ -61,14 +63,15 @@ def plan(
     Args:
         oracle: from `bbsmooth.oracle`, or what that takes.
         images: (N, C, H, W) uint8 or floats that are k / 255, or a data set.
-        labels: (N,) class of each, which `at_least` needs; a data set may bring its own.
-        noise: `Gaussian`, `Laplace` or `Uniform`.
+        labels: (N,) class of each, which `at_least` and several `noise` need; a data set may bring its own.
+        noise: `Gaussian`, `Laplace` or `Uniform`; or several that differ in sigma, of which the one that certifies most
+            at the only one of `radii` is chosen (`Forecast.sigma`), from labelled images after the first `limit`.
         radii: that are wanted.
         num_selection: draws that choose an image's class (n0); the pilot asks the first of these.
         max_estimation: fresh draws that bound its probability (n), for sequential methods the most of them.
         alpha: probability that a certificate is wrong.
         beta: probability that an early end gives up what holds.
-        pilot: images of the pilot, chosen by chance.
+        pilot: images of the pilot, chosen by chance; with several `noise` those of its first round.
         seed: of all draws; `certify` with the same seed takes the pilot's answers over with `reuse=run`.
         pilot_draws: of each image of the pilot.
         choose_cap: share of the images that a smaller cap may leave open; the smallest such cap is chosen. None keeps
@@ -99,11 +102,14 @@ def plan(
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
     folder = None if run is None else Path(run)
+    levels = list(noise) if isinstance(noise, Sequence) else [noise]
+    if len({each.name for each in levels}) != 1:
+        raise UsageError("`noise` must be one, or several of one distribution to choose from")
     _, subject = subject_of(
         oracle,
         images,
         labels,
-        noise=noise,
+        noise=levels[0],
         front=front,
         budget=budget,
         seed=seed,
@@ -133,7 +139,15 @@ def plan(
     else:
         claim = replace(claim, accept_budget=accept_budget)
     asked = PilotConfig(pilot=pilot, pilot_draws=pilot_draws, choose_cap=choose_cap)
+    jobs = batch_config(batch)
     with told(callbacks) if callbacks else nullcontext():
+        if len(levels) > 1:
+            refuse_with_choice(asked, claim, jobs)
+            choice = SigmaConfig.of(tuple(each.sigma for each in levels), config, levels[0].name)
+            chosen = plan_sigma(
+                folder, subject, config=config, pilot=asked, choice=choice, resume=resume, announce=_log.info
+            )
+            return Forecast(chosen, folder)
         found = session.plan(
             folder,
             subject,
@@ -142,7 +156,7 @@ def plan(
             claim=claim,
             resume=resume,
             announce=_log.info,
-            batch=batch_config(batch),
+            batch=jobs,
         )
     return Forecast(found, folder)
 

@@ -324,6 +324,16 @@ class Forecast:
         return list(self.summary["expected"])
 
     @property
+    def sigma(self) -> float | None:
+        """The sigma that was chosen, None where one was given."""
+        return self.summary.get("sigma")
+
+    @property
+    def sigmas(self) -> list[Record]:
+        """One record for each sigma to choose from: share right and certified, queries, seconds, price."""
+        return list(self.summary.get("sigmas", ()))
+
+    @property
     def acceptance(self) -> Record | None:
         """Forecast of the acceptance test: queries, seconds, price, images and answers; None where none was asked."""
         return self.summary.get("acceptance")

@@ -113,7 +113,7 @@ class Way:
 
 
 def forecast(
-    ways: Sequence[Way], pilot: Pilot, *, images: int, total_variation: float, seed: int
+    ways: Sequence[Way], pilot: Pilot, *, images: int, total_variation: float, seed: int, apart: bool = False
 ) -> tuple[Expectation, ...]:
     """Forecasts of what certifying images in several ways will cost and prove.
 
@@ -123,18 +123,21 @@ def forecast(
         images: how many are to be certified, those of the pilot included.
         total_variation: distance between drawn and ideal noise of one image.
         seed: of the simulation.
+        apart: whether the pilot's are other images of the same kind, none of those to be certified.
 
     Raises:
         ValueError: the pilot has more images, or more draws than the selection of a plan.
     """
     most = min(way.plan.num_selection for way in ways)
-    if pilot.images > images or pilot.draws > most:
+    if (pilot.images > images and not apart) or pilot.draws > most:
         raise ValueError(f"{images} images with n0 {most} cannot be forecast from {pilot}")
     generator = np.random.default_rng(seed)
     needed = sorted({way.plan.noise.probability(radius) for way in ways for radius in way.radii})
     population = Population(pilot, tuple(needed))
     draws = list(population.draws(REPLICATES, generator))
-    silent = _unanswered(pilot, images, generator)
+    if apart:
+        draws = [Rates(rates.shares, rates.pilot[:0]) for rates in draws]
+    silent = _unanswered(pilot, images, generator, apart=apart)
     usual = np.mean([rates.shares for rates in draws], axis=0)
     usual[np.unique([rates.pilot for rates in draws]).astype(np.int64)] += 1 / images
     found = []
@@ -196,9 +199,10 @@ def summed(
     )
 
 
-def _unanswered(pilot: Pilot, images: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Images (replicates,) that end with the selection, the pilot's included; their share has Jeffreys' prior."""
+def _unanswered(pilot: Pilot, images: int, generator: np.random.Generator, *, apart: bool) -> NDArray[np.int64]:
+    """Images (replicates,) that end with the selection, the pilot's unless apart; their share has Jeffreys' prior."""
     if not pilot.unanswered:
         return np.zeros(REPLICATES, dtype=np.int64)
     shares = generator.beta(pilot.unanswered + 0.5, len(pilot.votes) + 0.5, REPLICATES)
-    return pilot.unanswered + generator.binomial(images - pilot.images, shares)
+    own, others = (0, images) if apart else (pilot.unanswered, images - pilot.images)
+    return own + generator.binomial(others, shares)

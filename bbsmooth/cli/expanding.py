@@ -193,6 +193,8 @@ def _parameter(name: str, type_: Any, option: Option, default: Any) -> inspect.P
         told |= {"metavar": option.metavar or _METAVARS[inner], "min": option.least}
     if option.read is not None:
         told |= {"parser": option.read}
+    if option.refused:
+        told["parser"] = _refusing(inner, dict(option.refused))
     about = typer.Argument(**told) if option.argument else typer.Option(flag(name), **told)
     taken = list[inner] if several else inner  # type: ignore[valid-type]  # made for typer, not for mypy
     if several and not required:
@@ -203,6 +205,20 @@ def _parameter(name: str, type_: Any, option: Option, default: Any) -> inspect.P
         default=inspect.Parameter.empty if required else default,
         annotation=Annotated[taken | None if default is None else taken, about],
     )
+
+
+def _refusing(inner: type, refused: Mapping[str, str]) -> Callable[[str], Any]:
+    """A reader of values that says of some what to do instead."""
+
+    def read(value: Any) -> Any:
+        if value in refused:
+            raise typer.BadParameter(refused[value])
+        try:
+            return inner(value)
+        except ValueError:
+            raise typer.BadParameter(f"{value!r} is not a valid {inner.__name__}.") from None
+
+    return read
 
 
 def _parsed(value: Any, type_: Any, option: Option) -> Any:

@@ -19,6 +19,7 @@ from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, Smoo
 from bbsmooth.settings.idle import declared
 from bbsmooth.settings.option import Option, Panel
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig
+from bbsmooth.settings.sigma import named_sigmas, refuse_with_choice
 
 _BUDGET = Option("Most queries that the pilot may spend.", "QUERIES", Panel.BUDGET)
 _SELECTION = Option(
@@ -40,7 +41,7 @@ _DISCOUNT = replace(_OF_BATCHES["batch_discount"], needs=())
 def plan(
     oracle: Annotated[OracleConfig, Options(without=("engine", "workers"), budget=_BUDGET)],
     images: DataConfig,
-    smoothing: SmoothingConfig,
+    smoothing: Annotated[dict[str, Any], Options(of=SmoothingConfig, without=("sigma",))],
     config: Annotated[
         CertifyConfig, Options(without=("limit", "allocation"), num_selection=_SELECTION, method=_METHOD)
     ],
@@ -48,6 +49,15 @@ def plan(
     claim: Annotated[ClaimConfig | None, Options(given_with="at_least")],
     drift: DriftConfig,
     batch: Annotated[BatchConfig, Options(looks=_LOOKS, batch_discount=_DISCOUNT)],
+    sigma: Annotated[
+        list[str],
+        typer.Option(
+            "--sigma",
+            metavar="NUMBER or auto",
+            help="Standard deviation of the noise, on pixels in 0 to 1. auto chooses the one that certifies most at "
+            "--radius, from images after the first --limit; several choose among these.",
+        ),
+    ],
     out: Annotated[
         str | None,
         typer.Option(
@@ -79,28 +89,29 @@ def plan(
     """
     from bbsmooth.cli.notes import say
     from bbsmooth.commands.by_name import plan as run
+    from bbsmooth.commands.by_name import plan_sigma as choose
 
+    config, sigmas = replace(config, limit=num_images), named_sigmas(sigma)
+    if sigmas is not None:
+        refuse_with_choice(pilot, claim, batch)
     with perhaps_writing(out, resume=resume) as folder:
-        found = run(
-            folder,
-            oracle=oracle,
-            smoothing=smoothing,
-            images=images,
-            config=replace(config, limit=num_images),
-            pilot=pilot,
-            claim=claim,
-            drift=drift,
-            batch=batch,
-            resume=resume,
-            announce=say,
-        )
+        about: dict[str, Any] = {"oracle": oracle, "images": images, "config": config, "pilot": pilot, "drift": drift}
+        about |= {"resume": resume, "announce": say}
+        if sigmas is not None:
+            found = choose(folder, noise=smoothing, sigmas=sigmas, **about)
+        else:
+            fixed = SmoothingConfig(sigma=float(sigma[0]), **smoothing)
+            found = run(folder, smoothing=fixed, claim=claim, batch=batch, **about)
     print(json.dumps(found) if as_json else "\n".join(_lines(found, config.alpha, out)))
 
 
 def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str]:
     """The forecast, for people."""
     pilot = found["pilot"]
-    yield f"pilot: {pilot['queries']:,} queries in {_time(pilot['seconds'])}; {_votes(pilot)}"
+    if "sigmas" in found:
+        yield from _choice(found)
+    else:
+        yield f"pilot: {pilot['queries']:,} queries in {_time(pilot['seconds'])}; {_votes(pilot)}"
     if (different := found["different"]) < found["images"]:
         yield f"{different:,} of the {found['images']:,} images are different; equal ones are asked about once"
     yield f"{found['images']:,} images, alpha {alpha:g}; expected (and where it lies with {found['confidence']:.0%}):"
@@ -113,9 +124,26 @@ def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str
         yield _cap(cap)
     if (issued := found["expected"][-1]["issued"]) is not None:
         yield _withheld(issued)
-    if out is not None and "://" not in out:
+    if "sigmas" in found:
+        chosen = found["expected"][-1]["num_estimation"]
+        yield f"certify with --sigma {found['sigma']:g} --n {chosen} --limit {found['images']}"
+    elif out is not None and "://" not in out:
         chosen = found["expected"][-1]["num_estimation"]
         yield f"certify with --n {chosen} --reuse {out}, and the pilot's {pilot['queries']:,} queries are paid for once"
+
+
+def _choice(found: dict[str, Any]) -> Iterator[str]:
+    """The sigmas that were tried, and the one that was chosen."""
+    pilot, radius = found["pilot"], found["sigmas"][0]["certified"]["radius"]
+    yield f"pilot: {pilot['queries']:,} queries in {_time(pilot['seconds'])}, none of images that are to be certified"
+    yield f"{'sigma':<9}{'pilot':<8}{f'right and certified % at {radius:g}':<32}{'queries':<30}price"
+    for row in found["sigmas"]:
+        price = "-" if row["price"] is None else _range(row["price"], digits=2)
+        chosen = "  <- chosen" if row["sigma"] == found["sigma"] else ""
+        yield (
+            f"{row['sigma']:<9g}{row['images']:<8}{_share(row['certified']):<32}{_range(row['queries']):<30}"
+            f"{price}{chosen}"
+        )
 
 
 def _row(row: dict[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig, compared
 from bbsmooth.settings.predict import PredictConfig
+from bbsmooth.settings.sigma import SigmaConfig
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 
@@ -134,6 +135,51 @@ def plan(
         announce=announce,
         drift=drift,
         batch=batch,
+    )
+
+
+def plan_sigma(
+    out: Path | None,
+    *,
+    oracle: OracleConfig,
+    noise: Mapping[str, Any],
+    sigmas: tuple[float, ...],
+    images: DataConfig,
+    config: CertifyConfig,
+    pilot: PilotConfig,
+    resume: bool,
+    announce: Callable[[str], None],
+    drift: DriftConfig = USUAL_DRIFT,
+) -> Record:
+    """Choose the sigma that certifies most of a test split; see `bbsmooth.api.sessions.plan_sigma`.
+
+    Args:
+        out: the run directory, None keeps nothing.
+        oracle: whom to ask.
+        noise: settings of `SmoothingConfig` without sigma.
+        sigmas: to choose from, none for a grid that the radius gives.
+        images: whose first ones are to be certified, and whose others are asked about.
+        config: the certification that is planned.
+        pilot: how much is asked.
+        resume: go on with the run in `out`.
+        announce: told what it costs before it is asked.
+        drift: as of the certification.
+    """
+    from bbsmooth.api.sessions import plan_sigma as planning
+
+    choice = SigmaConfig.of(sigmas, config, noise["noise"])  # before what takes long to open
+    smoothing = SmoothingConfig(sigma=choice.sigmas[len(choice.sigmas) // 2], **noise)
+    subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
+    return planning.plan_sigma(
+        out,
+        subject,
+        config=config,
+        pilot=pilot,
+        choice=choice,
+        resume=resume,
+        announce=announce,
+        drift=drift,
+        named=bool(sigmas),
     )
 
 

@@ -24,7 +24,7 @@ def runs_table(runs: Sequence[Run], names: Sequence[str], radii: Sequence[float]
         (Column("method", "method", numeric=False), lambda run: _text(_method(run))),
         (Column("oracle", "oracle", numeric=False), lambda run: _text(run.oracle and run.oracle["name"])),
         (Column("data", "data", numeric=False), lambda run: _text(run.data and run.data["name"])),
-        (Column("sigma", "sigma"), lambda run: _number(run.settings.get("sigma"))),
+        (Column("sigma", "sigma"), lambda run: _number(_sigma(run))),
         (Column("alpha", "alpha"), lambda run: _number(run.settings.get("alpha"))),
         (Column("images", "images"), _images),
         (Column("labels", "labels", numeric=False), lambda run: _text("of the oracle" if own_labels(run) else None)),
@@ -139,6 +139,12 @@ def _parameters(run: Run) -> int | None:
 
 def _text(text: str | None) -> Cell:
     return EMPTY if text is None else Cell(text, text)
+
+
+def _sigma(run: Run) -> float | None:
+    """The sigma; of a plan that chose it, what it chose."""
+    sigma = run.settings.get("sigma")
+    return (run.summary or {}).get("sigma") if isinstance(sigma, str) else sigma
 
 
 def _number(number: float | None, form: str = "g") -> Cell:

@@ -13,7 +13,7 @@ from bbsmooth.reporting.acceptance import answer_sentence, claims_table
 from bbsmooth.reporting.escaping import one_line
 from bbsmooth.reporting.numbers import count, duration, interval, length, money, percent
 from bbsmooth.reporting.scope import told, was_tuned
-from bbsmooth.reporting.words import proven_word
+from bbsmooth.reporting.words import proven_word, sigma_words
 from bbsmooth.runs.certificates import Record, read_certificates
 from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.reading import Run
@@ -96,7 +96,7 @@ def _head(run: Run) -> Table:
         if key in settings:
             head.add_row(key, str(settings[key]))
     if "noise" in settings:
-        head.add_row("noise", f"{settings['noise']}, sigma {settings['sigma']:g}")
+        head.add_row("noise", f"{settings['noise']}, sigma {sigma_words(run)}")
     if settings.get("coordinator"):
         head.add_row("coordinator", str(settings["coordinator"]))
     return head
@@ -121,6 +121,23 @@ def _certify_tables(settings: dict[str, Any], summary: Record) -> list[Renderabl
         around = "none: images are missing" if row["low"] is None else interval(row["low"], row["high"])
         table.add_row(f"{row['radius']:g}", percent(row["value"]), around)
     return [line, table]
+
+
+def _plan_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    rows = summary.get("sigmas")
+    if not rows:
+        return []
+    radius = rows[0]["certified"]["radius"]
+    level = f"{100 * summary['confidence']:g} % interval"
+    table = Table(
+        "sigma", "images", f"right and certified at {radius:g}", level, "queries", box=None, padding=(0, 3, 0, 0)
+    )
+    for row in rows:
+        share = row["certified"]
+        around = interval(share["low"], share["high"])
+        queries = f"{row['queries']['expected']:,.0f}"
+        table.add_row(f"{row['sigma']:g}", str(row["images"]), percent(share["expected"]), around, queries)
+    return [f"expected of {count(summary['images'], 'image')}, by sigma", table]
 
 
 def _tune_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
@@ -172,6 +189,7 @@ _TABLES = {
     "accept": _accept_tables,
     "import-log": _certify_tables,
     "tune": _tune_tables,
+    "plan": _plan_tables,
     "train": _train_tables,
     "attack": _attack_tables,
 }

@@ -31,6 +31,7 @@ def overview(run: Run) -> str:
         "certify": _certified,
         "accept": accepted,
         "tune": _tuned,
+        "plan": _planned,
         "train": _trained,
         "import-log": _imported,
         "predict": _predicted,
@@ -161,6 +162,31 @@ def _tuned(run: Run) -> list[str]:
         f"{count(summary['steps'], 'step')} of {summary['method']} on nothing but the classifier's answers took its "
         f"accuracy on noisy held-out images from {percent(summary['heldout_accuracy_start'])} to "
         f"{percent(summary['heldout_accuracy_best'])}; the parameters that did best there were kept.",
+    ]
+
+
+def sigma_words(run: Run) -> str:
+    """The sigma of a run; of one that chose it, what it chose."""
+    sigma, chosen = run.settings["sigma"], (run.summary or {}).get("sigma")
+    if isinstance(sigma, str):
+        return sigma if chosen is None else f"{chosen:g}, chosen for the radius"
+    return f"{sigma:g}"
+
+
+def _planned(run: Run) -> list[str]:
+    summary = run.summary
+    if summary is None or "sigmas" not in summary:
+        return ["This is a run of `bbsmooth plan`."]
+    shares = [
+        f"{percent(row['certified']['expected'])} with {row['sigma']:g} "
+        f"({interval(row['certified']['low'], row['certified']['high'])})"
+        for row in summary["sigmas"]
+    ]
+    radius = summary["sigmas"][0]["certified"]["radius"]
+    return [
+        f"A sigma was chosen for the classifier {run.manifest['oracle']['name']}, from images of "
+        f"{run.manifest['data']['name']} that are not to be certified: {summary['sigma']:g}.",
+        f"Share of images expected to be right and certified at radius {radius:g}, by sigma: {', '.join(shares)}.",
     ]
 
 

@@ -434,23 +434,30 @@ class PlanSummary(TypedDict):
     pilot: dict[str, Any]
     expected: list[dict[str, Any]]
     acceptance: NotRequired[dict[str, Any]]
+    sigma: NotRequired[Amount]
+    sigmas: NotRequired[list[dict[str, Any]]]
 
 
-class SmoothedSettings(TypedDict):
-    """Settings of every command that draws noise."""
-
-    sigma: Amount
+class _DrawingSettings(TypedDict):
     noise: str
     seed: int
 
 
-class SpendingSettings(SmoothedSettings):
-    """Settings of every command that asks an oracle."""
+class SmoothedSettings(_DrawingSettings):
+    """Settings of every command that draws noise."""
 
+    sigma: Amount
+
+
+class _AskingSettings(TypedDict):
     oracle: str
     budget: Count | None
     max_price: Amount | None
     batch_size: NotRequired[int]
+
+
+class SpendingSettings(SmoothedSettings, _AskingSettings):
+    """Settings of every command that asks an oracle under one noise."""
 
 
 class CertifySettings(SpendingSettings):
@@ -497,9 +504,11 @@ class AcceptSettings(SpendingSettings):
     resize: bool
 
 
-class PlanSettings(SpendingSettings):
-    """Settings of `plan`."""
+class PlanSettings(_DrawingSettings, _AskingSettings):
+    """Settings of `plan`, whose sigma may be what it is asked for: auto, one of `sigmas`."""
 
+    sigma: Amount | Literal["auto"]
+    sigmas: NotRequired[list[Amount]]
     data: str
     num_selection: Count
     num_estimation: Count

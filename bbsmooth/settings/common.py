@@ -143,7 +143,13 @@ class SmoothingConfig:
     oracle.
     """
 
-    sigma: Annotated[float, Option("Standard deviation of the noise, on pixels in 0 to 1.")]
+    sigma: Annotated[
+        float,
+        Option(
+            "Standard deviation of the noise, on pixels in 0 to 1.",
+            refused=(("auto", "`bbsmooth plan --sigma auto` chooses one for a radius; give here what that chose"),),
+        ),
+    ]
     noise: Annotated[
         str,
         Option(

@@ -74,6 +74,7 @@ class Option:
         read: from the text of the command line to its value, where the type does not say it all.
         separator: between several values in one text; None takes the option several times.
         argument: whether it is given by its place instead of by a flag.
+        refused: what to do instead, by values that somebody may give and that it cannot take.
         needs: what must hold for it to count.
     """
 
@@ -86,6 +87,7 @@ class Option:
     read: Callable[[str], Any] | None = None
     separator: str | None = None
     argument: bool = False
+    refused: tuple[tuple[str, str], ...] = ()
     needs: tuple[Needs, ...] = ()
 
 

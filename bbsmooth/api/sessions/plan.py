@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.api.sessions.bill import Bill
+from bbsmooth.api.sessions.piloting import AskedPilot, different_images, pilot_of, row_of, way_of
 from bbsmooth.api.sessions.plan_acceptance import PlannedAcceptance
 from bbsmooth.api.sessions.plan_batch import PlannedBatch, ask_pilot
 from bbsmooth.assemble import (
-    Account,
     Subject,
     account,
     grid_for,
@@ -27,13 +25,10 @@ from bbsmooth.assemble import (
     refuse_without_batches,
     vote_source,
 )
-from bbsmooth.certification import VoteSource, run_cases
-from bbsmooth.certification.forecast import CONFIDENCE, Cap, Expectation, Interval, Way, forecast
-from bbsmooth.certification.methods.pilot import Pilot, PilotCase
+from bbsmooth.certification.forecast import CONFIDENCE, forecast
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Splitting
-from bbsmooth.progress.meter import meter
-from bbsmooth.randomness import fork, image_digest
+from bbsmooth.randomness import fork
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
@@ -48,13 +43,11 @@ from bbsmooth.settings.common import (
     SmoothingConfig,
     settings,
 )
-from bbsmooth.settings.plan import CLAIM, ClaimConfig, PilotConfig, compared, smaller_caps
+from bbsmooth.settings.plan import CLAIM, ClaimConfig, PilotConfig, compared
 from oracles import Purpose
 
 FIXED = frozenset({"limit"})
 """Of the settings of a certification, that which a resumed plan may not change: the pilot would be of other images."""
-
-_NOTE = "pilot"
 
 
 def plan(
@@ -104,7 +97,7 @@ def plan(
     for way in ways:
         way.judged_plan(smoothing.distribution, 1)
     data.check(dataset, count)
-    unlike = _unlike(dataset, count)
+    unlike = different_images(dataset, count)
     chosen, draws = _chosen(unlike, pilot.pilot, smoothing.seed), min(pilot.pilot_draws, config.num_selection)
     _refuse_small_budget(paid, len(chosen), draws)
     with ExitStack() as stack:
@@ -125,12 +118,12 @@ def plan(
             refuse_forgotten_jobs(run, kept)
         subject.front.keep(run.path)
         source = vote_source(subject.oracle, subject.front, smoothing, kept, (Purpose.SELECT,))
-        asking = _Pilot(run, kept, source, paid, draws)
+        asking = AskedPilot(run, kept, source, paid, draws)
         announce(asking.cost(len(chosen)))
         images = [(index, dataset.image(index)) for index in chosen]
         first = partial(ask_pilot, run=run, subject=subject, kept=kept, source=source, batch=batch)
         cases = asking.ask(images, first if batch.batch else lambda images, draws: None)
-        found = _pilot(cases, draws)
+        found = pilot_of(cases, draws)
         different = len(unlike)
         bill = Bill(
             images=different if config.labels == ORACLE else 0,
@@ -141,7 +134,7 @@ def plan(
             price=oracle.price,
         )
         total_variation = source.copies.total_variation(math.prod(dataset.image_shape))
-        forecast_ways = [_way(way, smoothing, count, capped=way is ways[-1]) for way in ways]
+        forecast_ways = [way_of(way, smoothing, count, capped=way is ways[-1]) for way in ways]
         batched = PlannedBatch.of(subject, batch, total_variation)
         votes = [(each, draws) for each in found.votes]
         in_looks = {} if batched is None else batched.ways(forecast_ways, votes)
@@ -152,7 +145,7 @@ def plan(
             total_variation=total_variation,
             seed=smoothing.seed,
         )
-        rows = [_row(way, each, bill, pilot, count) for way, each in zip(ways, coming, strict=False)]
+        rows = [row_of(way, each, bill, pilot, count) for way, each in zip(ways, coming, strict=False)]
         if batched is not None:
             looked = dict(zip(in_looks, coming[len(ways) :], strict=True))
             for place, row in enumerate(rows):
@@ -173,131 +166,10 @@ def plan(
         return summary
 
 
-@dataclass(slots=True)
-class _Pilot:
-    """The queries of a pilot, and how long they took in all processes that asked some."""
-
-    run: RunDirectory
-    kept: Account
-    source: VoteSource
-    oracle: OracleConfig
-    draws: int
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of the queries so far."""
-        return float((self.run.manifest.get("pilot") or {}).get("seconds", 0.0))
-
-    @property
-    def seconds_per_query(self) -> float:
-        """Wall time divided by queries."""
-        return self.seconds / max(1, self.kept.ledger.total)
-
-    def cost(self, images: int) -> str:
-        """The cost of the pilot, in words."""
-        queries = images * self.draws
-        price = "" if self.oracle.price is None else f", which cost {queries * self.oracle.price / 1000:g}"
-        return f"the pilot asks {queries:,} queries{price}: {images} images, {self.draws} draws each"
-
-    def ask(
-        self, images: list[tuple[int, Tensor]], first: Callable[[list[tuple[int, Tensor]], int], None]
-    ) -> dict[int, PilotCase]:
-        """The finished case of each image; what is on record, after `first` too, is not asked again."""
-        classes, began, before = self.source.log.spec.classes, time.monotonic(), self.seconds
-        try:
-            first(images, self.draws)
-            with meter("pilot", len(images) * self.draws, "queries") as bar:
-                finished = run_cases(
-                    images,
-                    lambda image: PilotCase(image, self.draws, self.source, classes),
-                    self.source,
-                    batch_size=self.oracle.batch_size,
-                    concurrency=self.oracle.concurrency,
-                    remaining=lambda: self.kept.ledger.remaining,
-                    progress=lambda purpose, queries: bar.advance(queries),
-                )
-                return {index: case for index, case, _ in finished}
-        finally:
-            self.run.note(_NOTE, {"seconds": round(before + time.monotonic() - began, 3)})
-
-
-def _pilot(cases: Mapping[int, PilotCase], draws: int) -> Pilot:
-    """Votes of the pilot's images for their leading classes."""
-    counts = [case.counts() for case in cases.values()]
-    answered = [each for each in counts if each is not None]
-    return Pilot(
-        votes=tuple(votes for votes, *_ in answered),
-        draws=draws,
-        others=tuple(tuple(others) for _, *others in answered),
-        unanswered=len(counts) - len(answered),
-    )
-
-
-def _unlike(dataset: data.ImageSet, count: int) -> list[int]:
-    """The first of each kind of equal images: these share their draws, which are paid for once."""
-    first: dict[bytes, int] = {}
-    for index in range(count):
-        first.setdefault(image_digest(dataset.image(index)), index)
-    return list(first.values())
-
-
 def _chosen(images: Sequence[int], pilot: int, seed: int) -> list[int]:
     """Images of the pilot, by chance: data often stand in the order of their classes."""
     order = torch.randperm(len(images), generator=fork(seed, "pilot"))
     return sorted(images[place] for place in order[:pilot].tolist())
-
-
-def _way(config: CertifyConfig, smoothing: SmoothingConfig, images: int, *, capped: bool) -> Way:
-    """A certification to be forecast, with smaller caps if asked for and where these can prove something."""
-    smaller = []
-    for fewer in smaller_caps(config) if capped else ():
-        with suppress(UsageError):
-            smaller.append(fewer.judged_plan(smoothing.distribution, images))
-    plan = config.judged_plan(smoothing.distribution, images)
-    return Way(plan=plan, radii=config.radii, smaller=tuple(smaller))
-
-
-def _row(way: CertifyConfig, coming: Expectation, bill: Bill, pilot: PilotConfig, images: int) -> Record:
-    """The record of one way of certifying; with the smallest cap that loses little, where that is asked for."""
-    least = (pilot.choose_cap or 0) * images
-    good = [cap for cap in coming.caps if cap.lost.expected * bill.equal <= least]
-    chosen = min(good, key=lambda cap: cap.draws) if good and pilot.choose_cap is not None else None
-    return {
-        "method": way.method,
-        "radii": list(way.radii),
-        "num_estimation": way.num_estimation if chosen is None else chosen.draws,
-        **bill.record((chosen or coming).queries),
-        "certified": _certified(way, (chosen or coming).certified),
-        "issued": _issued(way, (chosen or coming).certified, images),
-        "caps": [_cap(way, cap, bill) for cap in coming.caps],
-    }
-
-
-def _cap(way: CertifyConfig, cap: Cap, bill: Bill) -> Record:
-    return {
-        "num_estimation": cap.draws,
-        **bill.record(cap.queries),
-        "certified": _certified(way, cap.certified),
-        "saved": asdict(cap.saved),
-        "saved_price": bill.priced(cap.saved),
-        "lost": asdict(cap.lost.times(bill.equal)),
-        "uncertified": _certified(way, cap.uncertified),
-    }
-
-
-def _certified(way: CertifyConfig, found: Sequence[Interval]) -> list[Record]:
-    return [{"radius": radius, **asdict(share)} for radius, share in zip(way.radii, found, strict=True)]
-
-
-def _issued(way: CertifyConfig, certified: Sequence[Interval], images: int) -> Record | None:
-    """How many images have to be certified before any certificate is issued, and how many are expected to be.
-
-    None without a bound on the share of wrong ones. What is certified at the smallest radius counts; at radii below
-    it a few more may be.
-    """
-    if way.discovery is None:
-        return None
-    return {"needed": way.discovery.needed(images), "certified": asdict(certified[0].times(images))}
 
 
 def _refuse_certain_cost(smoothing: SmoothingConfig, oracle: OracleConfig, images: int) -> None:
