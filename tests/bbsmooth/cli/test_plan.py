@@ -23,8 +23,7 @@ def plan(world: World, *arguments: object, function: str = "counted") -> Outcome
     return bbsmooth(
         *("plan", "--oracle", world.oracle(function), "--data", f"npz:{world.folder / 'images.npz'}"),
         *(
-            "--sigma",
-            "0.25",
+            *(() if "--sigma" in arguments else ("--sigma", "0.25")),
             "--radius",
             "0.1",
             "--n0",
