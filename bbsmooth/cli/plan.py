@@ -85,7 +85,8 @@ def plan(
     Only the pilot is paid for. Its answers are the first that `bbsmooth certify` with the same seed needs; with --out
     they are kept, and --reuse there takes them over. With sequential it also says what smaller n would save and lose.
     With --at-least it forecasts `bbsmooth accept` too, which draws other noise and pays for all of it. Where the vendor
-    has a batch interface, its price and how long the answers take stand beside the others.
+    has a batch interface, its price and how long the answers take stand beside the others. With --sigma auto it chooses
+    the sigma that certifies most at --radius, from images that are not to be certified, and forecasts that.
     """
     from bbsmooth.cli.notes import say
     from bbsmooth.commands.by_name import plan as run
