@@ -212,7 +212,7 @@ def _refusing(inner: type, refused: Mapping[str, str]) -> Callable[[str], Any]:
 
     def read(value: Any) -> Any:
         if value in refused:
-            raise typer.BadParameter(refused[value])
+            raise typer.BadParameter(in_flags(refused[value]))
         try:
             return inner(value)
         except ValueError:
