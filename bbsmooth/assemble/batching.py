@@ -27,14 +27,13 @@ from bbsmooth.settings.common import OracleConfig
 from oracles import Answers, Oracle, OracleSpec, Purpose, ResponseStore
 from oracles.capabilities import Batching, batching_of
 from oracles.identity import IdentifiedOracle
-from oracles.remote.batches.client import BatchClient
+from oracles.remote.batches.client import KEPT_SECONDS, BatchClient
 from oracles.remote.batches.journal import Journal, Piece
 from oracles.remote.messages import Request
 from oracles.watch import DriftWatch
 
 _NOTE = "batch"
 _TAG_BYTES = 6
-_KEPT_SECONDS = 30 * 86_400  # OpenAI and Anthropic keep what jobs have answered for about so long
 _DRAWN = 64  # images that are drawn at once
 
 _log = logging.getLogger("bbsmooth")
@@ -83,7 +82,7 @@ def refuse_unfinished_jobs(reused: Path) -> None:
         return
     store = ResponseStore(reused / RESPONSES)
     try:
-        jobs = [job for job in Journal(store, tag).jobs if time.time() - job.since < _KEPT_SECONDS]
+        jobs = [job for job in Journal(store, tag).jobs if time.time() - job.since < KEPT_SECONDS]
     finally:
         store.close()
     if jobs:

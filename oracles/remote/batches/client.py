@@ -31,12 +31,15 @@ from oracles.errors import (
 )
 from oracles.ledger import Ledger, Purpose
 from oracles.recording import REFUSED, UNANSWERED, VoteLog
-from oracles.remote.batches.endpoint import BatchEndpoint, End, Found, Item, JobState, repeated
+from oracles.remote.batches.endpoint import BatchEndpoint, End, Found, Gone, Item, JobState, repeated
 from oracles.remote.batches.journal import Job, Journal, Piece, Stage
 from oracles.remote.messages import Request
 
 APPEARS_SECONDS = 3600.0
 """Seconds after its submission in which a job that is not listed could still appear."""
+
+KEPT_SECONDS = 30 * 86_400.0
+"""Seconds after its submission for which a vendor may keep what a job has answered (OpenAI and Anthropic: a month)."""
 
 _SEARCHES = 5
 """How often a job is looked for in the vendor's list, before it counts as lost."""
@@ -236,9 +239,15 @@ class BatchClient:
     def _pass(self) -> bool:
         """Look at each job once and record those that have ended; True where some are still under way."""
         for job in self.journal.at(Stage.SUBMITTED):
-            state = repeated(partial(self.endpoint.look, job.name), self.sleep)
-            if state.ended:
-                self._collect(job, state)
+            try:
+                state = repeated(partial(self.endpoint.look, job.name), self.sleep)
+                if state.ended:
+                    self._collect(job, state)
+            except Gone:
+                if self.clock() - job.since < KEPT_SECONDS:
+                    raise
+                self._record(job, {}, {})
+                self.tell(f"job {job.name} is not kept any more: its {job.count:,} questions stay charged")
         return bool(self.journal.at(Stage.SUBMITTED))
 
     def _collect(self, job: Job, state: JobState) -> None:

@@ -15,6 +15,7 @@ from oracles.remote.wire_protocol import Send
 
 T = TypeVar("T")
 SUCCESSES = range(200, 300)
+_GONE = (404, 410)
 DISCOUNT = 0.5
 """Share of the price that a batch saves: OpenAI, Anthropic, Google and Mistral all say 50 % (read in November 2026)."""
 
@@ -71,6 +72,10 @@ class JobState:
     full: bool = False
     partial: bool = False
     tree: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class Gone(OracleUnavailable):
+    """The vendor knows nothing of what it was asked about, or does not keep it any more."""
 
 
 class Found(Enum):
@@ -153,9 +158,12 @@ def ask(send: Send, request: Request) -> Reply:
     """The reply to a request, a success.
 
     Raises:
-        OracleError: it is none, see `of_status`; or there is no reply.
+        Gone: there is nothing at its address.
+        OracleError: it is no success, see `of_status`; or there is no reply.
     """
     reply = send(request)
+    if reply.status in _GONE:
+        raise Gone(str(of_status(reply, request.url)))
     if reply.status not in SUCCESSES:
         raise of_status(reply, request.url)
     return reply

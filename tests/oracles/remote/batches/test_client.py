@@ -17,7 +17,8 @@ from oracles import (
     VoteLog,
 )
 from oracles.recording import REFUSED
-from oracles.remote.batches.client import APPEARS_SECONDS
+from oracles.remote.batches.client import APPEARS_SECONDS, KEPT_SECONDS
+from oracles.remote.batches.endpoint import Gone, JobState
 from oracles.remote.batches.journal import Journal, Stage
 from tests.builders import spec
 from tests.oracles.remote.batches.desk import Death, Desk, Run, compose, pieces, stream, truth
@@ -154,6 +155,29 @@ def test_the_hour_in_which_a_submission_may_appear_begins_with_its_last_try(tmp_
     assert [job.stage for job in client.journal.jobs] == [Stage.LOST]
     assert client.ledger.total == 6
     client.journal.store.close()
+
+
+def test_a_job_that_the_vendor_does_not_keep_ends_the_run_for_a_month_and_stays_charged(tmp_path: Path) -> None:
+    run = Run(tmp_path, Desk(looks=50))
+    client = run.client()
+    client.sleep = lambda seconds: (_ for _ in ()).throw(Death())
+    with pytest.raises(Death):
+        client.ask(pieces()[:2], compose)
+    client.journal.store.close()
+    look, run.desk.looks = run.desk.look, 1
+
+    def forgotten(job: str) -> JobState:
+        if job == "job0":
+            raise Gone("404")
+        return look(job)
+
+    run.desk.look = forgotten  # type: ignore[method-assign]
+    with pytest.raises(Gone):
+        run.finish(pieces())
+    run.now += KEPT_SECONDS
+    run.finish(pieces())
+    check_votes(run)
+    assert ledger(run).total == TOTAL + 6
 
 
 def test_a_job_that_appears_after_all_is_cancelled_and_what_it_answered_is_paid_for(tmp_path: Path) -> None:

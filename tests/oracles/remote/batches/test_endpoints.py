@@ -8,7 +8,7 @@ import pytest
 
 from oracles import AnswerLost
 from oracles.remote.batches.anthropic import AnthropicBatches
-from oracles.remote.batches.endpoint import BatchEndpoint, End, JobState, refused_words
+from oracles.remote.batches.endpoint import BatchEndpoint, End, Gone, JobState, refused_words
 from oracles.remote.batches.gemini import GeminiBatches
 from oracles.remote.batches.mistral import MistralBatches
 from oracles.remote.batches.openai import OpenaiBatches
@@ -50,3 +50,10 @@ def test_an_error_of_any_form_is_a_failure_of_its_question(code: object) -> None
 
 def test_a_vendors_words_are_one_line_without_control_characters() -> None:
     assert refused_words({"error": {"message": "no\r\n\x1b[31mway\u2028!"}}) == "no [31mway !"
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("vendor", ["openai", "mistral", "anthropic", "gemini"])
+def test_a_job_that_is_not_there_is_told_from_other_failures(vendor: str, status: int) -> None:
+    with pytest.raises(Gone, match=str(status)):
+        endpoints(lambda request: Reply(status, body=b'{"error": "no such batch"}'))[vendor].look("job")
