@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ def train(
     """
     from bbsmooth.api.sessions.train import train as run
 
-    with perhaps_writing(out if leads() else None, resume=resume) as folder:
+    with perhaps_writing(out, resume=resume) if leads() else nullcontext() as folder:
         run(folder or Path(out), smoothing=smoothing, images=images, config=config, resume=resume)
         found = found_in(folder, as_json=as_json) if folder is not None else None
     if found is not None:
