@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from bbsmooth.coordinator import Autoencoder, CleanedImage, CoordinatedOracle, ResidualUNet
 from bbsmooth.coordinator.natural import SHIPPED, natural
+from bbsmooth.memory import keep_memory
 from bbsmooth.randomness import fork
 from oracles import HalfspaceOracle
 
 RESULT = Path(__file__).parent / "cost.json"
 SIGMA = 0.25
 BATCH = 64
-PAIRS = 15
+PAIRS = 61
 
 
 class Block(nn.Module):
@@ -95,6 +96,7 @@ class Bare(nn.Module):
 def main() -> None:
     """Measure, print, and write."""
     torch.set_num_threads(1)
+    keep_memory()  # for both sides, as the command does
     result = {size: _forward(size) for size in SHIPPED}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
