@@ -136,8 +136,8 @@ def tune(
         BudgetExhausted: answers were lost in a crash, so that the budget ended first; the best so far is in place.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
-    if start is not None and epochs != EPOCHS:
-        raise UsageError("`epochs` are of pre-training, in whose place there is `start`: leave one of them out")
+    if start is not None and (epochs != EPOCHS or size is not None):
+        raise UsageError("`epochs` and `size` are of pre-training, in whose place there is `start`: leave them out")
     folder = Path(run)
     asked, subject = subject_of(
         oracle,

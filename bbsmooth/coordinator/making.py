@@ -10,7 +10,8 @@ from torch import Tensor
 from bbsmooth.coordinator.autoencoder import Autoencoder
 from bbsmooth.coordinator.fine_tuning import FineTuningPlan, fine_tune
 from bbsmooth.coordinator.forms import CleanedImage, Form
-from bbsmooth.coordinator.natural import SHIPPED, natural, takes
+from bbsmooth.coordinator.natural import SHIPPED, natural, refuse_unfit, takes
+from bbsmooth.coordinator.network import FoldedUNet
 from bbsmooth.coordinator.pretraining import PROCESSOR, PretrainPlan, pretrain
 from bbsmooth.coordinator.spaces import Space
 from bbsmooth.noise import NoiseDistribution
@@ -24,10 +25,27 @@ _NATURAL_SIDE = 32
 """Pixels from which images are taken for pictures rather than digits, which the small network denoises as well."""
 
 
-def front_size_for(image_shape: tuple[int, int, int], sigma: float, form: Form) -> str:
-    """The size that fits images (C, H, W), noise and form: "base" for pictures of 32 pixels a side or more."""
+def front_size_for(image_shape: tuple[int, int, int], sigma: float, form: Form, asked: str | None = None) -> str:
+    """The size that is asked for, or else fits: "base" for pictures of 32 pixels a side or more.
+
+    Args:
+        image_shape: (C, H, W).
+        sigma: of the noise, white = 1.
+        form: how the network's output becomes an image.
+        asked: one of `FRONT_SIZES`, None for what fits.
+
+    Raises:
+        ValueError: it is not there, or fits not; or images of less than 8 x 8 pixels.
+    """
     picture = min(image_shape[1:]) >= _NATURAL_SIDE and takes(image_shape, sigma) and form == CleanedImage()
-    return "base" if picture else FOLDED
+    size = asked or ("base" if picture else FOLDED)
+    if size == FOLDED:
+        FoldedUNet.for_images(image_shape)
+        return size
+    if form != CleanedImage():
+        raise ValueError(f"a prompt is added by the {FOLDED} network, the natural denoiser gives whole images")
+    refuse_unfit(image_shape, sigma, size)
+    return size
 
 
 def made_of(
@@ -61,7 +79,7 @@ def made_of(
     """
     require_images(images)
     channels, height, width = images.shape[1:]
-    size = size or front_size_for((channels, height, width), noise.sigma, form)
+    size = front_size_for((channels, height, width), noise.sigma, form, size)
     if size == FOLDED:
         return pretrain(
             images,
@@ -73,8 +91,6 @@ def made_of(
             device=device,
             progress=progress,
         )
-    if form != CleanedImage():
-        raise ValueError(f"a prompt is added by the {FOLDED} network, the natural denoiser gives whole images")
     start = natural((channels, height, width), noise.sigma, size=size, space=space)
     plan = FineTuningPlan(epochs=epochs)
     return fine_tune(start, images, noise=noise, plan=plan, seed=seed, device=device, progress=progress)

@@ -54,14 +54,8 @@ def natural(
     Raises:
         ValueError: images or a sigma that it was not trained for, or a size that does not ship.
     """
-    if size not in SHIPPED:
-        raise ValueError(f"the natural denoiser comes in the sizes {' and '.join(SHIPPED)}, got {size!r}")
+    refuse_unfit(image_shape, sigma, size)
     channels = image_shape[0]
-    if not takes(image_shape, sigma):
-        raise ValueError(
-            f"the natural denoiser takes grey or colour images under noise of sigma {LEVELS[0]} to {LEVELS[1]}, got "
-            f"{channels} channels and sigma {sigma:g}; pre-train one on your own images instead"
-        )
     settings, tensors = _read(size)
     colour = ResidualUNet.of_size(size, (_COLOURS, *image_shape[1:]))
     weights = folded(colour, tensors, sigma)
@@ -78,6 +72,22 @@ def natural(
 def takes(image_shape: tuple[int, int, int], sigma: float) -> bool:
     """True for images (C, H, W) and a sigma that the natural denoiser was trained for."""
     return image_shape[0] in (1, _COLOURS) and LEVELS[0] <= sigma <= LEVELS[1]
+
+
+def refuse_unfit(image_shape: tuple[int, int, int], sigma: float, size: str) -> None:
+    """Refuse images (C, H, W), a sigma or a size that the natural denoiser was not made for.
+
+    Raises:
+        ValueError: with what it is made for.
+    """
+    if size not in SHIPPED:
+        raise ValueError(f"the natural denoiser comes in the sizes {' and '.join(SHIPPED)}, got {size!r}")
+    if not takes(image_shape, sigma):
+        raise ValueError(
+            f"the natural denoiser takes grey or colour images under noise of sigma {LEVELS[0]} to {LEVELS[1]}, got "
+            f"{image_shape[0]} channels and sigma {sigma:g}; pre-train one on your own images instead"
+        )
+    ResidualUNet.of_size(size, image_shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,25 +8,19 @@ single requests are, and in at most k looks, whose first is chosen from a pilot 
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bbsmooth.certification import SequentialPlan
 from bbsmooth.certification.engine.looks import InLooks, Looks
 from bbsmooth.certification.protocols import Selection
-from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.certification.simulation import simulate
-from bbsmooth.noise import Gaussian
 from bbsmooth.progress.meter import meter
 from bbsmooth.settings.batch import DISCOUNT
 from experiments.certification.run import BETA
-from experiments.replay.run import ALPHA, CAP, SELECTION, rates
-from experiments.tuning.resnet20 import shared
+from experiments.replay.run import ALPHA, CAP, SELECTION, default_plan, logs, rates
 
 RESULT = Path(__file__).with_name("result.json")
 ASKED = ((0.25, 0.5), (0.5, 0.5), (0.5, 1.0))
@@ -36,11 +30,7 @@ IMAGES, PILOT, PILOT_DRAWS = 150, 50, 20
 
 def main() -> None:
     """Simulate, print, and write `result.json`."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--logs", type=Path, default=shared() / "data" / "cohen", help="folder of the tables")
-    folder: Path = parser.parse_args().logs
-    if not folder.is_dir():
-        print(f"the published logs are not in {folder}; name their folder with --logs", file=sys.stderr)
+    if (folder := logs(__doc__)) is None:
         return
     result: dict[str, Any] = {"n0": SELECTION, "alpha": ALPHA, "beta": BETA, "cap": CAP, "discount": DISCOUNT}
     result["decided"] = [decided(folder, sigma, radius) for sigma, radius in ASKED]
@@ -53,15 +43,7 @@ def decided(folder: Path, sigma: float, radius: float) -> dict[str, Any]:
     generator = np.random.default_rng(0)
     counted = rates(folder, sigma)
     found = np.repeat(list(counted), list(counted.values()))
-    plan = SequentialPlan(
-        noise=Gaussian(sigma),
-        num_selection=SELECTION,
-        max_estimation=CAP,
-        alpha=ALPHA,
-        beta=BETA,
-        radii=(radius,),
-        test=DEFAULT_TEST,
-    )
+    plan = default_plan(sigma, radius)
     pilot = generator.choice(found, PILOT)
     votes = tuple((int(each), PILOT_DRAWS) for each in generator.binomial(PILOT_DRAWS, pilot))
     in_looks = {most: InLooks(Looks(plan, most, 0.0, np.random.default_rng(1)), votes) for most in LOOKS}

@@ -13,10 +13,7 @@ import asyncio
 import json
 import os
 import platform
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +23,7 @@ import torch
 
 from bbsmooth.memory import keep_memory
 from experiments.remote.peers import Cost, Work, at_once
-from experiments.remote.run import CONCURRENCY, PAIRS, compared, ours
+from experiments.remote.run import CONCURRENCY, PAIRS, compared, ours, server
 from experiments.remote.server import MODELS
 from oracles.registry import open_oracle
 from oracles.remote.remote import RemoteOracle
@@ -57,7 +54,7 @@ def measure(*, scale: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     keep_memory()
     load = os.getloadavg()[0]
-    with server() as port:
+    with server("experiments.remote.grpc_server") as port:
         figures = {
             f"{concurrency} at once, {batch} x 3x224x224 UINT8": pairs(
                 port, batch=batch, count=max(40, count // scale), concurrency=concurrency
@@ -72,18 +69,6 @@ def measure(*, scale: int) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "grpcio", "protobuf", "tritonclient")},
         "against_tritonclient": figures,
     }
-
-
-@contextmanager
-def server() -> Iterator[int]:
-    """A server process; yields its port."""
-    command = [sys.executable, "-m", "experiments.remote.grpc_server"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
 
 
 def open_model(port: int, *, batch: int, concurrency: int) -> RemoteOracle:

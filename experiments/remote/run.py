@@ -103,9 +103,13 @@ def measure(*, scale: int) -> dict[str, Any]:
 
 
 @contextmanager
-def server(latency: float = 0.0) -> Iterator[int]:
-    """A server process; yields its port."""
-    command = [sys.executable, "-m", "experiments.remote.server", "--latency", str(latency)]
+def server(*arguments: str) -> Iterator[int]:
+    """A server process, by default that of HTTP without latency; yields its port.
+
+    Args:
+        arguments: module, and what it is given.
+    """
+    command = [sys.executable, "-m", *(arguments or ("experiments.remote.server",))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -169,7 +173,7 @@ def ours(work: Work, oracle: RemoteOracle | None = None) -> Cost:
 def _share_of_limit(concurrency: int, scale: int) -> dict[str, Any]:
     """Requests a second as a share of concurrency / latency, the limit for any client; the slow start is inside."""
     requests = concurrency * max(40, 400 // scale)
-    with server(LATENCY) as port:
+    with server("experiments.remote.server", "--latency", str(LATENCY)) as port:
         rate = requests / ours(work(port, "digits", batch=4, count=requests, concurrency=concurrency)).seconds
     return {"requests_per_second": round(rate, 1), "share_of_limit": round(rate * LATENCY / concurrency, 3)}
 

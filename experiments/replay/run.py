@@ -42,16 +42,40 @@ PUBLISHED_ALPHA = 0.01
 
 def main() -> None:
     """Compute, print, and write `result.json`."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--logs", type=Path, default=shared() / "data" / "cohen", help="folder of the tables")
-    folder: Path = parser.parse_args().logs
-    if not folder.is_dir():
-        print(f"the published logs are not in {folder}; name their folder with --logs", file=sys.stderr)
+    if (folder := logs(__doc__)) is None:
         return
     result: dict[str, Any] = {"n0": SELECTION, "alpha": ALPHA, "beta": BETA, "cap": CAP, "test": DEFAULT_TEST.name}
     result["decided"] = [replayed(folder, sigma, radius) for sigma, radius in ASKED]
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
+
+
+def logs(about: str) -> Path | None:
+    """The folder of the published tables that the command line names, None with a word on stderr where it is not there.
+
+    Args:
+        about: what the script does; its first line is its help.
+    """
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument("--logs", type=Path, default=shared() / "data" / "cohen", help="folder of the tables")
+    folder: Path = parser.parse_args().logs
+    if folder.is_dir():
+        return folder
+    print(f"the published logs are not in {folder}; name their folder with --logs", file=sys.stderr)
+    return None
+
+
+def default_plan(sigma: float, radius: float) -> SequentialPlan:
+    """The default test of one radius, as these studies ask it."""
+    return SequentialPlan(
+        noise=Gaussian(sigma),
+        num_selection=SELECTION,
+        max_estimation=CAP,
+        alpha=ALPHA,
+        beta=BETA,
+        radii=(radius,),
+        test=DEFAULT_TEST,
+    )
 
 
 def rates(folder: Path, sigma: float) -> Counter[float]:
@@ -65,15 +89,7 @@ def rates(folder: Path, sigma: float) -> Counter[float]:
 def replayed(folder: Path, sigma: float, radius: float) -> dict[str, Any]:
     """Queries an image, and how many images stay open, for one log and one radius."""
     found = rates(folder, sigma)
-    plan = SequentialPlan(
-        noise=Gaussian(sigma),
-        num_selection=SELECTION,
-        max_estimation=CAP,
-        alpha=ALPHA,
-        beta=BETA,
-        radii=(radius,),
-        test=DEFAULT_TEST,
-    )
+    plan = default_plan(sigma, radius)
     means, undecided = {}, 0.0
     with meter(f"sigma {sigma:g}, radius {radius:g}", len(found), "rates") as bar:
         for rate, images in found.items():

@@ -6,7 +6,7 @@ import base64
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,15 @@ class Picture:
         """All that the pixels depend on which the server decodes: for JPEG the version of the encoder, too."""
         version = "" if self.format is PictureFormat.PNG else f" libjpeg {features.version_codec('jpg')}"
         return f"{self.description}{version} {self.channels}"
+
+    def refuse_numbers(self) -> None:
+        """Refuse what is said of pictures where images are sent as numbers, which nothing of it would reach.
+
+        Raises:
+            SpecError: a format, quality or scale was chosen.
+        """
+        if replace(self, channels=Channels.AS_THEY_ARE) != Picture():
+            raise SpecError("images are sent as numbers here: leave out format, quality and upscale of pictures")
 
     @property
     def eight_bit(self) -> bool:

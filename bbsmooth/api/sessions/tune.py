@@ -18,7 +18,7 @@ from torch import Tensor
 from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
-from bbsmooth.api.sessions.tuning_start import begin, start_from
+from bbsmooth.api.sessions.tuning_start import begin, refuse_unfit_size, start_from
 from bbsmooth.assemble import (
     Account,
     Front,
@@ -95,6 +95,8 @@ def tune_coordinator(
     choice = _choose(config, queries, base.spec, dataset.image_shape, subject.front)
     method = _fitted(_method(choice, config, smoothing.distribution, found.labels), dataset.image_shape)
     _refuse_unfit(method, found, queries)
+    if subject.front.parts is None:
+        refuse_unfit_size(config.front_size, method, dataset.image_shape, smoothing.sigma)
     grid_for(base, smoothing)
     context = subject.context | {"method_used": choice.method, "method_because": choice.reason}
     by_stamp = stamp.seed and config.shots is not None  # the images are chosen by the seed

@@ -22,6 +22,7 @@ from bbsmooth.coordinator import (
     save,
 )
 from bbsmooth.coordinator.latent import train_bottleneck
+from bbsmooth.coordinator.making import front_size_for
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
@@ -86,6 +87,18 @@ def begin(
     write_json(out / PRETRAINING, took | {_FINGERPRINT: coordinator.fingerprint})
     save(out / PRETRAINED, coordinator, coordinator.initial_parameters())
     return coordinator, coordinator.initial_parameters(), took
+
+
+def refuse_unfit_size(size: str | None, method: Method, image_shape: tuple[int, int, int], sigma: float) -> None:
+    """Refuse a denoiser that could not be made, before anything is.
+
+    Raises:
+        UsageError: images, noise or method that it does not fit.
+    """
+    try:
+        front_size_for(image_shape, sigma, method.form, size)
+    except ValueError as error:
+        raise UsageError(f"no denoiser can be made to start from: {error}") from None
 
 
 def _with_bottleneck(

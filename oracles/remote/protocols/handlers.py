@@ -108,6 +108,8 @@ def handler_protocol(
     tensor = options.tensor
     if content in (HandlerContent.PICTURE, HandlerContent.UPLOAD, HandlerContent.BASE64):
         tensor = replace(tensor, channels=options.picture.channels)
+    else:
+        options.picture.refuse_numbers()
     response = replace(_response(options, many=many, identity=identity or {}), unpack=unpack)
     if content is HandlerContent.UPLOAD:
         form = {str(options.key): placeholder(options.picture)}

@@ -128,6 +128,7 @@ def chosen_input(
     content = options.content or _content(source, options, binary=binary)
     common = endpoint.common
     if content is Content.TENSOR:
+        options.picture.refuse_numbers()
         lie = geometry(
             source.shape if source else (), options.tensor.layout, common.image_shape, options.tensor.channels
         )

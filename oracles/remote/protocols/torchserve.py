@@ -136,7 +136,10 @@ def connect(endpoint: Endpoint, options: TorchserveOptions, send: Send) -> Torch
 
 
 def _encoder(options: TorchserveOptions, form: TensorForm) -> TensorForm | Picture:
-    return options.picture if options.content is Content.PICTURE else form
+    if options.content is Content.PICTURE:
+        return options.picture
+    options.picture.refuse_numbers()
+    return form
 
 
 DESCRIPTOR = ProtocolDescriptor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,3 +140,20 @@ def test_a_denoiser_of_deepinv_stands_before_an_oracle(tmp_path: Path) -> None:
         bb.certify(
             *(oracle, IMAGES[:2], LABELS[:2]), noise=GAUSSIAN, plan=COHEN, seed=0, run=tmp_path / "warm", front=warm
         )
+
+
+@pytest.mark.parametrize("said", [{"size": "small"}, {"epochs": 3}])
+def test_what_is_of_pre_training_is_refused_beside_a_start(said: dict[str, Any], tmp_path: Path) -> None:
+    oracle = bb.oracle(bright, image_shape=(1, 8, 8), classes=2)
+    run = tmp_path / "tuned"
+    with pytest.raises(bb.UsageError, match="are of pre-training, in whose place there is `start`"):
+        bb.tune(
+            *(oracle, IMAGES, LABELS),
+            noise=GAUSSIAN,
+            budget=bb.Budget(queries=300),
+            seed=0,
+            run=run,
+            start=tmp_path,
+            **said,
+        )
+    assert not run.exists()

@@ -198,3 +198,22 @@ def test_tuning_fine_tunes_the_natural_denoiser_where_it_is_asked_to(world: Worl
     summary = json.loads((world.folder / "tuned" / "summary.json").read_text())
     assert summary["pretraining"]["epochs"] == 2
     assert world.certify("--coordinator", world.folder / "tuned").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sigma", 2.0, "--front-size", "base"), "sigma 0.04 to 1.1, got 1 channels and sigma 2"),
+        (("--sigma", 0.25, "--front-size", "small", "--method", "blackvip"), "a prompt is added by the folded network"),
+    ],
+)
+def test_a_denoiser_that_cannot_be_made_is_refused_before_anything_is(
+    arguments: tuple[object, ...], said: str, world: World
+) -> None:
+    out = world.folder / "tuned"
+    done = bbsmooth(
+        *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}"),
+        *("--budget", 300, "--out", out, *arguments),
+    )
+    assert (done.status, out.exists()) == (2, False)
+    assert said in done.line

@@ -62,7 +62,7 @@ def test_a_full_record_is_certified_again_without_a_question(port: int) -> None:
 
 
 def test_over_grpc_all_images_are_asked_about() -> None:
-    with over_grpc.server() as grpc:
+    with run.server("experiments.remote.grpc_server") as grpc:
         oracle = over_grpc.open_model(grpc, batch=4, concurrency=2)
         images = torch.zeros(4, *MODELS["large"].shape, dtype=torch.uint8)
         images[1::2] = 255

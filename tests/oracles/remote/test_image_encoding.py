@@ -1,5 +1,6 @@
 import base64
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,3 +139,10 @@ def test_base64_and_data_urls_give_the_file_back() -> None:
     head, _, text = JPEG.data_url(file).partition(",")
     assert head == "data:image/jpeg;base64"
     assert base64.b64decode(text, validate=True) == file
+
+
+@pytest.mark.parametrize("said", [{"upscale": 2}, {"quality": 50}, {"format": PictureFormat.JPEG}])
+def test_what_is_said_of_pictures_is_refused_where_numbers_are_sent(said: dict[str, Any]) -> None:
+    Picture(channels=Channels.RGB).refuse_numbers()
+    with pytest.raises(SpecError, match="sent as numbers here: leave out format, quality and upscale"):
+        Picture(**said).refuse_numbers()
