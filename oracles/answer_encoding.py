@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from oracles.errors import RecordDamaged, StorageError
 from oracles.oracle import Answers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -40,6 +43,26 @@ def unseal(key: bytes, raw: bytes, size: int) -> bytes:
     if len(raw) != size and raw != seal(key, row):
         raise RecordDamaged("a row of the recorded answers is not as it was written; restore them from a copy")
     return row
+
+
+def encode_names(key: bytes, names: Sequence[str]) -> bytes:
+    """The sealed row that keeps the names of an open set of classes: a JSON list."""
+    return seal(key, json.dumps(names).encode())
+
+
+def decode_names(key: bytes, raw: bytes) -> list[str]:
+    """The names that `encode_names` was given; rows of 0.1 have no checksum.
+
+    Raises:
+        RecordDamaged: the row is not as it was written.
+    """
+    try:
+        names = json.loads(raw[:-4] if raw == seal(key, raw[:-4]) else raw)
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+    except ValueError:
+        pass
+    raise RecordDamaged("the recorded names of classes are not as they were written; restore them from a copy")
 
 
 def encode_answers(answers: Answers) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -14,11 +13,12 @@ from typing import Any, BinaryIO, Protocol
 import diskcache
 from diskcache.core import MODE_RAW
 
+from oracles.answer_encoding import decode_names, encode_names
 from oracles.errors import RecordDamaged, StorageError
 from oracles.oracle import Classes
 
 CLASSES = b"classes"
-"""Under this key a store keeps the names of an open set, as a JSON list."""
+"""Under this key a store keeps the names of an open set, see `encode_names`."""
 
 
 class Store(Protocol):
@@ -101,13 +101,7 @@ class ResponseStore:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid == os.getuid():
                 folder.chmod(0o700)
-            self._cache = diskcache.Cache(
-                str(folder),
-                disk=RawDisk,
-                eviction_policy="none",
-                cull_limit=0,  # nothing that was paid for is ever evicted
-                sqlite_synchronous=2,  # a commit survives a power failure
-            )
+            self._cache = _opened(folder)
         self._folder = folder
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -164,7 +158,7 @@ class ResponseStore:
         if any(name != other for name, other in zip(names, known, strict=False)):
             raise StorageError(f"{self._folder} numbers the names of another open set of classes")
         if len(names) > len(known):
-            self.write({CLASSES: json.dumps(names).encode()})
+            self.write({CLASSES: encode_names(CLASSES, names)})
 
     def close(self) -> None:
         """Release the file."""
@@ -172,7 +166,27 @@ class ResponseStore:
 
     def _names(self) -> list[str]:
         (raw,) = self.read([CLASSES])
-        return [] if raw is None else list(json.loads(raw))
+        return [] if raw is None else decode_names(CLASSES, raw)
+
+
+def _opened(folder: Path) -> diskcache.Cache:
+    """The cache in `folder`.
+
+    Raises:
+        sqlite3.DatabaseError: among others where its settings, which diskcache takes from the file unseen, are spoilt.
+    """
+    try:
+        return diskcache.Cache(
+            str(folder),
+            disk=RawDisk,
+            eviction_policy="none",
+            cull_limit=0,  # nothing that was paid for is ever evicted
+            sqlite_synchronous=2,  # a commit survives a power failure
+        )
+    except (OSError, sqlite3.Error, diskcache.Timeout):
+        raise
+    except Exception as error:
+        raise sqlite3.DatabaseError(f"its settings are spoilt ({error})") from error
 
 
 def is_damage(error: Exception) -> bool:

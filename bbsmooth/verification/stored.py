@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from bbsmooth.runs.layout import DATABASE
 from oracles import Classes, RecordDamaged, StorageError
-from oracles.answer_encoding import decode_labels, unseal
+from oracles.answer_encoding import decode_labels, decode_names, unseal
 from oracles.recording import BLOCK, REFUSED
 from oracles.store import CLASSES, is_damage
 
@@ -60,19 +59,19 @@ class StoredAnswers:
 
     def __init__(self, folder: Path) -> None:
         """Open the database; where no writer left a log beside it, as a file that nobody changes."""
-        path = folder / DATABASE
+        self._path = path = folder / DATABASE
         try:
             self._database = reading(path)
             self._database.execute(_ROW, (b"",))
         except sqlite3.Error as error:
-            raise StorageError(f"{path} cannot be read: {error}") from error
+            raise _unreadable(error, path) from error
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of `keys`, None where there is none."""
         try:
             rows = [self._database.execute(_ROW, (key,)).fetchone() for key in keys]
         except sqlite3.Error as error:
-            raise _unreadable(error) from error
+            raise _unreadable(error, self._path) from error
         return [None if row is None else row[0] for row in rows]
 
     def vote_rows(self) -> dict[bytes, StoredVotes]:
@@ -83,12 +82,12 @@ class StoredAnswers:
                 bytes(key): StoredVotes.of(decode_labels(unseal(bytes(key), value, 4 * BLOCK))) for key, value in found
             }
         except sqlite3.Error as error:
-            raise _unreadable(error) from error
+            raise _unreadable(error, self._path) from error
 
     def load_classes(self, classes: Classes) -> None:
         """Number the names of an open set as the run did."""
         (raw,) = self.read([CLASSES])
-        for name in json.loads(raw) if raw is not None and classes.open_set else []:
+        for name in decode_names(CLASSES, raw) if raw is not None and classes.open_set else []:
             classes.number(name)
 
     def write(self, rows: Mapping[bytes, bytes]) -> None:
@@ -112,7 +111,8 @@ class StoredAnswers:
         raise RuntimeError("these answers are only read")
 
 
-def _unreadable(error: sqlite3.Error) -> StorageError:
+def _unreadable(error: sqlite3.Error, path: Path) -> StorageError:
     """Error about a database that holds something else than was written, or cannot be read."""
-    kind = RecordDamaged if is_damage(error) else StorageError
-    return kind(f"the response cache cannot be read: {error}; restore it from a copy")
+    if is_damage(error):
+        return RecordDamaged(f"{path} cannot be read: {error}; restore it from a copy")
+    return StorageError(f"{path} cannot be read: {error}; check that it is there and its permissions")

@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from oracles import Answers, StorageError
-from oracles.answer_encoding import decode_answers, decode_labels, encode_answers, encode_labels
+from oracles import Answers, RecordDamaged, StorageError
+from oracles.answer_encoding import (
+    decode_answers,
+    decode_labels,
+    decode_names,
+    encode_answers,
+    encode_labels,
+    encode_names,
+)
 
 
 @pytest.mark.parametrize("width", [None, 1, 5])
@@ -58,3 +65,24 @@ def test_answers_for_another_number_of_images_are_refused() -> None:
         decode_answers(raw, images=1)
     with pytest.raises(StorageError):
         decode_answers(raw, images=3)
+
+
+def test_names_come_back_and_no_bit_of_them_can_be_turned_unseen() -> None:
+    names = ["cat", "Löwe", 'a "dog"', ""]
+    raw = encode_names(b"classes", names)
+    assert decode_names(b"classes", raw) == names
+    for place in range(8 * len(raw)):
+        turned = bytearray(raw)
+        turned[place // 8] ^= 1 << place % 8
+        with pytest.raises(RecordDamaged, match="restore them from a copy"):
+            decode_names(b"classes", bytes(turned))
+
+
+def test_names_written_before_they_had_a_checksum_are_read() -> None:
+    assert decode_names(b"classes", b'["cat", "dog"]') == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("raw", [b"", b"[", b"{}", b"[1]", b"\xff\xfe", b"null"])
+def test_bytes_that_are_no_names_are_refused(raw: bytes) -> None:
+    with pytest.raises(RecordDamaged):
+        decode_names(b"classes", raw)

@@ -179,6 +179,36 @@ def test_a_file_that_is_no_database_is_one_clear_error(folder: Path, content: by
         ResponseStore(folder).read(KEYS[:1])
 
 
+@pytest.mark.parametrize("value", [None, "torn", b"\x00\xff", -(2**40), 0.5])
+@pytest.mark.parametrize("what", ["key", "value"])
+def test_spoilt_settings_of_the_cache_change_nothing_or_are_one_clear_error(
+    folder: Path, what: str, value: object
+) -> None:
+    store = ResponseStore(folder)
+    store.write({KEYS[0]: b"paid"})
+    store.close()
+    with sqlite3.connect(folder / "cache.db") as database:
+        names = [name for (name,) in database.execute("SELECT key FROM Settings")]
+        database.execute("PRAGMA writable_schema = 1")
+        database.execute("UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'Settings'")
+    database.close()
+    assert len(names) > 10
+    for name in names:
+        spoilt = Path(shutil.copytree(folder, folder.parent / "spoilt"))
+        with sqlite3.connect(spoilt / "cache.db") as database:
+            database.execute(f"UPDATE Settings SET {what} = ? WHERE key = ?", (value, name))
+        database.close()
+        try:
+            again = ResponseStore(spoilt)
+        except RecordDamaged as error:
+            assert "restore it from a copy" in str(error)  # noqa: PT017  # the other way on is right, too
+        else:
+            again.write({KEYS[1]: b"more"})
+            assert again.read(KEYS[:2]) == [b"paid", b"more"]
+            again.close()
+        shutil.rmtree(spoilt)
+
+
 def test_a_file_in_place_of_the_folder_is_one_clear_error(folder: Path) -> None:
     folder.write_text("a file")
     with pytest.raises(StorageError, match="cannot use the response cache"):
