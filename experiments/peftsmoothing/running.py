@@ -7,8 +7,10 @@ import os
 import resource
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from experiments.peftsmoothing.study import Job, Study
 MEASURED = "measured.json"
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["experiments.peftsmoothing.warm"])
+_STATUSES = threading.Lock()
 
 
 def carry_out(study: Study, job: Job, *, dry: bool, threads: int) -> None:
@@ -47,11 +50,19 @@ def carry_out(study: Study, job: Job, *, dry: bool, threads: int) -> None:
 
 
 def _in_a_process(threads: int, what: Callable[..., None], *arguments: Any) -> None:
+    """Jobs of several threads may be under way; each ends with the status of its own process.
+
+    `Process.start` polls every process that was started before, and the status of one can be read once only: read by
+    another thread between the wait and the read of a `join`, it would be lost, and 255 be told in its place.
+    """
     process = _PROCESSES.Process(target=_with_threads, args=(threads, what, *arguments))
-    process.start()
-    process.join()
+    with _STATUSES:
+        process.start()
+    wait([process.sentinel])
+    with _STATUSES:
+        process.join()
     if process.exitcode:
-        sys.exit(process.exitcode if process.exitcode > 0 else 1)
+        sys.exit(process.exitcode if process.exitcode > 0 else f"a step was ended by signal {-process.exitcode}")
 
 
 def _with_threads(threads: int, what: Callable[..., None], *arguments: Any) -> None:
