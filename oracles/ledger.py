@@ -15,6 +15,7 @@ from oracles.errors import BudgetExhausted, SpecError, StorageError
 from oracles.ledger_file import CHANGES, LedgerFile, unreadable
 from oracles.traffic import Traffic, count
 
+PRICE = "price_per_1000"
 BATCHED, BATCH_PRICE = "batched", "batch_price_per_1000"
 """Entries of a ledger about queries that a batch interface answers; there are none where none is asked so."""
 
@@ -37,12 +38,12 @@ class Ledger:
     disk is busy go there together. One process at a time may hold a ledger file.
 
     Args:
-        budget: the limit.
+        budget: the limit; prices that it leaves out are those that the file was last told.
         path: the file that keeps the record, with what an earlier process spent; None keeps it in memory.
         told: shown what the file says now, before a charge returns; it raises `StorageError` to refuse the charge.
 
     Attributes:
-        budget: as given.
+        budget: as given, with those prices.
         traffic: what went over the wire; written down along with charges.
 
     Raises:
@@ -56,8 +57,9 @@ class Ledger:
         self._told = told
         self._file = None if path is None else LedgerFile(path)
         self._lock = threading.Lock()  # for what follows
-        self._spent, self._batched, self._attempts, self.traffic, self._changes, price = _read(self._file)
-        self.budget = budget if budget.batch_price_per_1000 is not None else replace(budget, batch_price_per_1000=price)
+        self._spent, self._batched, self._attempts, self.traffic, self._changes, prices = _read(self._file)
+        known = {name: price for name, price in prices.items() if getattr(budget, name) is None}
+        self.budget = replace(budget, **known)
         self._set_aside: dict[Purpose, int] = {}
         self._disk = threading.Lock()  # for the file and what follows; taken before `_lock`, never after it
         self._changes_on_disk = self._changes
@@ -205,7 +207,7 @@ class Ledger:
             "left": None if left is None else max(0, left),
             "attempts": self._attempts,
             **self.traffic.as_json(),
-            "price_per_1000": budget.price_per_1000,
+            PRICE: budget.price_per_1000,
             **(apart if self._batched or budget.batch_price_per_1000 is not None else {}),
             "price": budget.cost(total, self._batched),
             CHANGES: self._changes,
@@ -225,7 +227,7 @@ def _refuse_contradiction(state: Mapping[str, Any], total: int) -> None:
     known, batched = state.get("budget", {}), state.get(BATCHED, 0)
     budget = Budget(
         queries=known.get("queries"),
-        price_per_1000=state.get("price_per_1000"),
+        price_per_1000=state.get(PRICE),
         money=known.get("money"),
         batch_price_per_1000=state.get(BATCH_PRICE),
     )
@@ -245,15 +247,16 @@ def _refuse(wanted: int, left: int | None, purpose: Purpose, unit: str) -> None:
         raise BudgetExhausted(requested=wanted, remaining=max(0, left), purpose=purpose, unit=unit)
 
 
-def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffic, int, float | None]:
-    """Return what was spent, by purpose; by batch; the attempts; the traffic; the changes; and the price by batch."""
+def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffic, int, dict[str, float | None]]:
+    """Return what was spent, by purpose; by batch; the attempts; the traffic; the changes; and the prices."""
     spent = dict.fromkeys(Purpose, 0)
     if file is None or (state := file.read()) is None:
-        return spent, 0, 0, Traffic(), 0, None
+        return spent, 0, 0, Traffic(), 0, {}
     try:
         spent |= {Purpose(purpose): count(queries) for purpose, queries in state["spent"].items()}
         _refuse_contradiction(state, sum(spent.values()))
         batched, attempts, changes = (count(state.get(name, 0)) for name in (BATCHED, "attempts", CHANGES))
-        return spent, batched, attempts, Traffic.from_json(state), changes, state.get(BATCH_PRICE)
+        prices = {name: state.get(name) for name in (PRICE, BATCH_PRICE)}
+        return spent, batched, attempts, Traffic.from_json(state), changes, prices
     except (ValueError, KeyError, TypeError, AttributeError, SpecError) as error:
         raise unreadable(file.path, error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bbsmooth.errors import UsageError
 from bbsmooth.settings.batch import ALONE, DISCOUNT, LOOKS, BatchConfig
 
 
@@ -30,7 +31,9 @@ def batch_config(batch: bool | Batch) -> BatchConfig:
     Raises:
         UsageError: what cannot be.
     """
-    if not batch:
+    if batch is False:
         return ALONE
-    asked = Batch() if isinstance(batch, bool) else batch
+    asked = Batch() if batch is True else batch
+    if not isinstance(asked, Batch):
+        raise UsageError(f"`batch` must be True, False or a bbsmooth.Batch, got {batch!r}")
     return BatchConfig(batch=True, looks=asked.looks, batch_discount=asked.discount, batch_poll=asked.poll_seconds)

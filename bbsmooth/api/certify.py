@@ -100,7 +100,7 @@ def certify(
         UsageError: settings that cannot work, or a run of other settings in `run`; nothing was spent.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
-    folder = Path(run)
+    jobs, folder = batch_config(batch), Path(run)
     asked, subject = subject_of(
         oracle,
         images,
@@ -135,7 +135,7 @@ def certify(
             incremental_from=None if incremental_from is None else Path(incremental_from),
             stamp=StampConfig(timestamp=timestamp, seed=seed == STAMPED),
             drift=drift_of(asked, canaries, canary_every),
-            batch=batch_config(batch),
+            batch=jobs,
         )
     found = Certificates.read(folder, images=subject.images)
     if not found.complete:

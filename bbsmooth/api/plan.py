@@ -101,7 +101,7 @@ def plan(
         UsageError: settings that cannot work, or a budget below the pilot; nothing was spent.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
-    folder = None if run is None else Path(run)
+    jobs, folder = batch_config(batch), None if run is None else Path(run)
     levels = list(noise) if isinstance(noise, Sequence) else [noise]
     if len({each.name for each in levels}) != 1:
         raise UsageError("`noise` must be one, or several of one distribution to choose from")
@@ -139,7 +139,6 @@ def plan(
     else:
         claim = replace(claim, accept_budget=accept_budget)
     asked = PilotConfig(pilot=pilot, pilot_draws=pilot_draws, choose_cap=choose_cap)
-    jobs = batch_config(batch)
     with told(callbacks) if callbacks else nullcontext():
         if len(levels) > 1:
             refuse_with_choice(asked, claim, jobs)

@@ -29,6 +29,7 @@ from oracles.capabilities import Batching, batching_of
 from oracles.identity import IdentifiedOracle
 from oracles.remote.batches.client import KEPT_SECONDS, BatchClient
 from oracles.remote.batches.journal import Journal, Piece
+from oracles.remote.batches.record import VoteRecord
 from oracles.remote.messages import Request
 from oracles.watch import DriftWatch
 
@@ -129,8 +130,8 @@ def batch_asker(
         endpoint=endpoint,
         journal=Journal(kept.store, tag),
         ledger=kept.ledger,
-        votes=source.log,
-        read=lambda body: int(ability.understood(body, share=1 - batch.batch_discount).labels[0]),
+        record=VoteRecord(source.log),
+        read=lambda body: ability.understood(body, share=1 - batch.batch_discount),
         checked=IdentifiedOracle(oracle, kept.store).check,
         sleep=time.sleep,
         poll_seconds=batch.batch_poll,

@@ -55,17 +55,22 @@ class BatchConfig:
     ] = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if self.looks < 1:
-            raise UsageError(f"`looks` must be at least 1, got {self.looks}")
-        if not 0 <= self.batch_discount < 1:
-            raise UsageError(f"`batch_discount` must be a share from 0 to below 1, got {self.batch_discount}")
-        if not 0 < self.batch_poll < math.inf:
-            raise UsageError(f"`batch_poll` must be a number of seconds above 0, got {self.batch_poll}")
+        """Refuse what cannot be, of whatever type."""
+        if not _is(int, self.looks) or self.looks < 1:
+            raise UsageError(f"`looks` must be a whole number of at least 1, got {self.looks!r}")
+        if not _is((int, float), self.batch_discount) or not 0 <= self.batch_discount < 1:
+            raise UsageError(f"`batch_discount` must be a share from 0 to below 1, got {self.batch_discount!r}")
+        if not _is((int, float), self.batch_poll) or not 0 < self.batch_poll < math.inf:
+            raise UsageError(f"`batch_poll` must be a number of seconds above 0, got {self.batch_poll!r}")
 
     def price(self, price: float | None) -> float | None:
         """Price of 1,000 queries by batch, from that of 1,000 asked alone; None where that is not known."""
         return None if price is None else price * (1 - self.batch_discount)
+
+
+def _is(kind: type | tuple[type, ...], value: object) -> bool:
+    """True for a number of a kind; a truth value, which Python takes for one, is none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 ALONE = BatchConfig()

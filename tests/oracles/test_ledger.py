@@ -407,3 +407,18 @@ def test_of_charges_that_go_to_a_full_disk_together_none_is_spent(path: Path, mo
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     ledger.charge(1, purpose=Purpose.TUNE)
     assert Ledger(Budget(), path).total == sum(granted) + 2
+
+
+def test_prices_hold_until_another_one_is_said(path: Path) -> None:
+    ledger = Ledger(Budget(price_per_1000=10.0, batch_price_per_1000=5.0), path)
+    ledger.charge(3, purpose=Purpose.DRIFT)
+    ledger.charge(10, purpose=Purpose.SELECT, by_batch=True)
+    for budget in (Budget(), Budget(queries=100)):
+        resumed = Ledger(budget, path)
+        resumed.charge(1, purpose=Purpose.DRIFT)
+    assert resumed.price == pytest.approx(5 * 0.01 + 10 * 0.005)
+    resumed.save()
+    state = json.loads(path.read_text())
+    assert (state["price_per_1000"], state["batch_price_per_1000"], state["price"]) == (10.0, 5.0, resumed.price)
+    assert Ledger(Budget(price_per_1000=20.0), path).price == pytest.approx(5 * 0.02 + 10 * 0.005)
+    assert Ledger(Budget(price_per_1000=0.0, batch_price_per_1000=0.0), path).price == 0

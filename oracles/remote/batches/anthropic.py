@@ -26,8 +26,8 @@ from oracles.remote.batches.endpoint import (
     refused_words,
     submitted,
 )
-from oracles.remote.batches.files import objects
-from oracles.remote.json_text import dump, load_object
+from oracles.remote.batches.files import items_in
+from oracles.remote.json_text import dump, kind, load_object, member
 from oracles.remote.messages import Request
 from oracles.remote.wire_protocol import Send
 
@@ -73,8 +73,7 @@ class AnthropicBatches:
     def items(self, state: JobState) -> Iterator[Item]:
         """The lines of its results."""
         body = ask(self.send, self._request("GET", f"/{state.tree.get('id')}/results")).body
-        for line in objects(body):
-            yield _item(line)
+        yield from items_in(body, _item)
 
     def find(self, tag: str, count: int, since: float) -> str | Found:
         """The batch of as many questions, submitted since then, whose results repeat the tag."""
@@ -122,8 +121,10 @@ def _item(line: dict[str, Any]) -> Item:
         raise AnswerError("a line of the results should hold custom_id and result")
     match result.get("type"):
         case "succeeded":
-            return Item(key, End.ANSWERED, dump(result.get("message")))
+            return Item(key, End.ANSWERED, dump(member(result, "message", dict)))
         case "canceled" | "expired":
             return Item(key, End.UNDONE, words=str(result["type"]))
-        case _:
+        case "errored":
             return Item(key, End.FAILED, words=refused_words(result.get("error")))
+        case other:
+            raise AnswerError(f"a line of the results should tell how its question ended, got {kind(other)}")

@@ -13,26 +13,18 @@ a job that appears after all is cancelled, and what it answered counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
-import numpy as np
-import torch
-
-from oracles.errors import (
-    AnswerError,
-    AnswerLost,
-    ImageRefused,
-    OracleError,
-    OracleUnavailable,
-    Unanswered,
-)
+from oracles.errors import AnswerLost, OracleError, OracleUnavailable, Unanswered
 from oracles.ledger import Ledger, Purpose
-from oracles.recording import REFUSED, UNANSWERED, VoteLog
-from oracles.remote.batches.endpoint import BatchEndpoint, End, Found, Gone, Item, JobState, repeated
+from oracles.oracle import Answers
+from oracles.remote.batches.booking import Books
+from oracles.remote.batches.collecting import Collector
+from oracles.remote.batches.endpoint import BatchEndpoint, Found, Gone, repeated
 from oracles.remote.batches.journal import Job, Journal, Piece, Stage
+from oracles.remote.batches.record import AnswerRecord
 from oracles.remote.messages import Request
 
 APPEARS_SECONDS = 3600.0
@@ -43,12 +35,6 @@ KEPT_SECONDS = 30 * 86_400.0
 
 _SEARCHES = 5
 """How often a job is looked for in the vendor's list, before it counts as lost."""
-
-_FAILURES = 3
-"""How often a draw is asked about that comes back without an answer, while others are answered."""
-
-_BARREN = 2
-"""Jobs in a row that may end without any answer."""
 
 _ROOM = 64
 """Bytes of a job besides its questions."""
@@ -62,8 +48,8 @@ class BatchClient:
         endpoint: of the vendor.
         journal: of the run's jobs.
         ledger: charged.
-        votes: keeps the answers.
-        read: from the body of a reply to the number of the label; raises as `WireProtocol.parse`.
+        record: keeps the answers.
+        read: from the body of a reply to its answer; raises as `WireProtocol.parse`.
         checked: called when all answers of a job were read; raises `OracleChanged` to refuse them.
         sleep: waits for a number of seconds.
         poll_seconds: between two looks at the jobs.
@@ -76,8 +62,8 @@ class BatchClient:
     endpoint: BatchEndpoint
     journal: Journal
     ledger: Ledger
-    votes: VoteLog
-    read: Callable[[bytes], int]
+    record: AnswerRecord
+    read: Callable[[bytes], Answers]
     checked: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
     poll_seconds: float = 60.0
@@ -85,7 +71,21 @@ class BatchClient:
     clock: Callable[[], float] = time.time
     tell: Callable[[str], None] = lambda line: None
     answered: Callable[[Purpose, int], None] = lambda purpose, number: None
-    _trouble: str = field(default="", init=False)
+    _books: Books = field(init=False)
+    _collector: Collector = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the books."""
+        self._books = Books(self.journal, self.ledger, self.record, self.answered)
+        self._collector = Collector(
+            endpoint=self.endpoint,
+            books=self._books,
+            read=self.read,
+            checked=self.checked,
+            pause=lambda: self.sleep(self.poll_seconds),
+            sleep=self.sleep,
+            tell=self.tell,
+        )
 
     def drain(self) -> None:
         """Bring all jobs to their ends; what they answered is on record then.
@@ -102,7 +102,7 @@ class BatchClient:
     def ask(self, pieces: Sequence[Piece], compose: Callable[[Piece], Iterable[Request]], *, look: bool = True) -> None:
         """Ask about draws, in as many jobs as it takes, and wait for all of them.
 
-        Draws that came back without an answer are left without; `VoteLog` tells.
+        Draws that came back without an answer are left without; the record tells.
 
         Args:
             pieces: the draws; none of them in a job that is under way.
@@ -133,20 +133,18 @@ class BatchClient:
 
     def _submit(self, lines: list[bytes], pieces: list[Piece]) -> None:
         """Submit a job: its intent and its charge are on disk before, its name is after."""
-        job = Job(tag=self.journal.next_tag, pieces=tuple(pieces))
-        job = self.journal.put(job, before=_named(self.ledger.spent), change=_named(job.counts()))
+        job = self._books.intend(tuple(pieces))
         try:
             body = repeated(partial(self.endpoint.stage, lines, job.tag), self.sleep)
-            self._charge(job)
+            self._books.charge(job)
         except OracleError:
-            self._forget(job)
+            self._books.forget(job)
             raise
         job = self.journal.put(job, stage=Stage.CHARGED, since=self.clock())
         try:
             job, name = self._submitted(job, body)
         except OracleError:
-            spent, counts = self.ledger.spent, job.counts()  # other jobs may have been settled meanwhile
-            self._forget(replace(job, before={purpose.value: spent[purpose] - counts[purpose] for purpose in counts}))
+            self._books.turned_away(job)
             raise
         if not name:
             self._find(job)
@@ -169,25 +167,12 @@ class BatchClient:
                 self.sleep(max(self.poll_seconds, error.retry_after or 0.0))
                 job = self.journal.put(job, since=self.clock())
 
-    def _charge(self, job: Job) -> None:
-        for number, (purpose, queries) in enumerate(job.counts().items()):
-            self.ledger.charge(queries, purpose=purpose, attempts=int(number == 0), by_batch=True)
-
-    def _forget(self, job: Job) -> None:
-        """Take back the charge of a job that was provably not submitted, and the job."""
-        job = self.journal.put(job, stage=Stage.INTENDED)
-        spent = self.ledger.spent
-        for purpose, queries in job.counts().items():
-            if spent[purpose] == job.before[purpose.value] + queries:
-                self.ledger.refund(queries, purpose=purpose, by_batch=True)
-        self.journal.remove(job)
-
     def _recover(self) -> None:
         """Go on with what a killed process left between two stages."""
         for job in self.journal.at(Stage.RECORDED):
-            self._settle(job)
+            self._books.settle(job)
         for job in self.journal.at(Stage.INTENDED):
-            self._forget(job)
+            self._books.forget(job)
         for job in self.journal.at(Stage.CHARGED):
             self._find(job)
         for job in self.journal.at(Stage.LOST):
@@ -216,7 +201,7 @@ class BatchClient:
         if isinstance(found, str):
             self._cancel(self.journal.put(job, stage=Stage.SUBMITTED, name=found))
         elif found is Found.ABSENT and self.clock() - job.since > APPEARS_SECONDS:
-            self._record(job, {}, dict(job.counts()))
+            self._books.record_answers(job, {}, job.counts())
 
     def _looked_for(self, job: Job) -> str | Found:
         return repeated(partial(self.endpoint.find, job.tag, job.count, job.since), self.sleep)
@@ -242,109 +227,13 @@ class BatchClient:
             try:
                 state = repeated(partial(self.endpoint.look, job.name), self.sleep)
                 if state.ended:
-                    self._collect(job, state)
+                    self._collector.collect(job, state)
             except Gone:
                 if self.clock() - job.since < KEPT_SECONDS:
                     raise
-                self._record(job, {}, {})
+                self._books.record_answers(job, {}, {})
                 self.tell(f"job {job.name} is not kept any more: its {job.count:,} questions stay charged")
         return bool(self.journal.at(Stage.SUBMITTED))
-
-    def _collect(self, job: Job, state: JobState) -> None:
-        """Record what an ended job answered, and take back what it did not."""
-        found = [] if state.words else repeated(lambda: list(self.endpoint.items(state)), self.sleep)
-        items = {item.key: item for item in found}
-        labels: dict[Piece, list[int]] = {piece: [] for piece in job.pieces}
-        unpaid: dict[Purpose, int] = {}
-        failed, failures = dict(self.journal.progress.failures), 0
-        self._trouble = state.words
-        for key, piece, draw in job.questions():
-            label, paid = self._label(items.get(key), partial=state.partial or bool(state.words))
-            if label is None and paid is not None:
-                failures += 1
-                name = f"{piece.stream.hex()} {draw}"
-                failed[name] = failed.get(name, 0) + 1
-                if failed[name] >= _FAILURES and self.journal.progress.answered:
-                    label = REFUSED
-            labels[piece].append(UNANSWERED if label is None else label)
-            if not paid:
-                unpaid[piece.purpose] = unpaid.get(piece.purpose, 0) + 1
-        self.checked()
-        fresh = sum(label != UNANSWERED for part in labels.values() for label in part)
-        self._record(
-            job,
-            labels,
-            unpaid,
-            failures={name: times for name, times in failed.items() if times < _FAILURES},
-            answered=self.journal.progress.answered + fresh,
-            barren=0 if fresh or failures or job.cancelled else self.journal.progress.barren + 1,
-        )
-        self.tell(f"job {job.name}: {fresh:,} of {job.count:,} questions are answered")
-        self._refuse_hopeless(state, fresh, failures)
-
-    def _label(self, item: Item | None, *, partial: bool) -> tuple[int | None, bool | None]:
-        """The label in an item, and whether it is paid for: True, False, or None where it did not have its turn."""
-        if item is None or item.end is End.UNDONE:
-            return None, None if partial or item is not None else True
-        if item.end is End.FAILED:
-            self._trouble = self._trouble or item.words
-            return None, False
-        try:
-            return self.read(item.body), True
-        except ImageRefused:
-            return REFUSED, True
-        except AnswerError as error:
-            self._trouble = self._trouble or str(error)
-            return None, True
-
-    def _record(self, job: Job, labels: dict[Piece, list[int]], unpaid: dict[Purpose, int], **progress: Any) -> None:
-        """Write down answers and that they are, in one step; then take back in the ledger what is not billed."""
-        change = {purpose.value: -number for purpose, number in unpaid.items()}
-        with self.journal.store.transaction():
-            written = [self._new(piece, found) for piece, found in labels.items()]
-            self.votes.write([part for parts in written for part in parts])
-            self.journal.note(**progress)
-            job = self.journal.put(job, stage=Stage.RECORDED, before=_named(self.ledger.spent), change=change)
-        self._settle(job)
-        for piece, found in labels.items():
-            self.answered(piece.purpose, sum(label != UNANSWERED for label in found))
-
-    def _new(self, piece: Piece, labels: list[int]) -> list[tuple[bytes, int, torch.Tensor]]:
-        """The answers for which there is none on record yet, in runs without a hole."""
-        known = self.votes.read(piece.stream, piece.first, piece.count)
-        fresh = (known == UNANSWERED) & (np.array(labels) != UNANSWERED)
-        edges = np.flatnonzero(np.diff(fresh, prepend=False, append=False)).reshape(-1, 2).tolist()
-        return [
-            (piece.stream, piece.first + start, torch.tensor(labels[start:stop], dtype=torch.int64))
-            for start, stop in edges
-        ]
-
-    def _settle(self, job: Job) -> None:
-        """Take back in the ledger what a recorded job did not answer, unless that is done; the job is done then."""
-        spent = self.ledger.spent
-        for name, change in job.change.items():
-            purpose = Purpose(name)
-            if spent[purpose] == job.before[name]:
-                self.ledger.refund(-change, purpose=purpose, by_batch=True)
-        self.journal.remove(job)
-
-    def _refuse_hopeless(self, state: JobState, fresh: int, failures: int) -> None:
-        """End a run whose jobs come back without answers.
-
-        Raises:
-            OracleUnavailable: the vendor refuses them, or answers none.
-        """
-        if state.words and not (state.full and self.journal.at(Stage.SUBMITTED)):
-            raise OracleUnavailable(f"{self.endpoint.name} refuses a batch job: {state.words}")
-        if failures and not fresh and not self.journal.progress.answered:
-            raise OracleUnavailable(f"{self.endpoint.name} answers no question of a batch job: {self._trouble}")
-        if self.journal.progress.barren >= _BARREN:
-            self.journal.note(barren=0)
-            raise OracleUnavailable(f"{_BARREN} jobs in a row ended at {self.endpoint.name} without any answer")
-
-
-def _named(counts: Mapping[Purpose, int]) -> dict[str, int]:
-    return {purpose.value: number for purpose, number in counts.items()}
 
 
 def _hold(held: list[Piece], draw: Piece) -> None:

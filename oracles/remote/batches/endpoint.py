@@ -36,6 +36,7 @@ class End(Enum):
     ANSWERED = "answered"
     FAILED = "the vendor says that it failed, and does not bill it"
     UNDONE = "expired or cancelled before its turn, and not billed"
+    UNREADABLE = "nothing that can be read, though it may be answered and billed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,10 @@ class Item:
     """What a job says of one question.
 
     Attributes:
-        key: the name that the question was given.
+        key: the name that the question was given, empty where that cannot be read.
         end: how it ended.
-        body: of the reply, where it is answered.
-        words: of the vendor, where it is not.
+        body: of the reply, where it is answered; what stands in its place, where that cannot be read.
+        words: of the vendor, where it is not; ours, where it cannot be read.
     """
 
     key: str
@@ -136,7 +137,7 @@ class BatchEndpoint(Protocol):
         ...
 
     def items(self, state: JobState) -> Iterator[Item]:
-        """What an ended job says of its questions, in any order."""
+        """What an ended job says of its questions, in any order; what cannot be read is an item too."""
         ...
 
     def find(self, tag: str, count: int, since: float) -> str | Found:

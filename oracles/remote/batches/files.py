@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from oracles.errors import AnswerError
 from oracles.remote.batches.endpoint import End, Item, ask, name_of, refused_words
-from oracles.remote.json_text import dump, load_object
+from oracles.remote.json_text import dump, load_object, member
 from oracles.remote.messages import Request
 from oracles.remote.wire_protocol import Send
+
+OK = 200
 
 
 def uploaded(send: Send, root: str, lines: Sequence[bytes], tag: str) -> str:
@@ -41,31 +43,34 @@ def answers(send: Send, root: str, file: object) -> Iterator[Item]:
     if not isinstance(file, str) or not file:
         return
     body = ask(send, Request("GET", f"{root}/files/{file}/content")).body
-    for line in objects(body):
-        yield _item(line)
+    yield from items_in(body, _item)
 
 
-def objects(body: bytes) -> Iterator[dict[str, Any]]:
-    """The objects in a text that holds one a line.
+def items_in(body: bytes, item: Callable[[dict[str, Any]], Item]) -> Iterator[Item]:
+    """The items in a text that holds an object a line.
 
-    Raises:
-        AnswerError: a line is none.
+    Args:
+        body: the text.
+        item: from an object to what it says; raises `AnswerError` where it says nothing.
     """
     for line in body.splitlines():
         if line.strip():
-            yield load_object(line)
+            try:
+                yield item(load_object(line))
+            except AnswerError as error:
+                yield Item("", End.UNREADABLE, line, str(error))
 
 
 def _item(line: dict[str, Any]) -> Item:
     key, response, error = line.get("custom_id"), line.get("response"), line.get("error")
     if not isinstance(key, str):
         raise AnswerError("a line of the results names no custom_id")
-    if isinstance(response, dict) and response.get("status_code") == 200 and not error:
-        return Item(key, End.ANSWERED, dump(response.get("body")))
-    said = error or (response.get("body") if isinstance(response, dict) else None)
-    words = refused_words(said)
-    undone = isinstance(error, dict) and str(error.get("code")) in _UNDONE
-    return Item(key, End.UNDONE if undone else End.FAILED, words=words)
+    if error:
+        undone = isinstance(error, dict) and str(error.get("code")) in _UNDONE
+        return Item(key, End.UNDONE if undone else End.FAILED, words=refused_words(error))
+    if member(response, "status_code", int) == OK:
+        return Item(key, End.ANSWERED, dump(member(response, "body", dict)))
+    return Item(key, End.FAILED, words=refused_words(member(line, "response", dict).get("body")))
 
 
 _UNDONE = {"batch_expired", "batch_cancelled"}

@@ -24,7 +24,7 @@ from oracles.remote.batches.endpoint import (
     refused_words,
     submitted,
 )
-from oracles.remote.batches.files import objects
+from oracles.remote.batches.files import items_in
 from oracles.remote.json_text import dump, load_object
 from oracles.remote.messages import Request
 from oracles.remote.polling import address
@@ -98,8 +98,7 @@ class GeminiBatches:
         if not isinstance(file, str):
             return
         url = f"{self._root}/{file}:download?alt=media"
-        for line in objects(ask(self.send, Request("GET", url)).body):
-            yield _item(line)
+        yield from items_in(ask(self.send, Request("GET", url)).body, _item)
 
     def find(self, tag: str, count: int, since: float) -> str | Found:
         """The batch whose display name is the tag."""
@@ -138,7 +137,9 @@ def _item(line: dict[str, Any]) -> Item:
         raise AnswerError("a line of the responses names no key")
     if isinstance(response, dict):
         return Item(key, End.ANSWERED, dump(response))
-    error = line.get("error") or line.get("status") or {}
+    error = line.get("error") or line.get("status")
+    if response is not None or not error:
+        raise AnswerError("a line of the responses should hold response or error")
     said = [error.get("code"), error.get("status")] if isinstance(error, dict) else []
     codes = {code for code in said if isinstance(code, int | str)}
     return Item(key, End.UNDONE if codes & _UNDONE else End.FAILED, words=refused_words(error))

@@ -126,7 +126,7 @@ def test_a_run_that_is_stopped_while_a_job_is_under_way_picks_its_answers_up(
 
     with monkeypatch.context() as patched:
         patched.setattr("time.sleep", stop)
-        assert certify(place, vendor, "openai", "--batch").status == 130
+        assert certify(place, vendor, "openai", "--batch", "--price", 10).status == 130
     assert len(vendor.jobs) == 1
     refused = certify(place, vendor, "openai", "--resume")
     assert refused.status == 2
@@ -140,7 +140,9 @@ def test_a_run_that_is_stopped_while_a_job_is_under_way_picks_its_answers_up(
     assert certify(place, vendor, "openai", "--batch", "--resume").status == 0
     assert place.certificates() == truth["cohen"]
     assert len(vendor.jobs) == 1
-    assert place.ledger()["batched"] == vendor.billed.total() == VOTES
+    ledger, single = place.ledger(), vendor.single.total()
+    assert ledger["batched"] == vendor.billed.total() == VOTES
+    assert ledger["price"] == pytest.approx(0.01 * single + 0.005 * VOTES)  # as it was said when it began
 
 
 def test_images_that_the_budget_does_not_hold_are_left(

@@ -10,10 +10,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oracles import AnswerError, AnswerLost, Budget, ImageRefused, Ledger, Purpose, ResponseStore, Unanswered, VoteLog
+import torch
+
+from oracles import (
+    AnswerError,
+    AnswerLost,
+    Answers,
+    Budget,
+    ImageRefused,
+    Ledger,
+    Purpose,
+    ResponseStore,
+    Unanswered,
+    VoteLog,
+)
 from oracles.remote.batches.client import BatchClient
 from oracles.remote.batches.endpoint import BatchLimits, End, Found, Item, JobState
 from oracles.remote.batches.journal import Journal, Piece
+from oracles.remote.batches.record import VoteRecord
 from oracles.remote.messages import Request
 from tests.builders import spec
 
@@ -144,14 +158,14 @@ class Desk:
         self.jobs[job]["cancelled"] = True
 
 
-def read(body: bytes) -> int:
+def read(body: bytes) -> Answers:
     """The label in a reply."""
     if not body:
         raise AnswerError("it says nothing")
     purpose, name, draw = json.loads(body)
     if draw == 99:
         raise ImageRefused("no label")
-    return truth(Purpose(purpose), bytes.fromhex(name), draw)
+    return Answers(torch.tensor([truth(Purpose(purpose), bytes.fromhex(name), draw)]))
 
 
 @dataclass
@@ -213,7 +227,7 @@ class Run:
             endpoint=desk,
             journal=journal,
             ledger=ledger,
-            votes=votes,
+            record=VoteRecord(votes),
             read=read,
             sleep=self.sleep,
             clock=lambda: self.now,
@@ -227,7 +241,7 @@ class Run:
             client = self.client()
             try:
                 client.drain()
-                missing = list(gaps(client.votes, wanted))
+                missing = list(gaps(client.record.votes, wanted))
                 if not missing:
                     return asked
                 client.ask(missing, compose)

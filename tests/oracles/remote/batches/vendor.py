@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -67,6 +67,7 @@ class Vendor:
         busy: share of the submissions that are turned away with 429.
         refuse: words with which the next jobs are refused as a whole, one each.
         never: digests of pictures whose questions fail always.
+        spoil: makes of the lines of a job's results, whose name it is told, those that are sent.
         billed: how often each picture was answered, by its digest; single requests under their own.
         single: pictures that were answered in requests of their own.
         jobs: by name.
@@ -78,6 +79,7 @@ class Vendor:
         self.failing = self.empty = self.expiring = self.mute = self.busy = 0.0
         self.refuse: list[str] = []
         self.never: set[str] = set()
+        self.spoil: Callable[[str, list[bytes]], list[bytes]] = lambda job, lines: lines
         self.model = MODEL
         self.billed: Counter[str] = Counter()
         self.single: Counter[str] = Counter()
@@ -315,7 +317,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 continue
             lines.append(json.dumps(line).encode())
-        return 200, b"\n".join(lines), {}
+        return 200, b"\n".join(self.vendor.spoil(name, lines)), {}
 
     # Anthropic
 
@@ -351,7 +353,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 result = {"type": "canceled" if end == "cancelled" else "expired"}
             lines.append(json.dumps({"custom_id": key, "result": result}).encode())
-        return 200, b"\n".join(lines), {}
+        return 200, b"\n".join(self.vendor.spoil(groups[0], lines)), {}
 
     # Gemini
 
@@ -407,7 +409,7 @@ class _Handler(BaseHTTPRequestHandler):
                 code = {"failed": 3, "cancelled": 1, "expired": 4}[end]
                 line = {"key": key, "error": {"code": code, "message": "the picture cannot be read"}}
             lines.append(json.dumps(line).encode())
-        return 200, b"\n".join(lines), {}
+        return 200, b"\n".join(self.vendor.spoil(f"batches/{groups[0]}", lines)), {}
 
 
 def _openai(job: Job) -> dict[str, Any]:
