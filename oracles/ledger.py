@@ -247,7 +247,7 @@ def _refuse(wanted: int, left: int | None, purpose: Purpose, unit: str) -> None:
         raise BudgetExhausted(requested=wanted, remaining=max(0, left), purpose=purpose, unit=unit)
 
 
-def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffic, int, dict[str, float | None]]:
+def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffic, int, dict[str, Any]]:
     """Return what was spent, by purpose; by batch; the attempts; the traffic; the changes; and the prices."""
     spent = dict.fromkeys(Purpose, 0)
     if file is None or (state := file.read()) is None:

@@ -241,7 +241,7 @@ class Run:
             client = self.client()
             try:
                 client.drain()
-                missing = list(gaps(client.record.votes, wanted))
+                missing = list(gaps(votes_of(client), wanted))
                 if not missing:
                     return asked
                 client.ask(missing, compose)
@@ -259,6 +259,12 @@ class _Mortal:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._desk, name)
         return self._stepped(found) if name in ("stage", "submit", "look", "find", "cancel") else found
+
+
+def votes_of(client: BatchClient) -> VoteLog:
+    """The votes that it records."""
+    assert isinstance(client.record, VoteRecord)
+    return client.record.votes
 
 
 def gaps(votes: VoteLog, wanted: Iterable[Piece]) -> Iterator[Piece]:

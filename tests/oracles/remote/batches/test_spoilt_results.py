@@ -20,6 +20,7 @@ from oracles.remote.batches.journal import Job, Journal, Piece
 from oracles.remote.batches.record import VoteRecord
 from oracles.remote.batches.results import Outcome, Reading, Results
 from oracles.remote.messages import Request
+from tests.oracles.remote.batches.desk import votes_of
 from tests.oracles.remote.batches.vendor import Vendor
 
 VENDORS = ("openai", "anthropic", "gemini", "mistral")
@@ -71,8 +72,7 @@ class Work:
         for _ in range(most):
             client = self.client()
             client.drain()
-            votes = client.record.votes  # type: ignore[attr-defined]
-            labels: list[int] = votes.read(STREAM, 0, COUNT).tolist()
+            labels: list[int] = votes_of(client).read(STREAM, 0, COUNT).tolist()
             missing = [draw for draw, label in enumerate(labels) if label == UNANSWERED]
             if missing:
                 client.ask(
