@@ -1,6 +1,7 @@
 """Errors of the runs around the mathematics.
 
 UsageError (ValueError)   a request that cannot be right
+  + FrontFailed           what a user put before the oracle failed, perhaps in mid-run
 DataError (ValueError)    missing, unreadable or contradictory data
 """
 
@@ -14,6 +15,10 @@ _PASSWORD = re.compile(r"(?P<user>[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s:/@]*):(?!\d
 
 class UsageError(ValueError):
     """A request that cannot be right: one clear line, nothing spent."""
+
+
+class FrontFailed(UsageError):
+    """What a user put before the oracle raised something, or returned no images. Answers of before are saved."""
 
 
 class DataError(ValueError):

@@ -17,7 +17,9 @@ from bbsmooth.api.sessions.plan_sigma import plan_sigma
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
+from bbsmooth.settings.accept import BY_CLASS
 from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import IN_MEMORY
 from bbsmooth.settings.idle import refuse_without
 from bbsmooth.settings.plan import PILOT_DRAWS, ClaimConfig, PilotConfig
 from bbsmooth.settings.sigma import SigmaConfig, refuse_with_choice
@@ -48,6 +50,7 @@ def plan(
     image_draws: int | None = None,
     max_images: int | None = None,
     accept_budget: int | None = None,
+    groups: Sequence[str] | Literal["class"] | None = None,
     run: Path | str | None = None,
     budget: Budget | None = None,
     front: AnyFront | None = None,
@@ -84,6 +87,7 @@ def plan(
         image_draws: `max_estimation` of `accept`.
         max_images: as of `accept`.
         accept_budget: queries after which `accept` ends without an answer, None for no limit.
+        groups: as of `accept`.
         run: the run directory, made where it is missing; None keeps nothing.
         budget: what the pilot may spend, None for no limit.
         front: stands between the noise and the oracle: what `tune`, `pretrain` or `denoiser` returned, a
@@ -134,10 +138,12 @@ def plan(
         image_draws=image_draws,
         max_images=max_images,
     )
+    columns = None if groups is None or groups == BY_CLASS else list(map(str, groups))
     if claim is None:
-        refuse_without("at_least", accept_budget=accept_budget is not None)
+        refuse_without("at_least", accept_budget=accept_budget is not None, groups=groups is not None)
     else:
-        claim = replace(claim, accept_budget=accept_budget)
+        named = BY_CLASS if groups == BY_CLASS else None if columns is None else f"{IN_MEMORY}groups"
+        claim = replace(claim, accept_budget=accept_budget, groups=named)
     asked = PilotConfig(pilot=pilot, pilot_draws=pilot_draws, choose_cap=choose_cap)
     with told(callbacks) if callbacks else nullcontext():
         if len(levels) > 1:
@@ -153,6 +159,7 @@ def plan(
             config=config,
             pilot=asked,
             claim=claim,
+            groups=columns,
             resume=resume,
             announce=_log.info,
             batch=jobs,

@@ -16,7 +16,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress.meter import meter
 from bbsmooth.settings.stamp import STAMPED, StampConfig
-from bbsmooth.settings.tune import TuneConfig
+from bbsmooth.settings.tune import AUTOENCODED, TuneConfig
 from bbsmooth.tuning.automatic import AUTO
 from bbsmooth.tuning.methods import METHODS
 from oracles import Budget
@@ -118,7 +118,7 @@ def tune(
         radius: at which the share of certified held-out images judges what is kept, and whether the rest of the budget
             is spent; None lets noisy accuracy judge.
         start: where to start, in place of pre-training: what `pretrain` or `tune` returned, or a run's directory.
-        epochs: of pre-training, without a start.
+        epochs: of pre-training, without a start; also of the autoencoder that zo-ae-ds puts behind one.
         size: of the denoiser that pre-training makes, as in `pretrain`.
         shots: images of each class that are used, at random; None for all.
         limit: images that are used, from the first.
@@ -136,7 +136,7 @@ def tune(
         BudgetExhausted: answers were lost in a crash, so that the budget ended first; the best so far is in place.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
-    if start is not None and (epochs != EPOCHS or size is not None):
+    if start is not None and (size is not None or (epochs != EPOCHS and method not in AUTOENCODED)):
         raise UsageError("`epochs` and `size` are of pre-training, in whose place there is `start`: leave them out")
     folder = Path(run)
     asked, subject = subject_of(

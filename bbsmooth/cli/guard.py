@@ -98,13 +98,15 @@ def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) 
         return f"interrupted{_advice(out, '--resume')}", INTERRUPTED
     try:
         from bbsmooth.data import DataError
-        from bbsmooth.errors import UsageError
+        from bbsmooth.errors import FrontFailed, UsageError
         from bbsmooth.runs.directory import Status
         from bbsmooth.runs.endings import ENDINGS, EXIT_STATUS
         from oracles import InputError, RecordDamaged
     except Exception:  # an installation that is broken: what `error` says is all that can be said
         return f"failed: {type(error).__name__}: {error}; is the installation complete?", _FAILED
 
+    if isinstance(error, FrontFailed) or type(error) is InputError:  # perhaps after thousands of answers
+        return f"error: {error}{_advice(out, '--resume')}", USAGE
     if isinstance(error, (UsageError, DataError, InputError, RecordDamaged)):
         return f"error: {error}", USAGE
     status = next((status for kind, status in ENDINGS.items() if isinstance(error, kind)), Status.FAILED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
@@ -32,6 +32,7 @@ _METHOD = Option(
     panel=Panel.SAMPLING,
     default="sequential",
 )
+_MOST_CLAIMS = 30  # in words
 _OF_BATCHES = declared(BatchConfig)  # two of which count in the forecast, however the pilot is asked
 _LOOKS = replace(_OF_BATCHES["looks"], needs=(STOPS_EARLY,))
 _DISCOUNT = replace(_OF_BATCHES["batch_discount"], needs=())
@@ -175,19 +176,30 @@ def _by_batch(row: dict[str, Any]) -> str:
 
 def _acceptance(found: dict[str, Any]) -> Iterator[str]:
     """The acceptance test: its row, and in words what it may answer at each radius."""
-    claims = found["claims"]
-    yield from _row({**found, "method": "accept", "certified": [{"radius": each["radius"]} for each in claims]})
+    claims, groups = found["claims"], list(dict.fromkeys(claim["group"] for claim in found["claims"]))
+    radii = [{"radius": claim["radius"]} for claim in claims if claim["group"] == groups[0]]
+    yield from _row({**found, "method": "accept", "certified": radii})
     images = _range(found["images"])
     yield (
-        f"accept asks whether at least {found['at_least']:.4g} of the images are right and robust (alpha "
-        f"{found['alpha_total']:g}, beta {found['beta']:g}); it looks at {images} of them, at most "
+        f"accept asks whether at least {found['at_least']:.4g} of the images{_each(groups)} are right and robust "
+        f"(alpha {found['alpha_total']:g}, beta {found['beta']:g}); it looks at {images} of them, at most "
         f"{found['max_images']:,}" + ("" if found["budget"] is None else f", and ends at {found['budget']:,} queries")
     )
-    for claim in claims:
+    for claim in claims[:_MOST_CLAIMS]:
         chances = ", ".join(f"{answer} {chance:.0%}" for answer, chance in claim["answer"].items())
-        yield f"at radius {claim['radius']:g} {_share(claim['good'])} % of the images are; likely answers: {chances}"
+        within = "" if groups == [""] else f" in group {claim['group']}"
+        yield (
+            f"at radius {claim['radius']:g}{within} {_share(claim['good'])} % of the images are; likely answers: "
+            f"{chances}"
+        )
+    if len(claims) > _MOST_CLAIMS:
+        yield f"and {len(claims) - _MOST_CLAIMS:,} claims more, see --json"
     if len(claims) > 1:
         yield "all: " + ", ".join(f"{answer} {chance:.0%}" for answer, chance in found["answer"].items())
+
+
+def _each(groups: Sequence[str]) -> str:
+    return "" if list(groups) == [""] else f" in each of {len(groups):,} groups"
 
 
 def _cap(cap: dict[str, Any]) -> str:

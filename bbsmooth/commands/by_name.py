@@ -72,7 +72,7 @@ def accept(
     from bbsmooth.api.sessions import accept as accepting
 
     config.test(smoothing.distribution)  # before what takes long to open
-    groups = None if config.groups in (None, BY_CLASS) else data.column(config.groups)
+    groups = _groups(config.groups)
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
     return accepting.accept(
         out,
@@ -83,6 +83,11 @@ def accept(
         stamp=stamp,
         drift=drift,
     )
+
+
+def _groups(named: str | None) -> list[str] | None:
+    """The group of each image, None where a column does not name it."""
+    return None if named in (None, BY_CLASS) else data.column(named)
 
 
 def tune(
@@ -122,8 +127,10 @@ def plan(
 
     for way in compared(config) if smoothing.noise != Splitting.name else ():
         way.judged_plan(smoothing.distribution, 1)  # before what takes long to open
+    groups = None
     if claim is not None and smoothing.noise != Splitting.name:
         claim.accepting(config.radii, config.limit).test(smoothing.distribution)
+        groups = _groups(claim.groups)
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TEST)
     return planning.plan(
         out,
@@ -131,6 +138,7 @@ def plan(
         config=config,
         pilot=pilot,
         claim=claim,
+        groups=groups,
         resume=resume,
         announce=announce,
         drift=drift,

@@ -58,6 +58,8 @@ def refuse_without(other: str, **given: bool) -> None:
 
 
 def _met(need: Needs, settings: Mapping[str, Any]) -> bool:
+    if need.unless is not None and settings.get(need.unless[0]) in need.unless[1]:
+        return True
     values = [settings.get(field) for field in need.fields]
     if need.among:
         return any(value in need.among for value in values)

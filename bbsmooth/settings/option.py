@@ -45,18 +45,26 @@ class Needs:
         among: values of which one of `fields` must have one, in place of being given.
         never: values that none of `fields` may have, in place of being given.
         absent: whether none of `fields` may be given.
+        unless: another setting and values of it, with one of which the condition falls away.
     """
 
     fields: tuple[str, ...]
     among: tuple[Any, ...]
     never: tuple[Any, ...]
     absent: bool
+    unless: tuple[str, tuple[Any, ...]] | None
 
     def __init__(
-        self, *fields: str, among: tuple[Any, ...] = (), never: tuple[Any, ...] = (), absent: bool = False
+        self,
+        *fields: str,
+        among: tuple[Any, ...] = (),
+        never: tuple[Any, ...] = (),
+        absent: bool = False,
+        unless: tuple[str, tuple[Any, ...]] | None = None,
     ) -> None:
         """Remember it."""
-        for name, value in (("fields", fields), ("among", among), ("never", never), ("absent", absent)):
+        values = {"fields": fields, "among": among, "never": never, "absent": absent, "unless": unless}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
 

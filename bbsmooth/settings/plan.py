@@ -90,7 +90,8 @@ class ClaimConfig:
         Option("Its most draws of one image, the n of accept.", panel=Panel.SAMPLING, default=NUM_ESTIMATION),
     ]
     max_images: Annotated[
-        int, Option("Its most images that are asked about.", "IMAGES", Panel.IMAGES, default=MAX_IMAGES)
+        int,
+        Option("Its most images that are asked about, of each group.", "IMAGES", Panel.IMAGES, default=MAX_IMAGES),
     ]
     accept_budget: Annotated[
         int | None,
@@ -98,6 +99,14 @@ class ClaimConfig:
             "Its budget: queries after which it ends without an answer. Without it only its images end it.",
             "QUERIES",
             Panel.BUDGET,
+        ),
+    ] = None
+    groups: Annotated[
+        str | None,
+        Option(
+            "Its groups, each with a claim of its own: class, or FILE.csv:COLUMN with a row for each image.",
+            "GROUPS",
+            Panel.IMAGES,
         ),
     ] = None
 
@@ -128,6 +137,7 @@ class ClaimConfig:
             num_estimation=self.image_draws,
             max_images=self.max_images,
             limit=limit,
+            groups=self.groups,
         )
 
 

@@ -9,6 +9,9 @@ from typing import Annotated
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.option import Needs, Option, Panel
 
+AUTOENCODED = ("zo-ae-ds-cge", "zo-ae-ds-rge")
+"""Methods that train an autoencoder too, also behind a denoiser to start from."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneConfig:
@@ -73,10 +76,11 @@ class TuneConfig:
     pretrain_epochs: Annotated[
         int,
         Option(
-            "Epochs of denoising pre-training, without a query; at most, where the natural denoiser is fine-tuned.",
+            "Epochs of denoising pre-training, without a query; at most, where the natural denoiser is fine-tuned. "
+            "Also those of the autoencoder that zo-ae-ds puts behind `start`.",
             panel=Panel.TUNING,
             default=40,
-            needs=(Needs("start", absent=True),),
+            needs=(Needs("start", absent=True, unless=("method", AUTOENCODED)),),
         ),
     ]
     train_images: Annotated[

@@ -29,7 +29,7 @@ from bbsmooth.runs.layout import ACCEPTANCE, RESPONSES
 from bbsmooth.runs.reading import Run
 from bbsmooth.runs.records import Label
 from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
-from bbsmooth.verification.certificates import BROKEN
+from bbsmooth.verification.certificates import BROKEN, said
 from bbsmooth.verification.differing import differences
 from bbsmooth.verification.recorded import images_at_hand, labels_of, recorded_votes
 from bbsmooth.verification.ties import unpaid_or_lost
@@ -75,7 +75,7 @@ def wrong_answers(run: Run) -> Iterator[str]:
             for problem in _wrong_line(record, asked, bounds):
                 yield f"{ACCEPTANCE}, image {record['index']}: {problem}"
         except BROKEN as error:
-            yield f"{ACCEPTANCE}, image {record['index']}: is no line of an acceptance test ({error!r})"
+            yield f"{ACCEPTANCE}, image {record['index']}: is no line of an acceptance test ({said(error)})"
     summary = run.summary
     if summary is None:
         yield "summary.json is missing"

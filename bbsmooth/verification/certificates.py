@@ -10,6 +10,7 @@ from bbsmooth.certification import ClopperPearson, CohenPlan, Reason
 from bbsmooth.certification.bounds.vote_bounds import OneClass
 from bbsmooth.certification.methods.cases import AnyPlan
 from bbsmooth.certification.methods.splitting import SplittingPlan
+from bbsmooth.errors import UsageError, one_line
 from bbsmooth.noise import DISTRIBUTIONS, Norm, implied_radius
 from bbsmooth.reporting.recall import grid_of
 from bbsmooth.runs.certificates import Record
@@ -73,6 +74,11 @@ def _twice(indices: Sequence[Any]) -> Iterator[str]:
         seen.add(repr(index))
 
 
+def said(error: Exception) -> str:
+    """The reason why something is not what it should be: our own errors say it, others are named too."""
+    return str(error) if isinstance(error, UsageError) else one_line(error)
+
+
 def located(record: Record, check: Any, *known: Any) -> Iterator[str]:
     """Problems that a check finds in a line, with its place."""
     place = f"certificates.jsonl, image {record['index']}"
@@ -80,7 +86,7 @@ def located(record: Record, check: Any, *known: Any) -> Iterator[str]:
         for problem in check(record, *known):
             yield f"{place}: {problem}"
     except BROKEN as error:
-        yield f"{place}: is not a certificate ({error!r})"
+        yield f"{place}: is not a certificate ({said(error)})"
 
 
 def _wrong_line(record: Record, wanted: dict[str, Any]) -> Iterator[str]:

@@ -78,10 +78,9 @@ def other_images(run: Run) -> Iterator[str]:
     """Images that are not those that the run fixed.
 
     Raises:
-        NotAtHand: they are not there, or the run fixed none.
+        NotAtHand: they are not there.
+        Damaged: `commitment.json` is missing, or is none.
     """
-    if not (run.path / COMMITMENT).exists() and not _promised(run):
-        raise NotAtHand("the run has no commitment")
     images, fixed = images_asked_about(run), read_commitment(run.path)["images"]
     for place, image in enumerate(fixed):
         index = image.get("index", place)

@@ -9,12 +9,12 @@ from typing import Any
 
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.directory import read_manifest
-from bbsmooth.runs.layout import ATTESTATION, STAMP
+from bbsmooth.runs.layout import ATTESTATION, COMMITMENT, STAMP
 from bbsmooth.runs.reading import Run, read_run
 from bbsmooth.runs.remote import name_of
 from bbsmooth.verification.acceptance import wrong_answers, wrong_order
 from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
-from bbsmooth.verification.certificates import BROKEN, wrong_certificates, wrong_lines
+from bbsmooth.verification.certificates import BROKEN, said, wrong_certificates, wrong_lines
 from bbsmooth.verification.commitment import foreign_stamp, other_images, wrong_commitment, wrong_stamp
 from bbsmooth.verification.files import wrong_files
 from bbsmooth.verification.recorded import NotAtHand, wrong_votes
@@ -22,6 +22,8 @@ from bbsmooth.verification.statement import wrong_attestation
 from bbsmooth.verification.totals import wrong_ledger, wrong_summary
 
 Check = Callable[[Run], Iterator[str]]
+
+_GONE, _MISSING = " is gone", " is missing"  # of a file that was hashed, and of one that should be there: said once
 
 _FIXED: tuple[tuple[str, Check], ...] = (
     ("the run did what it had fixed before its first query", wrong_commitment),
@@ -100,13 +102,21 @@ def verify(path: Path, *, authority: bytes | None = None, key: bytes | None = No
         run = read_run(path)
     except UsageError as error:
         return Verification(run=name_of(path), checks=tuple(checks), findings=(*findings, str(error)))
-    for words, check in (*_CHECKS.get(run.command, ()), *_stamp_checks(run, authority), *_signature_checks(run, key)):
+    for words, check in (*_checks(run), *_stamp_checks(run, authority), *_signature_checks(run, key)):
         try:
-            findings += _found(check, run, words)
+            findings += (
+                each for each in _found(check, run, words) if each.removesuffix(_MISSING) + _GONE not in findings
+            )
             checks.append(words)
         except NotAtHand as why:
             unchecked.append(f"{words}: {why}")
     return Verification(run=name_of(path), checks=tuple(checks), findings=tuple(findings), unchecked=tuple(unchecked))
+
+
+def _checks(run: Run) -> list[tuple[str, Check]]:
+    """Checks of a run of its command; where it has no commitment, one of them says so and no other speaks of it."""
+    committed = (run.path / COMMITMENT).exists()
+    return [each for each in _CHECKS.get(run.command, ()) if committed or each[1] is not other_images]
 
 
 def _stamp_checks(run: Run, authority: bytes | None) -> tuple[tuple[str, Check], ...]:
@@ -142,5 +152,8 @@ def _found(check: Check, run: Run, words: str) -> list[str]:
     try:
         findings.extend(check(run))
     except BROKEN as error:
-        findings.append(f"cannot tell whether {words}: a field is missing or is not what it should be ({error!r})")
+        why = said(error)
+        if not isinstance(error, UsageError):
+            why = f"a field is missing or is not what it should be ({why})"
+        findings.append(f"cannot tell whether {words}: {why}")
     return findings

@@ -57,6 +57,7 @@ def plan(
     config: CertifyConfig,
     pilot: PilotConfig,
     claim: ClaimConfig | None = None,
+    groups: Sequence[str] | None = None,
     resume: bool,
     announce: Callable[[str], None],
     drift: DriftConfig = USUAL_DRIFT,
@@ -70,6 +71,7 @@ def plan(
         config: the certification that is planned.
         pilot: how much is asked, and what it is compared with.
         claim: the acceptance test that is forecast too, None for none.
+        groups: of each image, None where `claim.groups` names classes or nothing.
         resume: go on with the pilot in `out`.
         announce: told what the pilot costs, before it is asked.
         drift: how a change of the model is noticed, which the certification pays for.
@@ -90,7 +92,7 @@ def plan(
     planned = (
         None
         if claim is None
-        else PlannedAcceptance.of(subject, claim.accepting(config.radii, count), claim.accept_budget)
+        else PlannedAcceptance.of(subject, claim.accepting(config.radii, count), claim.accept_budget, groups)
     )
     config = config.with_radii(config.judged_plan(smoothing.distribution, count).largest_radius)
     ways = compared(config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -43,15 +42,24 @@ class PlannedAcceptance:
     budget: int | None = None
 
     @classmethod
-    def of(cls, subject: Subject, config: AcceptConfig, budget: int | None = None) -> PlannedAcceptance:
+    def of(
+        cls, subject: Subject, config: AcceptConfig, budget: int | None, groups: Sequence[str] | None
+    ) -> PlannedAcceptance:
         """Read the images and their labels.
 
+        Args:
+            subject: whom to ask, about which images.
+            config: the claims.
+            budget: queries after which the test ends, None for no limit.
+            groups: of each image, None where `config.groups` names classes or nothing.
+
         Raises:
-            UsageError: images without labels, or a claim that could not be shown whatever the oracle says.
+            UsageError: images without labels, groups of other images, or a claim that could not be shown whatever the
+                oracle says.
         """
         noise = subject.smoothing.distribution
         config = config.settled(noise)
-        sample = Sample.of(subject, config, None)
+        sample = Sample.of(subject, config, groups)
         plan = config.plan(noise, sample.sizes)
         copies = copies_for(subject.seen, subject.smoothing)
         total_variation = copies.total_variation(math.prod(subject.images.image_shape))
@@ -72,14 +80,19 @@ class PlannedAcceptance:
         """
         votes = {index: case.votes_for(self.sample.number(index, classes)) for index, case in cases.items()}
         place = {index: number for number, index in enumerate(unlike)}
-        copies = Counter(self.sample.digests)
+        kind_of = {self.sample.digests[index]: number for index, number in place.items()}
+        kinds = np.array([kind_of[digest] for digest in self.sample.digests])
+        numbers = {group: number for number, group in enumerate(self.plan.sizes)}
+        groups = np.array([numbers[group] for group in self.sample.groups])
+        ascending = kinds.argsort(kind="stable")
         answered = {place[index]: count for index, count in votes.items() if count is not None}
         silent = [place[index] for index, count in votes.items() if count is None]
         seen = LabelPilot(
             pilot=Pilot(votes=tuple(answered.values()), draws=draws, unanswered=len(silent)),
             places=list(answered),
             silent=silent,
-            copies=np.array([copies[self.sample.digests[index]] for index in unlike]),
+            kinds=kinds[ascending],
+            groups=groups[ascending],
         )
         trials = ImageTrials.of(self.plan, total_variation=self.total_variation, generator=np.random.default_rng(seed))
         return forecast_acceptance(
@@ -94,14 +107,14 @@ class PlannedAcceptance:
             cost: queries, seconds and price.
         """
         config = self.config
-        rows = zip(config.radii, coming.good, coming.answers, strict=True)
         return {
             "at_least": config.at_least,
             "alpha_total": config.alpha_total,
             "beta": config.beta,
             "population": config.population,
+            "groups": config.groups,
             "num_estimation": config.num_estimation,
-            "max_images": self.plan.cap(""),
+            "max_images": sum(map(self.plan.cap, self.plan.sizes)),
             "budget": self.budget,
             "image_alpha": config.image_alpha,
             "image_beta": config.image_beta,
@@ -109,7 +122,9 @@ class PlannedAcceptance:
             "images": asdict(coming.images),
             "answer": _chances(coming.answer),
             "claims": [
-                {"radius": radius, "good": asdict(good), "answer": _chances(answer)} for radius, good, answer in rows
+                {"group": group, "radius": radius, "good": asdict(claim.good), "answer": _chances(claim.answer)}
+                for group, claims in coming.claims.items()
+                for radius, claim in zip(config.radii, claims, strict=True)
             ],
         }
 

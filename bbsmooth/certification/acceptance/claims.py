@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -246,14 +246,15 @@ class Acceptance:
         counts = self.groups[group]
         place, new = counts.turns.take(aside=aside)
         counts.mark(place, states)
-        whole = not new
-        while self._conclude(whole=whole):  # a group that is finished leaves its level to the others
-            whole = True
+        if self._conclude([group], whole=not new):
+            while self._conclude(self.groups, whole=True):  # a group that is finished leaves its level to the others
+                pass
         counts.turns.go_on(deeper=new and counts.turns.at_check and bool(counts.open) and not self._promising(group))
 
-    def _conclude(self, *, whole: bool) -> bool:
+    def _conclude(self, groups: Iterable[str], *, whole: bool) -> bool:
         """Take down one more answer, if there is one; `whole` looks at all counts of before, not at the last alone."""
-        for group, counts in self.groups.items():
+        for group in groups:
+            counts = self.groups[group]
             for side, order in ((Side.SHOWN, 1), (Side.REFUTED, -1)):
                 answer = Answer(side.value)
                 place = next((at for at in _places(counts, order) if counts.answers[at] is not answer), None)

@@ -2,9 +2,9 @@
 
 The rates of all images are drawn from their posterior (`population`), for the images of the pilot given their votes for
 their own labels; equal images have equal rates. They come in a random order, what befalls each is drawn from simulated
-runs of its test at its rate, and the claims themselves look at them until they are answered. So intervals and chances
-cover what the pilot, the images, their order and their draws leave to chance. A budget ends the test, where there is
-one.
+runs of its test at its rate, and the claims themselves look at them until they are answered, group by group as a real
+test does. So intervals and chances cover what the pilot, the images, their order, their draws and, with groups, the
+differences between these (`grouping`) leave to chance. A budget ends the test, where there is one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from bbsmooth.certification.acceptance.claims import AHEAD, Acceptance, AcceptancePlan, Answer
+from bbsmooth.certification.acceptance.grouping import kinds_of_cells, shares_by_group
 from bbsmooth.certification.acceptance.pausing import LAST, Region
 from bbsmooth.certification.forecast import Interval
 from bbsmooth.certification.methods.decisions import RadiusTests
@@ -31,7 +32,6 @@ REPLICATES = 300
 
 _TRIALS, _FAR_TRIALS = 24, 6  # runs of the test of one image in each cell next to the rate of a radius, and in others
 _CLOSE = 0.5  # next to it
-_GROUP = ""
 _CHECKED = 8  # images after which it is asked again whether an answer can still be reached, which takes long to compute
 
 
@@ -97,22 +97,33 @@ class ImageTrials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimExpectation:
+    """Expectations of one claim.
+
+    Attributes:
+        good: share of the group's images that are right and robust at the radius.
+        answer: how likely each answer is.
+    """
+
+    good: Interval
+    answer: Mapping[Answer, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceExpectation:
     """Expectations of an acceptance test.
 
     Attributes:
         queries: until the answer, the largest number of images, or the budget.
-        images: looked at.
-        good: for each radius the share of the images that are right and robust there.
+        images: looked at, of all groups.
         answer: how likely each answer to all claims together is.
-        answers: the same for each radius.
+        claims: by group, one for each radius.
     """
 
     queries: Interval
     images: Interval
-    good: tuple[Interval, ...]
     answer: Mapping[Answer, float]
-    answers: tuple[Mapping[Answer, float], ...]
+    claims: Mapping[str, tuple[ClaimExpectation, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,24 +134,41 @@ class LabelPilot:
         pilot: the votes.
         places: of its images that answer, among all different ones.
         silent: places of its images that do not.
-        copies: (different,) how often each different image occurs.
+        kinds: (images,) place of each image among the different ones, ascending.
+        groups: (images,) number of the group of each.
     """
 
     pilot: Pilot
     places: Sequence[int]
     silent: Sequence[int]
-    copies: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    groups: NDArray[np.int64]
 
-    def cells(self, rates: Rates, generator: np.random.Generator) -> NDArray[np.int64]:
-        """One draw of the cells (images,) of all images, in a random order; `CELLS` of those that do not answer."""
-        cells = generator.choice(CELLS, len(self.copies), p=rates.shares)
+    def cells(self, rates: Rates, kinds: NDArray[np.int64], generator: np.random.Generator) -> list[NDArray[np.int64]]:
+        """One draw of the cells of the images of each group, in a random order; `CELLS` of those that do not answer.
+
+        Args:
+            rates: of all images, and of the pilot's.
+            kinds: of each cell.
+            generator: of the draw.
+        """
+        _, first = np.unique(self.kinds, return_index=True)
+        group_of = self.groups[first]  # of each different image
+        number = int(self.groups.max()) + 1
+        seen = np.zeros((number, kinds.max() + 1), dtype=np.int64)
+        np.add.at(seen, (group_of[list(self.places)], kinds[rates.pilot]), 1)
+        cells = np.empty(len(group_of), dtype=np.int64)
+        for group, shares in enumerate(shares_by_group(rates.shares, kinds, seen, generator)):
+            members = group_of == group
+            cells[members] = generator.choice(CELLS, int(members.sum()), p=shares)
         if self.silent:  # their share has Jeffreys' prior
             share = generator.beta(len(self.silent) + 0.5, len(self.places) + 0.5)
             cells[generator.random(len(cells)) < share] = CELLS
         cells[list(self.places)] = rates.pilot
         cells[list(self.silent)] = CELLS
-        found: NDArray[np.int64] = generator.permutation(np.repeat(cells, self.copies))
-        return found
+        order = generator.permutation(len(self.kinds))
+        ordered, of_group = cells[self.kinds[order]], self.groups[order]
+        return [ordered[of_group == group] for group in range(number)]
 
 
 def forecast_acceptance(
@@ -152,10 +180,10 @@ def forecast_acceptance(
     seed: int,
     budget: int | None = None,
 ) -> AcceptanceExpectation:
-    """What an acceptance test about one group of images will cost and answer.
+    """What an acceptance test will cost and answer.
 
     Args:
-        plan: the claims, about one group called "".
+        plan: the claims; its groups have the numbers of the pilot's.
         seen: the pilot.
         trials: of the plan's test.
         total_variation: distance between drawn and ideal noise of one image.
@@ -163,27 +191,36 @@ def forecast_acceptance(
         budget: queries after which it ends, None for no limit.
     """
     generator = np.random.default_rng(seed)
-    leaks = plan.test.leaks(total_variation)
-    needed = plan.test.needed()
-    places = np.array([position(rate) for rate in needed])
-    queries, images, good, claims = [], [], [], []
+    leaks, needed = plan.test.leaks(total_variation), plan.test.needed()
+    places, kinds = np.array([position(rate) for rate in needed]), kinds_of_cells(needed)
+    most = math.inf if budget is None else budget
+    queries, images, wholes = [], [], []
+    goods: dict[str, list[NDArray[np.float64]]] = {group: [] for group in plan.sizes}
+    answers: dict[str, list[list[Answer]]] = {group: [] for group in plan.sizes}
     for rates in Population(seen.pilot, needed).draws(REPLICATES, generator):
-        cells = seen.cells(rates, generator)
-        runs = trials.drawn(cells[: plan.cap(_GROUP)], generator)
+        cells = dict(zip(plan.sizes, seen.cells(rates, kinds, generator), strict=True))
+        runs = {group: trials.drawn(own[: plan.cap(group)], generator) for group, own in cells.items()}
         acceptance = Acceptance(plan, leaks)
-        looked, asked = _looked(acceptance, trials, runs, math.inf if budget is None else budget)
-        queries.append(asked)
-        images.append(looked)
-        answering = cells[cells < CELLS]
-        good.append((MIDDLES[answering][:, None] > places).sum(0) / len(cells))
-        claims.append((acceptance.answer, *acceptance.groups[_GROUP].answers))
-    whole, *each = (_chances(answers) for answers in zip(*claims, strict=True))
+        queries.append(_asked(acceptance, trials, runs, most))
+        images.append(sum(counts.images for counts in acceptance.groups.values()))
+        wholes.append(acceptance.answer)
+        for group, own in cells.items():
+            answering = own[own < CELLS]
+            goods[group].append((MIDDLES[answering][:, None] > places).sum(0) / len(own))
+            answers[group].append(list(acceptance.groups[group].answers))
     return AcceptanceExpectation(
         queries=Interval.of(np.array(queries, dtype=np.float64)),
         images=Interval.of(np.array(images, dtype=np.float64)),
-        good=tuple(Interval.of(share) for share in np.array(good).T),
-        answer=whole,
-        answers=tuple(each),
+        answer=_chances(wholes),
+        claims={group: _claims(np.array(goods[group]), answers[group]) for group in plan.sizes},
+    )
+
+
+def _claims(goods: NDArray[np.float64], answers: Sequence[Sequence[Answer]]) -> tuple[ClaimExpectation, ...]:
+    """Expectations of the claims of one group, from shares and answers by replicate and radius."""
+    return tuple(
+        ClaimExpectation(good=Interval.of(good), answer=_chances(answer))
+        for good, answer in zip(goods.T, zip(*answers, strict=True), strict=True)
     )
 
 
@@ -212,24 +249,42 @@ def _run(tests: RadiusTests, hits: NDArray[np.bool_], region: Region | None) -> 
     return _Run(asked, tuple(tests.states()), aside=False)
 
 
-def _looked(acceptance: Acceptance, trials: ImageTrials, runs: NDArray[np.int64], budget: float) -> tuple[int, float]:
-    """Look at images until the claims are answered or the budget ends.
+def _asked(acceptance: Acceptance, trials: ImageTrials, runs: Mapping[str, NDArray[np.int64]], budget: float) -> float:
+    """Look at images in their turns until the claims are answered or the budget ends.
 
-    Return how many, and what they and those that were begun ahead cost.
+    Return what they and those that were begun ahead cost.
+
+    Args:
+        acceptance: the claims, see `Acceptance.turn` for whose image comes next.
+        trials: runs of the test.
+        runs: of them, that of each image, by group.
+        budget: most queries.
     """
-    counts = acceptance.groups[_GROUP]
-    queries, spent = np.zeros(len(runs), dtype=np.int64), 0
-    while counts.open and (place := counts.turns.next) is not None:
-        if counts.turns.taken % _CHECKED == 0 and not acceptance.wants(_GROUP):
-            break
-        level, run = counts.turns.level, runs[place]
-        more = int(trials.queries[level, run] - queries[place])
+    queries = {group: np.zeros(len(own), dtype=np.int64) for group, own in runs.items()}
+    spent, wanting, open_ = 0, list(runs), _open(acceptance)
+    while wanting:
+        group = min(wanting, key=lambda each: acceptance.groups[each].turns.taken)
+        counts = acceptance.groups[group]
+        place = counts.turns.next
+        if place is None or not counts.open or (counts.turns.taken % _CHECKED == 0 and not acceptance.wants(group)):
+            wanting.remove(group)
+            continue
+        level, run = counts.turns.level, runs[group][place]
+        more = int(trials.queries[level, run] - queries[group][place])
         if spent + more > budget:
-            return counts.images, budget
-        queries[place], spent = queries[place] + more, spent + more
-        acceptance.see(_GROUP, trials.states[level][run], aside=bool(trials.aside[level, run]))
-    begun = runs[counts.images : counts.images + counts.images // AHEAD]
-    return counts.images, min(budget, spent + trials.first * len(begun))
+            return budget
+        queries[group][place], spent = queries[group][place] + more, spent + more
+        acceptance.see(group, trials.states[level][run], aside=bool(trials.aside[level, run]))
+        if (left := _open(acceptance)) < open_:  # others may now answer what they could not before
+            wanting, open_ = list(runs), left
+    looked = {group: counts.images for group, counts in acceptance.groups.items()}
+    ahead = sum(len(runs[group][images : images + images // AHEAD]) for group, images in looked.items())
+    return min(budget, spent + trials.first * ahead)
+
+
+def _open(acceptance: Acceptance) -> int:
+    """Claims without an answer."""
+    return sum(len(counts.open) for counts in acceptance.groups.values())
 
 
 def _chances(answers: Sequence[Answer]) -> dict[Answer, float]:

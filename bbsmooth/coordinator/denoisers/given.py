@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bbsmooth.errors import UsageError
+from bbsmooth.errors import FrontFailed, UsageError
 
 Function = Callable[..., Any]
 """(B, C, H, W) float32 tensor, white = 1, not clipped, and sigma -> (B, C, H, W), a tensor or an array. A function of
@@ -51,7 +51,7 @@ class GivenDenoiser:
         """Images (B, C, H, W) float32 for noisy ones, differentiable where the function is.
 
         Raises:
-            UsageError: it raised something, or returned what are no such images.
+            FrontFailed: it raised something, or returned what are no such images.
         """
         given = images if self.anywhere else images.to(self._device)
         try:
@@ -59,11 +59,11 @@ class GivenDenoiser:
                 returned = self.function(given, sigma) if self._tells_sigma else self.function(given)
         except (Exception, SystemExit) as error:  # whatever a user's function raises
             said = (str(error).splitlines() or [""])[0]
-            raise UsageError(f"the denoiser {self.name} raised {type(error).__name__}: {said}") from error
+            raise FrontFailed(f"the denoiser {self.name} raised {type(error).__name__}: {said}") from error
         if isinstance(returned, np.ndarray):
             returned = torch.from_numpy(np.ascontiguousarray(returned))
         if not isinstance(returned, Tensor) or returned.shape != images.shape or not returned.is_floating_point():
-            raise UsageError(
+            raise FrontFailed(
                 f"the denoiser {self.name} should return floats of shape {tuple(images.shape)}, got {_said(returned)}"
             )
         return returned.to(images.device, torch.float32)

@@ -124,6 +124,7 @@ def test_a_run_of_before_verifies_and_goes_on_without_one(world: World, authorit
     _rewrite(world.run, None)
     found = verify(world.run)
     assert found.findings == ()
+    assert sum("commitment" in line for line in found.unchecked) == 1
     assert any("the run has no commitment" in line for line in found.unchecked)
     late = made(world, "--timestamp", authority.url, "--resume")
     assert late.status == 2
@@ -131,6 +132,21 @@ def test_a_run_of_before_verifies_and_goes_on_without_one(world: World, authorit
     assert made(world, "--resume").status == 0
     assert not (world.run / "commitment.json").exists()
     assert bbsmooth("report", world.run).status == 0
+
+
+def test_a_missing_commitment_is_found_in_one_line(world: World) -> None:
+    assert COMMANDS[0](world).status == 0
+    (world.run / "commitment.json").unlink()
+    found = verify(world.run)
+    assert [line for line in found.findings if "commitment" in line] == ["commitment.json is gone"]
+
+
+def test_what_a_file_lacks_is_said_in_words(world: World) -> None:
+    assert COMMANDS[0](world).status == 0
+    (world.run / "commitment.json").write_text("{}")
+    findings = verify(world.run).findings
+    assert any(line.startswith("cannot tell whether the run did what it had fixed") for line in findings)
+    assert not any("Damaged(" in line or "Error(" in line for line in findings)
 
 
 def _rewrite(run: Path, note: dict[str, str] | None) -> None:

@@ -175,6 +175,26 @@ def test_a_denoiser_that_cannot_be_used_is_refused_before_a_query(
     assert not world.run.exists()
 
 
+@pytest.mark.parametrize("fault", ["raise OSError('the card is gone')", "return images[:1]"])
+def test_one_that_fails_in_mid_run_says_that_what_was_paid_is_saved(fault: str, world: World, file: Path) -> None:
+    """It works while it is looked at, and for the first images."""
+    broken = world.folder / "broken"
+    file.write_text(
+        f"import pathlib\nseen = 0\n\n\ndef mine(images, sigma):\n    global seen\n    seen += 1\n"
+        f"    if pathlib.Path({str(broken)!r}).exists() and seen > 6:\n        {fault}\n    return images\n"
+    )
+    broken.touch()
+    ways = ("--coordinator", f"module:{file}:mine", "--batch-size", "8")
+    done = world.certify(*ways)
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert f"everything so far is saved in {world.run}, and the same command with --resume" in done.line
+    paid = json.loads((world.run / "ledger.json").read_text())["spent_total"]
+    assert paid > 0
+    broken.unlink()
+    assert world.resumed(*ways).status == 0
+    assert max(world.asked.values()) == 1
+
+
 @pytest.mark.parametrize("name", ["natural", "natural-small"])
 def test_the_natural_denoiser_needs_no_image_of_yours(name: str, world: World) -> None:
     assert world.certify("--coordinator", name).status == 0

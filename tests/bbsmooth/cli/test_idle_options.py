@@ -32,6 +32,7 @@ SERVE: tuple[object, ...] = ("serve", "--port", 0)
         (CERTIFY, ("--allocation", "uniform", "--budget", 100), "--allocation counts only with --method sequential"),
         (CERTIFY, ("--canaries", 0, "--canary-every", 9), "--canary-every does not count with --canaries 0"),
         (TUNE, ("--start", "run", "--pretrain-epochs", 40), "--pretrain-epochs does not count with --start"),
+        (TUNE, ("--start", "r", "--method", "zo-ae-ds-cge", "--front-size", "base"), "--front-size does not count"),
         (SERVE, ("--alpha", 0.001), "--alpha counts only with --sigma"),
         (SERVE, ("--budget", 100), "--budget counts only with --sigma"),
         (SERVE, ("--sigma", 0.25, "--max-delay", 3), "--max-delay does not count with --sigma"),
@@ -48,6 +49,19 @@ def test_an_option_that_would_be_ignored_is_refused(
     assert words in found.line
     assert not world.asked
     assert not world.run.exists()
+
+
+def test_epochs_count_beside_a_start_where_an_autoencoder_is_trained_too(world: World) -> None:
+    """What comes next is that there is no such start."""
+    data = ("--data", f"npz:{world.folder / 'images.npz'}", "--out", world.run, "--method", "zo-ae-ds-rge")
+    found = bbsmooth(*TUNE, "--oracle", world.oracle(), *data, "--start", "nowhere", "--pretrain-epochs", 3)
+    assert (found.status, "does not count" in found.line, "nowhere" in found.line) == (2, False, True)
+    images = np.zeros((4, 1, 8, 8), dtype=np.uint8)
+    tuned: dict[str, Any] = {"noise": bb.Gaussian(0.25), "budget": bb.Budget(queries=0), "seed": 0, "run": world.run}
+    with pytest.raises(bb.UsageError, match="nowhere"):
+        bb.tune(world.oracle(), images, [0] * 4, **tuned, start="nowhere", epochs=3, method="zo-ae-ds-cge")
+    with pytest.raises(bb.UsageError, match="are of pre-training"):
+        bb.tune(world.oracle(), images, [0] * 4, **tuned, start="nowhere", epochs=3, method="equaliser")
 
 
 def test_what_has_its_default_is_no_option_that_was_given(world: World) -> None:

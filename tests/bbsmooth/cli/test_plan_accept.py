@@ -131,3 +131,54 @@ def test_a_budget_of_accept_ends_its_forecast(world: World) -> None:
     refused = plan(world, "--accept-budget", less)
     assert refused.status == 2
     assert "--accept-budget counts only with --at-least" in refused.line
+
+
+def test_claims_about_groups_are_forecast_as_accept_runs_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By class, and by a column in which one group lies near the plane."""
+    monkeypatch.setattr("bbsmooth.certification.acceptance.forecast.REPLICATES", 60)
+    near = ["near" if index % 10 == 0 else "far" for index in range(IMAGES)]
+    (world.folder / "sites.csv").write_text("\n".join(["site", *near]) + "\n")
+    run, column = world.folder / "planned", f"{world.folder / 'sites.csv'}:site"
+    done = plan(world, "--at-least", "0.6", "--groups", "class", "--radius", "0.05", "--json", "--out", run)
+    assert done.status == 0, done.err
+    by_class = json.loads(done.out)["acceptance"]
+    assert len(by_class["claims"]) == 4
+    assert by_class["max_images"] == IMAGES
+    ways = ("--at-least", "0.6", "--groups", column, "--out", run, "--resume")
+    found = json.loads(plan(world, *ways, "--json").out)["acceptance"]
+    assert [claim["group"] for claim in found["claims"]] == ["far", "near"]
+    far, close = found["claims"]
+    assert far["answer"]["shown"] > 0.8 > close["answer"]["shown"]
+    assert far["good"]["low"] > close["good"]["expected"]
+    assert json.loads((run / "ledger.json").read_text())["spent_total"] == PILOT * DRAWS
+    asked(world, "accept", "--at-least", "0.6", "--groups", column, "--out", world.run)
+    spent = json.loads((world.run / "ledger.json").read_text())["spent_total"]
+    assert found["queries"]["low"] <= spent <= found["queries"]["high"]
+    done = plan(world, *ways)
+    assert "\nat radius 0.1 in group near " in done.out, done.err
+    held = np.load(world.folder / "images.npz")
+    pilot: dict[str, Any] = {"num_selection": 20, "max_estimation": 40, "alpha": 0.001, "beta": 0.01}
+    pilot |= {"noise": bb.Gaussian(0.25), "radii": (0.1,), "pilot": PILOT, "pilot_draws": DRAWS, "seed": 1}
+    claim: dict[str, Any] = {"at_least": 0.6, "alpha_total": 0.05, "beta_total": 0.05, "population": "data"}
+    claim |= {"image_draws": 1000, "max_images": 1000}
+    images = held["x"][:, None] if held["x"].ndim == 3 else held["x"]
+    there = bb.plan(world.oracle("bright"), images, held["y"], **pilot, **claim, groups=near).acceptance
+    assert there is not None
+    assert there["claims"] == found["claims"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--groups", "class"], "--groups counts only with --at-least"),
+        (["--at-least", "0.6", "--groups", "sites.csv"], "sites.csv"),
+        (["--at-least", "0.6", "--groups", "{folder}/sites.csv:hospital"], "hospital"),
+        (["--at-least", "0.6", "--groups", "{folder}/sites.csv:site"], f"a group for each of {IMAGES} images, got 2"),
+    ],
+)
+def test_groups_that_there_are_not_cost_nothing(world: World, arguments: list[str], says: str) -> None:
+    (world.folder / "sites.csv").write_text("site\na\nb\n")
+    done = plan(world, *(each.format(folder=world.folder) for each in arguments), "--out", world.run)
+    assert done.status == 2
+    assert says in done.line
+    assert not (world.run / "ledger.json").exists()

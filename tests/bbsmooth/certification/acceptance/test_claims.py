@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -18,13 +17,12 @@ from bbsmooth.certification.acceptance.case import AcceptingCase
 from bbsmooth.certification.acceptance.claims import Acceptance, AcceptancePlan, Answer, Side
 from bbsmooth.certification.acceptance.images import ImageTest, cheapest
 from bbsmooth.certification.acceptance.order import tickets
-from bbsmooth.certification.acceptance.scheduler import UntilAnswered
-from bbsmooth.certification.engine.loop import run_scheduled
 from bbsmooth.certification.sequences import stopping
 from bbsmooth.certification.verdict import State
 from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import image_digest
-from oracles import BudgetExhausted, Classes, HalfspaceOracle, ResponseStore
+from oracles import BudgetExhausted, HalfspaceOracle, ResponseStore
+from tests.bbsmooth.certification.acceptance.engine import run
 from tests.builders import WatchedOracle, vote_source
 
 RUNS = 10_000
@@ -121,9 +119,9 @@ def test_images_one_by_one_give_the_answer_of_the_boundaries() -> None:
     found = plan({"": 60})
     for good in (20, 48, 58):
         seen = outcomes(good, 60, (1.0, 0.3), generator)[:40]
-        for run, expected in zip(seen, answers(found, seen), strict=True):
+        for states, expected in zip(seen, answers(found, seen), strict=True):
             acceptance = found.begin(0.0)
-            for state in run:
+            for state in states:
                 if acceptance.wants(""):
                     acceptance.see("", [STATES[state]])
             answer = [Answer.SHOWN, Answer.REFUTED, Answer.NOT_SHOWN][expected]
@@ -192,58 +190,6 @@ def halfspace(greys: list[int], *, margin: float) -> tuple[HalfspaceOracle, torc
     images = torch.tensor(greys, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4).contiguous()
     offset = 16 * min(greys) / 255 - 4 * margin
     return HalfspaceOracle(torch.ones(1, 4, 4), offset), images
-
-
-class InMemory(dict[bytes, bytes]):
-    """Answers that no disk keeps, for many short runs."""
-
-    def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return [self.get(key) for key in keys]
-
-    def write(self, rows: Mapping[bytes, bytes]) -> None:
-        self.update(rows)
-
-    def transaction(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def load_classes(self, classes: Classes) -> None:
-        pass
-
-    def save_classes(self, classes: Classes) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def run(
-    folder: Path | None, images: torch.Tensor, oracle: HalfspaceOracle, found: AcceptancePlan, seed: int, **ways: int
-) -> tuple[Acceptance, int]:
-    """A run of the real engine: the claims, and the queries."""
-    watched = WatchedOracle(oracle)
-    with closing(InMemory() if folder is None else ResponseStore(folder)) as store:
-        source = vote_source(watched, cast(ResponseStore, store), noise=Gaussian(0.5), seed=seed)
-        order = tickets(seed, [image_digest(image) for image in images], [""] * len(images))
-        total_variation = source.copies.total_variation(16)
-        acceptance = found.begin(total_variation)
-        budget = ways.get("budget")
-        finished = run_scheduled(
-            lambda left: UntilAnswered(
-                order,
-                lambda ticket, level: AcceptingCase(
-                    images[ticket.index], 1, found.test, source, ticket.occurrence, found.region(level, total_variation)
-                ),
-                acceptance,
-                left,
-            ),
-            source,
-            batch_size=ways.get("batch_size", 64),
-            concurrency=ways.get("concurrency", 1),
-            remaining=lambda: None if budget is None else budget - watched.answered.total(),
-        )
-        positions = list(dict.fromkeys(position for position, _, _ in finished))
-        assert positions == list(range(len(positions)))
-    return acceptance, watched.answered.total()
 
 
 def test_whole_runs_at_the_null_with_equal_images_next_to_the_radius() -> None:

@@ -48,7 +48,8 @@ def foretold(
         pilot=Pilot(votes=tuple(votes), draws=DRAWS, unanswered=silent),
         places=range(len(votes)),
         silent=range(len(votes), len(votes) + silent),
-        copies=np.full(plan.sizes[""] // copies, copies),
+        kinds=np.repeat(np.arange(plan.sizes[""] // copies), copies),
+        groups=np.zeros(plan.sizes[""], dtype=np.int64),
     )
     return forecast_acceptance(plan, seen, trials, total_variation=0.0, seed=0)
 
@@ -92,26 +93,26 @@ def test_runs_in_a_cell_end_as_the_exact_computation_says(trials: ImageTrials) -
 def test_what_the_pilot_points_to_is_likely(trials: ImageTrials) -> None:
     right = foretold(trials, (20,) * PILOT)
     assert right.answer[Answer.SHOWN] > 0.8
-    assert right.good[0].low > 0.8
+    assert right.claims[""][0].good.low > 0.8
     wrong = foretold(trials, (0,) * PILOT)
     assert wrong.answer[Answer.REFUTED] > 0.99
-    assert wrong.good[0].high < 0.2
+    assert wrong.claims[""][0].good.high < 0.2
     assert wrong.queries.high < 500
-    assert right.answers == (right.answer,)
+    assert [claim.answer for claim in right.claims[""]] == [right.answer]
     assert sum(right.answer.values()) == pytest.approx(1)
 
 
 def test_images_that_do_not_answer_count_for_neither_side(trials: ImageTrials) -> None:
     found = foretold(trials, (20,) * 20, silent=20)
     assert found.answer == {Answer.SHOWN: 0.0, Answer.REFUTED: 0.0, Answer.NOT_SHOWN: 1.0}
-    assert 0.3 < found.good[0].expected < 0.7
+    assert 0.3 < found.claims[""][0].good.expected < 0.7
 
 
 def test_the_rates_of_equal_images_are_known_together(trials: ImageTrials) -> None:
     """Of 40 different images the pilot saw all, however often each occurs."""
     once = foretold(trials, (20,) * PILOT)
     often = foretold(trials, (20,) * PILOT, copies=IMAGES // PILOT)
-    assert often.good[0].low == 1.0 > once.good[0].low
+    assert often.claims[""][0].good.low == 1.0 > once.claims[""][0].good.low
     assert often.answer[Answer.SHOWN] == 1.0
 
 
