@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from oracles.remote.messages import Request
     from oracles.remote.rate_limiter import RateLimiter
     from oracles.traffic import Traffic
+    from oracles.usage import Metered
 
 
 class Server(Protocol):
@@ -47,6 +48,11 @@ class Server(Protocol):
     @property
     def batch_limit(self) -> BatchLimit:
         """The most images that it takes at once, as far as that was learned."""
+        ...
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """Tokens that an answer may have, as requests ask for, None where they do not."""
         ...
 
     @property
@@ -87,8 +93,12 @@ class Batching(Protocol):
         """The request that would ask about one image (1, C, H, W)."""
         ...
 
-    def understood(self, body: bytes, *, share: float) -> Answers:
-        """The answer in the body of a reply about one image, billed at a share of the price of its tokens."""
+    def understood(self, body: bytes) -> Answers:
+        """The answer in the body of a reply about one image."""
+        ...
+
+    def used(self, body: bytes, *, answered: bool) -> Metered:
+        """The tokens that the body of a reply about one image tells of."""
         ...
 
 

@@ -10,14 +10,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from oracles.budget import Budget, decimal
+from oracles.budget import Budget, Spent
 from oracles.errors import BudgetExhausted, SpecError, StorageError
 from oracles.ledger_file import CHANGES, LedgerFile, unreadable
 from oracles.traffic import Traffic, count
+from oracles.usage import Metered
 
 PRICE = "price_per_1000"
-BATCHED, BATCH_PRICE = "batched", "batch_price_per_1000"
+BATCHED, BATCH_PRICE, BATCH_DISCOUNT = "batched", "batch_price_per_1000", "batch_discount"
 """Entries of a ledger about queries that a batch interface answers; there are none where none is asked so."""
+
+PRICES, BILLED = "prices", "billed"
+"""Entries about prices of tokens, images and requests, and what was billed at these; there are none without prices."""
 
 
 class Purpose(StrEnum):
@@ -47,6 +51,7 @@ class Ledger:
         traffic: what went over the wire; written down along with charges.
 
     Raises:
+        SpecError: a limit on money without a price.
         StorageError: the file cannot be read, or is not a ledger.
     """
 
@@ -57,9 +62,9 @@ class Ledger:
         self._told = told
         self._file = None if path is None else LedgerFile(path)
         self._lock = threading.Lock()  # for what follows
-        self._spent, self._batched, self._attempts, self.traffic, self._changes, prices = _read(self._file)
-        known = {name: price for name, price in prices.items() if getattr(budget, name) is None}
-        self.budget = replace(budget, **known)
+        self._spent, self._batched, self._attempts, self.traffic, self._changes, known = _read(self._file)
+        self.budget = _with_prices(budget, known)
+        self.budget.check()
         self._set_aside: dict[Purpose, int] = {}
         self._disk = threading.Lock()  # for the file and what follows; taken before `_lock`, never after it
         self._changes_on_disk = self._changes
@@ -83,9 +88,12 @@ class Ledger:
 
     @property
     def remaining(self) -> int | None:
-        """Queries left, None where there is no limit. Negative if an earlier process had a larger budget."""
+        """Queries left, None where there is no limit. Negative if an earlier process had a larger budget.
+
+        Where replies tell their tokens they are as many as fit if replies go on to take as many.
+        """
         with self._lock:
-            return self.budget.left(sum(self._spent.values()), self._batched)
+            return self.budget.expected_left(self._all())
 
     @property
     def batched(self) -> int:
@@ -95,9 +103,21 @@ class Ledger:
 
     @property
     def price(self) -> float:
-        """Cost of the queries charged so far."""
+        """The most that the queries charged so far can cost: what is known of them, and the most of all others."""
         with self._lock:
-            return self.budget.cost(sum(self._spent.values()), self._batched)
+            return float(self.budget.cost(self._all()))
+
+    @property
+    def billed(self) -> float | None:
+        """Cost of what is known to have been billed, None without prices of tokens, images or requests."""
+        with self._lock:
+            billed = self.budget.billed(self._all())
+        return None if billed is None else float(billed)
+
+    @property
+    def usage(self) -> Metered:
+        """Tokens that replies have told of."""
+        return self.traffic.metered
 
     def remaining_by_batch(self, spare: Callable[[int | None], int | None]) -> int | None:
         """Queries left that a batch interface may answer, None where there is no limit.
@@ -106,15 +126,15 @@ class Ledger:
             spare: from queries left, each asked alone, to those of them that may be spent on this.
         """
         with self._lock:
-            total, batched = sum(self._spent.values()), self._batched
-        queries = replace(self.budget, money=None).left(total, batched)
-        alone = replace(self.budget, queries=None).left(total, batched)
-        left = [spare(queries)]
+            spent = self._all()
+        left = [spare(replace(self.budget, money=None).left(spent))]
+        money = replace(self.budget, queries=None)
+        alone = money.left(spent)
         if alone is not None and (kept := spare(alone)) is not None:
             reserved = alone - kept  # at the price of each asked alone
-            cheap = self.budget.batch_price_per_1000 or self.budget.price_per_1000
-            whole = replace(self.budget, queries=None).left(total, batched, by_batch=cheap is not None) or 0
-            left.append(whole - math.ceil(reserved * decimal(self.budget.price_per_1000) / decimal(cheap)))
+            dear, cheap = money.each(spent), money.each(spent, by_batch=True)
+            whole = money.left(spent, by_batch=cheap > 0) or 0
+            left.append(whole - math.ceil(reserved * dear / (cheap or dear)))
         return min((each for each in left if each is not None), default=None)
 
     def charge(self, queries: int, *, purpose: Purpose, attempts: int = 0, by_batch: bool = False) -> None:
@@ -131,12 +151,7 @@ class Ledger:
             StorageError: the charge cannot be written down; nothing is spent.
         """
         with self._lock:
-            kept = sum(kept for other, kept in self._set_aside.items() if other is not purpose)
-            total = sum(self._spent.values())
-            left = self.budget.left(total + kept, self._batched, by_batch=by_batch)
-            _refuse(queries, left, purpose, "queries")
-            allowed = self.budget.attempts
-            _refuse(attempts, None if allowed is None else allowed - self._attempts, purpose, "requests")
+            self._refuse(queries, attempts, purpose, by_batch=by_batch)
             change = self._book(queries, attempts, purpose, by_batch=by_batch)
         self._keep(change, queries, attempts, purpose, by_batch=by_batch)
 
@@ -151,6 +166,14 @@ class Ledger:
             change = self._book(-queries, 0, purpose, by_batch=by_batch)
         self._keep(change, -queries, 0, purpose, by_batch=by_batch)
 
+    def tell(self, usage: Metered) -> None:
+        """Count tokens of answers that were charged; on disk when this returns. Raises `StorageError`."""
+        with self._disk:
+            with self._lock:
+                self.traffic.told(usage)
+                self._changes += 1
+            self._write()
+
     def as_json(self) -> dict[str, Any]:
         """Contents of `ledger.json`."""
         with self._lock:
@@ -161,6 +184,30 @@ class Ledger:
         if self._file is not None:
             with self._disk:
                 self._file.save(self.as_json())
+
+    def _all(self) -> Spent:
+        """Everything that was spent. Call it with `_lock`."""
+        return Spent(
+            queries=sum(self._spent.values()),
+            batched=self._batched,
+            attempts=self._attempts,
+            usage=self.traffic.metered,
+        )
+
+    def _refuse(self, queries: int, attempts: int, purpose: Purpose, *, by_batch: bool) -> None:
+        """Refuse what does not fit beside all that is kept for others. Call it with `_lock`.
+
+        Raises:
+            BudgetExhausted: it does not.
+        """
+        kept = sum(kept for other, kept in self._set_aside.items() if other is not purpose)
+        sends = -(-kept // self.budget.images_per_request)
+        spent = self._all().more(kept, attempts=sends)
+        if not self.budget.holds(spent.more(queries, attempts=attempts, by_batch=by_batch)):
+            left = self.budget.left(spent, by_batch=by_batch) or 0
+            _refuse(queries, min(left, queries - 1), purpose, "queries")
+        if self.budget.attempts is not None:
+            _refuse(attempts, self.budget.attempts - self._attempts, purpose, "requests")
 
     def _book(self, queries: int, attempts: int, purpose: Purpose, *, by_batch: bool) -> int:
         """Count; the number of this change. Call it with `_lock`."""
@@ -193,23 +240,31 @@ class Ledger:
         self._changes_on_disk = state[CHANGES]
 
     def _state(self) -> dict[str, Any]:
-        total, budget = sum(self._spent.values()), self.budget
-        left = budget.left(total, self._batched)
-        apart = {BATCHED: self._batched, BATCH_PRICE: budget.batch_price_per_1000}
+        spent, budget = self._all(), self.budget
+        left, billed = budget.left(spent), budget.billed(spent)
+        apart = {
+            BATCHED: self._batched,
+            BATCH_PRICE: budget.batch_price_per_1000,
+            BATCH_DISCOUNT: budget.batch_discount,
+        }
+        asked_so = self._batched or budget.batch_price_per_1000 is not None or budget.batch_discount is not None
+        table = None if budget.prices is None else budget.prices.as_json()
         return {
             "budget": {
                 "queries": self.budget.queries,
                 "attempts": self.budget.attempts,
                 "money": self.budget.money,
+                **({} if table is None else {"images_per_request": budget.images_per_request}),
             },
             "spent": {purpose.value: queries for purpose, queries in self._spent.items()},
-            "spent_total": total,
+            "spent_total": spent.queries,
             "left": None if left is None else max(0, left),
             "attempts": self._attempts,
-            **self.traffic.as_json(),
+            **self.traffic.as_json(spent.usage),
             PRICE: budget.price_per_1000,
-            **(apart if self._batched or budget.batch_price_per_1000 is not None else {}),
-            "price": budget.cost(total, self._batched),
+            **(apart if asked_so else {}),
+            "price": float(budget.cost(spent)),
+            **({} if billed is None else {BILLED: float(billed), PRICES: table}),
             CHANGES: self._changes,
         }
 
@@ -224,22 +279,32 @@ def _refuse_contradiction(state: Mapping[str, Any], total: int) -> None:
         raise ValueError(f"its purposes add up to {total} queries, its spent_total is {state['spent_total']!r}")
     if not 0 <= count(state.get(BATCHED, 0)) <= total:
         raise ValueError(f"{total} queries are spent, its {BATCHED} is {state[BATCHED]!r}")
-    known, batched = state.get("budget", {}), state.get(BATCHED, 0)
-    budget = Budget(
-        queries=known.get("queries"),
-        price_per_1000=state.get(PRICE),
-        money=known.get("money"),
-        batch_price_per_1000=state.get(BATCH_PRICE),
-    )
-    left = budget.left(total, batched)
+    budget, spent = Budget.from_json(state), Spent.from_json(state)
+    left = budget.left(spent)
     left = None if left is None else max(0, left)
     if state.get("left", left) != left:
         raise ValueError(f"{total} of {budget.limit} queries are spent, its left is {state['left']!r}")
-    cost = budget.cost(total, batched)
+    cost = float(budget.cost(spent))
     if not math.isclose(state.get("price", cost), cost, rel_tol=1e-9):
         raise ValueError(
             f"{total} queries at {budget.price_per_1000} for 1,000 cost {cost}, its price is {state['price']!r}"
         )
+
+
+def _with_prices(budget: Budget, known: Budget) -> Budget:
+    """The budget with prices that were known before, where it states none: of queries, and of tables, go together."""
+    silent = budget.price_per_1000 is None and budget.prices is None
+    return replace(
+        budget,
+        price_per_1000=known.price_per_1000 if silent else budget.price_per_1000,
+        prices=known.prices if silent else budget.prices,
+        batch_price_per_1000=_first(budget.batch_price_per_1000, known.batch_price_per_1000),
+        batch_discount=_first(budget.batch_discount, known.batch_discount),
+    )
+
+
+def _first(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one
 
 
 def _refuse(wanted: int, left: int | None, purpose: Purpose, unit: str) -> None:
@@ -247,16 +312,15 @@ def _refuse(wanted: int, left: int | None, purpose: Purpose, unit: str) -> None:
         raise BudgetExhausted(requested=wanted, remaining=max(0, left), purpose=purpose, unit=unit)
 
 
-def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffic, int, dict[str, Any]]:
-    """Return what was spent, by purpose; by batch; the attempts; the traffic; the changes; and the prices."""
+def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffic, int, Budget]:
+    """Return what was spent, by purpose; by batch; the attempts; the traffic; the changes; and the budget."""
     spent = dict.fromkeys(Purpose, 0)
     if file is None or (state := file.read()) is None:
-        return spent, 0, 0, Traffic(), 0, {}
+        return spent, 0, 0, Traffic(), 0, Budget()
     try:
         spent |= {Purpose(purpose): count(queries) for purpose, queries in state["spent"].items()}
         _refuse_contradiction(state, sum(spent.values()))
         batched, attempts, changes = (count(state.get(name, 0)) for name in (BATCHED, "attempts", CHANGES))
-        prices = {name: state.get(name) for name in (PRICE, BATCH_PRICE)}
-        return spent, batched, attempts, Traffic.from_json(state), changes, prices
+        return spent, batched, attempts, Traffic.from_json(state), changes, Budget.from_json(state)
     except (ValueError, KeyError, TypeError, AttributeError, SpecError) as error:
         raise unreadable(file.path, error) from error

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oracles.usage import Metered, Usage
+from oracles.usage import Metered
 
 STEPS = 8
 """Bins of the histogram in a factor of two of time: a percentile is right within 4.5 percent."""
@@ -37,10 +37,16 @@ class Traffic:
         self.batch_limit: int | None = None
         self._metered = Metered()
 
-    def used(self, usage: Usage, cost: float | None) -> None:
-        """Count what an answer told of its tokens, and their cost where prices are known."""
+    def told(self, usage: Metered) -> None:
+        """Count what replies told of their tokens."""
         with self._lock:
-            self._metered.add(usage, cost)
+            self._metered += usage
+
+    @property
+    def metered(self) -> Metered:
+        """What all replies told of their tokens."""
+        with self._lock:
+            return self._metered
 
     def exchanged(self, sent: int, received: int, seconds: float | None) -> None:
         """Count a request and its reply; `seconds` is None where none came."""
@@ -63,7 +69,7 @@ class Traffic:
             self.sent += other.sent
             self.received += other.received
             self._bins.update(other._bins)
-            self._metered.merge(other._metered)
+            self._metered += other._metered
 
     def taken(self) -> dict[str, Any]:
         """Return what `as_json` says, and begin to count anew."""
@@ -81,8 +87,8 @@ class Traffic:
             found = _percentiles(sorted(self._bins.items()), [percent])
         return found[0][1] if found else None
 
-    def as_json(self) -> dict[str, Any]:
-        """Entries of `ledger.json` about the traffic."""
+    def as_json(self, metered: Metered | None = None) -> dict[str, Any]:
+        """Entries of `ledger.json` about the traffic, with these tokens in place of those of now."""
         with self._lock:
             bins = sorted(self._bins.items())
             return {
@@ -93,7 +99,7 @@ class Traffic:
                 "latency": {f"p{percent}": round(seconds, 6) for percent, seconds in _percentiles(bins, PERCENTILES)},
                 "latency_bins": dict(bins),
                 **({} if self.batch_limit is None else {"batch_limit": self.batch_limit}),
-                **self._metered.as_json(),
+                **(metered or self._metered).as_json(),
             }
 
     @classmethod

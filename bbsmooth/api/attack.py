@@ -19,6 +19,7 @@ from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget
+from oracles.price_tables import in_one_line
 
 
 def attack(
@@ -85,6 +86,8 @@ def attack(
     )
     if limits.price_per_1000 is not None:
         asking = replace(asking, price=limits.price_per_1000)
+    if limits.prices is not None:
+        asking = replace(asking, prices=in_one_line(limits.prices))
     subject = _subject(target, asking, oracle, held if images is None else images_of(images, labels))
     config = AttackConfig(
         method=method,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bbsmooth.errors import UsageError
-from bbsmooth.settings.batch import ALONE, DISCOUNT, LOOKS, BatchConfig
+from bbsmooth.settings.batch import ALONE, LOOKS, BatchConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +16,12 @@ class Batch:
 
     Args:
         looks: most rounds of jobs of a sequential certification; `Cohen` takes one.
-        discount: share of the price that it saves.
+        discount: share of the price that it saves; None for what the oracle's prices say, else 0.5.
         poll_seconds: between two looks at the jobs.
     """
 
     looks: int = LOOKS
-    discount: float = DISCOUNT
+    discount: float | None = None
     poll_seconds: float = 60.0
 
 

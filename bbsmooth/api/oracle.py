@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import IN_MEMORY, OracleConfig
 from oracles import Answers, Classes, Feedback, FunctionOracle, Oracle, OracleSpec, SpecError
 from oracles.local import LocalOracle, Normalisation
+from oracles.price_tables import in_one_line, open_prices
 from oracles.python_module import Function
 
 Scores = Literal["probabilities", "logits", "labels"]
@@ -60,6 +62,7 @@ def oracle(
     device: str = "auto",
     dtype: str = "float32",
     price_per_1000: float | None = None,
+    prices: str | Path | Mapping[str, Any] | None = None,
     deterministic: bool = True,
     name: str | None = None,
     fingerprint: str | None = None,
@@ -77,7 +80,10 @@ def oracle(
         std: by which they are divided then.
         device: of names and modules that run here.
         dtype: of their arithmetic.
-        price_per_1000: of 1,000 queries, None for nothing or for what the oracle's own description says.
+        price_per_1000: of 1,000 queries, None for nothing or for what the oracle's own description says; beside prices
+            of tokens the most that 1,000 queries cost, for those whose replies do not tell.
+        prices: of tokens, images and requests: a file or the entries of one (docs/prices.md), or the name of a dated copy
+            of a vendor's table (`bbsmooth oracle prices`); None for none or for what the oracle's description says.
         deterministic: whether a function gives the same image the same answer.
         name: what people call it, None for the name of the function or module.
         fingerprint: hexadecimal digest that changes whenever a function or module could answer differently. None takes
@@ -95,12 +101,13 @@ def oracle(
         concurrency=0,
         budget=None,
         price=price_per_1000,
+        prices=None if prices is None else in_one_line(open_prices(prices)),
         max_price=None,
     )
     if isinstance(source, OpenedOracle):
-        return (
-            source if price_per_1000 is None else replace(source, config=replace(source.config, price=price_per_1000))
-        )
+        told = {"price": price_per_1000, "prices": config.prices}
+        stated = {name: value for name, value in told.items() if value is not None}
+        return replace(source, config=replace(source.config, **stated)) if stated else source
     if isinstance(source, str):
         if image_shape or classes or scores:
             raise SpecError("`image_shape`, `classes` and `scores` of a named oracle are part of its name")

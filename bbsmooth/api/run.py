@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -24,25 +24,37 @@ class Spent:
         queries: images answered, by purpose.
         total: queries in all.
         left: of the budget, None where there is no limit.
-        price: of all queries, 0 where they cost nothing.
+        price: of all queries, 0 where they cost nothing; with prices of tokens, images or requests the most it can be.
+        billed: what is known to have been billed at these prices, None without them.
+        usage: tokens that replies told of, as in `ledger.json`; empty where none did.
     """
 
     queries: Mapping[str, int]
     total: int
     left: int | None
     price: float
+    billed: float | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ledger: Mapping[str, Any]) -> Spent:
         """Read the spending from the contents of `ledger.json`."""
         by_purpose = {purpose: number for purpose, number in ledger["spent"].items() if number}
-        return cls(by_purpose, sum(ledger["spent"].values()), ledger["left"], float(ledger["price"]))
+        return cls(
+            by_purpose,
+            sum(ledger["spent"].values()),
+            ledger["left"],
+            float(ledger["price"]),
+            ledger.get("billed"),
+            ledger.get("usage", {}),
+        )
 
     def __str__(self) -> str:
         """One line."""
         parts = ", ".join(f"{purpose} {number:,}" for purpose, number in self.queries.items())
         left = "" if self.left is None else f", {self.left:,} left"
         price = f"; price {self.price:,.2f}" if self.price else ""
+        price = price if self.billed is None else f"; billed {self.billed:,.2f}, at most {self.price:,.2f}"
         return f"{self.total:,} queries{f' ({parts})' if parts else ''}{left}{price}"
 
 

@@ -19,6 +19,7 @@ from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.settings.idle import refuse_without
 from bbsmooth.settings.serve import ServeConfig, ServiceConfig
 from oracles import Budget
+from oracles.price_tables import in_one_line
 
 _log = logging.getLogger(__name__)
 _MAX_IMAGES, _MAX_WAITING, _DELAY = 16, 64, 2.0
@@ -97,6 +98,7 @@ def serve(
         concurrency=concurrency,
         budget=limits.queries,
         price=asked.config.price if limits.price_per_1000 is None else limits.price_per_1000,
+        prices=asked.config.prices if limits.prices is None else in_one_line(limits.prices),
         max_price=limits.money,
         max_attempts=limits.attempts,
     )

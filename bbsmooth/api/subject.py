@@ -25,6 +25,7 @@ from bbsmooth.progress.meter import Facts, observing
 from bbsmooth.runs.layout import FRONT
 from bbsmooth.settings.common import IN_MEMORY, USUAL_CANARIES, USUAL_DRIFT, DataConfig, DriftConfig, SmoothingConfig
 from oracles import Budget, Oracle
+from oracles.price_tables import in_one_line
 
 AnyOracle = str | nn.Module | Callable[..., Any] | Oracle
 AnyFront = Tuned | Denoiser | GivenDenoiser | nn.Module | Callable[..., Any] | Path | str
@@ -77,6 +78,7 @@ def subject_of(
         concurrency=asked.config.concurrency if concurrency is None else concurrency,
         budget=limits.queries,
         price=asked.config.price if limits.price_per_1000 is None else limits.price_per_1000,
+        prices=asked.config.prices if limits.prices is None else in_one_line(limits.prices),
         max_price=limits.money,
         max_attempts=limits.attempts,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import DATABASE, LEDGER, RESPONSES
 from bbsmooth.runs.remote import active_mirror
 from bbsmooth.runs.reuse import Reused
+from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.common import OracleConfig
 from oracles import Budget, ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
 from oracles.capabilities import Server, server_of
@@ -23,7 +25,10 @@ from oracles.chunking import HalvingOracle
 from oracles.remote.batch_limit import BatchLimitOracle
 from oracles.remote.rate_limiter import RateLimitedOracle
 from oracles.remote.retrying import RetryingOracle
+from oracles.price_tables import provenance
 from oracles.remote.score_unit import SteadyUnitOracle
+
+_log = logging.getLogger(__name__)
 
 _TOLERATED = 2
 """Canary images that may be refused before any question is answered."""
@@ -52,7 +57,7 @@ class Account:
 
 @contextmanager
 def account(
-    run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = None, batch_price: float | None = None
+    run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = None, batch: BatchConfig = ALONE
 ) -> Iterator[Account]:
     """The ledger and the responses of a run, with the answers of an earlier one, released at the end.
 
@@ -62,13 +67,17 @@ def account(
         run: the run.
         config: holds the budget.
         reuse: an earlier run whose answers are taken over, None for none.
-        batch_price: of 1,000 queries that a batch interface answers, None where none is asked so.
+        batch: whether a batch interface is asked, and what it saves.
 
     Raises:
         Damaged: the ledger is gone or unreadable, or the answers are gone that it paid for.
     """
     mirror = active_mirror(run.path)
-    budget = replace(config.limits, batch_price_per_1000=batch_price)
+    budget = config.limits
+    if budget.prices is not None and (known := provenance(budget.prices)):
+        _log.info(known)
+    if batch.batch:
+        budget = replace(budget, batch_price_per_1000=batch.price(config.price), batch_discount=batch.discount)
     ledger = _ledger(run.path, budget, None if mirror is None else mirror.cover)
     if ledger.total and not _holds_answers(run.path) and not run.charged_ahead:
         raise Damaged(

@@ -11,8 +11,10 @@ from bbsmooth.engines.opening import require_engine
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import IN_MEMORY, DataConfig, OracleConfig
 from oracles import Oracle, OracleSpec
-from oracles.capabilities import replicas_of, server_of
+from oracles.capabilities import Server, replicas_of, server_of
 from oracles.local import pick_device
+from oracles.price_tables import bounded, in_one_line, open_prices
+from oracles.prices import Prices
 from oracles.registry import is_local, local_schemes, open_oracle
 from oracles.replicas import replicated, several_devices
 
@@ -56,16 +58,43 @@ def settled(oracle: Oracle, config: OracleConfig) -> OracleConfig:
     Raises:
         UsageError: a limit on money without a price.
     """
-    price, server = config.price, server_of(oracle)
+    server = server_of(oracle)
     usual = 0 if config.on_ray else _LOCAL_CALLS * len(replicas_of(oracle))  # 0: as many as workers can take
     calls = config.concurrency or usual
     if server is not None:
-        price = server.limits.price_per_1000 if price is None else price
         calls = config.concurrency or server.limits.concurrency
-    if config.max_price is not None and not price:
-        raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0")
     batch = min(config.batch_size, oracle.spec.max_batch or config.batch_size)
-    return replace(config, price=price, concurrency=calls, batch_size=batch)
+    return _priced(replace(config, concurrency=calls, batch_size=batch), server)
+
+
+def _priced(config: OracleConfig, server: Server | None) -> OracleConfig:
+    """The same with all prices that are known, as they are now: a file of them may change.
+
+    Raises:
+        UsageError: a limit on money without a price, or two prices for the same.
+    """
+    price, table = config.price, config.price_table
+    if server is not None:
+        table = table or _table_of(server)
+        table = table and bounded(table, server.max_output_tokens)
+        price = server.limits.price_per_1000 if price is None and (table is None or table.by_tokens) else price
+    if table is not None and not table.by_tokens and price is not None:
+        raise UsageError("give `price` or `prices`: of images and requests `prices` tells all")
+    priced = replace(config, price=price, prices=None if table is None else in_one_line(table))
+    if config.max_price is not None and table is None and not price:
+        raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0, or `prices`")
+    if not replace(priced, max_price=None).limits.bounded and config.max_price is not None:
+        raise UsageError(
+            "`max_price` needs the most that a query can cost: give max_input_tokens and max_output_tokens in `prices`, "
+            "or `price`, the most that 1,000 queries cost; `bbsmooth oracle check` tells how many tokens one takes"
+        )
+    return priced
+
+
+def _table_of(server: Server) -> Prices | None:
+    """The prices that the description of a server states."""
+    limits = server.limits
+    return limits.token_prices if limits.prices is None else open_prices(limits.prices)
 
 
 def training_device(config: OracleConfig) -> torch.device:

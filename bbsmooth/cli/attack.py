@@ -23,7 +23,7 @@ def attack(
     ],
     oracle: Annotated[
         dict[str, Any],
-        Options(of=OracleConfig, only=("budget", "price", "max_price", "batch_size", "device", "devices")),
+        Options(of=OracleConfig, only=("budget", "price", "prices", "max_price", "batch_size", "device", "devices")),
     ],
     config: Annotated[AttackConfig, Options(without=("seed",))],
     out: options.Out,

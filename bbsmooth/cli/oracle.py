@@ -34,6 +34,24 @@ def list_oracles(as_json: options.Json = False) -> None:
             print(f"{usage}\n    {summary}")
 
 
+@oracle_app.command("prices")
+def list_prices(as_json: options.Json = False) -> None:
+    """List the dated copies of vendors' price tables that --prices takes by name: check them before you pay."""
+    with guarded(as_json=as_json):
+        from oracles.price_presets import presets
+
+        tables = presets()
+        if as_json:
+            print(json.dumps({"prices": list(tables.values())}))
+            return
+        for name, table in tables.items():
+            print(
+                f"{name}\n    {table['per_million_input_tokens']:g} and {table['per_million_output_tokens']:g} "
+                f"{table['currency']} for a million tokens read and written, {table['batch_discount']:.0%} less by batch; "
+                f"copied on {table['date']} from {table['source']}"
+            )
+
+
 _CHECKED = Option("The oracle, as in --oracle.", "ORACLE", argument=True)
 _BUDGET = Option("Most queries that the check may spend; more look further.", "QUERIES", default=250)
 
@@ -43,7 +61,7 @@ _BUDGET = Option("Most queries that the check may spend; more look further.", "Q
 def check(
     oracle: Annotated[
         OracleConfig,
-        Options(only=("oracle", "budget", "price", "device", "dtype"), oracle=_CHECKED, budget=_BUDGET),
+        Options(only=("oracle", "budget", "price", "prices", "device", "dtype"), oracle=_CHECKED, budget=_BUDGET),
     ],
     as_json: options.Json = False,
 ) -> None:
@@ -74,8 +92,16 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         more = "; a larger --budget would look further" if found["cut_short"] else ""
         best = found["proposal"]
         yield _line("proposal", f"--batch-size {best['batch_size']} --concurrency {best['concurrency']}{more}")
+    if (tokens := found["tokens"]) is not None:
+        yield _line("tokens a query", f"{_tokens(tokens, 'input')} read, {_tokens(tokens, 'output')} written")
     paid = "" if found["price"] is None else f", price {found['price']:g}"
+    if found["billed"] is not None:
+        paid = f", billed {found['billed']:g}, at most {found['price']:g}"
     yield _line("queries", f"{found['queries']}{paid}")
+
+
+def _tokens(tokens: dict[str, Any], kind: str) -> str:
+    return f"{tokens[f'{kind}_tokens']:,.1f} (at most {tokens[f'most_{kind}_tokens']:,})"
 
 
 def _repeated(found: dict[str, Any]) -> str:

@@ -114,6 +114,7 @@ def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str
         yield from _choice(found)
     else:
         yield f"pilot: {pilot['queries']:,} queries in {_time(pilot['seconds'])}; {_votes(pilot)}"
+    yield from _usage(found)
     if (different := found["different"]) < found["images"]:
         yield f"{different:,} of the {found['images']:,} images are different; equal ones are asked about once"
     yield f"{found['images']:,} images, alpha {alpha:g}; expected (and where it lies with {found['confidence']:.0%}):"
@@ -132,6 +133,18 @@ def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str
     elif out is not None and "://" not in out:
         chosen = found["expected"][-1]["num_estimation"]
         yield f"certify with --n {chosen} --reuse {out}, and the pilot's {pilot['queries']:,} queries are paid for once"
+
+
+def _usage(found: dict[str, Any]) -> Iterator[str]:
+    """Tokens that the pilot's replies told, and its bill."""
+    tokens, usage = found["pilot"].get("per_query"), found.get("usage", {})
+    if tokens is not None:
+        yield (
+            f"a query took {tokens['input_tokens']:,.1f} tokens read (at most {tokens['most_input_tokens']:,}) and "
+            f"{tokens['output_tokens']:,.1f} written (at most {tokens['most_output_tokens']:,})"
+        )
+    if "billed" in usage:
+        yield f"the pilot was billed {usage['billed']:g}, at most {usage['worst_case']:g}"
 
 
 def _choice(found: dict[str, Any]) -> Iterator[str]:
@@ -157,6 +170,8 @@ def _row(row: dict[str, Any]) -> Iterator[str]:
         f"{'-' if seconds is None else _time(seconds['expected']):<10}"
         f"{'-' if price is None else _range(price, digits=2)}"
     )
+    if (most := row.get("price_at_most")) is not None and most != price:
+        yield f"  at the most that a query can cost: price {_range(most, digits=2)}"
     if (batched := row.get("by_batch")) is not None:
         yield _by_batch(batched)
     for other in others:

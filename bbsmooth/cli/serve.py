@@ -51,7 +51,7 @@ _VOTES = ("num_selection", "num_estimation", "alpha", "method", "radii", "bound"
 _LIMITS = {
     name: replace(option, needs=_SMOOTHED)
     for name, option in declared(OracleConfig).items()
-    if name in ("budget", "price", "max_price", "max_attempts")
+    if name in ("budget", "price", "prices", "max_price", "max_attempts")
 }
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
+from bbsmooth.api.sessions.fares import Fare
 from bbsmooth.assemble import opened
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import fork
 from bbsmooth.settings.common import OracleConfig
-from oracles import Oracle, OracleError, OracleUnavailable
+from oracles import Ledger, Oracle, OracleError, OracleUnavailable
 from oracles.capabilities import server_of
+from oracles.price_tables import provenance
 from oracles.probing import Probe, Rates
 
 ANY_SHAPE = (3, 224, 224)
@@ -40,7 +42,10 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
         raise UsageError(f"a check needs a budget of at least {LEAST} queries, got {limit}")
     probe = Probe(oracle, _shape(oracle), config.limits, fork(0, "probe"), _turns(oracle))
     _tell_size(oracle, probe.image_shape, announce)
-    announce(f"asks {oracle.spec.name} at most {limit:,} queries{_price(config, limit)}")
+    table = config.limits.prices
+    if table is not None and (known := provenance(table)):
+        announce(known)
+    announce(f"asks {oracle.spec.name} at most {limit:,} queries{Fare.of(config).said(limit)}")
     first = _first(oracle, probe)
     repetition, seconds, rates = probe.repetition(), probe.latency(), probe.rates()
     return (
@@ -49,7 +54,8 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
         | asdict(repetition)
         | {"milliseconds": round(1000 * seconds, 2)}
         | _measured(rates)
-        | {"queries": probe.ledger.total, "price": probe.ledger.price if config.price is not None else None}
+        | {"queries": probe.ledger.total, "price": _price(config, probe.ledger)}
+        | {"billed": probe.ledger.billed, "tokens": Fare.of(config, probe.ledger).per_query() or None}
     )
 
 
@@ -131,5 +137,5 @@ def _measured(rates: Rates) -> dict[str, Any]:
     }
 
 
-def _price(config: OracleConfig, queries: int) -> str:
-    return "" if config.price is None else f", which cost at most {queries * config.price / 1000:g}"
+def _price(config: OracleConfig, ledger: Ledger) -> float | None:
+    return None if config.price is None and config.prices is None else ledger.price

@@ -57,7 +57,12 @@ class Spending(Protocol):
 
     @property
     def price(self) -> float:
-        """Cost of what was spent so far."""
+        """The most that everything spent so far can cost."""
+        ...
+
+    @property
+    def billed(self) -> float | None:
+        """Cost of what is known to have been billed, None where only queries have a price."""
         ...
 
 
@@ -148,6 +153,13 @@ def _show(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _price(spending: Spending) -> str:
+    billed, most = spending.billed, spending.price
+    if billed is None:
+        return f"price {most:,.2f}"
+    return f"billed {billed:,.2f}" + (f", at most {most:,.2f}" if f"{most:,.2f}" != f"{billed:,.2f}" else "")
+
+
 def _of(total: int | None) -> str:
     return "" if total is None else f" of {total:,}"
 
@@ -189,8 +201,8 @@ class _Task:
         said = [self.note] if self.note else []
         if self.spending is not None and self.spending.remaining is not None:
             said.append(f"{max(0, self.spending.remaining):,} queries left")
-        if self.spending is not None and self.spending.price:
-            said.append(f"price {self.spending.price:,.2f}")
+        if self.spending is not None and (self.spending.price or self.spending.billed is not None):
+            said.append(_price(self.spending))
         return ", ".join(said)
 
     def as_json(self) -> dict[str, Any]:
@@ -207,6 +219,7 @@ class _Task:
             else (datetime.now(UTC) + timedelta(seconds=left)).isoformat(timespec="seconds"),
             "queries_left": None if spending is None else spending.remaining,
             "price": None if spending is None else spending.price,
+            **({} if spending is None or spending.billed is None else {"billed": spending.billed}),
             "note": self.note,
             **self.facts,
         }

@@ -120,7 +120,8 @@ def _of_coordinator(run: Run) -> Cell:
 
 def _price(run: Run) -> Cell:
     own, before = _spent(run, "price"), spent_before(run, "price")
-    known = own is not None and before is not None and (run.ledger or {})["price_per_1000"]
+    ledger = run.ledger or {}
+    known = own is not None and before is not None and (ledger["price_per_1000"] or "billed" in ledger)
     return Cell(money(own + before), own + before) if known and own is not None and before is not None else EMPTY
 
 

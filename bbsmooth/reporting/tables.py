@@ -81,16 +81,35 @@ def ledger_table(ledger: Record) -> Table:
         cells.append((Cell(f"latency {name}, seconds", f"latency {name}"), Cell(f"{value:,.3g}", value)))
     if ledger.get("batched"):
         cells.append((Cell("of these by batch", "batched"), Cell(f"{ledger['batched']:,}", ledger["batched"])))
-    for name, value in (ledger.get("usage") or {}).items():
-        words = {"answers": "answers that tell tokens", "billed": "billed by tokens"}.get(name, name.replace("_", " "))
-        cells.append((Cell(words, name), _price(value) if name == "billed" else Cell(f"{value:,}", value)))
-    if ledger["price_per_1000"]:
-        cells.append((Cell("price of 1,000", "price_per_1000"), _price(ledger["price_per_1000"])))
-        if (cheap := ledger.get("batch_price_per_1000")) is not None:
-            cells.append((Cell("price of 1,000 by batch", "batch_price_per_1000"), _price(cheap)))
-        cells.append((Cell("price in all", "price"), _price(ledger["price"])))
+    cells += [*_usage_cells(ledger.get("usage") or {}), *_price_cells(ledger)]
     columns = (Column("item", "", numeric=False), Column("amount", "amount"))
     return Table("ledger", "Ledger", columns, tuple(cells))
+
+
+def _usage_cells(usage: Record) -> Iterator[tuple[Cell, Cell]]:
+    """Tokens that replies told: of all of them, then of their kinds."""
+    for name, value in usage.items():
+        kind = {"batched": " by batch", "without_answer": " of replies without an answer"}.get(name)
+        for part, number in {name: value}.items() if kind is None else value.items():
+            words = "answers that tell tokens" if part == "answers" else part.replace("_", " ")
+            key = part if kind is None else f"{name} {part}"
+            yield Cell(f"{words}{kind or ''}", key), Cell(f"{number:,}", number)
+
+
+def _price_cells(ledger: Record) -> Iterator[tuple[Cell, Cell]]:
+    """Prices, and what they come to."""
+    if ledger["price_per_1000"]:
+        yield Cell("price of 1,000", "price_per_1000"), _price(ledger["price_per_1000"])
+        if (cheap := ledger.get("batch_price_per_1000")) is not None:
+            yield Cell("price of 1,000 by batch", "batch_price_per_1000"), _price(cheap)
+    if (table := ledger.get("prices")) is not None:
+        for name in ("name", "date", "source", "currency"):
+            if table.get(name):
+                yield Cell(f"prices: {name}", f"prices {name}"), Cell(str(table[name]), str(table[name]))
+        yield Cell("billed", "billed"), _price(ledger["billed"])
+        yield Cell("worst case", "price"), _price(ledger["price"])
+    elif ledger["price_per_1000"]:
+        yield Cell("price in all", "price"), _price(ledger["price"])
 
 
 def predictions_table(predictions: list[Record]) -> Table:

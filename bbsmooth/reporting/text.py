@@ -62,11 +62,14 @@ def ledger_line(ledger: Record) -> str:
         line += f", {ledger['batched']:,} of them by batch"
     if ledger["left"] is not None:
         line += f", {ledger['left']:,} left"
-    if ledger["price_per_1000"]:
+    if "billed" in ledger:
+        line += f"; billed {money(ledger['billed'])}, at most {money(ledger['price'])}"
+    elif ledger["price_per_1000"]:
         line += f"; price {money(ledger['price'])}"
     if usage := ledger.get("usage"):
-        billed = f", billed {money(usage['billed'])}" if "billed" in usage else ""
-        line += f"; {usage['input_tokens']:,} tokens read, {usage['output_tokens']:,} written{billed}"
+        line += f"; {usage['input_tokens']:,} tokens read, {usage['output_tokens']:,} written"
+        if lost := usage.get("without_answer"):
+            line += f", {lost['input_tokens']:,} and {lost['output_tokens']:,} of them without an answer"
     return line
 
 

@@ -253,6 +253,9 @@ def _spent(run: Run) -> list[str]:
     if run.ledger is None:
         return []
     price = f", at the stated price {money(run.ledger['price'])}" if run.ledger["price_per_1000"] else ""
+    if "billed" in run.ledger:
+        dated = f" of {date}" if (date := run.ledger["prices"].get("date")) else ""
+        price = f", at the stated prices{dated} {money(run.ledger['billed'])}, at most {money(run.ledger['price'])}"
     batched = f" ({run.ledger['batched']:,} of them by batch)" if run.ledger.get("batched") else ""
     return [f"The run spent {run.ledger['spent_total']:,} queries{batched}{price}."]
 

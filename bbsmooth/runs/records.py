@@ -204,15 +204,38 @@ class BudgetEntry(TypedDict):
     queries: Count | None
     attempts: Count | None
     money: Amount | None
+    images_per_request: NotRequired[Count]
 
 
-class UsageEntry(TypedDict):
-    """Tokens of the answers that told of them, and what these cost where prices are known."""
+class ToldEntry(TypedDict):
+    """Images of replies that told their tokens, and these."""
 
     answers: Count
     input_tokens: Count
     output_tokens: Count
+
+
+class UsageEntry(ToldEntry):
+    """Tokens of all replies that told them; those by batch, those of replies without an answer; the most of one."""
+
+    most_input_tokens: NotRequired[Count]
+    most_output_tokens: NotRequired[Count]
+    batched: NotRequired[ToldEntry]
+    without_answer: NotRequired[ToldEntry]
+
+
+class UsageSummary(TypedDict):
+    """Images and requests that were sent, tokens that replies told, and the bill: what is known, and the worst case."""
+
+    images: Count
+    requests: Count
+    answers: NotRequired[Count]
+    input_tokens: NotRequired[Count]
+    output_tokens: NotRequired[Count]
+    batched: NotRequired[ToldEntry]
+    without_answer: NotRequired[ToldEntry]
     billed: NotRequired[Amount]
+    worst_case: NotRequired[Amount]
 
 
 class LedgerState(TypedDict):
@@ -227,6 +250,9 @@ class LedgerState(TypedDict):
     price: Amount
     batched: NotRequired[Count]
     batch_price_per_1000: NotRequired[Amount | None]
+    batch_discount: NotRequired[Share | None]
+    billed: NotRequired[Amount]
+    prices: NotRequired[dict[str, Any]]
     retries: NotRequired[Count]
     bytes: NotRequired[Count]
     bytes_sent: NotRequired[Count]
@@ -323,6 +349,7 @@ class CertifySummary(TypedDict):
     acr_interval: NotRequired[MeanInterval | None]
     incremental: NotRequired[dict[str, Any]]
     labels: NotRequired[str | None]
+    usage: NotRequired[UsageSummary]
 
 
 class ClaimEntry(TypedDict):
@@ -352,6 +379,7 @@ class AcceptSummary(TypedDict):
     refuted_by_chance: list[Share]
     seconds: Amount
     seen_before: bool
+    usage: NotRequired[UsageSummary]
 
 
 class Pretraining(TypedDict):
@@ -380,6 +408,7 @@ class TuneSummary(TypedDict):
     heldout_certified_best: NotRequired[Share]
     gain_p_value: NotRequired[Share | None]
     verdict: NotRequired[str]
+    usage: NotRequired[UsageSummary]
 
 
 class AttackedShare(Interval):
@@ -403,6 +432,7 @@ class AttackSummary(TypedDict):
     method: str
     accuracy: list[AttackShare]
     contradictions: list[Count]
+    usage: NotRequired[UsageSummary]
 
 
 class Parameters(TypedDict):
@@ -436,6 +466,7 @@ class PlanSummary(TypedDict):
     acceptance: NotRequired[dict[str, Any]]
     sigma: NotRequired[Amount]
     sigmas: NotRequired[list[dict[str, Any]]]
+    usage: NotRequired[UsageSummary]
 
 
 class _DrawingSettings(TypedDict):
@@ -453,6 +484,7 @@ class _AskingSettings(TypedDict):
     oracle: str
     budget: Count | None
     max_price: Amount | None
+    prices: NotRequired[str | None]
     batch_size: NotRequired[int]
 
 

@@ -15,14 +15,16 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise.algorithms import ALGORITHM, ALGORITHMS, check_algorithm
 from bbsmooth.settings.option import Needs, Option, Panel
 from bbsmooth.settings.shared import Device, Resize, Seed
+from oracles.price_tables import open_prices
 
 if TYPE_CHECKING:
     from bbsmooth.noise import NoiseDistribution, Splitting
+    from oracles.prices import Prices
 
 SPEED = frozenset({"batch_size", "concurrency", "device", "engine", "workers"})
 """Settings on which no result depends."""
 
-GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "limit", "radii", "canary_every"})
+GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "prices", "limit", "radii", "canary_every"})
 """Settings that a resumed run may change: more of the same, counted or checked otherwise."""
 
 USUAL_CANARIES = 8
@@ -68,10 +70,28 @@ class OracleConfig:
     ] = None
     price: Annotated[
         float | None,
-        Option("Price of 1,000 queries. Without it what the oracle's file says, else nothing.", panel=Panel.BUDGET),
+        Option(
+            "Price of 1,000 queries; with `prices` of tokens the most that 1,000 of them cost, for those whose replies "
+            "do not tell. Without it what the oracle's file says, else nothing.",
+            panel=Panel.BUDGET,
+        ),
+    ] = None
+    prices: Annotated[
+        str | None,
+        Option(
+            "Prices of tokens, images and requests: a file, as docs/prices.md explains, or a dated copy of a vendor's "
+            "table (`bbsmooth oracle prices` lists them). Without it what the oracle's file says, else none.",
+            "FILE or NAME",
+            Panel.BUDGET,
+        ),
     ] = None
     max_price: Annotated[
-        float | None, Option("Most that the run may cost in all; needs `price`.", panel=Panel.BUDGET)
+        float | None,
+        Option(
+            "Most that the run may cost in all; needs `price` or `prices`. Where replies tell their tokens these count, "
+            "before and elsewhere the most that they can be.",
+            panel=Panel.BUDGET,
+        ),
     ] = None
     max_attempts: Annotated[
         int | None,
@@ -130,9 +150,20 @@ class OracleConfig:
     @property
     def limits(self) -> oracles.Budget:
         """The budget."""
+        table = self.price_table
         return oracles.Budget(
-            queries=self.budget, price_per_1000=self.price, money=self.max_price, attempts=self.max_attempts
+            queries=self.budget,
+            price_per_1000=self.price,
+            money=self.max_price,
+            attempts=self.max_attempts,
+            prices=table,
+            images_per_request=1 if table is None else self.batch_size,
         )
+
+    @property
+    def price_table(self) -> Prices | None:
+        """Prices of tokens, images and requests, None where there are none."""
+        return None if self.prices is None else open_prices(self.prices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

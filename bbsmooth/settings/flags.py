@@ -88,6 +88,7 @@ _REGULAR = frozenset(
         "port",
         "pretrain_epochs",
         "price",
+        "prices",
         "progress",
         "prompt_length",
         "radius",

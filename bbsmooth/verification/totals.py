@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bbsmooth.assemble.incremental import worth
 from bbsmooth.certification import CohenPlan, Reason
@@ -18,11 +19,13 @@ from bbsmooth.reporting.recall import images_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
 from bbsmooth.runs.summary import acr_interval_of_0_1, summarize
+from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.certify import ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.differing import differences
 from bbsmooth.verification.ties import whole_and_alone
-from oracles import Budget
+from oracles import Budget, SpecError
+from oracles.budget import Spent
 from oracles.ledger_file import CHECKSUM, checksum
 
 _CLOSE = 1e-9
@@ -38,7 +41,7 @@ def wrong_summary(run: Run) -> Iterator[str]:
     said = {key: summary.get(key) for key in again}
     for place, one, other in differences(said, json.loads(json.dumps(again))):
         yield f"summary.json: {place} is {one!r}, the certificates give {other!r}"
-    for key in sorted(summary.keys() - again.keys() - {"labels", "seen_before"}):
+    for key in sorted(summary.keys() - again.keys() - {"labels", "seen_before", "usage"}):
         yield f"summary.json: {key} is no part of a summary"
     if not 0 <= summary["seconds"] < math.inf:
         yield f"summary.json: seconds is {summary['seconds']}"
@@ -46,8 +49,24 @@ def wrong_summary(run: Run) -> Iterator[str]:
         yield f"summary.json: labels is {summary.get('labels')!r}, the settings say {run.settings.get('labels')!r}"
     if summary.get("seen_before") is False and seen_before(run):
         yield "summary.json: seen_before is False, but what was certified was made on the same images"
+    yield from _wrong_usage(run, summary.get("usage"))
     if run.status == "done" and not again["complete"]:
         yield f"the run is done, but has {len(records)} of {again['images']} certificates"
+
+
+def _wrong_usage(run: Run, said: Mapping[str, Any] | None) -> Iterator[str]:
+    """Problems of the usage in a summary; of a run that is not done the ledger may know more."""
+    if run.ledger is None or (said is None and run.status != "done"):
+        return
+    found = usage_summary(run.ledger).get("usage")
+    if said is None or found is None:
+        if said != found:
+            yield f"summary.json: usage is {said}, the ledger gives {found}"
+    elif run.status == "done":
+        for place, one, other in differences(dict(said), found):
+            yield f"summary.json: usage.{place} is {one!r}, the ledger gives {other!r}"
+    elif said["images"] > found["images"] or said["requests"] > found["requests"]:
+        yield f"summary.json: usage is {said}, the ledger gives {found}"
 
 
 def expected_summary(run: Run, records: Sequence[Record], seconds: float) -> Record:
@@ -78,13 +97,22 @@ def wrong_ledger(run: Run) -> Iterator[str]:
         yield "ledger.json is missing"
         return
     total, price, batched = sum(ledger["spent"].values()), ledger["price_per_1000"], ledger.get("batched", 0)
-    cost = Budget(price_per_1000=price, batch_price_per_1000=ledger.get("batch_price_per_1000")).cost(total, batched)
+    try:
+        budget, spent = Budget.from_json(ledger), Spent.from_json(ledger)
+    except (ValueError, SpecError) as error:
+        yield f"ledger.json: {error}"
+        return
+    cost, billed = float(budget.cost(spent)), budget.billed(spent)
     if ledger["spent_total"] != total:
         yield f"ledger.json: spent_total is {ledger['spent_total']}, the purposes add up to {total}"
     if batched > total:
         yield f"ledger.json: {batched} queries were answered by batch, {total} in all"
     if not math.isclose(ledger["price"], cost, rel_tol=_CLOSE):
         yield f"ledger.json: price is {ledger['price']}, {total} queries at {price} cost {cost}"
+    if billed is not None and not math.isclose(ledger.get("billed", -1), float(billed), rel_tol=_CLOSE):
+        yield f"ledger.json: billed is {ledger.get('billed')}, its tokens, images and requests cost {float(billed)}"
+    if billed is not None and max(spent.usage.alone.answers - (total - batched), spent.usage.batched.answers - batched) > 0:
+        yield f"ledger.json: {spent.usage.total.answers} answers tell their tokens, {total} queries were sent"
     for key, setting in (("queries", "budget"), ("money", "max_price")):
         if ledger["budget"][key] != run.settings[setting]:
             found, wanted = ledger["budget"][key], run.settings[setting]

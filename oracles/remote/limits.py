@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from oracles.errors import SpecError
-from oracles.usage import TokenPrices
+from oracles.prices import Prices, read_prices
 
 _PRICES = ("price_per_1000", "price_per_million_input", "price_per_million_output")
 _POSITIVE = (
@@ -38,10 +38,11 @@ class ClientLimits:
             answer; at least 2.
         patience_seconds: of uninterrupted failure, after which a run ends.
         max_reply_bytes: larger replies are refused.
-        price_per_1000: price of 1,000 queries, None where unknown or free.
-        price_per_million_input: price of a million tokens that the model reads, where replies tell how many they were;
-            the ledger then says what was billed. A limit on money counts queries at `price_per_1000` all the same.
+        price_per_1000: price of 1,000 queries, None where unknown or free; beside prices of tokens the most that 1,000
+            queries cost, for those whose replies do not tell.
+        price_per_million_input: price of a million tokens that the model reads, where replies tell how many they were.
         price_per_million_output: the same of tokens that it writes.
+        prices: a table of prices in place of these two: a file, as docs/prices.md explains, or the name of a preset.
         http2: whether HTTP/2 is offered, over TLS.
         h2c: whether HTTP/2 is spoken without TLS, to a server that is known to.
         keepalive_seconds: of silence after which a connection is probed, None for never; of gRPC, servers that do not
@@ -72,6 +73,7 @@ class ClientLimits:
     price_per_1000: float | None = None
     price_per_million_input: float | None = None
     price_per_million_output: float | None = None
+    prices: str | None = None
     http2: bool = False
     h2c: bool = False
     keepalive_seconds: float | None = None
@@ -96,12 +98,16 @@ class ClientLimits:
                 raise SpecError(f"{name} should be a number of at least 0, got {value}")
         if (self.price_per_million_input is None) is not (self.price_per_million_output is None):
             raise SpecError("give price_per_million_input and price_per_million_output together")
+        if self.price_per_million_input is not None and self.prices is not None:
+            raise SpecError("give price_per_million_input and price_per_million_output, or prices, not both")
 
     @property
-    def token_prices(self) -> TokenPrices | None:
-        """Prices of tokens, None where they are not known."""
+    def token_prices(self) -> Prices | None:
+        """Prices of tokens, None where they are not stated one by one."""
         read, written = self.price_per_million_input, self.price_per_million_output
-        return None if read is None or written is None else TokenPrices(read, written)
+        if read is None or written is None:
+            return None
+        return read_prices({"per_million_input_tokens": read, "per_million_output_tokens": written})
 
     @property
     def seconds_between_requests(self) -> float:

@@ -155,6 +155,7 @@ def _connect(
         oracle = RemoteOracle(protocol, transport, limits)
         oracle.small = descriptor.small(endpoint)
         oracle.upscale = getattr(getattr(own, "picture", None), "upscale", 1)
+        oracle.max_output_tokens = getattr(own, "max_completion_tokens", None) or getattr(own, "max_tokens", None)
         oracle.batches = descriptor.batches(endpoint, own, PatientTransport(endpoint, limits, oracle).send)
         return oracle
     except OracleError:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from oracles.errors import AnswerError, OracleChanged, OracleError, OracleUnavailable, ReplyMisformed
+from oracles.errors import AnswerError, OracleChanged, OracleError, OracleUnavailable, ReplyMisformed, Unanswered
 from oracles.oracle import Answers, Feedback, OracleSpec
 from oracles.remote.batch_limit import BatchLimit
 from oracles.remote.circuit_breaker import CircuitBreaker
@@ -22,8 +22,9 @@ from oracles.remote.rate_limiter import RateLimiter
 from oracles.remote.score_unit import UNIT
 from oracles.remote.server_words import is_json, server_words
 from oracles.remote.transport import Transport
-from oracles.remote.wire_protocol import Parsed, WireProtocol
+from oracles.remote.wire_protocol import Parsed, TellingUsage, WireProtocol
 from oracles.traffic import Traffic
+from oracles.usage import Metered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +65,7 @@ class RemoteOracle:
         batches: the vendor's batch interface, None where it has none.
         small: what the service says of small images, None where it says nothing.
         upscale: pixels of a picture, in either direction, that show one of an image.
+        max_output_tokens: that an answer may have, as requests ask for, None where they do not.
     """
 
     def __init__(self, protocol: WireProtocol, transport: Transport | GrpcTransport, limits: ClientLimits) -> None:
@@ -79,6 +81,7 @@ class RemoteOracle:
         self.batches: BatchEndpoint | None = None
         self.small: SmallImages | None = None
         self.upscale = 1
+        self.max_output_tokens: int | None = None
         self.spec.classes.clean = transport.secrets.strike  # a server may give back a key as a label
         self.breaker = CircuitBreaker(limits.patience_seconds)
         self.batch_limit = BatchLimit(self.spec.name, self._learned)
@@ -99,11 +102,16 @@ class RemoteOracle:
         with HAND_OFF.held() if images.numel() <= _SMALL else nullcontext():
             request = self.protocol.request(images.clamp(0, 1) if images.is_floating_point() else images)
             reply = self._answer(self.transport.send(request))
-            parsed = self._parse(request, reply, len(images))
-        if parsed.identifier not in ("", request.identifier):
-            raise AnswerError(f"{request.url} answered another question than the one that was asked")
+            try:
+                parsed = self._parse(request, reply, len(images))
+                if parsed.identifier not in ("", request.identifier):
+                    raise AnswerError(f"{request.url} answered another question than the one that was asked")
+            except OracleError as error:
+                if not isinstance(error, Unanswered):  # it was paid for
+                    self.transport.traffic.told(self._metered(reply, len(images), answered=False))
+                raise
+        self.transport.traffic.told(self._metered(reply, len(images)))
         self._recognise(parsed.identity)
-        self._meter(parsed, 1.0)
         return parsed.answers
 
     def composed(self, image: Tensor) -> Request:
@@ -111,26 +119,33 @@ class RemoteOracle:
         self.spec.check(image)
         return self.protocol.request(image.clamp(0, 1) if image.is_floating_point() else image)
 
-    def understood(self, body: bytes, *, share: float) -> Answers:
+    def understood(self, body: bytes) -> Answers:
         """The answer in the body of a reply about one image that came by a batch; errors as of `query`.
 
         Which back end answered is left out of what replies say of the model: jobs run on others than single requests.
 
         Args:
             body: of the reply.
-            share: of the price of tokens, at which a batch is billed.
         """
         parsed = self._parse(Request("POST", f"a batch of {self.spec.name}"), Reply(200, body=body), 1)
         self._recognise({name: value for name, value in parsed.identity.items() if name != BACKEND})
-        self._meter(parsed, share)
         return parsed.answers
 
-    def _meter(self, parsed: Parsed, share: float) -> None:
-        """Count the tokens that a reply tells of, and their price."""
-        if parsed.usage is not None:
-            prices = self.limits.token_prices
-            cost = None if prices is None else share * prices.cost(parsed.usage)
-            self.transport.traffic.used(parsed.usage, cost)
+    def used(self, body: bytes, *, answered: bool) -> Metered:
+        """What the body of a reply about one image that came by a batch tells of its tokens; nothing is counted.
+
+        Args:
+            body: of the reply.
+            answered: whether it holds an answer.
+        """
+        return self._metered(Reply(200, body=body), 1, answered=answered).by_batch()
+
+    def _metered(self, reply: Reply, images: int, *, answered: bool = True) -> Metered:
+        """The tokens that a reply tells of."""
+        if not isinstance(self.protocol, TellingUsage) or reply.status not in self._statuses:
+            return Metered()
+        usage = self.protocol.usage(reply)
+        return Metered() if usage is None else Metered.of(usage, images, answered=answered)
 
     def note_on_size(self, shape: tuple[int, int, int]) -> tuple[str, bool]:
         """What to know before images of a shape (C, H, W) are asked about, and whether the service refuses them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from oracles.oracle import Answers, OracleSpec
 from oracles.remote.messages import Reply, Request
@@ -31,13 +31,11 @@ class Parsed:
             differs from an earlier reply's means that the model was changed.
         identifier: of the request that it says it answers; the answers are another's where it is not empty and differs
             from the request's.
-        usage: tokens that it says were read and written, None where it does not say.
     """
 
     answers: Answers
     identity: Mapping[str, str] = field(default_factory=dict)
     identifier: str = ""
-    usage: Usage | None = None
 
 
 class WireProtocol(Protocol):
@@ -66,4 +64,13 @@ class WireProtocol(Protocol):
             ImageRefused: it is well formed, but names none of the labels for an image.
             OracleUnavailable: it says that the request can never be served (credentials, no such model).
         """
+        ...
+
+
+@runtime_checkable
+class TellingUsage(Protocol):
+    """A protocol whose replies tell what they cost, also those that hold no answer."""
+
+    def usage(self, reply: Reply) -> Usage | None:
+        """The tokens that a reply of status 200 says were read and written, None where it does not say."""
         ...

@@ -44,12 +44,13 @@ from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import SUMMARY
 from bbsmooth.runs.reading import read_acceptance, read_run
 from bbsmooth.runs.records import Label
+from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.accept import BY_CLASS, CHANGEABLE, AcceptConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.verification.acceptance import AcceptanceReplay
 from bbsmooth.verification.resuming import refuse_unpaid
-from oracles import Classes, Purpose, VoteLog
+from oracles import Classes, Ledger, Purpose, VoteLog
 
 _SEEN = (
     "the classifier or its coordinator was made on these very images: the answer is about them, and says nothing about "
@@ -191,7 +192,7 @@ def accept(
             )
             replay = AcceptanceReplay(plan, total_variation, sample.dataset, sample.labels, on_record)
             _refuse_damage(out, replay, sample.order(smoothing.seed))
-        session = _Session(sample, plan, total_variation, smoothing.seed, out, AcceptanceFile(out), seen)
+        session = _Session(sample, plan, total_variation, smoothing.seed, out, AcceptanceFile(out), seen, kept.ledger)
         try:
             images = CanaryImages(
                 image=sample.dataset.image,
@@ -252,6 +253,7 @@ class _Session:
     folder: Path
     file: AcceptanceFile
     seen_before: bool
+    ledger: Ledger
     started: float = field(default_factory=time.monotonic)
     summary: Record = field(default_factory=dict)
 
@@ -290,5 +292,5 @@ class _Session:
             self.file.records,
             seconds=before + time.monotonic() - self.started,
             seen_before=self.seen_before,
-        )
+        ) | usage_summary(self.ledger.as_json())
         write_summary(self.folder, self.summary)

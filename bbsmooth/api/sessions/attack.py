@@ -34,14 +34,15 @@ from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.layout import ATTACKS
 from bbsmooth.runs.lines import LineFile
 from bbsmooth.runs.records import AttackLine
+from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import SPEED, settings
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.verification.differing import differences
-from oracles import Classes, Purpose
+from oracles import Classes, Ledger, Purpose
 
 EXAMPLES = "examples"
-CHANGEABLE = SPEED | {"budget", "max_price", "price", "limit", "certificates"}
+CHANGEABLE = SPEED | {"budget", "max_price", "price", "prices", "limit", "certificates"}
 """Settings that a resumed run may change."""
 
 _log = logging.getLogger("bbsmooth")
@@ -149,7 +150,7 @@ def attack(
             alpha=config.alpha,
             batch_size=asked.batch_size,
         )
-        session = _Session(out, records, dataset, victim, chosen, config)
+        session = _Session(out, records, dataset, victim, chosen, config, kept.ledger)
         session.refuse_damage({record["index"]: record for record in target.records})
         try:
             session.run()
@@ -168,6 +169,7 @@ class _Session:
     target: SmoothedTarget
     attack: Attack
     config: AttackConfig
+    ledger: Ledger
 
     def refuse_damage(self, records: Mapping[int, Record]) -> None:
         """Refuse lines that neither certificates nor examples and answers on record give. No query is spent.
@@ -240,6 +242,7 @@ class _Session:
             "confidence": CONFIDENCE,
             "accuracy": rows,
             "contradictions": [image.index for image in images if image.contradiction],
+            **usage_summary(self.ledger.as_json()),
         }
         write_summary(self.folder, summary)
         return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, astuple, dataclass
 
+from bbsmooth.api.sessions.fares import Fare, each
 from bbsmooth.assemble.drift import LEAST
 from bbsmooth.certification.forecast import Interval
 from bbsmooth.runs.certificates import Record
@@ -19,7 +20,7 @@ class Bill:
         canaries: of a remote model.
         canary_every: queries after which they are asked.
         seconds_per_query: in the pilot, None where a batch interface answered it.
-        price: of 1,000 queries, None for none.
+        fare: what queries cost.
     """
 
     images: int
@@ -27,7 +28,7 @@ class Bill:
     canaries: int
     canary_every: int
     seconds_per_query: float | None
-    price: float | None
+    fare: Fare
 
     def total(self, votes: Interval) -> Interval:
         """Queries for these votes and all that goes with them."""
@@ -40,11 +41,12 @@ class Bill:
             "queries": asdict(queries),
             "seconds": None if self.seconds_per_query is None else asdict(queries.times(self.seconds_per_query)),
             "price": self.priced(queries),
+            **self.fare.record(queries),
         }
 
     def priced(self, queries: Interval) -> Record | None:
         """The price of queries."""
-        return None if self.price is None else asdict(queries.times(self.price / 1000))
+        return each(queries, self.fare.expected)
 
     def asked_alone(self, votes: float) -> float:
         """Queries of canaries that go with these votes, those for labels included."""

@@ -60,12 +60,13 @@ from bbsmooth.runs.reading import read_run
 from bbsmooth.runs.records import Label
 from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
+from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.batch import ALONE, BATCHING, BatchConfig
 from bbsmooth.settings.certify import DATA, EARLY, ORACLE, CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.verification.resuming import refuse_damage
-from oracles import Classes, Oracle, Purpose
+from oracles import Classes, Ledger, Oracle, Purpose
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
 
@@ -121,8 +122,8 @@ def certify(
     refuse_without_batches(subject.oracle, oracle, batch, out)
     if batch.batch:
         refuse_other_methods(asked.plan)
-    paid = replace(oracle, price=batch.price(oracle.price)) if batch.batch else oracle
-    refuse_small_budget(paid, *least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
+    batch = batch.priced_as(oracle)
+    refuse_small_budget(batch.paid(oracle), *least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
     stated = settings(oracle, subject.smoothing, subject.data, asked.config, drift, batch)
     earlier = None if reuse is None else reused(reuse, settings=stated, context=asked.context)
     if reuse is not None:
@@ -151,7 +152,7 @@ def certify(
     with (
         begun(run, fixed),
         answering(subject.oracle, oracle, front) as (answerer, oracle),
-        account(run, oracle, reuse=earlier, batch_price=batch.price(oracle.price) if batch.batch else None) as kept,
+        account(run, oracle, reuse=earlier, batch=batch) as kept,
         earlier_votes(asked.changed, out, asked.seen.spec) as before,
     ):
         front.keep(out)
@@ -171,6 +172,7 @@ def certify(
             out,
             time.monotonic(),
             seen_images,
+            kept.ledger,
         )
         try:
             additive = subject.smoothing.additive
@@ -239,6 +241,7 @@ class _Session:
     folder: Path
     started: float
     seen_before: bool
+    ledger: Ledger
     summary: Record = field(default_factory=dict)
     told: bool = False
 
@@ -365,6 +368,7 @@ class _Session:
             self.summary["incremental"] = worth(self.file.records, self.plan)
         self.summary["labels"] = ORACLE if self.config.labels == ORACLE else DATA if self.labels else None
         self.summary["seen_before"] = self.seen_before
+        self.summary |= usage_summary(self.ledger.as_json())
         write_summary(self.folder, self.summary)
 
     def _waiting(self, source: VoteSource | None) -> Iterator[tuple[int, Tensor]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.api.sessions.bill import Bill
+from bbsmooth.api.sessions.fares import Fare
 from bbsmooth.assemble import Account
 from bbsmooth.certification import VoteSource, run_cases
 from bbsmooth.certification.forecast import Cap, Expectation, Interval, Way
@@ -51,7 +52,7 @@ class AskedPilot:
     def cost(self, images: int) -> str:
         """The cost of the pilot, in words."""
         queries = images * self.draws
-        price = "" if self.oracle.price is None else f", which cost {queries * self.oracle.price / 1000:g}"
+        price = Fare.of(self.oracle).said(queries)
         return f"the pilot asks {queries:,} queries{price}: {images} images, {self.draws} draws each"
 
     def ask(

@@ -14,6 +14,7 @@ import torch
 
 from bbsmooth import data
 from bbsmooth.api.sessions.bill import Bill
+from bbsmooth.api.sessions.fares import Fare
 from bbsmooth.api.sessions.piloting import AskedPilot, different_images, pilot_of, row_of, way_of
 from bbsmooth.api.sessions.plan_acceptance import PlannedAcceptance
 from bbsmooth.api.sessions.plan_batch import PlannedBatch, ask_pilot
@@ -32,6 +33,7 @@ from bbsmooth.randomness import fork
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.certify import ORACLE, CertifyConfig
 from bbsmooth.settings.common import (
@@ -87,7 +89,8 @@ def plan(
     count = min(len(dataset), config.limit or len(dataset))
     _refuse_certain_cost(smoothing, oracle, count)
     refuse_without_batches(subject.oracle, oracle, batch, out)
-    paid = replace(oracle, price=batch.price(oracle.price)) if batch.batch else oracle
+    batch = batch.priced_as(oracle)
+    paid = batch.paid(oracle)
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     planned = (
         None
@@ -114,8 +117,7 @@ def plan(
             changeable=(SPEED | GROWING | CLAIM | settings(config, pilot, drift, batch).keys()) - FIXED,
         )
         stack.enter_context(ended(run, ENDINGS))
-        by_batch = batch.price(oracle.price) if batch.batch else None
-        kept = stack.enter_context(account(run, oracle, batch_price=by_batch))
+        kept = stack.enter_context(account(run, oracle, batch=batch))
         if not batch.batch:
             refuse_forgotten_jobs(run, kept)
         subject.front.keep(run.path)
@@ -133,11 +135,11 @@ def plan(
             canaries=drift.number(subject.seen.spec.remote),
             canary_every=drift.canary_every,
             seconds_per_query=None if batch.batch else asking.seconds_per_query,
-            price=oracle.price,
+            fare=Fare.of(oracle, kept.ledger),
         )
         total_variation = source.copies.total_variation(math.prod(dataset.image_shape))
         forecast_ways = [way_of(way, smoothing, count, capped=way is ways[-1]) for way in ways]
-        batched = PlannedBatch.of(subject, batch, total_variation)
+        batched = PlannedBatch.of(subject, batch, total_variation, kept.ledger)
         votes = [(each, draws) for each in found.votes]
         in_looks = {} if batched is None else batched.ways(forecast_ways, votes)
         coming = forecast(
@@ -158,8 +160,10 @@ def plan(
             "different": different,
             "confidence": CONFIDENCE,
             "pilot": {"images": chosen, "votes": list(found.votes), "draws": draws, "unanswered": found.unanswered}
-            | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": asking.seconds},
+            | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": asking.seconds}
+            | ({"per_query": tokens} if (tokens := bill.fare.per_query()) else {}),
             "expected": rows,
+            **usage_summary(kept.ledger.as_json()),
         }
         if planned is not None:
             expected = planned.expected(unlike, cases, source.log.spec.classes, draws, smoothing.seed)
@@ -179,7 +183,8 @@ def _refuse_certain_cost(smoothing: SmoothingConfig, oracle: OracleConfig, image
     if not isinstance(smoothing.mechanism, Splitting):
         return
     views = smoothing.mechanism.views
-    price = "" if oracle.price is None else f", price {views * images * oracle.price / 1000:,.2f}"
+    most = Fare.of(oracle).at_most(views * images)
+    price = "" if most is None else f", price {most:,.2f}"
     raise UsageError(
         f"`noise` splitting needs no pilot: each image takes its {views:,} views, no more and no fewer, so that "
         f"{images:,} images, no two of them equal, cost {views * images:,} queries{price}; go on to certify"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 
 import numpy as np
 from torch import Tensor
 
 from bbsmooth.api.sessions.bill import Bill
+from bbsmooth.api.sessions.fares import Fare
 from bbsmooth.assemble import Account, Subject, batch_asker
 from bbsmooth.certification import VoteSource
 from bbsmooth.certification.engine.looks import InLooks, Looks
@@ -19,6 +20,7 @@ from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.settings.batch import BatchConfig
 from oracles import Purpose
 from oracles.capabilities import batching_of
+from oracles.ledger import Ledger
 from oracles.remote.batches.endpoint import WINDOW_HOURS
 from oracles.watch import NoWatch
 
@@ -64,23 +66,33 @@ class PlannedBatch:
 
     Args:
         batch: the settings.
-        price: of 1,000 queries asked alone, None for none.
+        alone: what queries cost that are asked alone.
+        by_batch: what others cost.
         total_variation: distance between drawn and ideal noise of one image.
         seed: of the simulated votes.
     """
 
     batch: BatchConfig
-    price: float | None
+    alone: Fare
+    by_batch: Fare
     total_variation: float
     seed: int
 
     @classmethod
-    def of(cls, subject: Subject, batch: BatchConfig, total_variation: float) -> PlannedBatch | None:
+    def of(
+        cls, subject: Subject, batch: BatchConfig, total_variation: float, ledger: Ledger
+    ) -> PlannedBatch | None:
         """The forecast for an oracle that has a batch interface, None for others."""
         if batching_of(subject.oracle) is None:
             return None
-        price, seed = subject.asking.price, subject.smoothing.seed
-        return cls(batch=batch, price=price, total_variation=total_variation, seed=seed)
+        paid = replace(batch, batch=True).paid(subject.asking)
+        return cls(
+            batch=batch,
+            alone=Fare.of(subject.asking, ledger),
+            by_batch=Fare.of(paid, ledger),
+            total_variation=total_variation,
+            seed=subject.smoothing.seed,
+        )
 
     def ways(self, ways: Sequence[Way], votes: Sequence[tuple[int, int]]) -> dict[int, Way]:
         """By place, the ways whose draws depend on when the votes are looked at, in looks.
@@ -107,13 +119,12 @@ class PlannedBatch:
         """
         asked = [number + bill.images for number in astuple(votes)]
         alone = [bill.asked_alone(number) for number in asked]
-        cheap, price = self.batch.price(self.price), None
-        if cheap is not None and self.price is not None:
-            price = asdict(Interval(*((n * cheap + m * self.price) / 1000 for n, m in zip(asked, alone, strict=True))))
+        cheap, dear = map(self.by_batch.expected, asked), map(self.alone.expected, alone)
+        known = [n + m for n, m in zip(cheap, dear, strict=True) if n is not None and m is not None]
         return {
             "queries": asdict(bill.total(votes)),
-            "price": price,
-            "discount": self.batch.batch_discount,
+            "price": asdict(Interval(*known)) if known else None,
+            "discount": self.batch.discount,
             "looks": looks,
             "hours_at_most": looks * WINDOW_HOURS,
         }

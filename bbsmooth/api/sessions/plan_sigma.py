@@ -21,6 +21,7 @@ from torch import Tensor
 from bbsmooth import data
 from bbsmooth.api.sessions.accept import Sample
 from bbsmooth.api.sessions.bill import Bill
+from bbsmooth.api.sessions.fares import Fare
 from bbsmooth.api.sessions.piloting import NOTE, AskedPilot, different_images, pilot_of, row_of, way_of
 from bbsmooth.assemble import Front, Subject, account, grid_for, vote_source
 from bbsmooth.assemble.labels import match_labels
@@ -33,6 +34,7 @@ from bbsmooth.randomness import fork, image_digest
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
+from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.certify import ORACLE, CertifyConfig
 from bbsmooth.settings.common import GROWING, SPEED, USUAL_DRIFT, DriftConfig, OracleConfig, settings
 from bbsmooth.settings.plan import PilotConfig, compared
@@ -112,7 +114,7 @@ def plan_sigma(
             canaries=drift.number(subject.seen.spec.remote),
             canary_every=drift.canary_every,
             seconds_per_query=asking.seconds_per_query,
-            price=subject.asking.price,
+            fare=Fare.of(subject.asking, kept.ledger),
         )
         best = trials[chosen]
         seen = best.pilot
@@ -122,7 +124,9 @@ def plan_sigma(
             "confidence": CONFIDENCE,
             "pilot": {"images": sorted(best.cases), "votes": list(seen.votes), "draws": draws}
             | {"unanswered": seen.unanswered, "queries": kept.ledger.total, "price": kept.ledger.price}
-            | {"seconds": asking.seconds},
+            | {"seconds": asking.seconds}
+            | ({"per_query": tokens} if (tokens := bill.fare.per_query()) else {}),
+            **usage_summary(kept.ledger.as_json()),
             "sigma": chosen,
             "sigmas": [
                 {"sigma": sigma, "images": len(trial.cases)}
@@ -287,7 +291,7 @@ def _others(images: data.ImageSet, count: int, most: int, seed: int) -> list[tup
 def _cost(halving: Sequence[tuple[int, int]], draws: int, oracle: OracleConfig, choice: SigmaConfig) -> str:
     """The cost of the pilot, in words."""
     queries = queries_of(halving, draws)
-    price = "" if oracle.price is None else f", which cost {queries * oracle.price / 1000:g}"
+    price = Fare.of(oracle).said(queries)
     sigmas = ", ".join(format(sigma, "g") for sigma in choice.sigmas)
     return (
         f"the pilot asks {queries:,} queries{price}: sigma {sigmas}; {halving[0][1]} images, at the end "

@@ -38,6 +38,7 @@ from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.layout import CHECKPOINT, COORDINATOR
+from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.common import (
     SPEED,
     USUAL_DRIFT,
@@ -151,7 +152,7 @@ def tune_coordinator(
             task = _Task(out, coordinator, found, method, smoothing, device)
             result = task.tuned(run, subject, kept, drift, queries)
             save(out / COORDINATOR, coordinator, result.parameters)
-            summary |= _describe(result, config.radius, queries)
+            summary |= _describe(result, config.radius, queries) | usage_summary(kept.ledger.as_json())
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oracles import Budget
+from oracles.budget import Spent
 
 LEAST = 1000
 """Queries in a credit where the budget is large; about a second of a fast oracle."""
@@ -71,13 +72,15 @@ def precharged(state: State, wanted: float, *, at_least: Credit | None) -> tuple
     requests = max(_within(wanted if sends else 0, attempts, budget["attempts"]), before.attempts - attempts)
     spent = dict(state["spent"])
     spent[max(spent, key=spent.__getitem__)] += queries
-    prices = Budget(price_per_1000=state["price_per_1000"], batch_price_per_1000=state.get("batch_price_per_1000"))
+    prices, gone = Budget.from_json(state), Spent.from_json(state).more(queries, attempts=requests)
+    billed, left = prices.billed(gone), prices.left(gone)
     ahead = dict(state) | {
         "spent": spent,
         "spent_total": total + queries,
-        "left": None if limit is None else limit - total - queries,
+        "left": None if left is None else max(0, left),
         "attempts": attempts + requests,
-        "price": prices.cost(total + queries, state.get("batched", 0)),
+        "price": float(prices.cost(gone)),
+        **({} if billed is None else {"billed": float(billed)}),
         RESERVED: {"queries": queries, "attempts": requests},
     }
     return ahead, Credit(total + queries, attempts + requests)

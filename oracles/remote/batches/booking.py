@@ -10,6 +10,7 @@ from oracles.ledger import Ledger, Purpose
 from oracles.oracle import Answers
 from oracles.remote.batches.journal import Job, Journal, Piece, Stage
 from oracles.remote.batches.record import AnswerRecord
+from oracles.usage import NO_USAGE, Metered
 
 Found = Mapping[Piece, Mapping[int, Answers | None]]
 """By piece, the answers to draws; None for an image that is refused."""
@@ -59,20 +60,35 @@ class Books:
         spent, counts = self.ledger.spent, job.counts()
         self.forget(replace(job, before={purpose.value: spent[purpose] - counts[purpose] for purpose in counts}))
 
-    def record_answers(self, job: Job, found: Found, unpaid: Mapping[Purpose, int], **progress: Any) -> None:
-        """Write down answers and that they are, in one step; then take back in the ledger what is not billed."""
+    def record_answers(
+        self, job: Job, found: Found, unpaid: Mapping[Purpose, int], told: Metered = NO_USAGE, **progress: Any
+    ) -> None:
+        """Write down answers and that they are, in one step; then settle in the ledger what they cost."""
         change = {purpose.value: -number for purpose, number in unpaid.items()}
         with self.journal.store.transaction():
             for piece, answers in found.items():
                 self.record.write(piece, answers)
             self.journal.note(**progress)
-            job = self.journal.put(job, stage=Stage.RECORDED, before=_named(self.ledger.spent), change=change)
+            job = self.journal.put(
+                job,
+                stage=Stage.RECORDED,
+                before=_named(self.ledger.spent),
+                change=change,
+                told=told.as_json(),
+                told_before=self.ledger.usage.batched.answers,
+            )
         self.settle(job)
         for piece, answers in found.items():
             self.answered(piece.purpose, len(answers))
 
     def settle(self, job: Job) -> None:
-        """Take back in the ledger what a recorded job did not answer, unless that is done; the job is done then."""
+        """Settle in the ledger what a recorded job has cost, unless that is done; the job is done then.
+
+        Its answers tell their tokens, and what it did not answer is taken back.
+        """
+        told = Metered.from_json(job.told)
+        if told.batched.answers and self.ledger.usage.batched.answers == job.told_before:
+            self.ledger.tell(told)
         spent = self.ledger.spent
         for name, change in job.change.items():
             purpose = Purpose(name)

@@ -26,6 +26,7 @@ from oracles.remote.batches.endpoint import BatchEndpoint, Found, Gone, repeated
 from oracles.remote.batches.journal import Job, Journal, Piece, Stage
 from oracles.remote.batches.record import AnswerRecord
 from oracles.remote.messages import Request
+from oracles.usage import NO_USAGE, Metered
 
 APPEARS_SECONDS = 3600.0
 """Seconds after its submission in which a job that is not listed could still appear."""
@@ -50,6 +51,7 @@ class BatchClient:
         ledger: charged.
         record: keeps the answers.
         read: from the body of a reply to its answer; raises as `WireProtocol.parse`.
+        used: from the body of a reply, and whether it holds an answer, to the tokens that it tells of.
         checked: called when all answers of a job were read; raises `OracleChanged` to refuse them.
         sleep: waits for a number of seconds.
         poll_seconds: between two looks at the jobs.
@@ -64,6 +66,7 @@ class BatchClient:
     ledger: Ledger
     record: AnswerRecord
     read: Callable[[bytes], Answers]
+    used: Callable[[bytes, bool], Metered] = lambda body, answered: NO_USAGE
     checked: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
     poll_seconds: float = 60.0
@@ -81,6 +84,7 @@ class BatchClient:
             endpoint=self.endpoint,
             books=self._books,
             read=self.read,
+            used=self.used,
             checked=self.checked,
             pause=lambda: self.sleep(self.poll_seconds),
             sleep=self.sleep,

@@ -12,6 +12,7 @@ from oracles.remote.batches.booking import Books
 from oracles.remote.batches.endpoint import BatchEndpoint, End, Item, JobState, repeated
 from oracles.remote.batches.journal import Job, Piece, Stage
 from oracles.remote.batches.results import Outcome, Reading, Results
+from oracles.usage import NO_USAGE, Metered
 
 _FAILURES = 3
 """How often a draw is asked about that comes back without an answer, while others are answered."""
@@ -28,6 +29,7 @@ class Collector:
         endpoint: of the vendor.
         books: of the run.
         read: from the body of a reply to its answer; raises as `WireProtocol.parse`.
+        used: from the body of a reply, and whether it holds an answer, to the tokens that it tells of.
         checked: called when all answers of a job were read; raises `OracleChanged` to refuse them.
         pause: waits until results may have become whole.
         sleep: waits for a number of seconds.
@@ -37,6 +39,7 @@ class Collector:
     endpoint: BatchEndpoint
     books: Books
     read: Callable[[bytes], Answers]
+    used: Callable[[bytes, bool], Metered]
     checked: Callable[[], None]
     pause: Callable[[], None]
     sleep: Callable[[float], None]
@@ -55,14 +58,17 @@ class Collector:
         tally = _Tally(
             {piece: {} for piece in job.pieces}, dict(progress.failures), given_up=_FAILURES if progress.answered else 0
         )
-        for piece, draw, outcome, answer in reading.outcomes():
+        for piece, draw, outcome, answer, body in reading.outcomes():
             tally.add(piece, draw, outcome, answer)
+            if body is not None:
+                tally.told += self.used(body, not outcome.failed)
         self.checked()
         fresh = tally.fresh
         self.books.record_answers(
             job,
             tally.found,
             tally.unpaid,
+            tally.told,
             failures={name: times for name, times in tally.failed.items() if times < _FAILURES},
             answered=progress.answered + fresh,
             barren=0 if fresh or tally.heard or job.cancelled else progress.barren + 1,
@@ -115,6 +121,7 @@ class _Tally:
         failed: by draw, how often it came back without an answer.
         given_up: failures after which a draw counts as refused, 0 for never.
         unpaid: by purpose, questions that are not billed.
+        told: tokens that the replies told of.
         failures: questions of this job without an answer.
         heard: whether the vendor said anything about a question that had its turn.
     """
@@ -123,6 +130,7 @@ class _Tally:
     failed: dict[str, int]
     given_up: int
     unpaid: dict[Purpose, int] = field(default_factory=dict)
+    told: Metered = NO_USAGE
     failures: int = 0
     heard: bool = False
 

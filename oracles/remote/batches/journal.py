@@ -62,6 +62,8 @@ class Job:
         pieces: its draws; question k is about draw k of them all.
         before: by purpose, queries in the ledger before the change that its stage is about.
         change: by purpose, that change.
+        told: usage that its answers told of (`Metered.as_json`), which is counted once it is recorded.
+        told_before: answers by batch in the ledger that had told their usage before.
         name: the vendor's name of it.
         since: seconds since 1970 when it was about to be submitted.
         cancelled: whether it was cancelled by us.
@@ -72,6 +74,8 @@ class Job:
     stage: Stage = Stage.INTENDED
     before: Mapping[str, int] = field(default_factory=dict)
     change: Mapping[str, int] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
+    told_before: int = 0
     name: str = ""
     since: float = 0.0
     cancelled: bool = False

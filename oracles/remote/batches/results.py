@@ -124,8 +124,8 @@ class Reading:
     trouble: str = field(default="", init=False)
     missing: int = field(default=0, init=False)
 
-    def outcomes(self) -> Iterator[tuple[Piece, int, Outcome, Answers | None]]:
-        """(piece, number of the draw, outcome, answer if there is one) of each question."""
+    def outcomes(self) -> Iterator[tuple[Piece, int, Outcome, Answers | None, bytes | None]]:
+        """(piece, number of the draw, outcome, answer if there is one, body of the reply if so) of each question."""
         strays = self.results.strays
         for key, piece, draw in self.job.questions():
             item = self.results.items.get(key)
@@ -133,9 +133,9 @@ class Reading:
                 lost = not self.partial or strays > 0
                 strays -= lost
                 self.missing += lost and not self.partial
-                yield piece, draw, self._lost() if lost else Outcome.UNDONE, None
+                yield piece, draw, self._lost() if lost else Outcome.UNDONE, None, None
             else:
-                yield piece, draw, *self._outcome(item)
+                yield piece, draw, *self._outcome(item), item.body if item.end is End.ANSWERED else None
 
     def _lost(self) -> Outcome:
         self.trouble = self.trouble or self.results.trouble or "its results say nothing about a question"

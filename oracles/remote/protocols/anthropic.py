@@ -5,6 +5,7 @@ Source: Anthropic's API reference, messages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,9 @@ def connect(endpoint: Endpoint, options: AnthropicOptions, send: Send) -> ChatPr
         ]
         return Request("POST", url, headers, dump(settings | {"messages": [{"role": "user", "content": content}]}))
 
-    return ChatProtocol(spec=spec, spoken=spoken, picture=options.picture, compose=compose, understand=_understand)
+    return ChatProtocol(
+        spec=spec, spoken=spoken, picture=options.picture, compose=compose, understand=_understand, told=_told
+    )
 
 
 def _url(endpoint: Endpoint) -> str:
@@ -70,8 +73,11 @@ def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     stop = tree.get("stop_reason")
     text = joined(member(tree, "content", list))
-    usage = Usage.told(tree.get("usage"), "input_tokens", "output_tokens")
-    return Said(text, stop == "max_tokens", stop == "refusal", optional_text(tree, {"model": "model"}), usage)
+    return Said(text, stop == "max_tokens", stop == "refusal", optional_text(tree, {"model": "model"}))
+
+
+def _told(tree: Mapping[str, Any]) -> Usage | None:
+    return Usage.told(tree.get("usage"), "input_tokens", "output_tokens")
 
 
 _MOST_TOKENS = 1024

@@ -6,7 +6,7 @@ bedrock-runtime.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -52,14 +52,20 @@ def connect(endpoint: Endpoint, options: BedrockOptions, send: Send) -> ChatProt
         tree: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
         return Request("POST", url, {"Content-Type": "application/json"}, dump(tree | {"inferenceConfig": config}))
 
-    return ChatProtocol(spec=spec, spoken=spoken, picture=options.picture, compose=compose, understand=_understand)
+    return ChatProtocol(
+        spec=spec, spoken=spoken, picture=options.picture, compose=compose, understand=_understand, told=_told
+    )
 
 
 def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     message = member(member(tree, "output", dict), "message", dict)
-    stop, usage = tree.get("stopReason"), Usage.told(tree.get("usage"), "inputTokens", "outputTokens")
-    return Said(joined(member(message, "content", list)), stop == "max_tokens", stop in _REFUSALS, usage=usage)
+    stop = tree.get("stopReason")
+    return Said(joined(member(message, "content", list)), stop == "max_tokens", stop in _REFUSALS)
+
+
+def _told(tree: Mapping[str, Any]) -> Usage | None:
+    return Usage.told(tree.get("usage"), "inputTokens", "outputTokens")
 
 
 def locate(rest: str) -> str:

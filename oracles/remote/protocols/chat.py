@@ -11,7 +11,7 @@ from oracles.errors import AnswerError
 from oracles.oracle import REFUSAL, Feedback, OracleSpec
 from oracles.remote.descriptor import Endpoint
 from oracles.remote.image_encoding import Picture
-from oracles.remote.json_text import kind
+from oracles.remote.json_text import kind, load_object
 from oracles.remote.messages import Reply, Request
 from oracles.remote.spoken import PROMPT, SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed
@@ -49,14 +49,12 @@ class Said:
         cut: whether its tokens ended before it did.
         refused: whether it declined to answer.
         identity: whatever the reply tells of the model, by field.
-        usage: tokens that it says were read and written, None where it does not say.
     """
 
     text: str
     cut: bool = False
     refused: bool = False
     identity: Mapping[str, str] = field(default_factory=dict)
-    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +67,7 @@ class ChatProtocol:
         picture: how images become pictures.
         compose: from the file of a picture to the request.
         understand: from a reply to what the model says; raises as `WireProtocol.parse`.
+        told: from a reply to the tokens that it tells of.
         unpack: from what it says to the label.
     """
 
@@ -77,6 +76,7 @@ class ChatProtocol:
     picture: Picture
     compose: Callable[[bytes], Request]
     understand: Callable[[Reply], Said]
+    told: Callable[[Mapping[str, Any]], Usage | None]
     unpack: Callable[[str], str] = str
 
     @property
@@ -97,7 +97,19 @@ class ChatProtocol:
         """
         said = self.understand(reply)
         label = REFUSAL if said.refused else self.spoken.label(said.text, cut=said.cut, unpack=self.unpack)
-        return Parsed(self.spoken.labels.from_names([label], self.spec), said.identity, usage=said.usage)
+        return Parsed(self.spoken.labels.from_names([label], self.spec), said.identity)
+
+    def usage(self, reply: Reply) -> Usage | None:
+        """The tokens that a reply tells of, None where it tells none or cannot be read."""
+        return usage_in(reply, self.told)
+
+
+def usage_in(reply: Reply, told: Callable[[Mapping[str, Any]], Usage | None]) -> Usage | None:
+    """What `told` finds in the object that a reply holds, None where it holds none."""
+    try:
+        return told(load_object(reply.body))
+    except AnswerError:
+        return None
 
 
 def chat_spec(

@@ -6,6 +6,7 @@ Source: Google's reference of `models.generateContent`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +94,7 @@ def connect(endpoint: Endpoint, options: GeminiOptions, send: Send) -> ChatProto
         picture=options.picture,
         compose=compose,
         understand=_understand,
+        told=_told,
         unpack=label_in_json if options.structured else str,
     )
 
@@ -110,16 +112,19 @@ def _batches(endpoint: Endpoint, options: GeminiOptions, send: Send) -> GeminiBa
 def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     identity = optional_text(tree, {"modelVersion": "version"})
-    usage = Usage.told(tree.get("usageMetadata"), "promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
     feedback = tree.get("promptFeedback")
     if isinstance(feedback, dict) and feedback.get("blockReason"):
-        return Said("", refused=True, identity=identity, usage=usage)
+        return Said("", refused=True, identity=identity)
     (candidate,) = per_image(tree.get("candidates"), 1, "candidates")
     if not isinstance(candidate, dict):
         raise AnswerError(f"the reply should hold a candidate as an object, got {kind(candidate)}")
     reason, content = candidate.get("finishReason"), candidate.get("content")
     parts = content.get("parts", []) if isinstance(content, dict) else []
-    return Said(joined(parts), reason == "MAX_TOKENS", reason in _REFUSALS, identity, usage)
+    return Said(joined(parts), reason == "MAX_TOKENS", reason in _REFUSALS, identity)
+
+
+def _told(tree: Mapping[str, Any]) -> Usage | None:
+    return Usage.told(tree.get("usageMetadata"), "promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
 
 
 DESCRIPTOR = ProtocolDescriptor(

@@ -5,7 +5,9 @@ Source: Ollama's `docs/api.md`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from oracles.remote.descriptor import Endpoint, ProtocolDescriptor
 from oracles.remote.image_encoding import base64_text
@@ -63,6 +65,7 @@ def connect(endpoint: Endpoint, options: OllamaOptions, send: Send) -> ChatProto
         picture=options.picture,
         compose=compose,
         understand=_understand,
+        told=_told,
         unpack=label_in_json if options.structured else str,
     )
 
@@ -70,8 +73,11 @@ def connect(endpoint: Endpoint, options: OllamaOptions, send: Send) -> ChatProto
 def _understand(reply: Reply) -> Said:
     tree = load_object(reply.body)
     text = member(member(tree, "message", dict), "content", str)
-    usage, identity = Usage.told(tree, "prompt_eval_count", "eval_count"), optional_text(tree, {"model": "model"})
-    return Said(text, tree.get("done_reason") == "length", identity=identity, usage=usage)
+    return Said(text, tree.get("done_reason") == "length", identity=optional_text(tree, {"model": "model"}))
+
+
+def _told(tree: Mapping[str, Any]) -> Usage | None:
+    return Usage.told(tree, "prompt_eval_count", "eval_count")
 
 
 DESCRIPTOR = ProtocolDescriptor(

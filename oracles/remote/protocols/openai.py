@@ -19,7 +19,7 @@ from oracles.remote.descriptor import Endpoint, Key, ProtocolDescriptor
 from oracles.remote.image_encoding import Picture
 from oracles.remote.json_text import dump, load_object, member, optional_text, per_image
 from oracles.remote.messages import Reply, Request
-from oracles.remote.protocols.chat import label_in_json, label_schema
+from oracles.remote.protocols.chat import label_in_json, label_schema, usage_in
 from oracles.remote.small_images import OPENAI
 from oracles.remote.spoken import PROMPT, SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed, Send
@@ -111,9 +111,12 @@ class OpenaiProtocol:
         tree = load_object(reply.body)
         (choice,) = per_image(tree.get("choices"), images, "choices")
         names = {"model": "model"} | ({"system_fingerprint": "backend"} if self.options.watch_backend else {})
-        usage = Usage.told(tree.get("usage"), "prompt_tokens", "completion_tokens")
         answers = self.spoken.labels.from_names([self._label(choice)], self.spec)
-        return Parsed(answers, optional_text(tree, names), usage=usage)
+        return Parsed(answers, optional_text(tree, names))
+
+    def usage(self, reply: Reply) -> Usage | None:
+        """The tokens that a reply tells of, None where it tells none or cannot be read."""
+        return usage_in(reply, lambda tree: Usage.told(tree.get("usage"), "prompt_tokens", "completion_tokens"))
 
     def _label(self, choice: Any) -> str:
         message = member(choice, "message", dict)
