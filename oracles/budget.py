@@ -11,7 +11,7 @@ from typing import Any
 
 from oracles.errors import SpecError
 from oracles.prices import Prices, read_prices
-from oracles.usage import Metered
+from oracles.usage import NO_USAGE, Metered
 
 _ENDLESS = 10**15
 """Queries of which no budget holds more: where so many can be paid for, there is no limit."""
@@ -38,7 +38,7 @@ class Spent:
     queries: int = 0
     batched: int = 0
     attempts: int = 0
-    usage: Metered = Metered()
+    usage: Metered = NO_USAGE
 
     def more(self, queries: int, *, attempts: int = 0, by_batch: bool = False) -> Spent:
         """The same and so much more, of which no reply has told anything yet."""

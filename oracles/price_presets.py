@@ -32,9 +32,11 @@ _USD_PER_MILLION = {
     "gemini/gemini-2.5-flash": (0.3, 2.5),
     "gemini/gemini-2.5-flash-lite": (0.1, 0.4),
 }
-"""Tokens that are read, and written, at the standard rate. Models whose price depends on the length of a prompt or ends
-on a known day are left out, and so are Mistral, Google Cloud Vision, Amazon Rekognition and Azure, of whose whole tables
-no dated reading was found."""
+"""Tokens that are read, and written, at the standard rate.
+
+Models whose price depends on the length of a prompt or ends on a known day are left out, and so are Mistral, Google
+Cloud Vision, Amazon Rekognition and Azure, of whose whole tables no dated reading was found.
+"""
 
 
 def presets() -> dict[str, dict[str, Any]]:

@@ -40,7 +40,9 @@ def open_prices(named: str | Path | Mapping[str, Any]) -> Prices:
         return _read_file(path)
     close = get_close_matches(text, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise SpecError(f"there are no prices {text!r}; {hint}name a file (.toml) or one of {', '.join(known)}; see {_DOCS}")
+    raise SpecError(
+        f"there are no prices {text!r}; {hint}name a file (.toml) or one of {', '.join(known)}; see {_DOCS}"
+    )
 
 
 def in_one_line(prices: Prices) -> str:

@@ -156,9 +156,10 @@ class Metered:
         alone = [whole - part for whole, part in zip(_counts(total), _counts(batched), strict=True)]
         if min(alone) < 0 or any(part > whole for whole, part in zip(_counts(total), _counts(lost), strict=True)):
             raise ValueError(f"parts of the usage {found!r} are more than the whole")
-        return cls(
-            alone=Told(*alone), batched=batched, without_answer=lost, most_input=most[0], most_output=most[1]
-        )
+        return cls(alone=Told(*alone), batched=batched, without_answer=lost, most_input=most[0], most_output=most[1])
+
+
+NO_USAGE = Metered()
 
 
 def _counts(told: Told) -> tuple[int, int, int]:

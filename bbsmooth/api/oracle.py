@@ -82,8 +82,8 @@ def oracle(
         dtype: of their arithmetic.
         price_per_1000: of 1,000 queries, None for nothing or for what the oracle's own description says; beside prices
             of tokens the most that 1,000 queries cost, for those whose replies do not tell.
-        prices: of tokens, images and requests: a file or the entries of one (docs/prices.md), or the name of a dated copy
-            of a vendor's table (`bbsmooth oracle prices`); None for none or for what the oracle's description says.
+        prices: of tokens, images and requests: a file or the entries of one (docs/prices.md), or the name of a dated
+            copy of a vendor's table (`bbsmooth oracle prices`); None for what the oracle's description says, or none.
         deterministic: whether a function gives the same image the same answer.
         name: what people call it, None for the name of the function or module.
         fingerprint: hexadecimal digest that changes whenever a function or module could answer differently. None takes

@@ -1,4 +1,4 @@
-from .accounts import Account, account, charged, refuse_small_budget
+from .accounts import Account, account, charged, refuse_small_budget, tell_prices
 from .batching import batch_asker, refuse_forgotten_jobs, refuse_unfinished_jobs, refuse_without_batches
 from .describing import describe, describe_classifier, describe_coordinator, describe_front, describe_images
 from .fronts import Front, load_coordinator
@@ -32,5 +32,6 @@ __all__ = [
     "refuse_unfinished_jobs",
     "refuse_without_batches",
     "settled",
+    "tell_prices",
     "vote_source",
 ]

@@ -22,10 +22,10 @@ from bbsmooth.settings.common import OracleConfig
 from oracles import Budget, ChunkingOracle, Ledger, MeteredOracle, Oracle, Purpose, ResponseStore, StorageError
 from oracles.capabilities import Server, server_of
 from oracles.chunking import HalvingOracle
+from oracles.price_tables import provenance
 from oracles.remote.batch_limit import BatchLimitOracle
 from oracles.remote.rate_limiter import RateLimitedOracle
 from oracles.remote.retrying import RetryingOracle
-from oracles.price_tables import provenance
 from oracles.remote.score_unit import SteadyUnitOracle
 
 _log = logging.getLogger(__name__)
@@ -55,6 +55,13 @@ class Account:
         return None if self.ledger.remaining is None else max(0, self.ledger.remaining)
 
 
+def tell_prices(config: OracleConfig) -> None:
+    """Log of what day and from where prices are, before anything is paid."""
+    table = config.price_table
+    if table is not None and (known := provenance(table)):
+        _log.info(known)
+
+
 @contextmanager
 def account(
     run: RunDirectory, config: OracleConfig, *, reuse: Reused | None = None, batch: BatchConfig = ALONE
@@ -74,8 +81,7 @@ def account(
     """
     mirror = active_mirror(run.path)
     budget = config.limits
-    if budget.prices is not None and (known := provenance(budget.prices)):
-        _log.info(known)
+    tell_prices(config)
     if batch.batch:
         budget = replace(budget, batch_price_per_1000=batch.price(config.price), batch_discount=batch.discount)
     ledger = _ledger(run.path, budget, None if mirror is None else mirror.cover)

@@ -85,8 +85,8 @@ def _priced(config: OracleConfig, server: Server | None) -> OracleConfig:
         raise UsageError("`max_price` needs `price`, the price of 1,000 queries, above 0, or `prices`")
     if not replace(priced, max_price=None).limits.bounded and config.max_price is not None:
         raise UsageError(
-            "`max_price` needs the most that a query can cost: give max_input_tokens and max_output_tokens in `prices`, "
-            "or `price`, the most that 1,000 queries cost; `bbsmooth oracle check` tells how many tokens one takes"
+            "`max_price` needs the most that a query can cost: give max_input_tokens and max_output_tokens in "
+            "`prices`, or `price`, the most that 1,000 queries cost; `bbsmooth oracle check` tells what one takes"
         )
     return priced
 

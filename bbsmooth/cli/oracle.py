@@ -47,8 +47,8 @@ def list_prices(as_json: options.Json = False) -> None:
         for name, table in tables.items():
             print(
                 f"{name}\n    {table['per_million_input_tokens']:g} and {table['per_million_output_tokens']:g} "
-                f"{table['currency']} for a million tokens read and written, {table['batch_discount']:.0%} less by batch; "
-                f"copied on {table['date']} from {table['source']}"
+                f"{table['currency']} for a million tokens read and written, {table['batch_discount']:.0%} less by "
+                f"batch; copied on {table['date']} from {table['source']}"
             )
 
 

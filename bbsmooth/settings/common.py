@@ -88,8 +88,8 @@ class OracleConfig:
     max_price: Annotated[
         float | None,
         Option(
-            "Most that the run may cost in all; needs `price` or `prices`. Where replies tell their tokens these count, "
-            "before and elsewhere the most that they can be.",
+            "Most that the run may cost in all; needs `price` or `prices`. Where replies tell their tokens these "
+            "count, before and elsewhere the most that they can be.",
             panel=Panel.BUDGET,
         ),
     ] = None

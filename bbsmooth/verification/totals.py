@@ -111,7 +111,10 @@ def wrong_ledger(run: Run) -> Iterator[str]:
         yield f"ledger.json: price is {ledger['price']}, {total} queries at {price} cost {cost}"
     if billed is not None and not math.isclose(ledger.get("billed", -1), float(billed), rel_tol=_CLOSE):
         yield f"ledger.json: billed is {ledger.get('billed')}, its tokens, images and requests cost {float(billed)}"
-    if billed is not None and max(spent.usage.alone.answers - (total - batched), spent.usage.batched.answers - batched) > 0:
+    if (
+        billed is not None
+        and max(spent.usage.alone.answers - (total - batched), spent.usage.batched.answers - batched) > 0
+    ):
         yield f"ledger.json: {spent.usage.total.answers} answers tell their tokens, {total} queries were sent"
     for key, setting in (("queries", "budget"), ("money", "max_price")):
         if ledger["budget"][key] != run.settings[setting]:

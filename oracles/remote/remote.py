@@ -24,7 +24,7 @@ from oracles.remote.server_words import is_json, server_words
 from oracles.remote.transport import Transport
 from oracles.remote.wire_protocol import Parsed, TellingUsage, WireProtocol
 from oracles.traffic import Traffic
-from oracles.usage import Metered
+from oracles.usage import NO_USAGE, Metered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,9 +143,9 @@ class RemoteOracle:
     def _metered(self, reply: Reply, images: int, *, answered: bool = True) -> Metered:
         """The tokens that a reply tells of."""
         if not isinstance(self.protocol, TellingUsage) or reply.status not in self._statuses:
-            return Metered()
+            return NO_USAGE
         usage = self.protocol.usage(reply)
-        return Metered() if usage is None else Metered.of(usage, images, answered=answered)
+        return NO_USAGE if usage is None else Metered.of(usage, images, answered=answered)
 
     def note_on_size(self, shape: tuple[int, int, int]) -> tuple[str, bool]:
         """What to know before images of a shape (C, H, W) are asked about, and whether the service refuses them."""

@@ -123,7 +123,9 @@ def certify(
     if batch.batch:
         refuse_other_methods(asked.plan)
     batch = batch.priced_as(oracle)
-    refuse_small_budget(batch.paid(oracle), *least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote)))
+    refuse_small_budget(
+        batch.paid(oracle), *least(asked.config, oracle, asked.plan, drift.number(subject.oracle.spec.remote))
+    )
     stated = settings(oracle, subject.smoothing, subject.data, asked.config, drift, batch)
     earlier = None if reuse is None else reused(reuse, settings=stated, context=asked.context)
     if reuse is not None:

@@ -11,7 +11,7 @@ from bbsmooth.runs.certificates import Record
 from bbsmooth.settings.common import OracleConfig
 from oracles.budget import Budget, Spent
 from oracles.ledger import Ledger
-from oracles.usage import Metered, Told
+from oracles.usage import NO_USAGE, Metered, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class Fare:
     """
 
     budget: Budget
-    usage: Metered = Metered()
+    usage: Metered = NO_USAGE
 
     @classmethod
     def of(cls, oracle: OracleConfig, ledger: Ledger | None = None) -> Fare:
         """The fare at the prices of an oracle, with what replies told so far."""
-        return cls(replace(oracle, max_price=None).limits, Metered() if ledger is None else ledger.usage)
+        return cls(replace(oracle, max_price=None).limits, NO_USAGE if ledger is None else ledger.usage)
 
     def expected(self, queries: float) -> float | None:
         """Price if replies go on as they were, at most where none told anything; None where nobody knows."""

@@ -79,9 +79,7 @@ class PlannedBatch:
     seed: int
 
     @classmethod
-    def of(
-        cls, subject: Subject, batch: BatchConfig, total_variation: float, ledger: Ledger
-    ) -> PlannedBatch | None:
+    def of(cls, subject: Subject, batch: BatchConfig, total_variation: float, ledger: Ledger) -> PlannedBatch | None:
         """The forecast for an oracle that has a batch interface, None for others."""
         if batching_of(subject.oracle) is None:
             return None

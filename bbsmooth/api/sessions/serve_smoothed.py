@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bbsmooth.api.sessions.serve import MEBIBYTE, Announce, address, needed, over_grpc
-from bbsmooth.assemble import Account, Front, opened, settled, vote_source
+from bbsmooth.assemble import Account, Front, opened, settled, tell_prices, vote_source
 from bbsmooth.certification import Plan
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoisyCopies
@@ -67,6 +67,7 @@ def serve_smoothed(
             (base, oracle), front = opened(oracle), Front(smoothing.coordinator, smoothing.sigma)
         else:
             (base, front), oracle = held, settled(held[0], oracle)
+        tell_prices(oracle)
         limits = _limits(oracle, service, config)
         files = min(1024, server.open_files() // 8)
         ledger, own = stack.enter_context(
@@ -97,14 +98,13 @@ def serve_smoothed(
 def _clients(service: ServiceConfig, oracle: OracleConfig) -> Clients:
     from bbsmooth.serving.smoothed.clients import anybody, read_clients
 
-    limit = oracle.limits.limit
+    limit = oracle.limits.limit if oracle.prices is None else oracle.budget  # money is counted as replies tell
     if service.clients is None:
         clients = anybody(budget=limit, rate=service.rate)
     else:
         clients = read_clients(service.clients, rate=service.rate)
-    limited = (
-        limit is not None or oracle.max_attempts is not None or any(each.budget is not None for each in clients.all)
-    )
+    own = (limit, oracle.max_price, oracle.max_attempts)
+    limited = any(each is not None for each in (*own, *(client.budget for client in clients.all)))
     if limited and service.ledger is None:
         raise UsageError("a budget needs `ledger` FOLDER to keep what was spent: a restart would give it back")
     return clients
