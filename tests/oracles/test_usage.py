@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from oracles import Budget, Ledger, Purpose, SpecError, StorageError
+from oracles import AnswerError, Budget, ImageRefused, Ledger, Purpose, SpecError, StorageError
 from oracles.registry import open_oracle
 from oracles.remote.limits import ClientLimits
+from oracles.remote.messages import Reply, Request
 from oracles.remote.remote import RemoteOracle
 from oracles.traffic import Traffic
-from oracles.usage import TokenPrices, Usage
+from oracles.usage import Metered, Told, Usage
 from tests.oracles.remote.batches.vendor import Vendor
-
-PRICES = "&price_per_million_input=2.5&price_per_million_output=10"
-EACH = (120 * 2.5 + 4 * 10) / 1e6
-"""Price of an answer of the vendor."""
 
 
 @pytest.mark.parametrize(
@@ -46,31 +44,39 @@ def test_thoughts_are_written_too() -> None:
 
 
 def test_tokens_have_prices() -> None:
-    assert TokenPrices(2.5, 10).cost(Usage(1_000_000, 100_000)) == pytest.approx(3.5)
-    assert ClientLimits(price_per_million_input=2.5, price_per_million_output=10).token_prices == TokenPrices(2.5, 10)
+    prices = ClientLimits(price_per_million_input=2.5, price_per_million_output=10).token_prices
+    assert prices is not None
+    assert prices.tokens(Told(1, 1_000_000, 100_000)) == 3.5
     assert ClientLimits().token_prices is None
     with pytest.raises(SpecError, match="price_per_million_input and price_per_million_output together"):
         ClientLimits(price_per_million_input=2.5)
     with pytest.raises(SpecError, match="price_per_million_output should be a number of at least 0"):
         ClientLimits(price_per_million_input=2.5, price_per_million_output=-1)
+    with pytest.raises(SpecError, match="or prices, not both"):
+        ClientLimits(price_per_million_input=2.5, price_per_million_output=1, prices="p.toml")
 
 
 def test_a_ledger_keeps_them_and_goes_on(tmp_path: Path) -> None:
     for expected in (1, 2):
         ledger = Ledger(Budget(), tmp_path / "ledger.json")
-        ledger.traffic.used(Usage(120, 4), EACH)
+        ledger.traffic.told(Metered.of(Usage(120, 4)))
         ledger.charge(1, purpose=Purpose.ESTIMATE)
         ledger.save()
         found = json.loads((tmp_path / "ledger.json").read_text())["usage"]
-        assert (found["answers"], found["input_tokens"], found["output_tokens"]) == (
-            expected,
-            120 * expected,
-            4 * expected,
-        )
-        assert found["billed"] == pytest.approx(expected * EACH)
+        assert found == Told(expected, 120 * expected, 4 * expected).as_json() | {
+            "most_input_tokens": 120,
+            "most_output_tokens": 4,
+        }
 
 
-@pytest.mark.parametrize("usage", [{"answers": -1}, {"answers": 1.5}, {"billed": -1}, 3, {"input_tokens": "x"}])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        *({"answers": -1}, {"answers": 1.5}, {"most_input_tokens": -1}, 3, {"input_tokens": "x"}),
+        {"answers": 1, "batched": {"answers": 2}},
+        {"answers": 1, "without_answer": {"answers": 1, "input_tokens": 1}},
+    ],
+)
 def test_a_ledger_with_another_usage_is_refused(tmp_path: Path, usage: object) -> None:
     path = tmp_path / "ledger.json"
     Ledger(Budget(), path).save()
@@ -83,21 +89,68 @@ def test_a_ledger_with_another_usage_is_refused(tmp_path: Path, usage: object) -
 
 def test_counts_of_two_processes_add_up() -> None:
     one, two = Traffic(), Traffic()
-    one.used(Usage(3, 1), None)
-    two.used(Usage(4, 1), 0.5)
+    one.told(Metered.of(Usage(3, 1)))
+    two.told(Metered.of(Usage(4, 1), answered=False))
     one.add(two.taken())
-    assert one.as_json()["usage"] == {"answers": 2, "input_tokens": 7, "output_tokens": 2, "billed": 0.5}
+    assert one.metered == Metered(alone=Told(2, 7, 2), without_answer=Told(1, 4, 1), most_input=4, most_output=1)
     assert "usage" not in two.as_json()
 
 
+IMAGE = torch.full((1, 1, 4, 4), 200, dtype=torch.uint8)
+
+
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini"])
-def test_answers_of_a_server_are_counted_and_those_of_a_batch_at_its_share(kind: str) -> None:
+def test_replies_of_a_server_are_counted_and_those_of_a_batch_are_told(kind: str) -> None:
     with Vendor().running() as vendor:
-        oracle = open_oracle(vendor.oracle(kind) + PRICES)
+        oracle = open_oracle(vendor.oracle(kind))
         assert isinstance(oracle, RemoteOracle)
-        image = torch.full((1, 1, 4, 4), 200, dtype=torch.uint8)
-        reply = oracle.transport.send(oracle.composed(image))
-        oracle.query(image)
-        oracle.understood(reply.body, share=0.5)
-    found = oracle.transport.traffic.as_json()["usage"]
-    assert found == {"answers": 2, "input_tokens": 240, "output_tokens": 8, "billed": pytest.approx(1.5 * EACH)}
+        reply = oracle.transport.send(oracle.composed(IMAGE))
+        oracle.query(IMAGE)
+        oracle.understood(reply.body)
+    assert oracle.transport.traffic.metered == Metered.of(Usage(120, 4))
+    assert oracle.used(reply.body, answered=True) == Metered.of(Usage(120, 4), by_batch=True)
+    lost = oracle.used(reply.body, answered=False)
+    assert (lost.batched, lost.without_answer) == (Told(1, 120, 4), Told(1, 120, 4))
+    assert oracle.used(b"no JSON", answered=False) == Metered()
+    assert oracle.max_output_tokens == 32
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize("fault", ["cut", "another form"])
+def test_tokens_of_replies_that_hold_no_answer_are_counted_as_a_kind(kind: str, fault: str) -> None:
+    with Vendor().running() as vendor:
+        oracle = open_oracle(vendor.oracle(kind))
+        assert isinstance(oracle, RemoteOracle)
+        reply = oracle.transport.send(oracle.composed(IMAGE))
+    tree = json.loads(reply.body)
+    if fault == "another form":
+        for name in ("choices", "content", "candidates"):
+            tree |= {name: 3} if name in tree else {}
+    else:
+        spoil(tree)
+    send = Replies([Reply(200, body=json.dumps(tree).encode()), reply])
+    oracle.transport.send = send  # type: ignore[method-assign]
+    with pytest.raises((AnswerError, ImageRefused)):
+        oracle.query(IMAGE)
+    oracle.query(IMAGE)
+    assert oracle.transport.traffic.metered == Metered.of(Usage(120, 4), answered=False) + Metered.of(Usage(120, 4))
+
+
+def spoil(tree: dict[str, Any]) -> None:
+    """A reply of any vendor that was cut before it said anything."""
+    if "choices" in tree:
+        tree["choices"][0] |= {"finish_reason": "length", "message": {"role": "assistant", "content": None}}
+    elif "content" in tree:
+        tree |= {"stop_reason": "max_tokens", "content": []}
+    else:
+        tree["candidates"][0] |= {"finishReason": "MAX_TOKENS", "content": {"parts": []}}
+
+
+class Replies:
+    """Sends nothing, and gives replies in turn."""
+
+    def __init__(self, replies: list[Reply]) -> None:
+        self._replies = iter(replies)
+
+    def __call__(self, request: Request) -> Reply:
+        return next(self._replies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from oracles.remote.batches.endpoint import BatchLimits, End, Found, Item, JobSt
 from oracles.remote.batches.journal import Journal, Piece
 from oracles.remote.batches.record import VoteRecord
 from oracles.remote.messages import Request
+from oracles.usage import Metered, Usage
 from tests.builders import spec
 
 PURPOSES = (Purpose.SELECT, Purpose.ESTIMATE)
@@ -168,6 +170,20 @@ def read(body: bytes) -> Answers:
     return Answers(torch.tensor([truth(Purpose(purpose), bytes.fromhex(name), draw)]))
 
 
+MOST = Usage(40, 4)
+"""Tokens of no answer are more."""
+
+
+def usage(body: bytes) -> Usage:
+    """The tokens that an answer took."""
+    return Usage(len(body) % (MOST.input_tokens + 1), zlib.crc32(body) % (MOST.output_tokens + 1))
+
+
+def used(body: bytes, answered: bool) -> Metered:
+    """What a reply tells of them; every fifth tells nothing."""
+    return Metered() if zlib.crc32(body) % 5 == 0 else Metered.of(usage(body), by_batch=True, answered=answered)
+
+
 @dataclass
 class Run:
     """What is on the disk of a run, and the processes that work on it.
@@ -219,7 +235,7 @@ class Run:
         self.steps = 0
         store = ResponseStore(self.folder / "responses")
         store._cache.reset("sqlite_synchronous", 0)  # no power fails in these tests
-        ledger = self._mortal(Ledger(self.budget, self.folder / "ledger.json"), "charge", "refund")
+        ledger = self._mortal(Ledger(self.budget, self.folder / "ledger.json"), "charge", "refund", "tell")
         journal = self._mortal(Journal(store, "run"), "put", "remove", "note")
         votes = VoteLog(store, spec(3))
         desk = _Mortal(self.desk, self._stepped)
@@ -229,6 +245,7 @@ class Run:
             ledger=ledger,
             record=VoteRecord(votes),
             read=read,
+            used=used,
             sleep=self.sleep,
             clock=lambda: self.now,
             tell=self.told.append,

@@ -1,6 +1,8 @@
 """Jobs of a batch interface: nothing paid twice, nothing lost, wherever a process dies."""
 
 import random
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,15 @@ from oracles import (
     Unanswered,
     VoteLog,
 )
+from oracles.budget import Spent, exact
+from oracles.prices import read_prices
 from oracles.recording import REFUSED
 from oracles.remote.batches.client import APPEARS_SECONDS, KEPT_SECONDS
 from oracles.remote.batches.endpoint import Gone, JobState
 from oracles.remote.batches.journal import Journal, Stage
+from oracles.usage import Told
 from tests.builders import spec
-from tests.oracles.remote.batches.desk import Death, Desk, Run, compose, pieces, stream, truth
+from tests.oracles.remote.batches.desk import MOST, Death, Desk, Run, compose, pieces, stream, truth, usage, used
 
 TOTAL = 2 * (3 + 5)
 
@@ -298,4 +303,66 @@ def test_jobs_of_another_run_are_none_of_its_own(tmp_path: Path) -> None:
         client.ask(pieces(), compose)
     assert len(client.journal.jobs) == 3
     assert Journal(client.journal.store, "other").jobs == []
+    client.journal.store.close()
+
+
+PRICES = read_prices(
+    {
+        "per_million_input_tokens": 700,
+        "per_million_output_tokens": 3000,
+        "max_input_tokens": MOST.input_tokens,
+        "max_output_tokens": MOST.output_tokens,
+    }
+)
+WORST = Fraction(1, 2) * PRICES.tokens(Told(1, MOST.input_tokens, MOST.output_tokens))
+"""The most that an answer costs by batch."""
+
+
+def bill(desk: Desk) -> Fraction:
+    """What the vendor bills, whether its replies tell it or not."""
+    told = [usage(body.encode()) for body in desk.billed.elements()]
+    return Fraction(1, 2) * PRICES.tokens(sum(map(Told.of, told), Told()))
+
+
+def known(desk: Desk) -> tuple[Fraction, int]:
+    """What its replies tell of that, and how many do not."""
+    replies = [used(body.encode(), True) for body in desk.billed.elements()]
+    told = sum((one.batched for one in replies), Told())
+    return Fraction(1, 2) * PRICES.tokens(told), len(replies) - told.answers
+
+
+@pytest.mark.parametrize("mute", [False, True])
+def test_wherever_a_process_dies_no_bill_is_larger_than_it_may_be(tmp_path: Path, mute: bool) -> None:
+    money = Budget(money=float(2 * TOTAL * WORST), prices=PRICES, batch_discount=0.5)
+    death = 1
+    while True:
+        run = Run(tmp_path / str(death), Desk(mute=float(mute)), money, dies_at=death)
+        with suppress(Death):
+            run.finish(pieces())
+            assert run.steps < death
+            break
+        spent = Spent.from_json(Ledger(money, run.folder / "ledger.json").as_json())
+        assert bill(run.desk) <= money.cost(spent) <= exact(2 * TOTAL * float(WORST))
+        run.dies_at = None
+        run.finish(pieces())
+        run.now += 2 * APPEARS_SECONDS
+        run.finish(pieces())
+        found = Ledger(money, run.folder / "ledger.json")
+        told, silent = known(run.desk)
+        assert (found.billed, found.price) == (float(told), float(told + silent * WORST))
+        death += 1
+    assert death > 60
+
+
+def test_a_whole_job_is_reserved_before_it_is_submitted(tmp_path: Path) -> None:
+    budget = Budget(money=float(7 * WORST), prices=PRICES, batch_discount=0.5)
+    run = Run(tmp_path, Desk(looks=10**9), budget)
+    client = run.client()
+    lines = [request for piece in pieces() for request in compose(piece)]
+    assert client.ledger.remaining_by_batch(lambda queries: queries) == 7
+    with pytest.raises(BudgetExhausted):
+        client.ask(pieces(), compose)
+    assert len(lines) == TOTAL
+    assert [len(job["items"]) for job in run.desk.jobs.values()] == [7]
+    assert client.ledger.price == float(7 * WORST)
     client.journal.store.close()
