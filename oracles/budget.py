@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -15,6 +15,8 @@ from oracles.usage import NO_USAGE, Metered
 
 _ENDLESS = 10**15
 """Queries of which no budget holds more: where so many can be paid for, there is no limit."""
+
+_FREE = Fraction(0)
 
 _NUMBERS = ("queries", "attempts", "price_per_1000", "money", "batch_price_per_1000", "batch_discount")
 
@@ -149,7 +151,7 @@ class Budget:
         """The most that everything spent can cost: what is known, and of all else the most."""
         alone, batched = spent.queries - spent.batched, spent.batched
         if (known := self.billed(spent)) is None:
-            return alone * (self._each or 0) + batched * (self._each_by_batch or 0)
+            return alone * (self._each or _FREE) + batched * (self._each_by_batch or _FREE)
         untold = max(0, alone - spent.usage.alone.answers)
         untold_by_batch = max(0, batched - spent.usage.batched.answers)
         return known + untold * self._most(spent) + untold_by_batch * self._most(spent, by_batch=True)
@@ -177,6 +179,28 @@ class Budget:
             found = math.floor(room / each) if linear or room < 0 else self._searched(spent, by_batch=by_batch)
             limits += [] if found is None else [found]
         return min(limits, default=None)
+
+    def expected_left(self, spent: Spent) -> int | None:
+        """Queries that may still be spent if replies go on as they were; `left` where none told its tokens.
+
+        What a query may take at most has to fit all the same before it is sent, so none is left once that does not.
+        """
+        left, told = self.left(spent), spent.usage.total
+        if left is None or left <= 0 or self.prices is None or self.money is None or not told.answers:
+            return left
+        mean = self.prices.at_most(told.input_tokens, told.output_tokens) / told.answers
+        each = self.each(spent) - self._most(spent) + mean
+        found = math.floor((exact(self.money) - self.cost(spent)) / each) if each else _ENDLESS
+        return max(left, found) if self.queries is None else max(left, min(found, self.queries - spent.queries))
+
+    @property
+    def reach(self) -> int | None:
+        """Queries beyond which no run can come, however few tokens replies take; None for no limit."""
+        limit, prices = self.limit, self.prices
+        if limit is None or limit <= 0 or prices is None or not prices.by_tokens:
+            return limit
+        sent = replace(prices, input_tokens=None, output_tokens=None)
+        return replace(self, prices=sent, price_per_1000=None, batch_price_per_1000=None).limit
 
     def holds(self, spent: Spent) -> bool:
         """Whether everything spent is within the limits on queries and money."""

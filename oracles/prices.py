@@ -130,12 +130,17 @@ class Prices:
     def discounted(self, share: float) -> Prices:
         """The table at a share of its prices."""
         factor = Fraction(Decimal(str(share)))
-        cheaper = {
-            unit: Rate(tuple((last, price * factor) for last, price in rate.tiers), rate.used)
-            for unit in _USED
-            if (rate := getattr(self, unit)) is not None
-        }
-        return replace(self, **cheaper)
+
+        def cheaper(rate: Rate | None) -> Rate | None:
+            return None if rate is None else replace(rate, tiers=tuple((last, p * factor) for last, p in rate.tiers))
+
+        return replace(
+            self,
+            input_tokens=cheaper(self.input_tokens),
+            output_tokens=cheaper(self.output_tokens),
+            images=cheaper(self.images),
+            requests=cheaper(self.requests),
+        )
 
     def _rates(self) -> list[Rate]:
         found = (self.input_tokens, self.output_tokens, self.images, self.requests)
@@ -144,7 +149,7 @@ class Prices:
     def as_json(self) -> dict[str, Any]:
         """The table as `read_prices` reads it."""
         tree: dict[str, Any] = {name: value for name in _TEXTS if (value := getattr(self, name))}
-        used = {}
+        used = dict[str, int]()
         for kind, units in _KINDS.items():
             unit = kind.split("_", 2)[2]
             rate: Rate | None = getattr(self, unit)

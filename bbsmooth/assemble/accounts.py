@@ -177,7 +177,7 @@ def refuse_small_budget(config: OracleConfig, queries: int, which: str) -> None:
     Raises:
         UsageError: the budget is smaller than that.
     """
-    limit = config.limits.limit
+    limit = config.limits.reach
     if limit is not None and limit < queries:
         raise UsageError(
             f"a budget of {limit} queries cannot pay for one image: {which} = {queries}; "

@@ -41,6 +41,8 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
     if limit is None or limit < LEAST:
         raise UsageError(f"a check needs a budget of at least {LEAST} queries, got {limit}")
     probe = Probe(oracle, _shape(oracle), config.limits, fork(0, "probe"), _turns(oracle))
+    if (server := server_of(oracle)) is not None:
+        server.begin(probe.ledger.traffic)
     _tell_size(oracle, probe.image_shape, announce)
     table = config.limits.prices
     if table is not None and (known := provenance(table)):

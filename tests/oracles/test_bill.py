@@ -183,7 +183,8 @@ def test_replies_give_back_what_they_did_not_take() -> None:
         ledger.traffic.told(Metered.of(Usage(10, 1)))
     each = Fraction(10 * 700 + 3000, 10**6)
     assert (ledger.price, ledger.billed) == (float(2 * each), float(2 * each))
-    assert ledger.remaining == int((2 * worst - 2 * each) / worst)
+    assert ledger.as_json()["left"] == int((2 * worst - 2 * each) / worst) == 1
+    assert ledger.remaining == int((2 * worst - 2 * each) / each), "if replies go on like that"
     ledger.charge(1, purpose=Purpose.ESTIMATE)
     assert ledger.price == float(2 * each + worst)
     assert ledger.billed == float(2 * each)
@@ -194,9 +195,24 @@ def test_a_reply_that_took_more_than_was_stated_raises_what_is_reserved() -> Non
     ledger.charge(1, purpose=Purpose.ESTIMATE)
     ledger.traffic.told(Metered.of(Usage(10 * MOST_IN, MOST_OUT)))
     dear = Fraction(10 * MOST_IN * 700 + MOST_OUT * 3000, 10**6)
-    assert ledger.remaining == int((1 - dear) / dear)
+    assert ledger.as_json()["left"] == ledger.remaining == int((1 - dear) / dear)
     ledger.charge(1, purpose=Purpose.ESTIMATE)
     assert ledger.price == float(2 * dear)
+
+
+def test_no_query_is_left_once_the_most_that_it_can_take_does_not_fit() -> None:
+    worst = Fraction(MOST_IN * 700 + MOST_OUT * 3000, 10**6)
+    ledger = Ledger(budget(float(3 * worst), per_1000_requests=0.001))
+    ledger.charge(1, purpose=Purpose.ESTIMATE, attempts=1)
+    ledger.traffic.told(Metered.of(Usage(0, 0)))
+    while (left := ledger.remaining) is not None and left > 0:
+        ledger.charge(1, purpose=Purpose.ESTIMATE, attempts=1)
+        assert ledger.total < 4
+    assert 0 < 3 * worst - exact(ledger.price) < worst + Fraction(1, 10**5)
+    assert budget(1e-9).reach == 0
+    assert budget(1.0).reach is None
+    assert Budget(queries=9, money=1.0, prices=read_prices(TOKENS)).reach == 9
+    assert budget(1.0, per_1000_images=1).reach == 1000
 
 
 def test_the_price_of_queries_stands_for_replies_that_do_not_tell() -> None:

@@ -192,7 +192,7 @@ def _refuse_certain_cost(smoothing: SmoothingConfig, oracle: OracleConfig, image
 
 
 def _refuse_small_budget(oracle: OracleConfig, images: int, draws: int) -> None:
-    limit = oracle.limits.limit
+    limit = oracle.limits.reach
     if limit is not None and limit < images * draws:
         raise UsageError(
             f"a budget of {limit} queries cannot pay for the pilot: {images} images times `pilot_draws` {draws} = "

@@ -308,7 +308,7 @@ def _refuse_few(images: Sequence[tuple[int, Tensor]], count: int, pilot: int) ->
 
 
 def _refuse_small_budget(oracle: OracleConfig, queries: int) -> None:
-    limit = oracle.limits.limit
+    limit = oracle.limits.reach
     if limit is not None and limit < queries:
         raise UsageError(
             f"a budget of {limit} queries cannot pay for the choice of `sigma`, which takes {queries}; raise it, or "
