@@ -159,7 +159,7 @@ class Budget:
     def each(self, spent: Spent, *, by_batch: bool = False) -> Fraction:
         """The most that one more query can cost, in the dearest tiers."""
         if (prices := self.prices) is None:
-            return (self._each_by_batch if by_batch else self._each) or Fraction(0)
+            return (self._each_by_batch if by_batch else self._each) or _FREE
         image = Fraction(0) if prices.images is None else prices.images.dearest
         request = Fraction(0) if prices.requests is None else prices.requests.dearest
         sent = self._share * (image + request) if by_batch else image + request / self.images_per_request

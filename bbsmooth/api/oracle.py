@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from bbsmooth.assemble import opened
+from bbsmooth.assemble import opened, settled
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import IN_MEMORY, OracleConfig
 from oracles import Answers, Classes, Feedback, FunctionOracle, Oracle, OracleSpec, SpecError
@@ -105,9 +105,11 @@ def oracle(
         max_price=None,
     )
     if isinstance(source, OpenedOracle):
-        told = {"price": price_per_1000, "prices": config.prices}
-        stated = {name: value for name, value in told.items() if value is not None}
-        return replace(source, config=replace(source.config, **stated)) if stated else source
+        if config.price is None and config.prices is None:
+            return source
+        price = source.config.price if config.price is None else config.price
+        table = source.config.prices if config.prices is None else config.prices
+        return replace(source, config=settled(source.bare, replace(source.config, price=price, prices=table)))
     if isinstance(source, str):
         if image_shape or classes or scores:
             raise SpecError("`image_shape`, `classes` and `scores` of a named oracle are part of its name")

@@ -81,7 +81,7 @@ def test_a_limit_on_money_counts_what_replies_tell(place: World, vendor: Vendor)
         **{"billed": ledger["billed"], "worst_case": ledger["price"]},
     }
     assert bbsmooth("verify", place.run).status == 0
-    report = bbsmooth("report", place.run).out
+    report = " ".join(bbsmooth("report", place.run).out.split())
     assert f"; billed {asked * EACH:.2f}, at most {asked * EACH:.2f}; {120 * asked:,} tokens read" in report
     page = place.folder / "page.html"
     assert bbsmooth("report", place.run, "--out", page).status == 0
