@@ -50,6 +50,7 @@ class World:
     answered: dict[bool, list[Usage]] = field(default_factory=lambda: {False: [], True: []})
     images: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
     requests: int = 0
+    charged: int = 0
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +73,7 @@ class World:
             )
             return
         self.flying.append((queries, by_batch))
+        self.charged += queries
         self.requests += 0 if by_batch else 1
 
     def reply(self, place: int, usage: list[Usage] | None) -> None:
@@ -92,6 +94,7 @@ class World:
         """A vendor turns a request away, and bills nothing."""
         if self.flying:
             queries, by_batch = self.flying.pop(place % len(self.flying))
+            self.charged -= queries
             self.ledger.refund(queries, purpose=Purpose.ESTIMATE, by_batch=by_batch)
 
     def kill(self, *, answered: bool) -> None:
@@ -118,7 +121,7 @@ class World:
         """The promise, and that what is on disk says no less."""
         assert self.bill() <= self.budget.cost(Spent.from_json(self.ledger.as_json())) <= exact(self.budget.money or 0)
         under_way = sum(queries for queries, _ in self.flying)
-        assert self.ledger.usage.total.answers + under_way <= self.ledger.total
+        assert self.ledger.usage.total.answers + under_way <= self.ledger.total == self.charged
 
 
 USAGE = st.builds(Usage, st.integers(0, MOST_IN), st.integers(0, MOST_OUT))

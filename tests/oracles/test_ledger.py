@@ -294,7 +294,7 @@ def test_the_tighter_of_two_limits_holds(path: Path) -> None:
 )  # fmt: skip
 def test_limits_that_are_none_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="budget|money"):
-        Budget(**limits)
+        Ledger(Budget(**limits))
 
 
 def test_a_run_that_has_spent_nothing_can_write_its_ledger(path: Path) -> None:

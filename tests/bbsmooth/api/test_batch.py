@@ -73,7 +73,6 @@ def test_what_is_neither_a_truth_value_nor_a_batch_is_refused(call: str, batch: 
         ({"discount": 1}, "`batch_discount` must be a share"),
         ({"discount": float("nan")}, "`batch_discount` must be a share"),
         ({"discount": "0.5"}, "`batch_discount` must be a share"),
-        ({"discount": None}, "`batch_discount` must be a share"),
         ({"poll_seconds": 0}, "`batch_poll` must be a number of seconds"),
         ({"poll_seconds": float("inf")}, "`batch_poll` must be a number of seconds"),
         ({"poll_seconds": "1m"}, "`batch_poll` must be a number of seconds"),

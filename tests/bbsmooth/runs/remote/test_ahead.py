@@ -10,6 +10,7 @@ import pytest
 
 from bbsmooth.runs.remote.ahead import LEAST, Credit, precharged
 from oracles import Budget, Ledger, Purpose
+from oracles.prices import read_prices
 
 
 def state(spent: int, *, attempts: int = 0, **budget: Any) -> dict[str, Any]:
@@ -81,3 +82,21 @@ def test_an_advance_covers_until_it_is_used_up_and_wanes_before() -> None:
     assert credit.covers(state(100))
     assert not credit.covers(state(101))
     assert not credit.covers(state(1, attempts=1))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"per_million_input_tokens": 7, "max_input_tokens": 100, "per_1000_requests": 0.5},
+        {"per_1000_images": [{"up_to": 700, "price": 0}, {"price": 2}]},
+    ],
+)
+def test_a_bill_ahead_is_one_that_a_ledger_reads(tmp_path: Path, table: dict[str, Any]) -> None:
+    asked = {"money": 5.0, "prices": read_prices(table)}
+    before = state(499, attempts=5, **asked)
+    ahead, _ = precharged(before, 0, at_least=None)
+    (tmp_path / "ledger.json").write_text(json.dumps(ahead))
+    ledger = Ledger(Budget(**asked), tmp_path / "ledger.json")
+    assert before["price"] <= ledger.price == ahead["price"] <= 5.0
+    assert ledger.as_json()["left"] == ahead["left"]
+    assert ledger.billed == ahead["billed"]

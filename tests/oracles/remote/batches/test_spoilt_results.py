@@ -58,7 +58,7 @@ class Work:
             journal=Journal(store, "run"),
             ledger=Ledger(Budget(), self.folder / "ledger.json"),
             record=VoteRecord(VoteLog(store, self.ability.spec)),  # type: ignore[attr-defined]
-            read=lambda body: self.ability.understood(body, share=0.5),
+            read=lambda body: self.ability.understood(body),
             sleep=lambda seconds: None,
             tell=self.told.append,
         )
@@ -212,7 +212,7 @@ def test_files_that_stay_empty_end_the_run_before_draws_are_held_at_fault(tmp_pa
 def reading(found: list[Item], *, partial: bool) -> list[Outcome]:
     job = Job(tag="t", pieces=(Piece(purpose=Purpose.SELECT, stream=STREAM, first=0, count=4),))
     whole = Reading(job, Results.of(job, found), partial, lambda body: pytest.fail("nothing is answered"))
-    return [outcome for _, _, outcome, _ in whole.outcomes()]
+    return [outcome for _, _, outcome, *_ in whole.outcomes()]
 
 
 def test_of_a_job_that_ended_early_as_many_questions_stay_charged_as_lines_cannot_be_read() -> None:
