@@ -26,6 +26,7 @@ GREYS = np.array([70, 105, 190], dtype=np.uint8)
 IMAGES = np.broadcast_to(GREYS[:, None, None], (3, 4, 4)).copy()
 VOTES = 3 * 25
 CANARIES = 2
+PRICES = {"per_million_input_tokens": 1000, "per_million_output_tokens": 10_000, "max_input_tokens": 200}
 
 
 @pytest.fixture
@@ -309,8 +310,11 @@ def survive(
     """Kill one run again and again, up to `most` times, let it end, and count the kills."""
     vendor.mute, vendor.busy, vendor.expiring = chance.choice([0.0, 0.3]), chance.choice([0.0, 0.3]), 0.1
     kind, method = chance.choice(VENDORS), chance.choice(list(truth))
-    budget = 4_000
-    given = words(place, vendor, kind, *(SEQUENTIAL if method == "sequential" else ()), "--batch", "--budget", budget)
+    budget, money = 4_000, 2_100
+    given = words(
+        *(place, vendor, kind, *(SEQUENTIAL if method == "sequential" else ()), "--batch"),
+        *("--budget", budget, "--prices", json.dumps(PRICES), "--max-price", money),
+    )
     hits, status = 0, -signal.SIGKILL
     while status == -signal.SIGKILL:
         kill_after = chance.uniform(0.02, 0.3) if hits < min(most, 8) else None
@@ -322,6 +326,8 @@ def survive(
         if (place.run / "ledger.json").exists():
             charged = Ledger(Budget(), place.run / "ledger.json")
             assert vendor.billed.total() <= charged.batched <= charged.total <= budget
+            bill = 0.16 * (vendor.single.total() + vendor.billed.total() / 2)  # 120 tokens read, 4 written
+            assert bill - 1e-9 <= charged.price <= money
         assert max(vendor.billed.values(), default=0) <= 1
     assert status == 0
     assert sorted(place.certificates(), key=lambda line: line["index"]) == truth[method]

@@ -18,7 +18,7 @@ from oracles.oracle import NONE_OF_THESE, REFUSAL
 from oracles.remote.messages import Request
 from oracles.remote.opening import PROTOCOLS
 from oracles.remote.protocols import bedrock
-from oracles.remote.wire_protocol import WireProtocol
+from oracles.remote.wire_protocol import TellingUsage, WireProtocol
 from oracles.usage import Usage
 from tests.oracles.remote.protocols.chat_messages import CUT, IDENTITY, REFUSED, REPLIES, URLS
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply
@@ -79,16 +79,20 @@ def test_a_picture_and_a_question_are_sent(protocol: str, url: str, settings: di
 )
 def test_what_a_model_says_becomes_a_label(protocol: str, text: str, label: str) -> None:
     asked = chat(protocol)
-    parsed = asked.parse(json_reply(REPLIES[protocol](text)), images=1)
+    reply = json_reply(REPLIES[protocol](text))
+    parsed = asked.parse(reply, images=1)
     assert asked.spec.classes.name(int(parsed.answers.labels)) == label
     assert parsed.identity == IDENTITY[protocol]
-    assert parsed.usage == Usage(120, 4)
+    assert isinstance(asked, TellingUsage)
+    assert asked.usage(reply) == Usage(120, 4)
 
 
 def test_thoughts_of_gemini_are_tokens_that_it_wrote() -> None:
     reply = REPLIES["gemini"]("cat")
     reply["usageMetadata"] |= {"thoughtsTokenCount": 40, "totalTokenCount": 164}
-    assert chat("gemini").parse(json_reply(reply), images=1).usage == Usage(120, 44)
+    asked = chat("gemini")
+    assert isinstance(asked, TellingUsage)
+    assert asked.usage(json_reply(reply)) == Usage(120, 44)
 
 
 @pytest.mark.parametrize("protocol", REFUSED)
