@@ -14,7 +14,7 @@ from oracles.prices import Prices, read_prices
 from oracles.usage import NO_USAGE, Metered
 
 _ENDLESS = 10**15
-"""Queries of which no budget holds more: where so many can be paid for, there is no limit."""
+"""Queries of which no budget holds more: where more can be paid for, there is no limit."""
 
 _FREE = Fraction(0)
 

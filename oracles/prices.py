@@ -30,7 +30,7 @@ _DIGITS = 15
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Graduated price of one kind of unit: the first so many at one price, the next at another.
+    """Graduated price of one kind of unit: the first at one price, the next at another.
 
     Attributes:
         tiers: (number of the last unit in it, price of each), in order; the last has no end (None).
@@ -41,7 +41,7 @@ class Rate:
     used: int = 0
 
     def cost(self, units: int) -> Fraction:
-        """Price of so many units."""
+        """Price of a number of units."""
         if len(self.tiers) == 1:
             return units * self.tiers[0][1]
         return self._from_first(self.used + units) - self._from_first(self.used)
@@ -109,7 +109,7 @@ class Prices:
         return read.cost(told.input_tokens) + written.cost(told.output_tokens)
 
     def at_most(self, input_tokens: int, output_tokens: int) -> Fraction:
-        """Price of so many tokens in the dearest tiers."""
+        """Price of tokens in the dearest tiers."""
         read, written = self.input_tokens or FREE, self.output_tokens or FREE
         return input_tokens * read.dearest + output_tokens * written.dearest
 

@@ -47,7 +47,7 @@ def check(config: OracleConfig, announce: Callable[[str], None]) -> dict[str, An
     table = config.limits.prices
     if table is not None and (known := provenance(table)):
         announce(known)
-    announce(f"asks {oracle.spec.name} at most {limit:,} queries{Fare.of(config).said(limit)}")
+    announce(f"asks {oracle.spec.name} at most {limit:,} queries{_at_most(config, limit)}")
     first = _first(oracle, probe)
     repetition, seconds, rates = probe.repetition(), probe.latency(), probe.rates()
     return (
@@ -137,6 +137,11 @@ def _measured(rates: Rates) -> dict[str, Any]:
         "proposal": None if best is None else {"batch_size": best.batch_size, "concurrency": best.concurrency},
         "cut_short": rates.cut_short,
     }
+
+
+def _at_most(config: OracleConfig, queries: int) -> str:
+    most = Fare.of(config).at_most(queries)
+    return "" if most is None else f", which cost at most {most:g}"
 
 
 def _price(config: OracleConfig, ledger: Ledger) -> float | None:
