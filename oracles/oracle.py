@@ -202,6 +202,14 @@ class Answers:
         padded = [torch.nn.functional.pad(part, (0, width - part.shape[1]), value=torch.nan) for part in scores]
         return cls(labels, torch.cat(padded))
 
+    def split(self) -> list[Answers]:
+        """The answers about each image, as those of batches of one."""
+        scores = self.scores
+        return [
+            Answers(self.labels[number : number + 1], None if scores is None else scores[number : number + 1])
+            for number in range(len(self))
+        ]
+
     @classmethod
     def from_scores(cls, scores: Tensor, spec: OracleSpec, *, images: int) -> Answers:
         """Answers whose labels are the classes of the highest score; of equal scores the lowest number wins.

@@ -8,12 +8,14 @@ differently each time, and enough for a resumed run to pay for each draw once.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oracles.answer_encoding import decode_answers, decode_labels, encode_answers, encode_labels, seal, unseal
+from oracles.errors import ImageRefused
 from oracles.oracle import Answers, Oracle, OracleSpec
 from oracles.store import Store
 
@@ -38,10 +40,12 @@ class RecordingOracle:
     Args:
         oracle: asked for what stands nowhere yet.
         store: keeps the answers.
+        single: answers about single images of batches that are not whole yet, where there may be some.
     """
 
     oracle: Oracle
     store: Store
+    single: AnswerLog | None = None
 
     def __post_init__(self) -> None:
         """Number the names of an open set as before."""
@@ -54,15 +58,92 @@ class RecordingOracle:
 
     def ask(self, images: Tensor, name: bytes) -> Answers:
         """Answers for the batch called `name`; its images (B, C, H, W) must follow from that name."""
-        key = hashlib.sha256(b"batch" + bytes.fromhex(self.spec.fingerprint) + name).digest()
+        if (found := self.recorded(name, len(images))) is not None:
+            return found
+        missing = range(len(images)) if self.single is None else self.single.missing(name, len(images))
+        answers = self.oracle.query(images[list(missing)] if len(missing) < len(images) else images)
+        if self.single is not None and len(missing) < len(images):
+            self.single.write(name, dict(zip(missing, answers.split(), strict=True)))
+            answers = self.single.whole(name, len(images))
+        self._record(name, answers)
+        return answers
+
+    def recorded(self, name: bytes, images: int) -> Answers | None:
+        """Answers on record for the batch of so many images called `name`; None where one of them is not.
+
+        Raises:
+            ImageRefused: one of them is refused, however often it is asked about.
+        """
+        key = self._key(name)
         (raw,) = self.store.read([key])
         if raw is not None:
-            return decode_answers(raw, images=len(images), key=key)
-        answers = self.oracle.query(images)
+            return decode_answers(raw, images=images, key=key)
+        if self.single is None or self.single.missing(name, images):
+            return None
+        answers = self.single.whole(name, images)
+        self._record(name, answers)
+        return answers
+
+    def _record(self, name: bytes, answers: Answers) -> None:
+        key = self._key(name)
         with self.store.transaction():
             self.store.save_classes(self.spec.classes)
             self.store.write({key: seal(key, encode_answers(answers))})
-        return answers
+
+    def _key(self, name: bytes) -> bytes:
+        return hashlib.sha256(b"batch" + bytes.fromhex(self.spec.fingerprint) + name).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLog:
+    """Answers about single images of named batches.
+
+    Args:
+        store: keeps them.
+        spec: of the oracle; its fingerprint is part of every key.
+    """
+
+    store: Store
+    spec: OracleSpec
+
+    def missing(self, name: bytes, images: int) -> list[int]:
+        """Numbers of the images of a batch that have no answer."""
+        return [number for number, answer in enumerate(self._read(name, images)) if answer is None]
+
+    def whole(self, name: bytes, images: int) -> Answers:
+        """The answers about all images of a batch, none of which is missing.
+
+        Raises:
+            ImageRefused: one of them is refused.
+        """
+        found = [answer for answer in self._read(name, images) if answer is not None]
+        if any(int(answer.labels[0]) == REFUSED for answer in found):
+            raise ImageRefused(
+                f"{self.spec.name} answers others, but not one of these images, however often it is asked"
+            )
+        return Answers.join(found)
+
+    def write(self, name: bytes, answers: Mapping[int, Answers | None]) -> None:
+        """Write down answers by number of their image, None for one that is refused; one that is there stays."""
+        import torch
+
+        refused = Answers(torch.tensor([REFUSED]))
+        rows = {self._key(name, number): encode_answers(answer or refused) for number, answer in answers.items()}
+        with self.store.transaction():
+            self.store.save_classes(self.spec.classes)
+            known = self.store.read(list(rows))
+            self.store.write(
+                {key: seal(key, row) for (key, row), old in zip(rows.items(), known, strict=True) if old is None}
+            )
+
+    def _read(self, name: bytes, images: int) -> list[Answers | None]:
+        keys = [self._key(name, number) for number in range(images)]
+        rows = zip(keys, self.store.read(keys), strict=True)
+        return [None if raw is None else decode_answers(raw, images=1, key=key) for key, raw in rows]
+
+    def _key(self, name: bytes, number: int) -> bytes:
+        fingerprint = bytes.fromhex(self.spec.fingerprint)
+        return hashlib.sha256(b"answer" + fingerprint + name + number.to_bytes(8, "big")).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from bbsmooth.settings.batch import ALONE, LOOKS, BatchConfig
 class Batch:
     """How to ask through a batch interface: at about half the price, answered within hours.
 
-    No certificate depends on it.
+    No certificate and no coordinator depends on it.
 
     Args:
-        looks: most rounds of jobs of a sequential certification; `Cohen` takes one.
+        looks: most rounds of jobs of a sequential certification; `Cohen` takes one, and a tuning one for each of its
+            `steps`.
         discount: share of the price that it saves; None for what the oracle's prices say, else 0.5.
         poll_seconds: between two looks at the jobs.
     """

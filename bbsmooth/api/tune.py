@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
+from bbsmooth.api.batch import Batch, batch_config
 from bbsmooth.api.denoiser import Denoiser, Tuned
 from bbsmooth.api.sessions import tune as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
@@ -15,6 +16,7 @@ from bbsmooth.data import Split, images_of
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress.meter import meter
+from bbsmooth.settings.batch import LOOKS
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 from bbsmooth.settings.tune import AUTOENCODED, TuneConfig
 from bbsmooth.tuning.automatic import AUTO
@@ -100,6 +102,8 @@ def tune(
     timestamp: str | None = None,
     canaries: int | None = None,
     canary_every: int = 5_000,
+    steps: int | None = None,
+    batch: bool | Batch = False,
     callbacks: Sequence[Callback] = (),
 ) -> Tuned:
     """A coordinator for an oracle, tuned by zeroth-order optimisation on its answers, in a complete run directory.
@@ -128,6 +132,9 @@ def tune(
             query; None for none.
         canaries: images that tell whether the model was changed; None for the usual number where it may be.
         canary_every: queries after which they are asked.
+        steps: that are taken at most, fewer ones with more questions each; None for what the method usually takes.
+        batch: whether the vendor's batch interface is asked, or how (`Batch`). Every step and every validation waits
+            for its jobs, within hours each, so that more than 30 rounds must be asked for with `steps`.
         callbacks: each told (task, done, facts) as the run goes on.
 
     Raises:
@@ -138,7 +145,9 @@ def tune(
     """
     if start is not None and (size is not None or (epochs != EPOCHS and method not in AUTOENCODED)):
         raise UsageError("`epochs` and `size` are of pre-training, in whose place there is `start`: leave them out")
-    folder = Path(run)
+    jobs, folder = batch_config(batch), Path(run)
+    if jobs.looks != LOOKS:
+        raise UsageError("`looks` are of a certification; `steps` says in how many rounds to tune: leave `looks` out")
     asked, subject = subject_of(
         oracle,
         images,
@@ -165,9 +174,11 @@ def tune(
                 pretrain_epochs=epochs,
                 front_size=size,
                 train_images=min(len(subject.images), limit or MOST_IMAGES),
+                steps=steps,
             ),
             resume=resume,
             stamp=StampConfig(timestamp=timestamp, seed=seed == STAMPED),
             drift=drift_of(asked, canaries, canary_every),
+            batch=jobs,
         )
     return Tuned.read(folder, images=subject.images)

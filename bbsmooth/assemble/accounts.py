@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,8 @@ def account(
         Damaged: the ledger is gone or unreadable, or the answers are gone that it paid for.
     """
     mirror = active_mirror(run.path)
-    budget = config.limits
+    budget = batch.limits(config)
     tell_prices(config)
-    if batch.batch:
-        budget = replace(budget, batch_price_per_1000=batch.price(config.price), batch_discount=batch.discount)
     ledger = _ledger(run.path, budget, None if mirror is None else mirror.cover)
     if ledger.total and not _holds_answers(run.path) and not run.charged_ahead:
         raise Damaged(

@@ -29,7 +29,7 @@ from oracles.capabilities import Batching, batching_of
 from oracles.identity import IdentifiedOracle
 from oracles.remote.batches.client import KEPT_SECONDS, BatchClient
 from oracles.remote.batches.journal import Journal, Piece
-from oracles.remote.batches.record import VoteRecord
+from oracles.remote.batches.record import AnswerRecord, VoteRecord
 from oracles.remote.messages import Request
 from oracles.watch import DriftWatch
 
@@ -120,6 +120,33 @@ def batch_asker(
     Raises:
         UsageError: the oracle has no batch interface.
     """
+    client, composer = batch_client(run, oracle, kept, VoteRecord(source.log), batch, answered)
+    guarded = watch.guard(composer)
+    classifiers = {purpose: guarded if purpose in source.clean else front.before(guarded) for purpose in Purpose}
+    return BatchAsker(client, source, composer, classifiers, image)
+
+
+def batch_client(
+    run: RunDirectory,
+    oracle: Oracle,
+    kept: Account,
+    record: AnswerRecord,
+    batch: BatchConfig,
+    answered: Callable[[Purpose, int], None] = lambda purpose, queries: None,
+) -> tuple[BatchClient, Composer]:
+    """What submits the jobs of a run and waits for them, and what makes their questions.
+
+    Args:
+        run: keeps the tag of its jobs.
+        oracle: the bare one.
+        kept: the account of the run.
+        record: keeps the answers.
+        batch: the settings.
+        answered: told (purpose, number) of answers.
+
+    Raises:
+        UsageError: the oracle has no batch interface.
+    """
     if (found := batching_of(oracle)) is None:
         raise UsageError(f"{oracle.spec.name} has no batch interface")
     ability, endpoint = found
@@ -130,7 +157,7 @@ def batch_asker(
         endpoint=endpoint,
         journal=Journal(kept.store, tag),
         ledger=kept.ledger,
-        record=VoteRecord(source.log),
+        record=record,
         read=ability.understood,
         used=lambda body, answered: ability.used(body, answered=answered),
         checked=IdentifiedOracle(oracle, kept.store).check,
@@ -139,10 +166,12 @@ def batch_asker(
         tell=_log.info,
         answered=answered,
     )
-    composer = _Composer(ability, replace(oracle.spec, max_batch=None))
-    guarded = watch.guard(composer)
-    classifiers = {purpose: guarded if purpose in source.clean else front.before(guarded) for purpose in Purpose}
-    return BatchAsker(client, source, composer, classifiers, image)
+    return client, Composer(ability, replace(oracle.spec, max_batch=None))
+
+
+def has_asked_by_batch(run: RunDirectory) -> bool:
+    """True if answers of a run may have come by jobs."""
+    return _tag(run.manifest) is not None
 
 
 def _tag(manifest: Mapping[str, Any]) -> str | None:
@@ -156,7 +185,7 @@ class BatchAsker:
 
     client: BatchClient
     source: VoteSource
-    composer: _Composer
+    composer: Composer
     classifiers: dict[Purpose, Oracle]
     image: Callable[[int], Tensor]
 
@@ -186,7 +215,7 @@ class BatchAsker:
 
 
 @dataclass(slots=True)
-class _Composer:
+class Composer:
     """Stands for the oracle behind its front: composes questions, and sends none."""
 
     ability: Batching

@@ -12,6 +12,7 @@ from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import found_in, writing
 from bbsmooth.coordinator.denoisers.names import front_place
+from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.common import THREADS, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Default, Option, Panel
 from bbsmooth.settings.tune import TuneConfig
@@ -28,6 +29,7 @@ def tune(
     smoothing: Annotated[SmoothingConfig, Options(without=("coordinator", "seed"))],
     config: TuneConfig,
     drift: DriftConfig,
+    batch: Annotated[BatchConfig, Options(without=("looks",))],
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -57,7 +59,8 @@ def tune(
     """Train a coordinator in front of the oracle, from nothing but its answers, within a budget of queries.
 
     First a small autoencoder learns to denoise the training images, without a query. Then its decoder is tuned by
-    zeroth-order optimisation. Held-out noisy images, paid from the same budget, decide which parameters are kept.
+    zeroth-order optimisation. Held-out noisy images, paid from the same budget, decide which parameters are kept. With
+    --batch each step is a job of the vendor's batch interface, which takes hours: --steps says how many there may be.
     """
     from bbsmooth.commands.by_name import tune as run
     from bbsmooth.progress.tensorboard import logged
@@ -73,6 +76,7 @@ def tune(
                 config=config,
                 stamp=stamp,
                 drift=drift,
+                batch=batch,
                 resume=resume,
             )
         found = found_in(folder, as_json=as_json)

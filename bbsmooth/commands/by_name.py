@@ -100,12 +100,13 @@ def tune(
     resume: bool,
     stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
+    batch: BatchConfig = ALONE,
 ) -> None:
     """Tune a coordinator on a training split; see `bbsmooth.api.sessions.tune`."""
     from bbsmooth.api.sessions import tune as tuning
 
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TRAIN)
-    tuning.tune_coordinator(out, subject, config=config, resume=resume, stamp=stamp, drift=drift)
+    tuning.tune_coordinator(out, subject, config=config, resume=resume, stamp=stamp, drift=drift, batch=batch)
 
 
 def plan(

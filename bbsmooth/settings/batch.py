@@ -10,6 +10,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.settings.certify import STOPS_EARLY
 from bbsmooth.settings.common import OracleConfig
 from bbsmooth.settings.option import Needs, Option, Panel
+from oracles import Budget
 from oracles.price_tables import in_one_line
 
 LOOKS = 4
@@ -91,6 +92,13 @@ class BatchConfig:
         if self.batch_discount is not None or table is None or table.batch_discount is None:
             return self
         return replace(self, batch_discount=float(table.batch_discount))
+
+    def limits(self, oracle: OracleConfig) -> Budget:
+        """The oracle's limits, with what a batch costs where one is asked."""
+        limits = oracle.limits
+        if not self.batch:
+            return limits
+        return replace(limits, batch_price_per_1000=self.price(oracle.price), batch_discount=self.discount)
 
     def paid(self, oracle: OracleConfig) -> OracleConfig:
         """How to ask the oracle, at the prices of a batch where it is asked so."""

@@ -86,6 +86,16 @@ class TuneConfig:
     train_images: Annotated[
         int, Option("Use this many images, the first of the training split.", "IMAGES", Panel.IMAGES, default=10_000)
     ]
+    steps: Annotated[
+        int | None,
+        Option(
+            "Most steps to take: fewer ones with more questions each, for `batch`, where every step waits for its "
+            "answers. Without it as many as the method usually takes with the budget.",
+            panel=Panel.TUNING,
+            default=None,
+            least=1,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
@@ -107,5 +117,7 @@ class TuneConfig:
             raise UsageError("`objective` certified needs `radius`, at which images shall be certified")
         if self.shots is not None and self.shots < 1:
             raise UsageError(f"`shots` must be at least 1, got {self.shots}")
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"`steps` must be at least 1, got {self.steps}")
         if self.pretrain_epochs < 1 or self.train_images < 1:
             raise UsageError("`pretrain_epochs` and `train_images` must be at least 1")

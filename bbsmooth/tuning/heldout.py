@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
 from bbsmooth.tuning.losses.probabilities import true_class_probabilities
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import QUESTION
-from oracles import Feedback
+from oracles import Answers, Feedback
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +69,21 @@ class Validation:
 
     def score(self, parameters: Tensor, *, evaluation: int) -> Score:
         """Ask about all draws with `parameters` (P,); costs `num_draws` queries. `evaluation` numbers the occasion."""
+        (score,) = self.scores([(parameters, evaluation)])
+        return score
+
+    def scores(self, wanted: Sequence[tuple[Tensor, int]]) -> list[Score]:
+        """The same for several parameters, each with its occasion, which are asked about together."""
         firsts = range(0, self.num_draws, QUESTION)
-        questions = (self._question(first, parameters, evaluation) for first in firsts)
+        questions = (
+            self._question(first, parameters, evaluation) for parameters, evaluation in wanted for first in firsts
+        )
+        told = self.executor(self.ask, questions)
+        return [self._score(zip(firsts, islice(told, len(firsts)), strict=True)) for _ in wanted]
+
+    def _score(self, told: Iterable[tuple[int, Answers]]) -> Score:
         correct, probability = [], []
-        for first, answers in zip(firsts, self.executor(self.ask, questions), strict=True):
+        for first, answers in told:
             truth = self.data.labels[[draw % len(self.data) for draw in self._draws(first)]]
             correct.append((answers.labels == truth).float())
             probability.append(true_class_probabilities(answers, truth, self.feedback))

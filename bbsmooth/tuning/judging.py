@@ -89,8 +89,7 @@ class RadiusJudging:
         return judged, _facts(judged, score) | {"heldout_certified": self._share(score)["best"]}
 
     def _test(self, state: TuneState) -> tuple[TuneState, Facts]:
-        before = self.test.score(self.start, evaluation=state.evaluations)
-        after = self.test.score(state.average, evaluation=state.evaluations + 1)
+        before, after = self.test.scores([(self.start, state.evaluations), (state.average, state.evaluations + 1)])
         images, draws = self.schedule.test_images, self.schedule.test_draws
         then, now = votes_of(before, images), votes_of(after, images)
         p_value = self.judge_of.p_value(then, now, draws)

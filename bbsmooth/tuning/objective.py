@@ -64,12 +64,16 @@ class BatchObjective:
             return torch.stack([each.double().mean() for each in losses])
 
     def group_losses(self, points: Tensor) -> Tensor:
-        """(G, P) parameters, one point for each of G parts of the batch -> (G,) mean losses of the parts, float64."""
-        parts = torch.tensor_split(self.images, len(points))
+        """(K, G, P) parameters, K times one point for each of G parts of the batch -> (K, G) mean losses, float64."""
+        groups = points.shape[1]
+        parts = torch.tensor_split(self.images, groups)
+
+        def proposed(own: Tensor) -> Tensor:
+            return torch.cat([self.coordinator.propose(part, point) for part, point in zip(parts, own, strict=True)])
+
         with torch.no_grad():
-            proposed = [self.coordinator.propose(part, point) for part, point in zip(parts, points, strict=True)]
-            losses = self.losses_at(torch.cat(proposed)).double()
-        return torch.stack([part.mean() for part in torch.tensor_split(losses, len(points))])
+            found = [losses.double() for losses in self.losses_of(proposed(own) for own in points)]
+        return torch.stack([torch.stack([part.mean() for part in torch.tensor_split(each, groups)]) for each in found])
 
     def propose(self, parameters: Tensor) -> Tensor:
         """Output of the local part with `parameters` (P,): (B, c, h, w), differentiable."""

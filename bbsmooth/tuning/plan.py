@@ -10,7 +10,6 @@ from bbsmooth.tuning.learners.protocol import Learner
 from bbsmooth.tuning.losses.certified_share import CertifiedShare
 from bbsmooth.tuning.losses.losses import CrossEntropy, Loss
 
-_FEWEST_STEPS = 20
 _GROUPS = 10
 """Most parts of a batch that are probed in directions of their own; an image must not be cut in two by them."""
 
@@ -30,6 +29,7 @@ class TunePlan:
         evaluations: how often parameters are validated, the start and the end included.
         margin: standard errors by which a candidate must beat the best so far.
         judge: decides by the certified share at a radius instead, None for the mean probability of the true class.
+        fewest_steps: that few images are not repeated below.
 
     Raises:
         ValueError: a number out of its range.
@@ -44,6 +44,7 @@ class TunePlan:
     evaluations: int = 3
     margin: float = 1.0
     judge: RadiusJudge | None = field(default=None, repr=False)
+    fewest_steps: int = field(default=20, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be carried out."""
@@ -106,7 +107,7 @@ class BudgetSchedule:
 
     @classmethod
     def within(cls, queries: int, plan: TunePlan, *, num_images: int) -> BudgetSchedule:
-        """As many steps as fit beside the evaluations; few images are repeated as long as that leaves 20 steps.
+        """As many steps as fit beside the evaluations; few images are repeated as long as that leaves enough steps.
 
         Args:
             queries: that may be spent in all.
@@ -139,7 +140,7 @@ def step_size(queries: int, plan: TunePlan, num_images: int) -> tuple[int, int]:
     """Times that a step asks about each image, where there are fewer than a batch holds, and the queries of a step."""
     draws = plan.draws_per_image * plan.images_per_step(num_images)
     once = plan.learner.evaluations * draws
-    repeats = max(1, min(plan.batch_size // draws, queries // (_FEWEST_STEPS * once)))
+    repeats = max(1, min(plan.batch_size // draws, queries // (plan.fewest_steps * once)))
     return repeats, repeats * once
 
 

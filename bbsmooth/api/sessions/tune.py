@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import load as load_tensors
-from torch import Tensor
 
 from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
+from bbsmooth.api.sessions.tuning_batch import changeable, refuse_long_waiting, spare
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
+from bbsmooth.api.sessions.tuning_method import chosen, method_of, rounds, taking
 from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
 from bbsmooth.api.sessions.tuning_start import begin, refuse_unfit_size, start_from
 from bbsmooth.assemble import (
@@ -25,44 +26,37 @@ from bbsmooth.assemble import (
     Subject,
     account,
     answering,
+    batch_executor,
     charged,
     grid_for,
+    has_asked_by_batch,
+    refuse_forgotten_jobs,
+    refuse_without_batches,
 )
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.assemble.opening import training_device
-from bbsmooth.coordinator import Denoised, Stored, save
+from bbsmooth.coordinator import Stored, save
 from bbsmooth.errors import UsageError
-from bbsmooth.noise import Grid, NoiseDistribution
+from bbsmooth.noise import Grid
 from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.layout import CHECKPOINT, COORDINATOR
 from bbsmooth.runs.usage import usage_summary
-from bbsmooth.settings.common import (
-    SPEED,
-    USUAL_DRIFT,
-    DriftConfig,
-    SmoothingConfig,
-    settings,
-)
+from bbsmooth.settings.batch import ALONE, BatchConfig
+from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, SmoothingConfig, settings
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning import Concurrent, Event, QueryExecutor, TuneResult, one_by_one, tune
-from bbsmooth.tuning.automatic import AUTO, Choice, choose
-from bbsmooth.tuning.certified_share import RadiusJudge
-from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
-from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, METHODS, OBJECTIVES, Method, fitted
-from bbsmooth.tuning.radius_schedule import TooFewImages
-from bbsmooth.tuning.tune import schedule_of
-from oracles import BudgetExhausted, OracleChanged, OracleSpec, Purpose, RecordingOracle
+from bbsmooth.tuning.automatic import AUTO
+from bbsmooth.tuning.methods import AGREEMENT, Method
+from oracles import BudgetExhausted, OracleChanged, Purpose, RecordingOracle
 from oracles.capabilities import interruption
 from oracles.identity import IdentifiedOracle
+from oracles.recording import AnswerLog
 
 _log = logging.getLogger(__name__)
-
-_MOST_NEEDED = 0.999
-"""Largest probability that a hundred draws an image can say anything about."""
 
 
 def tune_coordinator(
@@ -73,11 +67,13 @@ def tune_coordinator(
     resume: bool,
     stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
+    batch: BatchConfig = ALONE,
 ) -> None:
     """Pre-train, tune, and leave `coordinator.safetensors` and `summary.json` in `out`.
 
     A budget of 0 stops after pre-training: the denoiser that costs no query. Tuning starts from the subject's front
-    in place of pre-training, where it has one. `stamp` says who stamps what the run fixes before its first query.
+    in place of pre-training, where it has one. `stamp` says who stamps what the run fixes before its first query,
+    `batch` whether the vendor's batch interface is asked: each step and each validation is a round of jobs then.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -88,25 +84,30 @@ def tune_coordinator(
     """
     subject = subject.drawing_as(out)
     base, oracle, smoothing, dataset = subject.oracle, subject.asking, subject.smoothing, subject.images
-    queries = oracle.limits.limit
+    refuse_without_batches(base, oracle, batch, out)
+    batch = batch.priced_as(oracle)
+    queries = batch.paid(oracle).limits.limit
     if queries is None:
         raise UsageError("tuning needs a budget: give `budget`, the queries that may be spent; 0 only pre-trains")
     found = _images(subject, config, smoothing.seed)
     device = training_device(oracle)
-    choice = _choose(config, queries, base.spec, dataset.image_shape, subject.front)
-    method = _fitted(_method(choice, config, smoothing.distribution, found.labels), dataset.image_shape)
-    _refuse_unfit(method, found, queries)
+    choice = chosen(config, queries, base.spec, dataset.image_shape, subject.front)
+    method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
+    asked = rounds(taking(method, found, queries, config.steps), found, queries)
+    if asked is not None and batch.batch:
+        refuse_long_waiting(asked, base, config.steps)
     if subject.front.parts is None:
         refuse_unfit_size(config.front_size, method, dataset.image_shape, smoothing.sigma)
     grid_for(base, smoothing)
+    stated = settings(oracle, subject.data, config, drift, batch if batch.batch else {})
     context = subject.context | {"method_used": choice.method, "method_because": choice.reason}
     by_stamp = stamp.seed and config.shots is not None  # the images are chosen by the seed
     fixed = committed(
         out,
         "tune",
-        settings(oracle, smoothing, subject.data, config, drift),
+        stated | settings(smoothing),
         context,
-        changeable=SPEED,
+        changeable=changeable(oracle),
         images=fixed_images(
             read_images(dataset, range(min(config.train_images, len(dataset))))
             if by_stamp
@@ -123,15 +124,17 @@ def tune_coordinator(
     run = RunDirectory.open(
         out,
         command="tune",
-        settings=settings(oracle, smoothing, subject.data, config, drift),
+        settings=stated | settings(smoothing),
         context=context,
         resume=resume,
-        changeable=SPEED,
+        changeable=changeable(oracle),
     )
     if queries and config.method == AUTO:
         _log.info(f"method {choice.method}, because {choice.reason}")
-    with begun(run, fixed), account(run, oracle) as kept:
+    with begun(run, fixed), account(run, oracle, batch=batch) as kept:
         started = time.monotonic()
+        if not batch.batch:
+            refuse_forgotten_jobs(run, kept)
         subject.front.keep(out)
         if run.resumed:
             go_on(out, kept.ledger)
@@ -149,8 +152,8 @@ def tune_coordinator(
             save(out / COORDINATOR, coordinator, parameters)
         summary: Record = {"method": choice.method, "pretraining": pretraining, "parameters": len(parameters)}
         if queries:
-            task = _Task(out, coordinator, found, method, smoothing, device)
-            result = task.tuned(run, subject, kept, drift, queries)
+            task = _Task(out, coordinator, found, method, smoothing, device, config.steps)
+            result = task.tuned(run, subject, kept, drift, queries, batch)
             save(out / COORDINATOR, coordinator, result.parameters)
             summary |= _describe(result, config.radius, queries) | usage_summary(kept.ledger.as_json())
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
@@ -169,66 +172,6 @@ def _images(subject: Subject, config: TuneConfig, seed: int) -> TuningImages:
     )
 
 
-def _choose(
-    config: TuneConfig, queries: int, spec: OracleSpec, image_shape: tuple[int, int, int], front: Front
-) -> Choice:
-    """The method that is meant, and why."""
-    if config.method != AUTO:
-        return Choice(config.method, "it was asked for")
-    given = (parts := front.parts) is not None and isinstance(parts[0], Denoised)
-    return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape, given_denoiser=given)
-
-
-def _fitted(method: Method, image_shape: tuple[int, int, int]) -> Method:
-    """The method for images of this shape.
-
-    Raises:
-        UsageError: it is not for such images.
-    """
-    try:
-        return fitted(method, image_shape)
-    except ValueError as error:
-        raise UsageError(f"`method`: {error}") from None
-
-
-def _method(choice: Choice, config: TuneConfig, noise: NoiseDistribution, labels: Tensor | None) -> Method:
-    """The method, with the objective and the judge that were asked for.
-
-    Raises:
-        UsageError: a radius that no probability proves.
-    """
-    method = METHODS[choice.method]
-    loss, judge = OBJECTIVES.get(config.objective or "", method.plan.loss), None
-    if config.radius is not None:
-        needed = noise.probability(config.radius)
-        if not 0.5 <= needed < _MOST_NEEDED:
-            raise UsageError(f"`radius` {config.radius:g} needs a probability of {needed:g}; choose a smaller one")
-        judge = RadiusJudge(radius=config.radius, needed=needed)
-        if config.objective == CERTIFIED:
-            loss = CertifiedShare(needed=needed, weights=() if labels is None else balanced(labels))
-    return replace(method, plan=replace(method.plan, loss=loss, judge=judge))
-
-
-def _refuse_unfit(method: Method, images: TuningImages, queries: int) -> None:
-    """Refuse, before a run is begun, too few images or queries to tune anything."""
-    num_images = len(images.within(queries).pixels)
-    if num_images < 2:
-        raise UsageError(f"tuning needs at least 2 images, got {num_images}")
-    if queries:
-        num_steps_from = num_images - method.plan.num_heldout(num_images)
-        try:
-            schedule_of(
-                max(0, queries - images.cost(queries)),
-                method.plan,
-                num_images=num_steps_from,
-                num_heldout=num_images - num_steps_from,
-            )
-        except TooFewImages as error:
-            raise UsageError(f"{error}: give more images to tune on, or leave `radius` out") from None
-        except ValueError as error:
-            raise UsageError(f"`budget`: {str(error).partition(';')[0]}; raise it") from None
-
-
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A coordinator that is tuned in a run directory."""
@@ -239,8 +182,17 @@ class _Task:
     method: Method
     smoothing: SmoothingConfig
     device: torch.device
+    steps: int | None
 
-    def tuned(self, run: RunDirectory, subject: Subject, kept: Account, drift: DriftConfig, queries: int) -> TuneResult:
+    def tuned(
+        self,
+        run: RunDirectory,
+        subject: Subject,
+        kept: Account,
+        drift: DriftConfig,
+        queries: int,
+        batch: BatchConfig,
+    ) -> TuneResult:
         """Tune within the budget, less what canaries take."""
         base, pixels = subject.oracle, self.images.pixels
         canaries = CanaryImages(
@@ -251,14 +203,20 @@ class _Task:
             answering(base, subject.asking, Front(None, self.smoothing.sigma)) as (answerer, speed),
             watched(run, answerer, kept, drift, canaries) as watching,
         ):
-            queries = watching.watch.spare(queries - watching.watch.begun_with) or 0
-            _refuse_unfit(self.method, self.images, queries)
+            watch = watching.watch
+            queries = spare(subject.asking, watch, queries, batch)
+            task = replace(self, method=taking(self.method, self.images, queries, self.steps))
+            rounds(task.method, self.images, queries)
             asked = IdentifiedOracle(charged(answerer, kept.ledger, Purpose.TUNE), kept.store)
-            recorded = RecordingOracle(watching.watch.guard(asked), watching.watch.store)
+            log = AnswerLog(watch.store, asked.spec) if batch.batch or has_asked_by_batch(run) else None
+            recorded = RecordingOracle(watch.guard(asked), watch.store, log)
             steps = watching.hold(partial(_keep, self.out))
-            on_ray = subject.asking.on_ray
-            executor = Concurrent(speed.concurrency, interruption(answerer)) if on_ray else one_by_one
-            return self._tune(recorded, steps, queries, kept.ledger, executor)
+            executor: QueryExecutor = one_by_one
+            if log is not None and batch.batch:
+                executor = batch_executor(run, answerer, kept, recorded, log, watch, batch)
+            elif subject.asking.on_ray:
+                executor = Concurrent(speed.concurrency, interruption(answerer))
+            return task._tune(recorded, steps, queries, kept.ledger, executor)
 
     def _tune(
         self, asked: RecordingOracle, steps: Held[_Step], queries: int, spending: Spending, executor: QueryExecutor

@@ -52,7 +52,7 @@ class GroupedSpsa:
         num_groups = min(self.num_groups, objective.num_images)
         probes = [self.directions.sample(len(at), generator=generator) for _ in range(num_groups)]
         steps = probe_radius * torch.stack([probe.direction for probe in probes])
-        above, below = objective.group_losses(at + steps), objective.group_losses(at - steps)
+        above, below = objective.group_losses(torch.stack([at + steps, at - steps]))
         slopes = (above - below) / (2 * probe_radius)
         duals = torch.stack([probe.dual for probe in probes]).to(slopes.dtype)
         return GradientEstimate((slopes @ duals / num_groups).to(at.dtype), float((above + below).mean()) / 2)

@@ -29,7 +29,7 @@ class GroupObjective(Protocol):
         ...
 
     def group_losses(self, points: Tensor) -> Tensor:
-        """(G, P) parameters, one point for each of G like parts of the batch -> (G,) mean losses of the parts."""
+        """(K, G, P) parameters, K times one point for each of G like parts of the batch -> (K, G) mean losses."""
         ...
 
 

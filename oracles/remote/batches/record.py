@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from oracles.oracle import Answers
-from oracles.recording import REFUSED, UNANSWERED, VoteLog
+from oracles.recording import REFUSED, UNANSWERED, AnswerLog, VoteLog
 from oracles.remote.batches.journal import Piece
 
 
@@ -48,3 +48,18 @@ class VoteRecord:
         self.votes.write(
             [(piece.stream, piece.first + start, torch.from_numpy(labels[start:stop].copy())) for start, stop in edges]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """Keeps whole answers: a piece is a batch of images called by its stream, a draw an image of it.
+
+    Args:
+        log: where.
+    """
+
+    log: AnswerLog
+
+    def write(self, piece: Piece, answers: Mapping[int, Answers | None]) -> None:
+        """See `AnswerRecord.write`."""
+        self.log.write(piece.stream, answers)

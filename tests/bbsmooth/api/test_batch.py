@@ -49,6 +49,10 @@ CALLS: dict[str, Callable[..., Any]] = {
     ),
 }
 
+CALLS["tune"] = lambda batch, run: bb.tune(
+    never, IMAGES, [0, 1], noise=NOISE, budget=bb.Budget(queries=500), seed=0, run=run, batch=batch
+)
+
 
 def test_every_call_that_takes_it_is_tested() -> None:
     calls = {name for name in bb.__all__ if inspect.isfunction(getattr(bb, name))}

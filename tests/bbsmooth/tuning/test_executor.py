@@ -68,7 +68,7 @@ def test_whoever_asks_at_once_learns_the_same_under_the_same_names() -> None:
         labels = clean_labels((one.images * 255).byte(), oracle.ask, executor)
         asked = {name: images for images, name in oracle.asked}
         assert len(asked) == len(oracle.asked) == 2 * 6 + 2  # two questions for each variant, and for the clean images
-        found.append((one.losses(points), one.group_losses(points), slope, torch.tensor(loss), labels, asked))
+        found.append((one.losses(points), one.group_losses(points[None]), slope, torch.tensor(loss), labels, asked))
     for first, second in zip(found[0][:5], found[1][:5], strict=True):
         assert torch.equal(first, second)
     assert found[0][5].keys() == found[1][5].keys()

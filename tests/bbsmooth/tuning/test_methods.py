@@ -1,5 +1,6 @@
 """The methods that users can name."""
 
+from collections.abc import Iterable, Iterator
 from typing import get_type_hints
 
 import pytest
@@ -12,6 +13,7 @@ from bbsmooth.noise import Gaussian, Grid
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning import tune
 from bbsmooth.tuning.automatic import AUTO
+from bbsmooth.tuning.executor import Ask, Question, one_by_one
 from bbsmooth.tuning.methods import AGREEMENT, METHODS, OBJECTIVES, fitted
 from oracles import Answers, Classes, Feedback, FunctionOracle
 
@@ -41,6 +43,13 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
         bottleneck = Bottleneck(image_shape=(1, 8, 8), channels=method.latent_channels)
         cut = train_bottleneck(bottleneck, lambda generator: images / 255, steps=5, learning_rate=1e-3, seed=0)
         coordinator = LatentCoordinator(denoiser=denoiser, bottleneck=bottleneck, weights=cut)
+    rounds = 0
+
+    def counting(ask: Ask, questions: Iterable[Question]) -> Iterator[Answers]:
+        nonlocal rounds
+        rounds += 1
+        return one_by_one(ask, list(questions))  # none needs another's answer to be made
+
     result = tune(
         coordinator,
         images,
@@ -52,7 +61,9 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
         seed=0,
         feedback=Feedback.LOGITS,
         ask=ask,
+        executor=counting,
     )
+    assert rounds == result.num_steps + method.plan.evaluations
     assert asked == result.queries <= 4_000
     assert result.num_steps >= 3
     assert result.best_accuracy >= result.start_accuracy

@@ -79,7 +79,7 @@ def test_what_is_proposed_is_rendered_before_the_oracle_sees_it() -> None:
 def test_parts_of_a_batch_have_points_and_losses_of_their_own() -> None:
     oracle = Brightness()
     one = objective(oracle, [0.2, 0.4, 0.6], [1, 1, 1])
-    losses = one.group_losses(torch.tensor([[0.0], [0.1]]))
+    (losses,) = one.group_losses(torch.tensor([[[0.0], [0.1]]]))
     assert losses.tolist() == pytest.approx([-(math.log(0.2) + math.log(0.4)) / 2, -math.log(0.7)])
     assert one.num_images == 3
 

@@ -1,0 +1,134 @@
+"""The method of a tuning: which one is meant, for which images, and in how many rounds it takes a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from torch import Tensor
+
+from bbsmooth.api.sessions.tuning_images import TuningImages
+from bbsmooth.assemble import Front
+from bbsmooth.coordinator import Denoised
+from bbsmooth.errors import UsageError
+from bbsmooth.noise import NoiseDistribution
+from bbsmooth.settings.tune import TuneConfig
+from bbsmooth.tuning.automatic import AUTO, Choice, choose
+from bbsmooth.tuning.certified_share import RadiusJudge
+from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
+from bbsmooth.tuning.methods import CERTIFIED, METHODS, OBJECTIVES, Method, fitted
+from bbsmooth.tuning.plan import TunePlan
+from bbsmooth.tuning.radius_schedule import TooFewImages
+from bbsmooth.tuning.rounds import Rounds, Schedule, in_steps
+from bbsmooth.tuning.tune import schedule_of
+from oracles import OracleSpec
+
+_MOST_NEEDED = 0.999
+"""Largest probability that a hundred draws an image can say anything about."""
+
+
+def chosen(
+    config: TuneConfig, queries: int, spec: OracleSpec, image_shape: tuple[int, int, int], front: Front
+) -> Choice:
+    """The method that is meant, and why."""
+    if config.method != AUTO:
+        return Choice(config.method, "it was asked for")
+    given = (parts := front.parts) is not None and isinstance(parts[0], Denoised)
+    return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape, given_denoiser=given)
+
+
+def method_of(
+    choice: Choice,
+    config: TuneConfig,
+    noise: NoiseDistribution,
+    labels: Tensor | None,
+    image_shape: tuple[int, int, int],
+) -> Method:
+    """The method for images of this shape, with the objective and the judge that were asked for.
+
+    Raises:
+        UsageError: a radius that no probability proves, or images that it is not for.
+    """
+    return _fitted(_named(choice, config, noise, labels), image_shape)
+
+
+def _fitted(method: Method, image_shape: tuple[int, int, int]) -> Method:
+    """The method for images of this shape.
+
+    Raises:
+        UsageError: it is not for such images.
+    """
+    try:
+        return fitted(method, image_shape)
+    except ValueError as error:
+        raise UsageError(f"`method`: {error}") from None
+
+
+def _named(choice: Choice, config: TuneConfig, noise: NoiseDistribution, labels: Tensor | None) -> Method:
+    """The method, with the objective and the judge that were asked for.
+
+    Raises:
+        UsageError: a radius that no probability proves.
+    """
+    method = METHODS[choice.method]
+    loss, judge = OBJECTIVES.get(config.objective or "", method.plan.loss), None
+    if config.radius is not None:
+        needed = noise.probability(config.radius)
+        if not 0.5 <= needed < _MOST_NEEDED:
+            raise UsageError(f"`radius` {config.radius:g} needs a probability of {needed:g}; choose a smaller one")
+        judge = RadiusJudge(radius=config.radius, needed=needed)
+        if config.objective == CERTIFIED:
+            loss = CertifiedShare(needed=needed, weights=() if labels is None else balanced(labels))
+    return replace(method, plan=replace(method.plan, loss=loss, judge=judge))
+
+
+def taking(method: Method, images: TuningImages, queries: int, steps: int | None) -> Method:
+    """The method in at most `steps` steps, None for as many as it usually takes.
+
+    Raises:
+        UsageError: too few images or queries to tune anything.
+    """
+    if steps is None or not queries:
+        return method
+    with _explained():
+        plan = in_steps(method.plan, steps, lambda plan: _schedule(plan, images, queries))
+    return replace(method, plan=plan)
+
+
+def rounds(method: Method, images: TuningImages, queries: int) -> Rounds | None:
+    """The rounds of questions that a budget is spent in; None without a budget.
+
+    Raises:
+        UsageError: too few images or queries to tune anything.
+    """
+    num_images = len(images.within(queries).pixels)
+    if num_images < 2:
+        raise UsageError(f"tuning needs at least 2 images, got {num_images}")
+    if not queries:
+        return None
+    with _explained():
+        return Rounds.of(_schedule(method.plan, images, queries), clean=images.cost(queries))
+
+
+def _schedule(plan: TunePlan, images: TuningImages, queries: int) -> Schedule:
+    num_images = len(images.within(queries).pixels)
+    num_heldout = plan.num_heldout(num_images)
+    return schedule_of(
+        max(0, queries - images.cost(queries)), plan, num_images=num_images - num_heldout, num_heldout=num_heldout
+    )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say of a budget that cannot be divided what to change.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        yield
+    except TooFewImages as error:
+        raise UsageError(f"{error}: give more images to tune on, or leave `radius` out") from None
+    except ValueError as error:
+        raise UsageError(f"`budget`: {str(error).partition(';')[0]}; raise it") from None
