@@ -37,6 +37,7 @@ _THROTTLES = {400, 500}
 """Statuses with which AWS says so, as its service models have the one for a fault of the server."""
 
 _QUOTA_SPENT, _QUOTA_RENEWED = re.compile(r";\s*r=0\s*(;|$)"), re.compile(r";\s*t=([0-9]{1,9})\s*(;|$)")
+_RETRY_INFO = re.compile(rb'"retryDelay"\s*:\s*"([0-9]{1,9}(?:\.[0-9]{1,9})?)s"')
 _REJECTED = {400, 411, 413, 414, 415, 422, 431}
 _REFUSED = {400, 413, 422}
 """Those of them that refuse a batch for its size."""
@@ -80,7 +81,7 @@ def of_status(reply: Reply, url: str) -> OracleError:
     text = " ".join(filter(None, [f"{url} answered {said}", _quoted(reply.body)]))
     if status in (429, 503) or (status in _THROTTLES and _THROTTLED.search(reply.body)):
         kind = NotReady if status == 503 else Unanswered
-        return kind(text, retry_after=retry_after(reply.headers))
+        return kind(text, retry_after=retry_after(reply.headers, reply.body))
     if status in _REJECTED:
         return (RequestRefused if status in _REFUSED else QuestionRejected)(
             text + (_unsupported(reply.body) or _hint(status))
@@ -155,12 +156,13 @@ def _untrusted(error: ssl.SSLCertVerificationError, said: str) -> str:
     )
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str], body: bytes = b"") -> float | None:
     """Seconds after which the server asks to be asked again, 0 to `LONGEST_RETRY_AFTER`; None where it does not say.
 
     Understands `retry-after-ms`, and `retry-after` in seconds or as a date, which is held against the server's own
     clock where the reply tells it; else the time `t` after which a spent quota in `ratelimit` is renewed, as of Hugging
-    Face (draft-ietf-httpapi-ratelimit-headers).
+    Face (draft-ietf-httpapi-ratelimit-headers); else the `retryDelay` of a `RetryInfo` in the body, as of Google's
+    services (google/rpc/error_details.proto).
     """
     seconds = _number(headers.get("retry-after-ms")) / 1000
     if math.isnan(seconds):
@@ -170,6 +172,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = _date(headers.get("retry-after")) - (time.time() if math.isnan(now) else now)
     if math.isnan(seconds):
         seconds = _renewal(headers.get("ratelimit", ""))
+    if math.isnan(seconds) and (told := _RETRY_INFO.search(body)):
+        seconds = float(told[1])
     return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 

@@ -29,6 +29,7 @@ _HTTP = {
 }
 """Status codes by the statuses of HTTP that mean the same (google/rpc/code.proto)."""
 
+_DETAILS = "grpc-status-details-bin"
 _TOO_LARGE = "message larger than max"
 _OUR_LIMIT = "CLIENT: Received"
 _NEVER_SENT = re.compile(r"failed to connect to all addresses|errors resolving|resolution failed|[Ee]mpty address list")
@@ -97,8 +98,27 @@ def _unreached(said: str, url: str) -> OracleError:
 
 
 def _headers(trailers: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
-    """Metadata as headers of HTTP."""
+    """Metadata as headers of HTTP; when to ask again is told by gRPC's own, or by `RetryInfo` (google/rpc)."""
+    trailers = list(trailers)
     found = {name: value for name, value in trailers if isinstance(value, str)}
-    if (pushback := found.get("grpc-retry-pushback-ms")) is not None:
+    if (pushback := found.get("grpc-retry-pushback-ms")) is None:
+        pushback = next(
+            (_delay(value) for name, value in trailers if name == _DETAILS and isinstance(value, bytes)), None
+        )
+    if pushback is not None:
         found.setdefault("retry-after-ms", pushback)
     return found
+
+
+def _delay(raw: bytes) -> str | None:
+    """Milliseconds of the `RetryInfo` among the details of a status; None where there is none, or none can be read."""
+    from google.protobuf.message import DecodeError
+    from google.rpc.error_details_pb2 import RetryInfo
+    from google.rpc.status_pb2 import Status
+
+    info = RetryInfo()
+    try:
+        told = any(detail.Is(info.DESCRIPTOR) and detail.Unpack(info) for detail in Status.FromString(raw).details)
+        return str(info.retry_delay.ToMilliseconds()) if told else None
+    except (DecodeError, ValueError):
+        return None

@@ -64,7 +64,7 @@ class GrpcCall:
         answer.raw_output_contents.append(scores.tobytes())
         return answer
 
-    def abort(self, code: str, details: str = "no", **trailers: str) -> None:
+    def abort(self, code: str, details: str = "no", **trailers: str | bytes) -> None:
         """End with a status; underscores in names of metadata stand for hyphens."""
         self.context.set_trailing_metadata([(name.replace("_", "-"), value) for name, value in trailers.items()])
         self.context.abort(getattr(grpc.StatusCode, code), details)
@@ -190,7 +190,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # without types
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
-def aborts(code: str, details: str = "no", **trailers: str) -> GrpcFault:
+def aborts(code: str, details: str = "no", **trailers: str | bytes) -> GrpcFault:
     """A status, without classifying anything."""
     return lambda call: call.abort(code, details, **trailers)
 

@@ -2,6 +2,10 @@ import json
 from email.utils import formatdate
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 
 from oracles.errors import (
     AnswerFailed,
@@ -83,6 +87,36 @@ def test_a_refusal_without_a_word_is_said_without_brackets() -> None:
 )
 def test_retry_after_is_understood_and_absurd_ones_cut(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
+
+
+def google_error(seconds: float) -> bytes:
+    """The body of a refusal of Google's services, as their types say it in JSON (AIP-193)."""
+    status = Status(code=8, message="quota")
+    status.details.add().Pack(ErrorInfo(reason="RATE_LIMIT_EXCEEDED"))
+    delay = Duration(seconds=int(seconds), nanos=round(seconds % 1 * 1e9))
+    status.details.add().Pack(RetryInfo(retry_delay=delay))
+    return json.dumps({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", **MessageToDict(status)}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({}, google_error(34), 34),
+        ({}, google_error(1.5), 1.5),
+        ({}, google_error(10**6), LONGEST_RETRY_AFTER),
+        ({"retry-after": "7"}, google_error(34), 7),
+        ({}, b'{"error": {"details": [{"retryDelay": "soon"}]}}', None),
+        ({}, b'{"error": {"details": [{"retryDelay": 34}]}}', None),
+        ({}, b"\xff", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_body_of_google_says_when_to_come_again(
+    status: int, headers: dict[str, str], body: bytes, seconds: float | None
+) -> None:
+    error = of_status(Reply(status, headers, body), "http://127.0.0.1")
+    assert isinstance(error, Unanswered)
+    assert error.retry_after == seconds
 
 
 def test_without_a_clock_of_the_server_ours_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,14 @@ class Batch:
     num_images = len(SLOPES)
 
     def group_losses(self, points: Tensor) -> Tensor:
-        self.answered += len(SLOPES)
-        parts = torch.tensor_split(SLOPES, len(points))
-        return torch.stack([(part @ point.double()).mean() for part, point in zip(parts, points, strict=True)])
+        self.answered += len(points) * len(SLOPES)
+        parts = torch.tensor_split(SLOPES, points.shape[1])
+        return torch.stack(
+            [
+                torch.stack([(part @ point.double()).mean() for part, point in zip(parts, own, strict=True)])
+                for own in points
+            ]
+        )
 
     def losses(self, points: Tensor) -> Tensor:
         return points.double() @ SLOPES.mean(0)

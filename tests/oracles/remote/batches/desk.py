@@ -72,6 +72,8 @@ class Desk:
     """A vendor. See `tests.oracles.remote.batches.vendor.Vendor` for what goes wrong.
 
     Attributes:
+        spoiling: share of the lines of results that cannot be read.
+        lenient: whether no question fails or is spoilt more than twice.
         hidden: searches in which a job that was submitted last is not listed yet.
     """
 
@@ -79,6 +81,8 @@ class Desk:
     looks: int = 1
     failing: float = 0.0
     expiring: float = 0.0
+    spoiling: float = 0.0
+    lenient: bool = False
     mute: float = 0.0
     busy: float = 0.0
     hidden: int = 0
@@ -88,6 +92,8 @@ class Desk:
     empty: set[str] = field(default_factory=set)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     billed: Counter[str] = field(default_factory=Counter)
+    spoilt: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
     name: str = "Desk"
     limits: BatchLimits = BatchLimits(requests=7, size=10**6)  # noqa: RUF009
 
@@ -130,11 +136,19 @@ class Desk:
         for number, (key, body) in enumerate(items):
             if number >= done:
                 job["ends"][key] = "undone"
-            elif body in self.bad or self.chance.random() < self.failing:
+            elif body in self.bad or self._may(body, self.failing):
                 job["ends"][key] = "failed"
+                self.failed[body] += 1
             else:
-                job["ends"][key] = "answered"
+                spoilt = self._may(body, self.spoiling)
+                job["ends"][key] = self.chance.choice(["garbled", "nameless", "contradicted"]) if spoilt else "answered"
+                self.spoilt[body] += spoilt
                 self.billed[body] += 1
+
+    def _may(self, body: str, share: float) -> bool:
+        """True by chance, but no third time for one question of a lenient vendor."""
+        spent = self.lenient and self.spoilt[body] + self.failed[body] == 2
+        return share > 0 and not spent and self.chance.random() < share
 
     def items(self, state: JobState) -> Iterator[Item]:
         job = self.jobs[state.tree["name"]]
@@ -145,6 +159,13 @@ class Desk:
                     yield Item(key, End.ANSWERED, b"" if bodies[key] in self.empty else bodies[key].encode())
                 case "failed":
                     yield Item(key, End.FAILED, words="the picture cannot be read")
+                case "garbled":
+                    yield Item("", End.UNREADABLE, json.dumps([key])[:-1].encode(), "cut off")
+                case "nameless":
+                    yield Item("", End.UNREADABLE, b"{", "cut off")
+                case "contradicted":
+                    yield Item(key, End.ANSWERED, bodies[key].encode())
+                    yield Item(key, End.ANSWERED, bodies[key].encode() + b" ")
                 case _:
                     yield Item(key, End.UNDONE)
 

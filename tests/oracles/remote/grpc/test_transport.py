@@ -14,10 +14,15 @@ from typing import Any
 import grpc
 import pytest
 import torch
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 
 from oracles import AnswerError, AnswerLost, OracleUnavailable, SpecError, Unanswered
 from oracles.errors import AnswerLate, NotReady, OracleChanged, RequestRefused
 from oracles.registry import open_oracle
+from oracles.remote.failures import LONGEST_RETRY_AFTER
 from oracles.remote.grpc.transport import GrpcTransport
 from oracles.remote.limits import ClientLimits
 from oracles.remote.remote import RemoteOracle
@@ -121,6 +126,46 @@ def answered(oracle: RemoteOracle) -> bool:
 def test_a_server_says_when_to_come_again(server: MisbehavingGrpcServer) -> None:
     oracle = opened(server)
     server.misbehave = lambda call: aborts("RESOURCE_EXHAUSTED", grpc_retry_pushback_ms="2500")
+    with pytest.raises(Unanswered) as stop:
+        oracle.query(IMAGES)
+    assert stop.value.retry_after == 2.5
+
+
+def retry_info(seconds: float, *others: Message) -> bytes:
+    """The details of a status that asks to come again, as servers make them with the official types."""
+    status = Status(code=8, message="no")
+    for detail in (*others, RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=round(seconds % 1 * 1e9)))):
+        status.details.add().Pack(detail)
+    return status.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("details", "seconds"),
+    [
+        (retry_info(34), 34),
+        (retry_info(0.25), 0.25),
+        (retry_info(5, ErrorInfo(reason="RATE_LIMIT_EXCEEDED")), 5),
+        (retry_info(10**9), LONGEST_RETRY_AFTER),
+        (Status(code=8).SerializeToString(), None),
+        (b"\xff\xff\xff", None),
+        (b"", None),
+    ],
+)
+@pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED", "UNAVAILABLE"])
+def test_details_of_a_status_say_when_to_come_again(
+    server: MisbehavingGrpcServer, code: str, details: bytes, seconds: float | None
+) -> None:
+    oracle = opened(server)
+    server.misbehave = lambda call: aborts(code, grpc_status_details_bin=details)
+    with pytest.raises(Unanswered) as stop:
+        oracle.query(IMAGES)
+    assert stop.value.retry_after == seconds
+
+
+def test_the_pushback_of_grpc_itself_comes_before_details(server: MisbehavingGrpcServer) -> None:
+    oracle = opened(server)
+    told = {"grpc_retry_pushback_ms": "2500", "grpc_status_details_bin": retry_info(9)}
+    server.misbehave = lambda call: aborts("RESOURCE_EXHAUSTED", **told)
     with pytest.raises(Unanswered) as stop:
         oracle.query(IMAGES)
     assert stop.value.retry_after == 2.5
