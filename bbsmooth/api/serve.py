@@ -47,6 +47,8 @@ def serve(
     delay_milliseconds: float = _DELAY,
     grace: int = 30,
     grpc_port: int | None = None,
+    tls_cert: Path | str | None = None,
+    tls_key: Path | str | None = None,
 ) -> bool:
     """Serve an oracle behind the Open Inference Protocol, or with `noise` and `plan` its smoothed classifier.
 
@@ -73,6 +75,8 @@ def serve(
         delay_milliseconds: longest wait of a request for others to join it.
         grace: seconds that requests under way may take once the server is told to end.
         grpc_port: for gRPC beside HTTP, 0 for any free one; None where gRPC is not spoken. Needs the extra `grpc`.
+        tls_cert: PEM file of the server's certificates, with which it speaks HTTPS and gRPC over TLS; None for none.
+        tls_key: PEM file of the private key, without a password; None where it stands in that of the certificate.
 
     Returns:
         Whether everything under way at the end was finished.
@@ -87,6 +91,8 @@ def serve(
         host=host,
         port=port,
         grpc_port=grpc_port,
+        tls_cert=None if tls_cert is None else Path(tls_cert),
+        tls_key=None if tls_key is None else Path(tls_key),
         name=name,
         delay_milliseconds=delay_milliseconds,
         max_body=max_body,

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -62,11 +63,19 @@ def open_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def prepare(app: FastAPI, *, grace: int = GRACE_SECONDS) -> uvicorn.Server:
+def prepare(
+    app: FastAPI, *, grace: int = GRACE_SECONDS, certificate: Path | None = None, key: Path | None = None
+) -> uvicorn.Server:
     """A server for the application, which says nothing of its own and ends gracefully, within `grace` seconds.
 
     Connections take half of the files that may be open; one more is told to come again (503) and closed. Without that
     limit nothing could be accepted any more, and the ledgers could not be opened.
+
+    Args:
+        app: answers.
+        grace: seconds that requests under way may take at the end.
+        certificate: PEM file of the server's certificates, with which it speaks HTTPS; None for HTTP.
+        key: PEM file of the private key.
     """
     return uvicorn.Server(
         uvicorn.Config(
@@ -78,6 +87,8 @@ def prepare(app: FastAPI, *, grace: int = GRACE_SECONDS) -> uvicorn.Server:
             timeout_keep_alive=KEPT_SECONDS,
             timeout_graceful_shutdown=grace,
             limit_concurrency=open_files() // 2,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
     )
 

@@ -105,6 +105,8 @@ _REGULAR = frozenset(
         "steps",
         "tensorboard",
         "timestamp",
+        "tls_cert",
+        "tls_key",
         "tolerance",
         "train_images",
         "workers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,24 @@ class ServeConfig:
         Option(
             "Port for gRPC beside HTTP; 0 takes any free one. Without it gRPC is not spoken. Needs the extra `grpc`.",
             default=None,
+        ),
+    ]
+    tls_cert: Annotated[
+        Path | None,
+        Option(
+            "PEM file of the server's certificate and those that lead to its authority: HTTPS is spoken then, and gRPC "
+            "over TLS. Without it both are in the clear.",
+            panel=Panel.SERVER,
+            default=None,
+        ),
+    ]
+    tls_key: Annotated[
+        Path | None,
+        Option(
+            "PEM file of the certificate's private key, without a password; the file of the certificate if left out.",
+            panel=Panel.SERVER,
+            default=None,
+            needs=(Needs("tls_cert"),),
         ),
     ]
     name: Annotated[
@@ -69,12 +88,41 @@ class ServeConfig:
                 raise UsageError(f"`{field}` must lie between 0 and {2**16 - 1}, got {port}")
         if self.grpc_port and self.grpc_port == self.port:
             raise UsageError(f"`grpc_port` must differ from `port`, got {self.port} for both")
+        if self.tls_cert is None and self.tls_key is not None:
+            raise UsageError("`tls_key` counts only with `tls_cert`: give that too, or leave `tls_key` out")
+        if self.tls_cert is not None:
+            _refuse_unusable(self.tls_cert, self.key)
         if self.max_body is not None and self.max_body < 1:
             raise UsageError(f"`max_body` must be at least 1 MiB, got {self.max_body}")
         if self.grace < 0:
             raise UsageError(f"`grace` must not be negative, got {self.grace}")
         if self.name is not None and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", self.name):
             raise UsageError(f"`name` may hold letters, digits, '.', '_' and '-', got {self.name!r}")
+
+    @property
+    def key(self) -> Path | None:
+        """File of the private key, None without TLS."""
+        return self.tls_key or self.tls_cert
+
+
+def _refuse_unusable(certificate: Path, key: Path | None) -> None:
+    """Refuse a certificate and a key that no server can use.
+
+    Raises:
+        UsageError: they cannot be read, do not belong together, or need a password.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"`tls_cert` {certificate} and its private key in {key} cannot be used ({reason}); both must be PEM, "
+            "belong together, and need no password"
+        ) from error
+
+
+def _no_password() -> str:
+    raise ValueError("the key needs a password")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

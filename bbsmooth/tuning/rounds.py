@@ -36,7 +36,7 @@ class Rounds:
         """
         if isinstance(schedule, RadiusSchedule):
             look = schedule.look_images * schedule.look_draws
-            judged = ((look, 2), (2 * schedule.num_draws, 1))
+            judged: tuple[tuple[int, int], ...] = ((look, 2), (2 * schedule.num_draws, 1))
         else:
             judged = ((schedule.num_draws, len(schedule.validated_after)),)
         first = ((clean, 1),) if clean else ()

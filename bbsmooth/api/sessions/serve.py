@@ -53,11 +53,13 @@ def serve(oracle: OracleConfig, config: ServeConfig, announce: Announce, *, held
         most = (config.max_body or BODY) * MEBIBYTE
         served = app.create_app(opened, name=name, plan=plan, max_body_bytes=most)
         bound.listen()
-        where = address(bound.getsockname())
+        where = address(bound.getsockname(), config)
         url = f"{where.pop('root')}/v2/models/{name}"
         told = {"served": opened.spec.name, "url": url, "oracle": f"kserve+{url}"}
         grpc(served, most, name, lambda more: announce(told | {"fingerprint": opened.spec.fingerprint} | where | more))
-        return server.run(server.prepare(served, grace=config.grace), bound)
+        return server.run(
+            server.prepare(served, grace=config.grace, certificate=config.tls_cert, key=config.key), bound
+        )
 
 
 Beside = Callable[["FastAPI", int, str, Announce], None]
@@ -85,7 +87,8 @@ def over_grpc(config: ServeConfig) -> Iterator[Beside]:
 
         def beside(app: FastAPI, most: int, name: str, announce: Announce) -> None:
             host = f"[{config.host}]" if ":" in config.host else config.host
-            where = {"grpc": f"grpc+kserve://{host}:{port}/{name}"}
+            secure = config.tls_cert is not None
+            where = {"grpc": f"{'grpcs' if secure else 'grpc'}+kserve://{host}:{port}/{name}"}
             gateway.beside(
                 app,
                 config.host,
@@ -93,6 +96,8 @@ def over_grpc(config: ServeConfig) -> Iterator[Beside]:
                 max_body_bytes=most,
                 grace=config.grace,
                 started=lambda: announce(where),
+                certificate=None if config.tls_cert is None else config.tls_cert.read_bytes(),
+                key=None if config.key is None else config.key.read_bytes(),
             )
 
         yield beside
@@ -111,10 +116,10 @@ def needed() -> Iterator[None]:
         raise UsageError(f"serving needs {error.name}; install it with: pip install 'bbsmooth[serve]'") from error
 
 
-def address(bound: tuple[Any, ...]) -> dict[str, Any]:
+def address(bound: tuple[Any, ...], config: ServeConfig) -> dict[str, Any]:
     """The URL of a server whose socket says so, and whether other machines can reach it."""
     host, port = ipaddress.ip_address(bound[0]), bound[1]
     return {
-        "root": f"http://{f'[{host}]' if host.version == 6 else host}:{port}",
+        "root": f"{'https' if config.tls_cert else 'http'}://{f'[{host}]' if host.version == 6 else host}:{port}",
         "other_machines": not host.is_loopback,
     }

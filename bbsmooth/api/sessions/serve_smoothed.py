@@ -81,7 +81,7 @@ def serve_smoothed(
             cases, name=name, clients=clients, accounts=own, limits=limits, recover=recover
         )
         bound.listen()
-        where = address(bound.getsockname())
+        where = address(bound.getsockname(), config)
         root = where.pop("root")
         told = {
             "served": f"{base.spec.name}, smoothed",
@@ -92,7 +92,9 @@ def serve_smoothed(
             "keyed": clients.keyed,
         }
         grpc(served, limits.max_body_bytes, name, lambda more: announce(told | where | more))
-        return server.run(server.prepare(served, grace=config.grace), bound)
+        return server.run(
+            server.prepare(served, grace=config.grace, certificate=config.tls_cert, key=config.key), bound
+        )
 
 
 def _clients(service: ServiceConfig, oracle: OracleConfig) -> Clients:

@@ -22,7 +22,17 @@ _FRAMING = 2**16
 """Bytes of a message around the tensors of a body of the largest size."""
 
 
-def beside(app: FastAPI, host: str, port: int, *, max_body_bytes: int, grace: int, started: Callable[[], None]) -> None:
+def beside(
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    max_body_bytes: int,
+    grace: int,
+    started: Callable[[], None],
+    certificate: bytes | None = None,
+    key: bytes | None = None,
+) -> None:
     """Answer gRPC for as long as an application lives, which answers every call.
 
     Args:
@@ -32,6 +42,8 @@ def beside(app: FastAPI, host: str, port: int, *, max_body_bytes: int, grace: in
         max_body_bytes: larger messages are refused.
         grace: seconds that calls under way may take at the end.
         started: called once calls are answered.
+        certificate: the server's certificates (PEM), with which it speaks TLS; None for none.
+        key: the private key (PEM).
     """
     inner = app.router.lifespan_context
 
@@ -46,7 +58,10 @@ def beside(app: FastAPI, host: str, port: int, *, max_body_bytes: int, grace: in
                 ]
             )
             server.add_generic_rpc_handlers((_Handlers(client),))
-            server.add_insecure_port(_address(host, port))
+            if certificate is None:
+                server.add_insecure_port(_address(host, port))
+            else:
+                server.add_secure_port(_address(host, port), grpc.ssl_server_credentials([(key, certificate)]))
             await server.start()
             started()
             try:
