@@ -79,7 +79,12 @@ def found(run: Path) -> tuple[dict[str, list[Any]], list[dict[str, Any]], dict[s
     """What a tuning left: weights, history and summary, without what the clock says."""
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     summary = json.loads((run / "summary.json").read_text())
-    for tree, name in ((summary, "seconds"), (summary, "files"), (summary["pretraining"], "seconds")):
+    for tree, name in (
+        (summary, "seconds"),
+        (summary, "files"),
+        (summary, "usage"),
+        (summary["pretraining"], "seconds"),
+    ):
         tree.pop(name, None)
     weights = {name: tensor.tolist() for name, tensor in load_file(run / "coordinator.safetensors").items()}
     return weights, lines, summary

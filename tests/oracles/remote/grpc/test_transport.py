@@ -136,7 +136,7 @@ def retry_info(seconds: float, *others: Message) -> bytes:
     status = Status(code=8, message="no")
     for detail in (*others, RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=round(seconds % 1 * 1e9)))):
         status.details.add().Pack(detail)
-    return status.SerializeToString()
+    return bytes(status.SerializeToString())
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,10 @@ def test_details_of_a_status_say_when_to_come_again(
 
 def test_the_pushback_of_grpc_itself_comes_before_details(server: MisbehavingGrpcServer) -> None:
     oracle = opened(server)
-    told = {"grpc_retry_pushback_ms": "2500", "grpc_status_details_bin": retry_info(9)}
-    server.misbehave = lambda call: aborts("RESOURCE_EXHAUSTED", **told)
+    details = retry_info(9)
+    server.misbehave = lambda call: aborts(
+        "RESOURCE_EXHAUSTED", grpc_retry_pushback_ms="2500", grpc_status_details_bin=details
+    )
     with pytest.raises(Unanswered) as stop:
         oracle.query(IMAGES)
     assert stop.value.retry_after == 2.5
