@@ -231,19 +231,22 @@ class Answers:
             raise AnswerError(f"{spec.name} should answer with scores of shape {wanted}, got {tuple(scores.shape)}")
         if not len(spec.classes):
             raise AnswerError(f"{spec.name} answered with scores for no class")
-        scores = scores.detach().to("cpu", torch.float32)
+        if scores.dtype != torch.float32 or scores.requires_grad or scores.device.type != "cpu":
+            scores = scores.detach().to("cpu", torch.float32)
         ranked = scores.numpy()  # each call of torch lets other threads go first, which costs more than it does
         if spec.feedback is Feedback.TOP_K:
             broken = np.isinf(ranked).any(1)
             ranked = np.where(np.isnan(ranked), -np.inf, ranked)
             broken |= np.isneginf(ranked).all(1)
+        elif np.isfinite(low := ranked.min()) and np.isfinite(high := ranked.max()):  # NaN is the least where it is
+            broken = None
         else:
             broken = ~np.isfinite(ranked).all(1)
-        if broken.any():
+        if broken is not None and broken.any():
             raise AnswerError(
                 f"{spec.name} gave {int(broken.sum())} of {images} images scores that are not finite numbers"
             )
-        if spec.feedback is Feedback.PROBABILITIES and (ranked.min() < -1e-3 or ranked.max() > 1 + 1e-3):
+        if spec.feedback is Feedback.PROBABILITIES and (low < -1e-3 or high > 1 + 1e-3):
             raise AnswerError(
                 f"{spec.name} should answer with probabilities, got scores outside [0, 1]; are they logits? "
                 "then say feedback=logits, in the oracle's name or file"

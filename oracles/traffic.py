@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter, deque
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from oracles.usage import Metered
@@ -123,12 +125,11 @@ class Traffic:
 
 def _percentiles(bins: list[tuple[int, int]], percents: Sequence[float]) -> list[tuple[float, float]]:
     """(percent, seconds) for each of the rising `percents`, from (bin, count) pairs in order; none without pairs."""
-    total, seen, found, rest = sum(number for _, number in bins), 0, list[tuple[float, float]](), deque(percents)
-    for place, number in bins:
-        seen += number
-        while rest and seen >= math.ceil(total * rest[0] / 100):
-            found.append((rest.popleft(), 2 ** ((place + 0.5) / STEPS)))
-    return found
+    if not bins:
+        return []
+    seen = list(accumulate(number for _, number in bins))
+    places = [(percent, bins[bisect_left(seen, math.ceil(seen[-1] * percent / 100))][0]) for percent in percents]
+    return [(percent, 2 ** ((place + 0.5) / STEPS)) for percent, place in places]
 
 
 def _bin(seconds: float) -> int:

@@ -32,13 +32,12 @@ from typing import Any
 
 import httpx
 import torch
-from torch import Tensor
 
 from bbsmooth.assemble import charged
 from bbsmooth.memory import keep_memory
 from experiments.remote.peers import INSTALL, PEERS, Cost, Work, cost, missing
 from experiments.remote.server import COUNT, MODELS
-from oracles import Budget, Ledger, Oracle, Purpose
+from oracles import Budget, Ledger, Purpose
 from oracles.registry import open_oracle
 from oracles.remote.remote import RemoteOracle
 
@@ -162,10 +161,16 @@ def ours(work: Work, oracle: RemoteOracle | None = None) -> Cost:
     """Cost of the work by our path, with an oracle that is open already or over HTTP."""
     images = torch.from_numpy(work.batch)
     oracle = oracle or open_model(work.port, work.model, work.concurrency, len(work.batch))
+    numbers = iter(range(work.count))
+
+    def repeat(_: int) -> None:
+        for _ in numbers:
+            asked.query(images)
+
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(work.concurrency) as pool:
         asked = charged(oracle, Ledger(Budget(), Path(folder) / "ledger.json"), Purpose.TUNE)
         with cost() as taken:
-            for _ in pool.map(lambda number: _ask(asked, images), range(work.count)):
+            for _ in pool.map(repeat, range(work.concurrency)):  # as the loops of the peers
                 pass
     return taken
 
@@ -231,10 +236,6 @@ def open_model(port: int, model: str, concurrency: int, batch: int) -> RemoteOra
     oracle = open_oracle(_name(port, model, concurrency=concurrency, batch_size=batch))
     assert isinstance(oracle, RemoteOracle)
     return oracle
-
-
-def _ask(oracle: Oracle, images: Tensor) -> None:
-    oracle.query(images)
 
 
 def _peak_memory(port: int, queries: int) -> int:

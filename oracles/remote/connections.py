@@ -122,6 +122,7 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream, connections: Connections) -> None:
         self._stream = stream
+        self._socket = _own_socket(stream)
         self._connections = connections
         self._head = b""
         connections.register(self)
@@ -130,9 +131,20 @@ class _Stream(httpcore.NetworkStream):
         exchange = self._connections.current
         left = exchange.left(timeout, httpcore.ReadTimeout)
         with HAND_OFF.released():
-            raw = self._stream.read(max_bytes, left)
+            raw = self._stream.read(max_bytes, left) if self._socket is None else self._received(max_bytes, left)
         exchange.received += len(raw)
         return raw
+
+    def _received(self, max_bytes: int, seconds: float) -> bytes:
+        """What the socket gives, with httpcore's errors, and without two of its context managers."""
+        assert self._socket is not None
+        try:
+            self._socket.settimeout(seconds)
+            return self._socket.recv(max_bytes)
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout(error) from error
+        except OSError as error:
+            raise httpcore.ReadError(error) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if self._connections.join and not self._head and buffer.endswith(_HEAD_ENDS):
@@ -174,3 +186,9 @@ class _Stream(httpcore.NetworkStream):
         # `shutdown` wakes whoever waits for the socket, `close` would not; of the class, so that TLS says no goodbye
         with suppress(OSError):
             socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
+
+
+def _own_socket(stream: httpcore.NetworkStream) -> socket.socket | None:
+    """The socket whose bytes are those of a stream; None where it carries TLS within another TLS."""
+    found: socket.socket | None = stream.get_extra_info("socket")
+    return found if isinstance(found, ssl.SSLSocket) or stream.get_extra_info("ssl_object") is None else None

@@ -35,6 +35,7 @@ class Credentials:
         self._secrets, self._templates = secrets, dict(headers)
         self._headers = self._filled()
         self.address = lru_cache(_ADDRESSES)(self._address)
+        self._merged = lru_cache(_ADDRESSES)(self._merge)
 
     def renew(self) -> bool:
         """Look them up again; returns whether anything changed.
@@ -45,6 +46,7 @@ class Credentials:
         changed = self._secrets.renew()
         self._headers = self._filled()
         self.address.cache_clear()
+        self._merged.cache_clear()
         return changed
 
     def _filled(self) -> dict[str, Secret]:
@@ -78,11 +80,14 @@ class Credentials:
 
     def add_to(self, *headers: Mapping[str, str]) -> dict[str, str]:
         """Headers with the credentials and the usual ones; of several of one name the last counts."""
-        own = {name: value.reveal() for name, value in self._headers.items()}
+        return dict(self._merged(tuple(tuple(each.items()) for each in headers)))
+
+    def _merge(self, headers: tuple[tuple[tuple[str, str], ...], ...]) -> tuple[tuple[str, str], ...]:
+        own = tuple((name, value.reveal()) for name, value in self._headers.items())
         merged: dict[str, tuple[str, str]] = {}
-        for each in (_USUAL, *headers, own):
-            merged |= {name.lower(): (name, value) for name, value in each.items()}
-        return dict(merged.values())
+        for each in (tuple(_USUAL.items()), *headers, own):
+            merged |= {name.lower(): (name, value) for name, value in each}
+        return tuple(merged.values())
 
 
 def _checked(name: str, value: Secret) -> Secret:

@@ -8,8 +8,7 @@ a thread that holds the lock keeps the others waiting until it waits for the net
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 
 class HandOffLock:
@@ -17,32 +16,52 @@ class HandOffLock:
 
     def __init__(self) -> None:
         """Nobody holds it."""
-        self._lock = threading.Lock()
-        self._threads = threading.local()
+        self.lock = threading.Lock()
+        self.threads = threading.local()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> _Held:
         """Hold it inside the block, as soon as nobody else does."""
-        with self._lock:
-            self._threads.holds_it = True
-            try:
-                yield
-            finally:
-                self._threads.holds_it = False
+        return _Held(self)
 
-    @contextmanager
-    def released(self) -> Iterator[None]:
+    def released(self) -> _Released:
         """Let others hold it inside the block, if this thread does."""
-        if not getattr(self._threads, "holds_it", False):
-            yield
-            return
-        self._threads.holds_it = False
-        self._lock.release()
-        try:
-            yield
-        finally:
-            self._lock.acquire()
-            self._threads.holds_it = True
+        return _Released(self)
+
+
+class _Held:
+    """A block in which this thread holds the lock. As a class: a generator would take longer than what it does."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: HandOffLock) -> None:
+        self._of = of
+
+    def __enter__(self) -> None:
+        self._of.lock.acquire()
+        self._of.threads.holds_it = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._of.threads.holds_it = False
+        self._of.lock.release()
+
+
+class _Released:
+    """A block in which this thread does not hold the lock, whether or not it did before."""
+
+    __slots__ = ("_did", "_of")
+
+    def __init__(self, of: HandOffLock) -> None:
+        self._of, self._did = of, False
+
+    def __enter__(self) -> None:
+        if getattr(self._of.threads, "holds_it", False):
+            self._did, self._of.threads.holds_it = True, False
+            self._of.lock.release()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._did:
+            self._of.lock.acquire()
+            self._of.threads.holds_it = True
 
 
 HAND_OFF = HandOffLock()

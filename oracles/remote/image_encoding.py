@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LARGEST_SCALE = 64
+_ONE = 0x3F800000
+"""1.0 as the bits of a 32-bit float. As whole numbers without a sign, those of 0 to 1 come first of all."""
+
 _STORED_BLOCK = 65535
 """Most bytes in one block of a deflate stream that is not compressed (RFC 1951, 3.2.4)."""
 
@@ -35,6 +38,16 @@ def prepared(images: Tensor, channels: Channels) -> Tensor:
     return images.expand(-1, 3, -1, -1) if grey else images
 
 
+def in_range(images: Tensor) -> Tensor:
+    """Images of any type, floats clipped to [0, 1]; the same tensor where nothing is to be clipped."""
+    import torch
+
+    if not images.is_floating_point():
+        return images
+    plain = images.dtype == torch.float32 and images.device.type == "cpu" and not images.requires_grad
+    return images if plain and _are_in_range(images) else images.clamp(0, 1)
+
+
 def unit_floats(images: Tensor) -> Tensor:
     """Images (B, C, H, W), uint8 or floats, as float32 clipped to [0, 1].
 
@@ -46,10 +59,18 @@ def unit_floats(images: Tensor) -> Tensor:
 
     if images.dtype == torch.uint8:
         return images.float() / 255
-    clipped = images.float().numpy().clip(0, 1)
+    floats = images.float()
+    if _are_in_range(floats):
+        return floats
+    clipped = floats.numpy().clip(0, 1)
     if np.isnan(clipped.min()):
         raise InputError("images hold NaN; a coordinator that gives NaN has to be tuned again")
     return torch.from_numpy(clipped)
+
+
+def _are_in_range(floats: Tensor) -> bool:
+    """True if 32-bit floats are all between 0 and 1, and none is a negative zero: one look at them, and no copy."""
+    return floats.numel() > 0 and int(floats.contiguous().numpy().view("u4").max()) <= _ONE
 
 
 def eight_bits(images: Tensor) -> Tensor:

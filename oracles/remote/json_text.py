@@ -23,7 +23,7 @@ _DEEPEST = 8
 
 def dump(tree: object, pieces: Mapping[str, str] | None = None) -> bytes:
     """A tree as JSON; strings of it that stand in `pieces` become the JSON text given there."""
-    text = json.dumps(tree, separators=(",", ":"))
+    text = _ENCODER.encode(tree)
     for mark, piece in (pieces or {}).items():
         text = text.replace(json.dumps(mark), piece)
     return text.encode()
@@ -38,7 +38,7 @@ def load(body: bytes) -> Any:
     """
     try:
         text = body.decode("utf-8-sig")
-        tree = json.loads(text, parse_constant=_refuse, object_pairs_hook=_members)
+        tree = _DECODER.decode(text)
         if _SURROGATE.search(text):
             json.dumps(tree, ensure_ascii=False).encode()
         return tree
@@ -156,3 +156,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_members)
+"""Made once: `json.dumps` and `json.loads` with options make one for each call."""

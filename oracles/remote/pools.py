@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpcore
 
+    from oracles.remote.http1 import Http1Connection
+
+    Pool = httpcore.ConnectionPool | Http1Connection
+
 
 class Pools:
     """One pool of connections for each request under way, the one used last first.
@@ -21,14 +25,14 @@ class Pools:
         open_pool: makes a pool.
     """
 
-    def __init__(self, open_pool: Callable[[], httpcore.ConnectionPool]) -> None:
+    def __init__(self, open_pool: Callable[[], Pool]) -> None:
         """Nothing is open."""
         self._open_pool = open_pool
-        self._idle: list[httpcore.ConnectionPool] = []  # its methods are atomic
-        self._all: list[httpcore.ConnectionPool] = []
+        self._idle: list[Pool] = []  # its methods are atomic
+        self._all: list[Pool] = []
 
     @contextmanager
-    def pool(self) -> Iterator[httpcore.ConnectionPool]:
+    def pool(self) -> Iterator[Pool]:
         """A pool for one request. What a server sends behind the reply is never the reply to the next one."""
         try:
             pool = self._idle.pop()

@@ -15,6 +15,7 @@ from oracles.remote.batch_limit import BatchLimit
 from oracles.remote.circuit_breaker import CircuitBreaker
 from oracles.remote.failures import of_status
 from oracles.remote.hand_off_lock import HAND_OFF
+from oracles.remote.image_encoding import in_range
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.polling import Polled, awaited
@@ -74,6 +75,7 @@ class RemoteOracle:
         self._polled = protocol if isinstance(protocol, Polled) else None
         self._statuses: tuple[int, ...] = getattr(protocol, "statuses", (200,))
         self._identity: dict[str, str] = {}
+        self._recognised: Mapping[str, str] | None = None
         self._lock = threading.Lock()
         self._grace: threading.Timer | None = None
         self.spec: OracleSpec = replace(protocol.spec, remote=True, identity=self._identity)
@@ -100,7 +102,7 @@ class RemoteOracle:
         """
         self.spec.check(images)
         with HAND_OFF.held() if images.numel() <= _SMALL else nullcontext():
-            request = self.protocol.request(images.clamp(0, 1) if images.is_floating_point() else images)
+            request = self.protocol.request(in_range(images))
             reply = self._answer(self.transport.send(request))
             try:
                 parsed = self._parse(request, reply, len(images))
@@ -117,7 +119,7 @@ class RemoteOracle:
     def composed(self, image: Tensor) -> Request:
         """The request that would ask about one image (1, C, H, W), as `query` does; nothing is sent."""
         self.spec.check(image)
-        return self.protocol.request(image.clamp(0, 1) if image.is_floating_point() else image)
+        return self.protocol.request(in_range(image))
 
     def understood(self, body: bytes) -> Answers:
         """The answer in the body of a reply about one image that came by a batch; errors as of `query`.
@@ -233,6 +235,8 @@ class RemoteOracle:
 
     def _recognise(self, identity: Mapping[str, str]) -> None:
         """Hold what a reply says of the model against what earlier ones said."""
+        if identity == self._recognised:
+            return
         with self._lock:
             for name, value in identity.items():
                 text = _shortened(self.transport.secrets.strike(value))
@@ -243,6 +247,7 @@ class RemoteOracle:
                     raise OracleChanged(
                         f"the model behind {self.spec.name} was changed: its {name} was {known!r} and is {text!r} now"
                     )
+            self._recognised = dict(identity)
 
 
 def _with_words(error: OracleError, reply: Reply) -> OracleError:

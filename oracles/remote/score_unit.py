@@ -56,7 +56,8 @@ class ScoreUnit:
         found = _unit(scores)
         if self._found is not Feedback.LOGITS and found is not None:
             self._found = found
-        return replace(spec, feedback=self._found or spec.feedback)
+        unit = self._found or spec.feedback
+        return spec if unit is spec.feedback else replace(spec, feedback=unit)
 
 
 def named_by(output: str | None) -> Feedback | None:

@@ -128,14 +128,16 @@ class TensorForm:
         array = np.ascontiguousarray(values.numpy(), dtype=self.datatype.little_endian)
         if self.eight_bit:
             return array
+        if not _has_sign(array):
+            return array
         positive: NDArray[Any] = array + array.dtype.type(0)  # no zero is negative: equal numbers have equal text
         return positive
 
-    def raw(self, array: NDArray[Any]) -> bytes:
-        """The numbers of `array` as bytes, little-endian; of BF16 the upper half of each float."""
+    def raw(self, array: NDArray[Any]) -> bytes | memoryview:
+        """The numbers of `array` as bytes, little-endian, in its own memory; of BF16 the upper half of each float."""
         if self.datatype is Datatype.BF16:
             return (array.view("<u4") >> 16).astype("<u2").tobytes()
-        return array.tobytes()
+        return memoryview(array.reshape(-1).view("u1"))
 
     def _scaled(self, pixels: Tensor) -> Tensor:
         for name, values in (("mean", self.mean), ("std", self.std)):
@@ -178,6 +180,11 @@ class TensorOptions:
             std=self.std,
             channels=self.channels,
         )
+
+
+def _has_sign(array: NDArray[Any]) -> bool:
+    """True if any of some floats is negative, be it a zero."""
+    return bool((array.view(f"<i{array.itemsize}").min(initial=0)) < 0)
 
 
 class _Texts(dict[float, str]):

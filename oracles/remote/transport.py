@@ -17,6 +17,7 @@ from oracles.remote.authentication import Authentication, Signer
 from oracles.remote.bodies import beginning, whole
 from oracles.remote.connections import Connections
 from oracles.remote.failures import of_exception, presentable
+from oracles.remote.http1 import Http1Connection, Response
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.polling import SUCCESSES
@@ -73,18 +74,28 @@ class Transport:
             "write": limits.write_seconds,
             "pool": limits.connect_seconds,
         }
-        open_pool = partial(
+        context, options = trust(url, limits), keepalive(limits.keepalive_seconds)
+        by = None if unix_socket else proxy(url, self.secrets)
+        direct = partial(
+            Http1Connection,
+            self._connections,
+            ssl_context=context,
+            keepalive_expiry=_IDLE_SECONDS,
+            unix_socket=unix_socket,
+            socket_options=options,
+        )
+        by_httpcore = partial(
             httpcore.ConnectionPool,
-            ssl_context=trust(url, limits),
-            proxy=None if unix_socket else proxy(url, self.secrets),
+            ssl_context=context,
+            proxy=by,
             keepalive_expiry=_IDLE_SECONDS,
             http1=not limits.h2c,
             http2=http2,
             uds=unix_socket,
-            socket_options=keepalive(limits.keepalive_seconds),
+            socket_options=options,
             network_backend=self._connections,
         )
-        self._pools = Pools(open_pool)
+        self._pools = Pools(by_httpcore if http2 or by else direct)
         self.close = weakref.finalize(self, self._pools.close)  # at the latest when nobody holds this any more
 
     def send(self, request: Request) -> Reply:
@@ -142,11 +153,11 @@ class Transport:
         """The real address, and the request with credentials, packed and signed as it goes out."""
         url, headers = self.authentication.address(request.url)
         request = self._with_secrets(request)
-        if self._terms.gzip and request.body:
-            packed = gzip.compress(request.body, compresslevel=1, mtime=0)
-            request = replace(request, body=packed, headers={**request.headers, "Content-Encoding": "gzip"})
-        request = replace(request, headers=self.authentication.headers(request.headers, headers))
-        return url, self.authentication.signed(request)
+        body, given = request.body, request.headers
+        if self._terms.gzip and body:
+            body, given = gzip.compress(body, compresslevel=1, mtime=0), {**given, "Content-Encoding": "gzip"}
+        merged = self.authentication.headers(given, headers)
+        return url, self.authentication.signed(Request(request.method, request.url, merged, body, request.identifier))
 
     def _with_secrets(self, request: Request) -> Request:
         """The request with the secrets that belong into its body, as JSON has texts where that is what it is.
@@ -164,7 +175,7 @@ class Transport:
             body = body.replace(mark.encode(), written.encode())
         return replace(request, body=body, secrets={})
 
-    def _read(self, response: httpcore.Response) -> Reply:
+    def _read(self, response: httpcore.Response | Response) -> Reply:
         """The reply. A connection on which something went wrong is not used again."""
         headers: dict[str, str] = {}
         for raw, value in response.headers:

@@ -81,7 +81,8 @@ class OutputReader:
                 f"{self.spec.name} should answer with scores {wanted}, got {output.datatype} "
                 f"{brief(output.shape)}; where these are labels, say feedback=labels"
             )
-        scores = torch.from_numpy(np.array(output.values, np.float64).reshape(wanted))
+        kept = np.float32 if getattr(output.values, "dtype", None) == np.float32 else np.float64
+        scores = torch.from_numpy(np.array(output.values, kept).reshape(wanted))
         return self.labels.from_scores(scores, self.unit.of(scores, self.spec), images=images)
 
     def _rows(self, output: Output) -> tuple[int, ...]:

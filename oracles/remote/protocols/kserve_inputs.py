@@ -39,7 +39,7 @@ class InputTensor:
         name: of the input.
         datatype: by the protocol's names.
         shape: length of each axis.
-        raw: its elements as bytes, each text behind its length.
+        raw: its elements as bytes, each text behind its length; of large tensors their own memory, to be copied once.
         text: writes its elements as a JSON list.
         parameters: that go with it.
     """
@@ -47,7 +47,7 @@ class InputTensor:
     name: str
     datatype: str
     shape: tuple[int, ...]
-    raw: bytes
+    raw: bytes | memoryview
     text: Callable[[], str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
