@@ -12,6 +12,7 @@ from typing import Any
 
 from oracles.budget import Budget, Spent
 from oracles.errors import BudgetExhausted, SpecError, StorageError
+from oracles.group_commit import GroupCommit
 from oracles.ledger_file import CHANGES, LedgerFile, unreadable
 from oracles.traffic import Traffic, count
 from oracles.usage import Metered
@@ -68,6 +69,7 @@ class Ledger:
         self._set_aside: dict[Purpose, int] = {}
         self._disk = threading.Lock()  # for the file and what follows; taken before `_lock`, never after it
         self._changes_on_disk = self._changes
+        self._commit = GroupCommit(done=self._changes)
 
     @property
     def spent(self) -> Mapping[Purpose, int]:
@@ -219,15 +221,20 @@ class Ledger:
 
     def _keep(self, change: int, queries: int, attempts: int, purpose: Purpose, *, by_batch: bool) -> None:
         """Bring a change to the disk, unless another thread did so with its own; undo it where that fails."""
+        try:
+            self._commit.keep(change, self._written)
+        except StorageError:
+            with self._lock:
+                self._book(-queries, -attempts, purpose, by_batch=by_batch)
+            raise
+
+    def _written(self) -> int:
+        """Write everything counted so far; the number of the last change in it."""
+        if self._file is None and self._told is None:
+            return self._changes
         with self._disk:
-            if self._changes_on_disk >= change:
-                return
-            try:
-                self._write()
-            except StorageError:
-                with self._lock:
-                    self._book(-queries, -attempts, purpose, by_batch=by_batch)
-                raise
+            self._write()
+            return self._changes_on_disk
 
     def _write(self) -> None:
         """Write everything counted so far. Call it with `_disk`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -12,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpcore
-
-from oracles.remote.hand_off_lock import HAND_OFF
 
 _PIECE = 2**18
 """Bytes handed to the operating system at once: between two pieces the clock is looked at."""
@@ -86,8 +85,7 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        with HAND_OFF.released():
-            stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
         return _Stream(stream, self)
 
     def connect_unix_socket(
@@ -95,8 +93,7 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to a server on this machine."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        with HAND_OFF.released():
-            stream = self._backend.connect_unix_socket(path, left)
+        stream = self._backend.connect_unix_socket(path, left)
         return _Stream(stream, self)
 
     def cut(self) -> None:
@@ -130,19 +127,17 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         exchange = self._connections.current
         left = exchange.left(timeout, httpcore.ReadTimeout)
-        with HAND_OFF.released():
-            raw = self._stream.read(max_bytes, left) if self._socket is None else self._received(max_bytes, left)
+        raw = self._stream.read(max_bytes, left) if self._socket is None else self._received(max_bytes, left)
         exchange.received += len(raw)
         return raw
 
     def _received(self, max_bytes: int, seconds: float) -> bytes:
-        """What the socket gives, with httpcore's errors, and without two of its context managers."""
+        """What the socket gives, with httpcore's errors."""
         assert self._socket is not None
         try:
-            self._socket.settimeout(seconds)
-            return self._socket.recv(max_bytes)
-        except TimeoutError as error:
-            raise httpcore.ReadTimeout(error) from error
+            return self._socket.within(seconds).recv(max_bytes)
+        except _LATE as error:
+            raise httpcore.ReadTimeout("timed out") from error
         except OSError as error:
             raise httpcore.ReadError(error) from error
 
@@ -160,9 +155,21 @@ class _Stream(httpcore.NetworkStream):
         for start in range(0, len(view), _PIECE):
             piece: Any = view[start : start + _PIECE]  # httpcore names bytes, and hands any buffer to the socket
             left = exchange.left(timeout, httpcore.WriteTimeout)
-            with HAND_OFF.released():
+            if self._socket is None:
                 self._stream.write(piece, left)
+            else:
+                self._send(piece, left)
             exchange.sent += len(piece)
+
+    def _send(self, piece: memoryview, seconds: float) -> None:
+        assert self._socket is not None
+        try:
+            while piece:
+                piece = piece[self._socket.within(seconds).send(piece) :]
+        except _LATE as error:
+            raise httpcore.WriteTimeout("timed out") from error
+        except OSError as error:
+            raise httpcore.WriteError(error) from error
 
     def close(self) -> None:
         self._connections.forget(self)
@@ -173,8 +180,7 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = self._connections.current.left(timeout, httpcore.ConnectTimeout)
         try:
-            with HAND_OFF.released():
-                stream = self._stream.start_tls(ssl_context, server_hostname, left)
+            stream = self._stream.start_tls(ssl_context, server_hostname, left)
             return _Stream(stream, self._connections)
         finally:
             self._connections.forget(self)
@@ -188,7 +194,32 @@ class _Stream(httpcore.NetworkStream):
             socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
 
 
-def _own_socket(stream: httpcore.NetworkStream) -> socket.socket | None:
-    """The socket whose bytes are those of a stream; None where it carries TLS within another TLS."""
-    found: socket.socket | None = stream.get_extra_info("socket")
-    return found if isinstance(found, ssl.SSLSocket) or stream.get_extra_info("ssl_object") is None else None
+_LATE = (TimeoutError, BlockingIOError)
+
+
+class _TimedSocket:
+    """A socket whose waiting the system ends.
+
+    Python's own time-outs take a call of the system more for each read and write, and each of these lets other threads
+    go first.
+    """
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._raw = raw
+        self._seconds: float | None = None
+        raw.settimeout(None)
+
+    def within(self, seconds: float) -> socket.socket:
+        """The socket, which waits for so long from now on."""
+        if seconds != self._seconds:
+            whole = max(int(seconds * 1e6), 1)  # 0 would be for ever
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._raw.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", *divmod(whole, 1_000_000)))
+            self._seconds = seconds
+        return self._raw
+
+
+def _own_socket(stream: httpcore.NetworkStream) -> _TimedSocket | None:
+    """The socket of a stream without TLS, whose handshake is not to begin on it any more; None with TLS."""
+    raw: socket.socket = stream.get_extra_info("socket")
+    return None if stream.get_extra_info("ssl_object") is not None else _TimedSocket(raw)

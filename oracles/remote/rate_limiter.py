@@ -180,7 +180,8 @@ class RateLimiter:
                 self.limit.answered()
             elif factor < 1:
                 self.limit.shrink(factor, begun=begun, now=self.breaker.now())
-            self._changed.notify_all()
+            if (free := self.limit.limit - self._under_way) > 0:
+                self._changed.notify(free)  # not all who wait, of whom most would wait again
 
     def _slower(self, images: int, seconds: float) -> bool:
         with self._changed:

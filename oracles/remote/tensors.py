@@ -133,11 +133,14 @@ class TensorForm:
         positive: NDArray[Any] = array + array.dtype.type(0)  # no zero is negative: equal numbers have equal text
         return positive
 
-    def raw(self, array: NDArray[Any]) -> bytes | memoryview:
-        """The numbers of `array` as bytes, little-endian, in its own memory; of BF16 the upper half of each float."""
-        if self.datatype is Datatype.BF16:
-            return (array.view("<u4") >> 16).astype("<u2").tobytes()
-        return memoryview(array.reshape(-1).view("u1"))
+    def raw(self, array: NDArray[Any]) -> bytes:
+        """The numbers of `array` as bytes, little-endian; of BF16 the upper half of each float."""
+        return bytes(self.memory(array))
+
+    def memory(self, array: NDArray[Any]) -> memoryview:
+        """The same, where it is: no copy, but of BF16."""
+        halves = (array.view("<u4") >> 16).astype("<u2") if self.datatype is Datatype.BF16 else array
+        return halves.reshape(-1).view("u1").data
 
     def _scaled(self, pixels: Tensor) -> Tensor:
         for name, values in (("mean", self.mean), ("std", self.std)):

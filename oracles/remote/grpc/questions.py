@@ -90,7 +90,7 @@ def _named(url: str) -> dict[str, str]:
     return {"name": unquote(path["model"]), "version": unquote(path["version"] or "")}
 
 
-def _length(raw: bytes) -> bytes:
+def _length(raw: bytes | memoryview) -> bytes:
     """The length of some bytes as a varint."""
     left, found = len(raw), bytearray()
     while left > 0x7F:

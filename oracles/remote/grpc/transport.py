@@ -16,7 +16,6 @@ from oracles.remote.grpc.channel import needs, opened
 from oracles.remote.grpc.questions import question
 from oracles.remote.grpc.schema import SERVICE, parsed
 from oracles.remote.grpc.statuses import outcome
-from oracles.remote.hand_off_lock import HAND_OFF
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.traffic import Traffic
@@ -115,8 +114,7 @@ class GrpcTransport:
         """Ask once; the reply as over HTTP."""
         started, received, took = time.monotonic(), b"", None
         try:
-            with HAND_OFF.released():
-                received = self._channel.method(method)(raw, timeout=self._seconds, metadata=self._metadata(request))
+            received = self._channel.method(method)(raw, timeout=self._seconds, metadata=self._metadata(request))
             took = time.monotonic() - started
         except self._grpc.RpcError as error:
             return self._ended(error, request.url)

@@ -248,7 +248,7 @@ def _sum(raw: bytes | memoryview) -> bytes:
     """The sum of some bytes, eight at a time."""
     import numpy as np
 
-    return np.frombuffer(raw, "<u8", len(raw) // 8).sum(dtype="<u8").tobytes()
+    return int(np.frombuffer(raw, "<u8", len(raw) // 8).sum(dtype="<u8")).to_bytes(8, "little")
 
 
 def _mark(number: int) -> str:

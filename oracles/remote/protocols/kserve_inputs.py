@@ -105,7 +105,7 @@ class NumbersInput:
             )
         array = self.form.array(images)
         sent = array.shape if self.geometry.batched else array.shape[1:]
-        return InputTensor(self.name, self.form.datatype, sent, self.form.raw(array), lambda: flat_json(array))
+        return InputTensor(self.name, self.form.datatype, sent, self.form.memory(array), lambda: flat_json(array))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
