@@ -7,8 +7,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,19 +59,14 @@ class Connections(httpcore.NetworkBackend):
         self._lock = threading.Lock()
         self._open = set[_Stream]()
 
-    @contextmanager
-    def exchange(self, seconds: float) -> Iterator[Exchange]:
-        """Assign what this thread reads and writes inside the block to one exchange."""
-        current = Exchange(time.monotonic() + seconds)
-        self._threads.current = current
-        try:
-            yield current
-        finally:
-            del self._threads.current
+    def begin(self, seconds: float) -> Exchange:
+        """Assign what this thread reads and writes from now on to one exchange."""
+        current = self._threads.current = Exchange(time.monotonic() + seconds)
+        return current
 
     @property
     def current(self) -> Exchange:
-        """The exchange of this thread."""
+        """The exchange that this thread began last."""
         exchange: Exchange = self._threads.current
         return exchange
 

@@ -49,7 +49,7 @@ def in_range(images: Tensor) -> Tensor:
 
 
 def unit_floats(images: Tensor) -> Tensor:
-    """Images (B, C, H, W), uint8 or floats, as float32 clipped to [0, 1].
+    """Images (B, C, H, W), uint8 or floats, as float32 clipped to [0, 1], without negative zeros.
 
     Raises:
         InputError: an image holds NaN.
@@ -65,7 +65,7 @@ def unit_floats(images: Tensor) -> Tensor:
     clipped = floats.numpy().clip(0, 1)
     if np.isnan(clipped.min()):
         raise InputError("images hold NaN; a coordinator that gives NaN has to be tuned again")
-    return torch.from_numpy(clipped)
+    return torch.from_numpy(clipped + np.float32(0))
 
 
 def _are_in_range(floats: Tensor) -> bool:

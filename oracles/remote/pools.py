@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,21 +30,21 @@ class Pools:
         self._idle: list[Pool] = []  # its methods are atomic
         self._all: list[Pool] = []
 
-    @contextmanager
-    def pool(self) -> Iterator[Pool]:
-        """A pool for one request. What a server sends behind the reply is never the reply to the next one."""
+    def take(self) -> Pool:
+        """A pool for one request."""
         try:
-            pool = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
             pool = self._open_pool()
             self._all.append(pool)
-        try:
-            yield pool
-        finally:
-            for connection in pool.connections:
-                if _said_more(connection):
-                    connection.close()
-            self._idle.append(pool)
+            return pool
+
+    def give_back(self, pool: Pool) -> None:
+        """Keep a pool for the next request. What a server sends behind a reply is never the reply to the next one."""
+        for connection in pool.connections:
+            if _said_more(connection):
+                connection.close()
+        self._idle.append(pool)
 
     def close(self) -> None:
         """Drop all connections."""

@@ -132,7 +132,10 @@ class RateLimiter:
         Raises:
             OracleUnavailable: the circuit breaker is open.
         """
-        self.breaker.sleep(self._bucket.take(self.breaker.now()))
+        if self.seconds_between > 0:
+            self.breaker.sleep(self._bucket.take(self.breaker.now()))
+        else:
+            self.breaker.check()
 
     @contextmanager
     def slot(self, images: int) -> Iterator[None]:
@@ -156,8 +159,7 @@ class RateLimiter:
         except BaseException:
             self._leave(begun, 1.0)
             raise
-        slower = self._slower(images, self.breaker.now() - begun)
-        self._leave(begun, SLOWER_FACTOR if slower else None)
+        self._leave(begun, None, images)
 
     def _enter(self) -> None:
         with self._changed:
@@ -167,25 +169,26 @@ class RateLimiter:
                 self.breaker.check()
             self._under_way += 1
 
-    def _leave(self, begun: float, factor: float | None) -> None:
+    def _leave(self, begun: float, factor: float | None, images: int = 0) -> None:
         """Count out a request.
 
         Args:
             begun: when it began.
-            factor: by which the limit shrinks, 1 where it stays, None where it grows.
+            factor: by which the limit shrinks, 1 where it stays, None where its time decides.
+            images: in it, where they were answered.
         """
         with self._changed:
             self._under_way -= 1
+            now = self.breaker.now()
+            if factor is None:
+                slower = self._latencies.setdefault(images, LatencyAverage()).slower(now - begun)
+                factor = SLOWER_FACTOR if slower else None
             if factor is None:
                 self.limit.answered()
             elif factor < 1:
-                self.limit.shrink(factor, begun=begun, now=self.breaker.now())
+                self.limit.shrink(factor, begun=begun, now=now)
             if (free := self.limit.limit - self._under_way) > 0:
                 self._changed.notify(free)  # not all who wait, of whom most would wait again
-
-    def _slower(self, images: int, seconds: float) -> bool:
-        with self._changed:
-            return self._latencies.setdefault(images, LatencyAverage()).slower(seconds)
 
 
 @dataclass(frozen=True, slots=True)

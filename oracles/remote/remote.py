@@ -68,6 +68,7 @@ class RemoteOracle:
         """Nothing is asked yet."""
         self.protocol = protocol
         self._polled = protocol if isinstance(protocol, Polled) else None
+        self._clips: bool = getattr(protocol, "clips", False)
         self._statuses: tuple[int, ...] = getattr(protocol, "statuses", (200,))
         self._identity: dict[str, str] = {}
         self._recognised: Mapping[str, str] | None = None
@@ -96,7 +97,7 @@ class RemoteOracle:
             OracleUnavailable: no request can succeed.
         """
         self.spec.check(images)
-        request = self.protocol.request(in_range(images))
+        request = self.protocol.request(images if self._clips else in_range(images))
         reply = self._answer(self.transport.send(request))
         try:
             parsed = self._parse(request, reply, len(images))

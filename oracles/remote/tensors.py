@@ -95,13 +95,18 @@ class TensorForm:
     @property
     def description(self) -> str:
         """Description, for people, of what happens to an image."""
-        plain = self.eight_bit or (self.scale == 1 and not self.mean and not self.std)
+        plain = self.eight_bit or self._plain
         return f"{self.datatype} tensor" + ("" if plain else f", scale {self.scale:g}{self._normalisation}")
 
     @property
     def identity(self) -> str:
         """All that the numbers depend on."""
         return f"{self.datatype} {self.layout} {self.scale!r} {self.mean!r} {self.std!r} {self.channels}"
+
+    @property
+    def _plain(self) -> bool:
+        """True if the numbers are the pixels, of which none is a negative zero."""
+        return self.scale == 1 and not self.mean and not self.std
 
     @property
     def _normalisation(self) -> str:
@@ -128,7 +133,7 @@ class TensorForm:
         array = np.ascontiguousarray(values.numpy(), dtype=self.datatype.little_endian)
         if self.eight_bit:
             return array
-        if not _has_sign(array):
+        if self._plain or not _has_sign(array):
             return array
         positive: NDArray[Any] = array + array.dtype.type(0)  # no zero is negative: equal numbers have equal text
         return positive

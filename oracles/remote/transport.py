@@ -128,25 +128,26 @@ class Transport:
         started, took = time.monotonic(), None
         generation = self.authentication.before()
         url, prepared = self._prepare(request)
-        with self._connections.exchange(self._terms.total_seconds) as exchange, self._pools.pool() as pool:
-            try:
-                with pool.stream(
-                    prepared.method,
-                    url,
-                    headers=list(prepared.headers.items()),
-                    content=prepared.body,
-                    extensions={"timeout": self._timeouts},
-                ) as response:
-                    reply = self._read(response)
-                took = time.monotonic() - started
-                self.authentication.after(reply, generation, request.url)
-                return reply
-            except _BROKEN as error:
-                failure: OracleError = of_exception(error, request.url, h2c=self._terms.h2c)
-            except AnswerError as error:
-                failure = AnswerError(f"{request.url}: {error}")
-            finally:
-                self.traffic.exchanged(exchange.sent, exchange.received, took)
+        exchange, pool = self._connections.begin(self._terms.total_seconds), self._pools.take()
+        try:
+            with pool.stream(
+                prepared.method,
+                url,
+                headers=list(prepared.headers.items()),
+                content=prepared.body,
+                extensions={"timeout": self._timeouts},
+            ) as response:
+                reply = self._read(response)
+            took = time.monotonic() - started
+            self.authentication.after(reply, generation, request.url)
+            return reply
+        except _BROKEN as error:
+            failure: OracleError = of_exception(error, request.url, h2c=self._terms.h2c)
+        except AnswerError as error:
+            failure = AnswerError(f"{request.url}: {error}")
+        finally:
+            self._pools.give_back(pool)
+            self.traffic.exchanged(exchange.sent, exchange.received, took)
         raise self.secrets.clean(failure)
 
     def _prepare(self, request: Request) -> tuple[str, Request]:

@@ -51,8 +51,8 @@ _IDENTIFIER = "0" * 32
 
 _USUAL_SHAPE = (3, 224, 224)
 _SMALL = 2**16
-_END = 2**12
-"""Bytes at either end of large images that their name looks at, one by one."""
+_PIECE, _PIECES = 2**10, 16
+"""Bytes in a row of large images that their name looks at, and how often."""
 
 _NOT_READY = re.compile(rb'"ready"\s*:\s*false')
 _MODELS = "/v2/models/"
@@ -91,6 +91,11 @@ class KserveProtocol:
     _heads: dict[tuple[tuple[tuple[int, ...], int], ...], tuple[bytes, bytes]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
+
+    @property
+    def clips(self) -> bool:
+        """Always: images may lie outside [0, 1]."""
+        return True
 
     @property
     def encoding(self) -> str:
@@ -233,22 +238,17 @@ def connect(endpoint: Endpoint, options: KserveOptions, send: Send) -> KservePro
 
 
 def _identifier(shape: tuple[int, ...], raw: bytes | memoryview) -> str:
-    """A name for images: of small ones a digest, of large ones that of their ends and sum, at a tenth of the time."""
+    """A name for images: a digest, of large ones that of pieces from all over, since noise differs in each of them.
+
+    It tells apart what is under way at the same time; two that differ in a few pixels may share it, at no harm.
+    """
     digest = hashlib.sha256(repr(shape).encode())
     if len(raw) <= _SMALL:
         digest.update(raw)
     else:
-        digest.update(raw[:_END])
-        digest.update(raw[-_END:])
-        digest.update(_sum(raw))
+        step = (len(raw) - _PIECE) // (_PIECES - 1)
+        digest.update(b"".join(raw[start : start + _PIECE] for start in range(0, _PIECES * step, step)))
     return digest.hexdigest()[:32]
-
-
-def _sum(raw: bytes | memoryview) -> bytes:
-    """The sum of some bytes, eight at a time."""
-    import numpy as np
-
-    return int(np.frombuffer(raw, "<u8", len(raw) // 8).sum(dtype="<u8")).to_bytes(8, "little")
 
 
 def _mark(number: int) -> str:

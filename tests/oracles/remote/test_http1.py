@@ -109,8 +109,8 @@ def test_a_reply_is_read_as_httpcore_reads_it(name: str) -> None:
             with httpcore.ConnectionPool() as other:
                 wanted = said(other, url)
             pool = opened(connections)
-            with connections.exchange(LONG):
-                assert said(pool, url) == wanted
+            connections.begin(LONG)
+            assert said(pool, url) == wanted
             pool.close()
             theirs, ours = (sorted(head.split(b"\r\n")) for head in heads)
             assert [line.lower() for line in ours] == [line.lower() for line in theirs]
@@ -121,8 +121,8 @@ def test_whoever_did_not_say_where_a_reply_ends_is_not_asked_again_on_its_connec
     for name, keeps in (("length", True), ("closes", False), ("of 1.0", False), ("one more behind", False)):
         with raw_server(REPLIES[name], 2**20) as (url, _):
             pool = opened(connections)
-            with connections.exchange(LONG):
-                said(pool, url)
+            connections.begin(LONG)
+            said(pool, url)
             assert bool(pool.connections) is keeps, name
             pool.close()
 
