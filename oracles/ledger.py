@@ -230,8 +230,6 @@ class Ledger:
 
     def _written(self) -> int:
         """Write everything counted so far; the number of the last change in it."""
-        if self._file is None and self._told is None:
-            return self._changes
         with self._disk:
             self._write()
             return self._changes_on_disk

@@ -39,7 +39,10 @@ class Parsed:
 
 
 class WireProtocol(Protocol):
-    """One way of asking a classifier over HTTP. Pure: nothing is sent here, and equal images give equal requests."""
+    """One way of asking a classifier over HTTP. Pure: nothing is sent here, and equal images give equal requests.
+
+    One that clips images to [0, 1] itself may say so by an attribute `clips`, and is given them as they are.
+    """
 
     @property
     def spec(self) -> OracleSpec:
