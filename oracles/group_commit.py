@@ -56,13 +56,26 @@ class GroupCommit:
                 self._waiting.append(mine)
             self._writing = True
         if mine is not None:
-            mine.gate.acquire()
+            self._wait(mine)
             if self._done >= change:
                 return
         try:
             self._done = write()  # only the thread that writes changes it
         finally:
             self._pass_on()
+
+    def _wait(self, mine: _Waiting) -> None:
+        """Wait at a gate; whoever is interrupted there leaves nobody behind who counts on it."""
+        try:
+            mine.gate.acquire()
+        except BaseException:
+            with self._lock:
+                waits = mine in self._waiting
+                if waits:
+                    self._waiting.remove(mine)
+            if not waits and self._done < mine.change:  # it was its turn to write
+                self._pass_on()
+            raise
 
     def _pass_on(self) -> None:
         """Wake whoever need not wait any more, and the next one to write."""

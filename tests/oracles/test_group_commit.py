@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import pytest
 
-from oracles.group_commit import GroupCommit
+from oracles.group_commit import GroupCommit, _Waiting
 from tests.waiting import LONG, until
 
 
@@ -40,14 +41,14 @@ def test_whoever_returns_is_on_disk_and_one_writes_at_a_time() -> None:
     disk, commit = Disk(), GroupCommit(done=0)
 
     def work(_: int) -> None:
-        for _ in range(200):
+        for _ in range(50):
             change = disk.count()
             commit.keep(change, disk.write)
             assert disk.done >= change
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert (disk.done, disk.most) == (1600, 1)
+    assert (disk.done, disk.most) == (400, 1)
 
 
 def test_changes_that_come_while_the_disk_is_busy_go_there_together() -> None:
@@ -86,3 +87,40 @@ def test_where_the_disk_refuses_each_one_is_told() -> None:
     disk.broken = False
     commit.keep(disk.count(), disk.write)
     assert disk.done == 6
+
+
+class Interrupted:
+    """A gate at which whoever waits is interrupted as soon as it opens."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.waited = False
+
+    def acquire(self) -> bool:
+        if not self.waited:  # to close it
+            self.waited = True
+            return True
+        assert self.opened.wait(LONG)
+        raise KeyboardInterrupt
+
+    def release(self) -> None:
+        self.opened.set()
+
+
+def test_an_interrupt_of_whoever_would_write_next_stops_nobody_else() -> None:
+    disk, commit = Disk(), GroupCommit(done=0)
+    disk.ready.clear()
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(commit.keep, disk.count(), disk.write)
+        until(lambda: disk.at_once == 1)
+        waiting = _Waiting(disk.count(), cast(Any, Interrupted()))
+        commit._waiting.append(waiting)
+        second = pool.submit(commit._wait, waiting)
+        third = pool.submit(commit.keep, disk.count(), disk.write)
+        until(lambda: len(commit._waiting) == 2)
+        disk.ready.set()
+        first.result(LONG)
+        with pytest.raises(KeyboardInterrupt):
+            second.result(LONG)
+        third.result(LONG)
+    assert disk.done == 3
