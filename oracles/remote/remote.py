@@ -68,6 +68,7 @@ class RemoteOracle:
         """Nothing is asked yet."""
         self.protocol = protocol
         self._polled = protocol if isinstance(protocol, Polled) else None
+        self._telling = protocol if isinstance(protocol, TellingUsage) else None
         self._clips: bool = getattr(protocol, "clips", False)
         self._statuses: tuple[int, ...] = getattr(protocol, "statuses", (200,))
         self._identity: dict[str, str] = {}
@@ -139,9 +140,9 @@ class RemoteOracle:
 
     def _metered(self, reply: Reply, images: int, *, answered: bool = True) -> Metered:
         """The tokens that a reply tells of."""
-        if not isinstance(self.protocol, TellingUsage) or reply.status not in self._statuses:
+        if self._telling is None or reply.status not in self._statuses:
             return NO_USAGE
-        usage = self.protocol.usage(reply)
+        usage = self._telling.usage(reply)
         return NO_USAGE if usage is None else Metered.of(usage, images, answered=answered)
 
     def note_on_size(self, shape: tuple[int, int, int]) -> tuple[str, bool]:

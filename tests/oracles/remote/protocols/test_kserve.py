@@ -208,6 +208,19 @@ def test_equal_images_give_equal_requests_and_others_do_not() -> None:
     assert first.identifier != other.identifier
 
 
+def test_large_images_go_out_clipped_byte_by_byte_and_are_named_by_pieces_of_them() -> None:
+    protocol = connected("kserve", URL, {}, metadata(input_shape=[-1, 3, 64, 64]) | BINARY)
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 0.5
+    images[0, 0, 0, 0] = -0.0
+    first, again, other = (protocol.request(given) for given in (images, images.clone(), images.flip(0)))
+    head = int(first.headers["Inference-Header-Content-Length"])
+    assert first == again
+    assert first.body[head:] == (images.clamp(0, 1) + 0.0).numpy().tobytes()
+    assert first.body[head:] == protocol.request(images.clamp(0, 1)).body[head:]
+    assert json.loads(first.body[:head])["id"] == first.identifier
+    assert first.identifier != other.identifier
+
+
 def test_the_output_is_chosen_by_name_whatever_the_order() -> None:
     described = metadata()
     described[URL]["outputs"] += [{"name": "features", "datatype": "FP32", "shape": [-1, 64]}]
