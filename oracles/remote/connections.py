@@ -14,6 +14,8 @@ from typing import Any
 
 import httpcore
 
+from oracles.remote.hand_off_lock import HAND_OFF
+
 _PIECE = 2**18
 """Bytes handed to the operating system at once: between two pieces the clock is looked at."""
 
@@ -80,7 +82,8 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        with HAND_OFF.released():
+            stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
         return _Stream(stream, self)
 
     def connect_unix_socket(
@@ -88,7 +91,8 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to a server on this machine."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        stream = self._backend.connect_unix_socket(path, left)
+        with HAND_OFF.released():
+            stream = self._backend.connect_unix_socket(path, left)
         return _Stream(stream, self)
 
     def cut(self) -> None:
@@ -122,7 +126,8 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         exchange = self._connections.current
         left = exchange.left(timeout, httpcore.ReadTimeout)
-        raw = self._stream.read(max_bytes, left) if self._socket is None else self._received(max_bytes, left)
+        with HAND_OFF.released():
+            raw = self._stream.read(max_bytes, left) if self._socket is None else self._received(max_bytes, left)
         exchange.received += len(raw)
         return raw
 
@@ -150,10 +155,11 @@ class _Stream(httpcore.NetworkStream):
         for start in range(0, len(view), _PIECE):
             piece: Any = view[start : start + _PIECE]  # httpcore names bytes, and hands any buffer to the socket
             left = exchange.left(timeout, httpcore.WriteTimeout)
-            if self._socket is None:
-                self._stream.write(piece, left)
-            else:
-                self._send(piece, left)
+            with HAND_OFF.released():
+                if self._socket is None:
+                    self._stream.write(piece, left)
+                else:
+                    self._send(piece, left)
             exchange.sent += len(piece)
 
     def _send(self, piece: memoryview, seconds: float) -> None:
@@ -175,7 +181,8 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = self._connections.current.left(timeout, httpcore.ConnectTimeout)
         try:
-            stream = self._stream.start_tls(ssl_context, server_hostname, left)
+            with HAND_OFF.released():
+                stream = self._stream.start_tls(ssl_context, server_hostname, left)
             return _Stream(stream, self._connections)
         finally:
             self._connections.forget(self)
