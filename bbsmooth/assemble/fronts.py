@@ -13,6 +13,7 @@ from bbsmooth.coordinator import CoordinatedOracle, Coordinator, Denoised, Given
 from bbsmooth.coordinator.denoisers.checking import check_denoiser
 from bbsmooth.coordinator.denoisers.opening import is_denoiser, open_denoiser
 from bbsmooth.coordinator.diffusion import DiffusionDenoiser, diffusion_digest, is_diffusion, load_diffusion
+from bbsmooth.coordinator.score_scaling import ScoreScaled
 from bbsmooth.coordinator.storage import stored_queries
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.layout import COORDINATOR, FRONT
@@ -105,6 +106,10 @@ class Front:
             raise UsageError(
                 f"{self.path or '`front`'} is a coordinator for images {coordinator.image_shape}, "
                 f"the oracle takes {shape}"
+            )
+        if isinstance(coordinator, ScoreScaled) and (reason := coordinator.unfit(oracle.spec)):
+            raise UsageError(
+                f"{self.path or '`front`'} scales the scores of another oracle than {oracle.spec.name}: {reason}"
             )
         return CoordinatedOracle(coordinator, parameters, oracle, device)
 

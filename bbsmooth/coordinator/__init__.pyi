@@ -13,6 +13,7 @@ from .outputs import OutputSpace
 from .pattern import PatternSpace
 from .pretraining import PretrainPlan, pretrain
 from .residual_unet import ResidualUNet
+from .score_scaling import ScalingKind, ScoreScaled, ScoreScaling
 from .spaces import DecoderSpace, FilmSpace, Space
 from .storage import Stored, load, save
 from .subspace import SubspaceSpace
@@ -42,6 +43,9 @@ __all__ = [
     "PretrainPlan",
     "ResidualUNet",
     "Scaling",
+    "ScalingKind",
+    "ScoreScaled",
+    "ScoreScaling",
     "Space",
     "Stored",
     "SubspaceSpace",

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bbsmooth.coordinator.autoencoder import Coordinator, show
-from oracles import Answers, Oracle, OracleSpec
+from bbsmooth.coordinator.score_scaling import ScoreScaled, read
+from oracles import Answers, Feedback, Oracle, OracleSpec
 from oracles.local import images_per_pass
 
 _MICRO_BATCH = 64
@@ -35,7 +36,8 @@ class CoordinatedOracle:
             is, and images where they are.
 
     Raises:
-        ValueError: the oracle takes images of another shape, or `parameters` do not fit the coordinator.
+        ValueError: the oracle takes images of another shape or gives other scores than the coordinator reads, or
+            `parameters` do not fit the coordinator.
     """
 
     coordinator: Coordinator
@@ -50,6 +52,9 @@ class CoordinatedOracle:
         shape = inner.image_shape if own is None else own
         if inner.image_shape not in (None, shape):
             raise ValueError(f"the coordinator gives images of shape {shape}, {inner.name} takes {inner.image_shape}")
+        scales = isinstance(self.coordinator, ScoreScaled)
+        if isinstance(self.coordinator, ScoreScaled) and (reason := self.coordinator.unfit(inner)):
+            raise ValueError(f"the coordinator does not fit {inner.name}: {reason}")
         wanted = tuple(self.coordinator.initial_parameters().shape)
         if tuple(self.parameters.shape) != wanted:
             raise ValueError(f"the coordinator has parameters of shape {wanted}, got {tuple(self.parameters.shape)}")
@@ -62,6 +67,7 @@ class CoordinatedOracle:
             fingerprint=fingerprint,
             image_shape=shape,
             eight_bit=False,
+            feedback=Feedback.PROBABILITIES if scales else inner.feedback,
         )
         if self.device is not None:
             object.__setattr__(self, "coordinator", self.coordinator.on(self.device))
@@ -69,9 +75,10 @@ class CoordinatedOracle:
         object.__setattr__(self, "spec", spec)
 
     def query(self, images: Tensor) -> Answers:
-        """Answers to what the coordinator shows for `images` (B, C, H, W), uint8 or floating point."""
+        """Answers to what is shown for `images` (B, C, H, W), uint8 or floating point, as it is read."""
         self.spec.check(images)
-        return self.oracle.query(self.show(images))
+        answers = self.oracle.query(self.show(images))
+        return read(self.coordinator, answers, self.oracle.spec.feedback, self.parameters)[0]
 
     def show(self, images: Tensor) -> Tensor:
         """Images that the oracle is shown for `images` (B, C, H, W): float32 in [0, 1], the same for any batch size."""

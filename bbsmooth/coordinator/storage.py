@@ -24,6 +24,7 @@ from bbsmooth.coordinator.network import Architecture, FoldedUNet
 from bbsmooth.coordinator.outputs import OutputSpace
 from bbsmooth.coordinator.pattern import PatternSpace
 from bbsmooth.coordinator.residual_unet import ResidualUNet
+from bbsmooth.coordinator.score_scaling import ScalingKind, ScoreScaled, ScoreScaling, scaled_fingerprint
 from bbsmooth.coordinator.spaces import DecoderSpace, FilmSpace, Space
 from bbsmooth.coordinator.subspace import SubspaceSpace
 from bbsmooth.coordinator.trigger import TriggerSpace
@@ -32,12 +33,13 @@ from bbsmooth.errors import UsageError
 _FORMAT = "bbsmooth-coordinator-1"
 _FORMAT_OF_DENOISED = "bbsmooth-denoised-1"
 _FORMAT_OF_LATENT = "bbsmooth-latent-1"
-_BOTTLENECK = "bottleneck."
+_FORMAT_OF_SCALED = "bbsmooth-score-scaled-1"
+_BOTTLENECK, _FRONT, _SHOWN_WITH = "bottleneck.", "front.", "shown_with"
 _PARAMETERS, _QUERIES = "parameters", "queries"
 _SPACES: dict[str, Space] = {"film": FilmSpace(), "decoder": DecoderSpace(), "trigger": TriggerSpace()}
 
 
-Stored = Autoencoder | Denoised | LatentCoordinator
+Stored = Autoencoder | Denoised | LatentCoordinator | ScoreScaled
 """Coordinators that a file holds; a given denoiser itself stays where it is, and the file says where."""
 
 
@@ -70,6 +72,19 @@ def _parts(coordinator: Stored) -> tuple[str, dict[str, Any], Mapping[str, Tenso
             return _FORMAT_OF_LATENT, _settings(denoiser) | {"bottleneck": asdict(bottleneck)}, merged
         case Denoised():
             return _FORMAT_OF_DENOISED, _settings_of_denoised(coordinator), coordinator.weights
+        case ScoreScaled(front=front, shown_with=shown_with, scaling=scaling):
+            form, settings, weights = _parts(front)
+            own = {"kind": scaling.kind.value, "classes": scaling.classes, "front": form, "settings": settings}
+            return _FORMAT_OF_SCALED, own, {_SHOWN_WITH: shown_with} | _prefixed(weights)
+
+
+def _prefixed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {_FRONT + name: tensor for name, tensor in weights.items()}
+
+
+def _of_front(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `_prefixed` was given."""
+    return {name.removeprefix(_FRONT): tensor for name, tensor in tensors.items() if name.startswith(_FRONT)}
 
 
 def _settings(coordinator: Autoencoder) -> dict[str, Any]:
@@ -124,12 +139,20 @@ def stored_identity(path: Path) -> tuple[str, Tensor]:
     """
     try:
         form, settings, parameters, tensors = _read(path)
-        if form != _FORMAT_OF_DENOISED:
-            return _BUILDERS[form](settings, tensors).fingerprint, parameters
-        space = None if settings["space"] is None else _output_space(settings["space"])
-        return fingerprint_of(settings["fingerprint"], settings["sigma"], space, tensors), parameters
+        return _identity(form, settings, tensors), parameters
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a coordinator that this version can read: {error}") from error
+
+
+def _identity(form: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """The fingerprint of what is stored."""
+    if form == _FORMAT_OF_SCALED:
+        front = _identity(settings["front"], settings["settings"], _of_front(tensors))
+        return scaled_fingerprint(front, tensors[_SHOWN_WITH], _scaling(settings))
+    if form == _FORMAT_OF_DENOISED:
+        space = None if settings["space"] is None else _output_space(settings["space"])
+        return fingerprint_of(settings["fingerprint"], settings["sigma"], space, tensors)
+    return _BUILDERS[form](settings, tensors).fingerprint
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any], Tensor, dict[str, Tensor]]:
@@ -212,10 +235,22 @@ def _build_latent(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Laten
     )
 
 
+def _build_scaled(settings: dict[str, Any], tensors: dict[str, Tensor]) -> ScoreScaled:
+    front = _BUILDERS[settings["front"]](settings["settings"], _of_front(tensors))
+    if not isinstance(front, Autoencoder | Denoised):
+        raise ValueError("its scores are scaled behind nothing that can be")
+    return ScoreScaled(front=front, shown_with=tensors[_SHOWN_WITH], scaling=_scaling(settings))
+
+
+def _scaling(settings: dict[str, Any]) -> ScoreScaling:
+    return ScoreScaling(ScalingKind(settings["kind"]), settings["classes"])
+
+
 _BUILDERS: Mapping[str, Callable[[dict[str, Any], dict[str, Tensor]], Stored]] = {
     _FORMAT: _build,
     _FORMAT_OF_DENOISED: _build_denoised,
     _FORMAT_OF_LATENT: _build_latent,
+    _FORMAT_OF_SCALED: _build_scaled,
 }
 
 

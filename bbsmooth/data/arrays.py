@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 _WORDS = "|".join(sorted(SPLIT_WORDS))
 _IMAGES = re.compile(f"x|x_(?P<x>{_WORDS})|(?P<med>{_WORDS})_images")
 
+ARCHIVE_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    MemoryError,
+    BadZipFile,
+    zlib.error,
+)
+"""What zipfile and numpy raise about a damaged archive, depending on the byte that is wrong."""
+
 
 def open_arrays(path: Path, split: Split, classes: Sequence[str] | None = None) -> ArraySource:
     """The images of one split, in file order.
@@ -73,7 +86,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             return {name: _load(archive, name, path) for name in archive.files}
     except DataError:
         raise
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except ARCHIVE_ERRORS as error:
         raise DataError(f"{path} is not a readable .npz archive ({one_line(error)}); write it with np.savez") from error
 
 

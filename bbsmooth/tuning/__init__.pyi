@@ -45,7 +45,6 @@ from .learners.surrogate import (
 )
 from .learners.trust_region import TrustRegion
 from .losses.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
-from .losses.probabilities import class_probabilities, true_class_probabilities
 from .noisy import NoisyImages, Sample
 from .objective import BatchObjective, affordable, clean_labels
 from .plan import BudgetSchedule, TunePlan
@@ -121,10 +120,8 @@ __all__ = [
     "TuneResult",
     "Update",
     "affordable",
-    "class_probabilities",
     "clean_labels",
     "minimise",
     "one_by_one",
-    "true_class_probabilities",
     "tune",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bbsmooth.coordinator.score_scaling import MOST_CLASSES
 from oracles import Feedback
 
 AUTO = "auto"
@@ -19,7 +20,12 @@ class Choice(NamedTuple):
 
 
 def choose(
-    *, queries: int, feedback: Feedback, image_shape: tuple[int, int, int], given_denoiser: bool = False
+    *,
+    queries: int,
+    feedback: Feedback,
+    image_shape: tuple[int, int, int],
+    num_classes: int | None = None,
+    given_denoiser: bool = False,
 ) -> Choice:
     """The method that did best in the study for what is known before the first query.
 
@@ -27,8 +33,14 @@ def choose(
         queries: the budget.
         feedback: what the oracle's answers hold.
         image_shape: (C, H, W).
+        num_classes: of a closed set whose scores may be scaled; None where they may not.
         given_denoiser: whether tuning starts from a denoiser whose weights stay as they are.
     """
+    if num_classes is not None and num_classes > 1 and feedback is not Feedback.LABELS:
+        method = "matrix-scaling" if num_classes <= MOST_CLASSES else "vector-scaling"
+        return Choice(
+            method, f"each answer's {feedback.value} tell how to weigh classes under noise, so that few answers do"
+        )
     if given_denoiser:
         return Choice("equaliser", "a given denoiser stays as it is, and its twenty numbers stand behind any")
     if min(image_shape[1:]) < _SMALLEST_SIDE:

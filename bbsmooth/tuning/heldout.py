@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator, show
+from bbsmooth.coordinator.score_scaling import read
 from bbsmooth.randomness import name_digest
 from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
-from bbsmooth.tuning.losses.probabilities import true_class_probabilities
 from bbsmooth.tuning.noisy import NoisyImages
 from bbsmooth.tuning.objective import QUESTION
 from oracles import Answers, Feedback
+from oracles.probabilities import true_class_probabilities
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,14 +80,15 @@ class Validation:
             self._question(first, parameters, evaluation) for parameters, evaluation in wanted for first in firsts
         )
         told = self.executor(self.ask, questions)
-        return [self._score(zip(firsts, islice(told, len(firsts)), strict=True)) for _ in wanted]
+        return [self._score(zip(firsts, islice(told, len(firsts)), strict=True), each) for each, _ in wanted]
 
-    def _score(self, told: Iterable[tuple[int, Answers]]) -> Score:
+    def _score(self, told: Iterable[tuple[int, Answers]], parameters: Tensor) -> Score:
         correct, probability = [], []
-        for first, answers in told:
+        for first, answered in told:
+            answers, feedback = read(self.coordinator, answered, self.feedback, parameters)
             truth = self.data.labels[[draw % len(self.data) for draw in self._draws(first)]]
             correct.append((answers.labels == truth).float())
-            probability.append(true_class_probabilities(answers, truth, self.feedback))
+            probability.append(true_class_probabilities(answers, truth, feedback))
         return Score(torch.cat(correct), torch.cat(probability))
 
     def _draws(self, first: int) -> range:

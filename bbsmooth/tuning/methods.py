@@ -15,6 +15,7 @@ from bbsmooth.coordinator import (
     Form,
     OutputSpace,
     PatternSpace,
+    ScalingKind,
     Space,
     TriggerSpace,
 )
@@ -27,6 +28,7 @@ from bbsmooth.tuning.estimators.image_space import OutputDifferences
 from bbsmooth.tuning.estimators.parameter_space import ForwardDifference, GradientEstimator, Spsa
 from bbsmooth.tuning.learners.cma_es import CmaEs
 from bbsmooth.tuning.learners.descent import Descent
+from bbsmooth.tuning.learners.score_scaling import ScoreFit
 from bbsmooth.tuning.learners.staged import Staged
 from bbsmooth.tuning.learners.surrogate import CorrectedDescent, Distillation, SurrogateLearner
 from bbsmooth.tuning.losses.losses import CrossEntropy, Loss, Margin, Mistakes, SoftRadius
@@ -46,6 +48,7 @@ class Method:
         space: which numbers are tuned.
         plan: how.
         latent_channels: of an autoencoder whose decoder counts to the black box, None where images are cut off.
+        scaling: of the oracle's scores, which then is all that is tuned; None where images are.
     """
 
     summary: str
@@ -53,6 +56,7 @@ class Method:
     space: Space
     plan: TunePlan
     latent_channels: int | None = None
+    scaling: ScalingKind | None = None
 
 
 def _gains(
@@ -106,6 +110,11 @@ def fitted(method: Method, image_shape: tuple[int, int, int]) -> Method:
     return replace(method, plan=replace(method.plan, learner=replace(learner, estimator=estimator)))
 
 
+def _of_scores(summary: str, scaling: ScalingKind) -> Method:
+    plan = TunePlan(learner=ScoreFit(), averaging=0.0, validation_fraction=0.25, evaluations=2)
+    return Method(summary=summary, form=CleanedImage(), space=EqualiserSpace(), plan=plan, scaling=scaling)
+
+
 _DECAYED = {"learning_decay": 0.4, "probe_decay": 0.1}
 
 
@@ -116,8 +125,11 @@ def _grouped(directions: Directions, gains: Gains) -> Descent:
 _EQUALISER_GAINS = _gains(0.03, 0.1, learning_decay=0.25)
 _EQUALISER = _grouped(Leading(Rademacher(), SETTINGS), _EQUALISER_GAINS)
 
+LIKELIHOOD = "cross-entropy"
+"""The objective of methods that fit by maximum likelihood."""
+
 OBJECTIVES: Mapping[str, Loss] = {
-    "cross-entropy": CrossEntropy(),
+    LIKELIHOOD: CrossEntropy(),
     "margin": Margin(),
     "mistakes": Mistakes(),
     "radius": SoftRadius(),
@@ -131,6 +143,15 @@ AGREEMENT = "agreement"
 """The objective that counts the oracle's own answer to the clean image as the truth."""
 
 METHODS: Mapping[str, Method] = {
+    "matrix-scaling": _of_scores(
+        "an affine map of the oracle's log-probabilities, by maximum likelihood (matrix scaling, Guo et al., ICML"
+        " 2017)",
+        ScalingKind.MATRIX,
+    ),
+    "vector-scaling": _of_scores(
+        "a factor and a shift for each class's log-probability, by maximum likelihood (vector scaling, the same)",
+        ScalingKind.VECTOR,
+    ),
     "equaliser": _denoiser(
         "SPSA with Adam on twenty numbers: how loud each band of frequencies is in the image shown",
         EqualiserSpace(),
@@ -248,7 +269,7 @@ METHODS: Mapping[str, Method] = {
 
 
 def behind_any(method: Method) -> bool:
-    """True for a method that changes only what is shown, so that it works behind any denoiser."""
+    """True for a method that changes only what is shown, or how answers are read, so that any denoiser will do."""
     space = method.space
     own = isinstance(space, EqualiserSpace) and space.inner is not None
     return isinstance(method.form, CleanedImage) and isinstance(space, OutputSpace) and not own

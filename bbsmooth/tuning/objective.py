@@ -15,9 +15,9 @@ from bbsmooth.randomness import image_digest, name_digest
 from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
 from bbsmooth.tuning.losses.certified_share import CertifiedShare
 from bbsmooth.tuning.losses.losses import Loss, Mistakes
-from bbsmooth.tuning.losses.probabilities import class_probabilities
 from oracles import Answers, Feedback
 from oracles.pixels import require_images
+from oracles.probabilities import class_probabilities
 
 QUESTION = 100
 """Most images in one question, so in flight at once."""

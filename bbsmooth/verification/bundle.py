@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bbsmooth.data import DataError, ImageSet, Split
+from bbsmooth.data.arrays import ARCHIVE_ERRORS
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting.recall import at_hand, images_of
 from bbsmooth.runs.commitment import read_commitment
@@ -94,7 +95,9 @@ def _extract(path: Path, folder: Path) -> None:
                 if name.is_absolute() or ".." in name.parts:
                     raise UsageError(f"{path} holds a file with the name {member.filename!r}")
                 archive.extract(member, folder)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
+    except UsageError:
+        raise
+    except ARCHIVE_ERRORS as error:
         raise UsageError(f"{path} is no archive of a run: {error}") from error
 
 
@@ -144,7 +147,7 @@ def _unpacked(folder: Path) -> ImageSet:
             pixels, labels, classes = torch.from_numpy(held["x"]), None, None
             if "y" in held:
                 labels, classes = held["y"], tuple(map(str, held["classes"]))
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except ARCHIVE_ERRORS as error:
         raise Damaged(f"{IMAGES} in the archive cannot be read: {error}") from error
     return GivenImages(
         name=described["name"],

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from bbsmooth.attacks.queries import HopSkipJump
 from bbsmooth.attacks.scores import ScoreAttack
 from bbsmooth.attacks.target import ORDER, SmoothedTarget, distance
 from bbsmooth.certification import Reason, certified_accuracy
+from bbsmooth.data.arrays import ARCHIVE_ERRORS
 from bbsmooth.errors import UsageError
 from bbsmooth.noise.distribution import Norm
 from bbsmooth.progress.meter import meter
@@ -200,7 +200,7 @@ class _Session:
             found = self.target.judged(example)
             image = self.dataset.image(record["index"])
             return None if found is None else AdversarialExample(example, distance(example, image, ORDER), found)
-        except (OSError, EOFError, ValueError, LookupError, RuntimeError, TypeError, BadZipFile):
+        except ARCHIVE_ERRORS:
             return None
 
     def run(self) -> None:

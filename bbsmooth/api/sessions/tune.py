@@ -17,9 +17,9 @@ from safetensors.torch import load as load_tensors
 from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
 from bbsmooth.api.sessions.tuning_batch import changeable, refuse_long_waiting, spare
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
-from bbsmooth.api.sessions.tuning_method import chosen, method_of, rounds, taking
+from bbsmooth.api.sessions.tuning_method import chosen, method_of, picked, rounds, taking, worth_spending
 from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
-from bbsmooth.api.sessions.tuning_start import begin, refuse_unfit_size, start_from
+from bbsmooth.api.sessions.tuning_start import begin, refuse_unfit_scores, refuse_unfit_size, scores_scaled, start_from
 from bbsmooth.assemble import (
     Account,
     Front,
@@ -91,8 +91,11 @@ def tune_coordinator(
         raise UsageError("tuning needs a budget: give `budget`, the queries that may be spent; 0 only pre-trains")
     found = _images(subject, config, smoothing.seed)
     device = training_device(oracle)
-    choice = chosen(config, queries, base.spec, dataset.image_shape, subject.front)
+    before = picked(out) if resume else None
+    choice = before or chosen(config, queries, base.spec, dataset.image_shape, subject.front)
     method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
+    refuse_unfit_scores(method, base.spec)
+    queries = worth_spending(method, base.spec, queries)
     asked = rounds(taking(method, found, queries, config.steps), found, queries)
     if asked is not None and batch.batch:
         refuse_long_waiting(asked, base, config.steps)
@@ -148,6 +151,9 @@ def tune_coordinator(
             size=config.front_size,
             device=device,
         )
+        if queries and method.scaling:
+            coordinator = scores_scaled(coordinator, method, base.spec)
+            parameters = coordinator.initial_parameters()
         if not (out / COORDINATOR).exists():  # on resuming it may hold better parameters already
             save(out / COORDINATOR, coordinator, parameters)
         summary: Record = {"method": choice.method, "pretraining": pretraining, "parameters": len(parameters)}

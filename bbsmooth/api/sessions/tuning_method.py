@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from torch import Tensor
 
 from bbsmooth.api.sessions.tuning_images import TuningImages
 from bbsmooth.assemble import Front
-from bbsmooth.coordinator import Denoised
+from bbsmooth.coordinator import Denoised, ScoreScaling
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.layout import MANIFEST
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
-from bbsmooth.tuning.methods import CERTIFIED, METHODS, OBJECTIVES, Method, fitted
+from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, LIKELIHOOD, METHODS, OBJECTIVES, Method, fitted
 from bbsmooth.tuning.plan import TunePlan
 from bbsmooth.tuning.radius_schedule import TooFewImages
 from bbsmooth.tuning.rounds import Rounds, Schedule, in_steps
 from bbsmooth.tuning.tune import schedule_of
 from oracles import OracleSpec
+
+_log = logging.getLogger(__name__)
 
 _MOST_NEEDED = 0.999
 """Largest probability that a hundred draws an image can say anything about."""
@@ -35,7 +41,33 @@ def chosen(
     if config.method != AUTO:
         return Choice(config.method, "it was asked for")
     given = (parts := front.parts) is not None and isinstance(parts[0], Denoised)
-    return choose(queries=queries, feedback=spec.feedback, image_shape=image_shape, given_denoiser=given)
+    by_likelihood = config.objective in (None, LIKELIHOOD, AGREEMENT) and not spec.classes.open_set
+    return choose(
+        queries=queries,
+        feedback=spec.feedback,
+        image_shape=image_shape,
+        num_classes=len(spec.classes) if by_likelihood else None,
+        given_denoiser=given,
+    )
+
+
+def picked(out: Path) -> Choice | None:
+    """The method of a run that was begun, which goes on with it whatever would be picked today."""
+    if not (out / MANIFEST).exists():
+        return None
+    manifest = read_manifest(out)
+    method, reason = manifest.get("method_used"), manifest.get("method_because")
+    return Choice(method, str(reason)) if method in METHODS else None
+
+
+def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
+    """The queries of a budget that are worth spending: few do for a map of scores."""
+    if method.scaling is None:
+        return queries
+    enough = min(queries, ScoreScaling(method.scaling, len(spec.classes)).enough)
+    if enough < queries:
+        _log.info(f"{enough:,} of {queries:,} queries are enough for a map of scores; the rest stays unspent")
+    return enough
 
 
 def method_of(
@@ -69,10 +101,12 @@ def _named(choice: Choice, config: TuneConfig, noise: NoiseDistribution, labels:
     """The method, with the objective and the judge that were asked for.
 
     Raises:
-        UsageError: a radius that no probability proves.
+        UsageError: a radius that no probability proves, or an objective that the method does not have.
     """
     method = METHODS[choice.method]
     loss, judge = OBJECTIVES.get(config.objective or "", method.plan.loss), None
+    if method.scaling and config.objective not in (None, LIKELIHOOD, AGREEMENT):
+        raise UsageError(f"`method` {choice.method} fits by maximum likelihood; leave `objective` out")
     if config.radius is not None:
         needed = noise.probability(config.radius)
         if not 0.5 <= needed < _MOST_NEEDED:

@@ -16,6 +16,8 @@ from bbsmooth.coordinator import (
     Denoised,
     LatentCoordinator,
     OutputSpace,
+    ScoreScaled,
+    ScoreScaling,
     Stored,
     load,
     made_of,
@@ -32,6 +34,7 @@ from bbsmooth.runs.layout import PRETRAINED, PRETRAINING
 from bbsmooth.runs.records import Pretraining
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import METHODS, Method, behind_any
+from oracles import Feedback, OracleSpec
 
 _FINGERPRINT = "fingerprint"
 _BATCH, _LATENT_RATE = 64, 1e-3
@@ -147,6 +150,13 @@ def start_from(front: Front, method: Method, pixels: Tensor, smoothing: Smoothin
     if (parts := front.parts) is None:
         return None
     coordinator, parameters = parts
+    if isinstance(coordinator, ScoreScaled):
+        if method.scaling is None:
+            raise UsageError(
+                "`start` scales the oracle's scores, which `method` would drop; tune its images first, from the run "
+                "that it started from, or use `method` matrix-scaling or vector-scaling"
+            )
+        coordinator, parameters = coordinator.front, coordinator.shown_with
     channels, height, width = pixels.shape[1:]
     if coordinator.image_shape not in (None, (channels, height, width)):
         raise UsageError(
@@ -167,6 +177,33 @@ def start_from(front: Front, method: Method, pixels: Tensor, smoothing: Smoothin
     except ValueError as error:
         raise UsageError(f"`start`: {error}") from None
     raise UsageError(f"{front.path} is a diffusion model, in which nothing is tuned; leave `start` out")
+
+
+def scores_scaled(front: Stored, method: Method, spec: OracleSpec) -> ScoreScaled:
+    """The coordinator of a method that scales scores, with a front that shows what it does without parameters."""
+    assert method.scaling is not None
+    assert isinstance(front, Autoencoder | Denoised)
+    scaling = ScoreScaling(method.scaling, len(spec.classes))
+    return ScoreScaled(front=front, shown_with=front.initial_parameters(), scaling=scaling)
+
+
+def refuse_unfit_scores(method: Method, spec: OracleSpec) -> None:
+    """Refuse to scale scores that an oracle does not give.
+
+    Raises:
+        UsageError: labels alone, an open set of classes, or too many or few of them.
+    """
+    if method.scaling is None:
+        return
+    reason = "it answers in an open set of classes" if spec.classes.open_set else None
+    if spec.feedback is Feedback.LABELS:
+        reason = "it answers with labels alone"
+    if reason:
+        raise UsageError(f"`method` scales the scores of {spec.name}, but {reason}; use `method` equaliser")
+    try:
+        ScoreScaling(method.scaling, len(spec.classes))
+    except ValueError as error:
+        raise UsageError(f"`method`: {error}") from None
 
 
 def _around(coordinator: Autoencoder, parameters: Tensor, method: Method) -> Autoencoder:

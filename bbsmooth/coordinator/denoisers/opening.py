@@ -14,6 +14,7 @@ from bbsmooth.coordinator.denoisers.names import SHIPPED_SIZES
 from bbsmooth.coordinator.denoisers.torchscript import Scripted
 from bbsmooth.coordinator.denoisers.weights import build, read_tensors
 from bbsmooth.coordinator.natural import AnyShape, natural_digest
+from bbsmooth.data.arrays import ARCHIVE_ERRORS
 from bbsmooth.errors import UsageError
 from oracles.errors import SpecError
 from oracles.local import pick_device, state_digest
@@ -146,5 +147,8 @@ def _is_torchscript(path: Path) -> bool:
     """True for an archive that holds code, as `torch.jit.save` writes it; those of `torch.save` hold tensors alone."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except ARCHIVE_ERRORS:
+        return False

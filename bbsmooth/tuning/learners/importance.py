@@ -9,8 +9,8 @@ from torch import Tensor
 
 from bbsmooth.tuning.learners.protocol import Learner, StepContext, StepResult
 from bbsmooth.tuning.learners.recorder import Recorder
-from bbsmooth.tuning.losses.probabilities import true_class_probabilities
 from bbsmooth.tuning.rules.steps import State
+from oracles.probabilities import true_class_probabilities
 
 _VOTES = "importance.votes"
 

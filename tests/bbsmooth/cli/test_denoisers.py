@@ -71,7 +71,7 @@ def test_a_function_of_ones_own_stands_before_the_oracle(name: str, world: World
 
 def test_what_is_tuned_behind_it_is_certified_without_being_told_again(world: World, file: Path) -> None:
     tune(world, f"module:{file}:half")
-    assert manifest(world.folder / "tuned")["method_used"] == "equaliser"
+    assert manifest(world.folder / "tuned")["method_used"] == "matrix-scaling"
     assert world.certify("--coordinator", world.folder / "tuned").status == 0
     assert bbsmooth("verify", world.run).status == 0
     attacked = bbsmooth(
@@ -113,7 +113,7 @@ def test_methods_that_tune_a_network_of_ours_are_refused(world: World, file: Pat
         *("--budget", 300, "--start", f"module:{file}:half", "--method", "spsa-gc", "--out", world.run),
     )
     assert done.status == 2
-    assert "behind it use one of equaliser" in done.line
+    assert "behind it use one of matrix-scaling, vector-scaling, equaliser" in done.line
     assert not world.run.exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from bbsmooth.assemble import describe_coordinator
 from bbsmooth.runs.lines import write_lines
+from bbsmooth.tuning.automatic import Choice
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed, picture
 
 
@@ -104,13 +105,33 @@ def test_images_without_labels_do_where_the_oracle_is_believed(world: World) -> 
     assert world.asked.total() == spent
 
 
-def test_by_default_a_method_is_picked_and_the_reason_is_on_record(world: World) -> None:
-    done = tune(world, "--budget", 300)
+@pytest.mark.parametrize(
+    ("feedback", "method", "reason"),
+    [("labels", "spsa-gc", "images below 16 pixels"), ("probabilities", "matrix-scaling", "weigh classes")],
+)
+def test_by_default_a_method_is_picked_and_the_reason_is_on_record(
+    world: World, feedback: str, method: str, reason: str
+) -> None:
+    function = "named" if feedback == "labels" else "counted"
+    done = tune(world, "--budget", 300, "--oracle", world.oracle(function, f"num_classes=2&feedback={feedback}"))
     assert done.status == 0
-    assert "method spsa-gc, because images below 16 pixels" in done.err
+    assert f"method {method}, because" in done.err
     manifest = json.loads((world.run / "manifest.json").read_text())
-    assert manifest["method_used"] == "spsa-gc"
-    assert "images below 16 pixels" in manifest["method_because"]
+    assert manifest["method_used"] == method
+    assert reason in manifest["method_because"]
+
+
+def test_a_run_goes_on_with_the_method_that_was_picked_when_it_began(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("bbsmooth.api.sessions.tune.choose", lambda **about: Choice("spsa-gc", "images are small"))
+        assert tune(world, "--budget", 300).status == 0
+    spent = world.asked.total()
+    killed(world.run)
+    assert tune(world, "--budget", 300, "--resume").status == 0
+    assert json.loads((world.run / "manifest.json").read_text())["method_used"] == "spsa-gc"
+    assert world.asked.total() == spent
 
 
 @pytest.mark.parametrize("method", ["auto", "equaliser"])

@@ -49,6 +49,11 @@ def counted(images):
     return bright(images)
 
 
+def named(images):
+    """As `counted`, labels alone."""
+    return counted(images).argmax(1)
+
+
 def slow(images):
     time.sleep(0.05)
     scores = counted(images)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,19 @@ def test_files_that_are_no_archives(tmp_path: Path) -> None:
     for file in (lone, text, empty, cut, damaged, tmp_path / "gone.npz", tmp_path):
         with pytest.raises(DataError, match=f"{file.name} is not a readable .npz archive .*write it with np.savez"):
             open_arrays(file, Split.TEST)
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_whatever_bit_is_wrong_an_archive_is_read_or_refused(tmp_path: Path, write: Callable[..., None]) -> None:
+    file = tmp_path / "set.npz"
+    write(file, x=COLOUR, y=np.array([1, 0, 1]))
+    whole, refused = file.read_bytes(), 0
+    for place in range(0, 8 * len(whole), 7):
+        turned = bytearray(whole)
+        turned[place // 8] ^= 1 << place % 8
+        file.write_bytes(turned)
+        try:
+            open_arrays(file, Split.TEST)
+        except DataError:
+            refused += 1
+    assert refused > len(whole) // 3

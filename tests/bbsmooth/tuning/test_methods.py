@@ -6,7 +6,15 @@ from typing import get_type_hints
 import pytest
 import torch
 
-from bbsmooth.coordinator import Autoencoder, Bottleneck, LatentCoordinator, PretrainPlan, pretrain
+from bbsmooth.coordinator import (
+    Bottleneck,
+    LatentCoordinator,
+    PretrainPlan,
+    ScoreScaled,
+    ScoreScaling,
+    Stored,
+    pretrain,
+)
 from bbsmooth.coordinator.latent import train_bottleneck
 from bbsmooth.data import load
 from bbsmooth.noise import Gaussian, Grid
@@ -38,7 +46,7 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
         return oracle.query(shown)
 
     denoiser = pretrain(images, noise=noise, form=method.form, space=method.space, plan=PretrainPlan(epochs=1), seed=0)
-    coordinator: Autoencoder | LatentCoordinator = denoiser
+    coordinator: Stored = denoiser
     if method.latent_channels is not None:
         bottleneck = Bottleneck(image_shape=(1, 8, 8), channels=method.latent_channels)
         cut = train_bottleneck(bottleneck, lambda generator: images / 255, steps=5, learning_rate=1e-3, seed=0)
@@ -50,8 +58,12 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
         rounds += 1
         return one_by_one(ask, list(questions))  # none needs another's answer to be made
 
+    tuned = coordinator
+    if method.scaling is not None:
+        scaling = ScoreScaling(method.scaling, 10)
+        tuned = ScoreScaled(front=denoiser, shown_with=denoiser.initial_parameters(), scaling=scaling)
     result = tune(
-        coordinator,
+        tuned,
         images,
         labels,
         noise=noise,

@@ -14,11 +14,11 @@ from bbsmooth.tuning.executor import one_by_one
 from bbsmooth.tuning.learners.protocol import StepContext, StepResult
 from bbsmooth.tuning.learners.recorder import Recorder
 from bbsmooth.tuning.learners.surrogate.distillation import Distillation, Student
-from bbsmooth.tuning.losses.probabilities import class_probabilities
 from bbsmooth.tuning.objective import BatchObjective
 from bbsmooth.tuning.rules.gains import Gains
 from bbsmooth.tuning.rules.steps import State, StepRule
 from oracles import Answers, Feedback
+from oracles.probabilities import class_probabilities
 
 _SHARE, _RULE = "share", "rule."
 

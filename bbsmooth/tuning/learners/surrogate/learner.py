@@ -17,8 +17,8 @@ from bbsmooth.coordinator import show
 from bbsmooth.tuning.learners.protocol import StepContext, StepResult
 from bbsmooth.tuning.learners.surrogate.descent import SurrogateDescent
 from bbsmooth.tuning.learners.surrogate.distillation import Distillation
-from bbsmooth.tuning.losses.probabilities import class_probabilities
 from bbsmooth.tuning.rules.steps import State
+from oracles.probabilities import class_probabilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

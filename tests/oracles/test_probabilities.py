@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from bbsmooth.tuning import class_probabilities, true_class_probabilities
 from oracles import Answers, Feedback
+from oracles.probabilities import class_probabilities, true_class_probabilities
 
 NAN = math.nan
 SCORES = torch.tensor([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oracles import Answers, Feedback
+from oracles.oracle import Answers, Feedback
 
 
 def class_probabilities(answers: Answers, feedback: Feedback, num_classes: int) -> Tensor:

@@ -1,0 +1,103 @@
+"""`bbsmooth tune --method matrix-scaling`: a classifier that leans to one class is read anew, for few queries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bbsmooth.assemble import describe_coordinator
+from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed
+
+LEANING = """
+
+def leaning(images):
+    \"\"\"Dark, where it is not very bright indeed.\"\"\"
+    p = 1 / (1 + np.exp(-20 * (images.mean((1, 2, 3)) - 0.8)))
+    counted(images)
+    return np.stack([1 - p, p], 1)
+"""
+OPTIONS = "num_classes=2&feedback=probabilities"
+
+
+@pytest.fixture
+def leaning(tmp_path: Path) -> World:
+    world = build(tmp_path)
+    with (tmp_path / "oracle.py").open("a") as file:
+        file.write(LEANING)
+    generator = np.random.default_rng(0)
+    dark, bright = (generator.integers(*range, (30, 8, 8), dtype=np.uint8) for range in ((0, 60), (120, 200)))
+    np.savez(tmp_path / "images.npz", x=np.concatenate([dark, bright]), y=np.repeat([0, 1], 30))
+    return world
+
+
+def tune(world: World, *arguments: object, function: str = "leaning", options: str = OPTIONS) -> Outcome:
+    return bbsmooth(
+        *("tune", "--oracle", world.oracle(function, options), "--data", f"npz:{world.folder / 'images.npz'}"),
+        *("--sigma", 0.25, *(() if "--start" in arguments else ("--pretrain-epochs", 1)), "--budget", 400),
+        *("--method", "vector-scaling", "--out", world.run, *arguments),
+    )
+
+
+def certified(world: World, *front: object) -> float:
+    out = world.folder / f"certified{len(front)}"
+    done = bbsmooth(
+        *("certify", "--oracle", world.oracle("leaning", OPTIONS), "--data", f"npz:{world.folder / 'images.npz'}"),
+        *("--sigma", 0.25, "--n0", 10, "--n", 40, "--radius", 0.1, "--out", out, *front),
+    )
+    assert done.status == 0
+    (found,) = json.loads((out / "summary.json").read_text())["certified_accuracy"]
+    return float(found["value"])
+
+
+@pytest.mark.parametrize("method", ["matrix-scaling", "vector-scaling"])
+def test_a_lean_is_found_and_certificates_follow(leaning: World, method: str) -> None:
+    done = tune(leaning, "--method", method, "--json")
+    assert done.status == 0
+    found = json.loads(done.out)["summary"]
+    assert found["heldout_accuracy_start"] < 0.6
+    assert found["heldout_accuracy_best"] > 0.9
+    assert leaning.asked.total() == found["queries"] <= 400
+    before, spent = describe_coordinator(leaning.run), leaning.asked.total()
+    killed(leaning.run)
+    assert tune(leaning, "--method", method, "--resume").status == 0
+    assert describe_coordinator(leaning.run) == before
+    assert leaning.asked.total() == spent
+    assert certified(leaning) == 0.5
+    assert certified(leaning, "--coordinator", leaning.run) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "function", "options", "words"),
+    [
+        ((), "named", "num_classes=2&feedback=labels", "it answers with labels alone; use --method equaliser"),
+        (("--objective", "margin"), "leaning", OPTIONS, "fits by maximum likelihood; leave --objective out"),
+        (("--budget", 20), "leaning", OPTIONS, "raise it"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_a_query(
+    leaning: World, arguments: tuple[object, ...], function: str, options: str, words: str
+) -> None:
+    done = tune(leaning, *arguments, function=function, options=options)
+    assert done.status == 2
+    assert words in done.line
+    assert leaning.asked.total() == 0
+    assert not leaning.run.exists()
+
+
+def test_a_map_of_scores_is_learnt_anew_from_its_start_and_never_dropped(leaning: World) -> None:
+    assert tune(leaning).status == 0
+    out = leaning.folder / "next"
+    assert tune(leaning, "--start", leaning.run, "--method", "matrix-scaling", "--out", out).status == 0
+    refused = tune(leaning, "--start", leaning.run, "--method", "pattern", "--out", leaning.folder / "last")
+    assert refused.status == 2
+    assert "scales the oracle's scores" in refused.line
+    labels = bbsmooth(
+        *("certify", "--oracle", leaning.oracle("named", "num_classes=2&feedback=labels")),
+        *("--data", f"npz:{leaning.folder / 'images.npz'}", "--sigma", 0.25, "--coordinator", leaning.run),
+        *("--n0", 10, "--n", 40, "--out", leaning.folder / "labels"),
+    )
+    assert labels.status == 2
+    assert "it answers with labels alone" in labels.line
