@@ -121,13 +121,14 @@ def taking(method: Method, images: TuningImages, queries: int, steps: int | None
     """The method in at most `steps` steps, None for as many as it usually takes.
 
     Raises:
-        UsageError: too few images or queries to tune anything.
+        UsageError: too few images or queries to tune anything, or too few steps.
     """
-    if steps is None or not queries:
+    if steps is None or rounds(method, images, queries) is None:
         return method
-    with _explained():
-        plan = in_steps(method.plan, steps, lambda plan: _schedule(plan, images, queries))
-    return replace(method, plan=plan)
+    try:
+        return replace(method, plan=in_steps(method.plan, steps, lambda plan: _schedule(plan, images, queries)))
+    except ValueError as error:
+        raise UsageError(f"`steps` {steps} are too few for this budget: {str(error).partition(';')[0]}") from None
 
 
 def rounds(method: Method, images: TuningImages, queries: int) -> Rounds | None:

@@ -18,6 +18,7 @@ import pytest
 from safetensors.torch import load_file
 
 import bbsmooth as bb
+from bbsmooth.api.sessions.tuning_resume import keep_event
 from bbsmooth.errors import UsageError
 from oracles import Budget, Ledger
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
@@ -289,3 +290,32 @@ def survive(place: World, vendor: Vendor, children: Children, chance: random.Ran
         assert found(place.run)[:2] == truth.found[:2]
     assert bbsmooth("verify", place.run).status == 0
     return hits
+
+
+@pytest.mark.parametrize(("first", "then"), [(("--batch",), ()), ((), ("--batch",))], ids=["batch first", "then batch"])
+def test_a_run_may_go_on_in_the_other_way(
+    place: World,
+    vendor: Vendor,
+    truth: Truth,
+    first: tuple[str, ...],
+    then: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = list[int]()
+
+    def stop_at_the_second(folder: Path, event: Any) -> None:
+        kept.append(event["step"])
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+        keep_event(folder, event)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bbsmooth.api.sessions.tune.keep_event", stop_at_the_second)
+        patched.setattr("oracles.watch.CanaryWatch.written", property(lambda watch: 0))  # each step is kept at once
+        assert tune(place, vendor, "openai", *first).status == 130
+    done = tune(place, vendor, "openai", "--resume", *then)
+    assert done.status == 0, done.err
+    assert found(place.run) == truth.found
+    assert vendor.billed.total() > 0
+    assert place.ledger()["spent"]["tune"] == truth.queries
+    assert place.ledger()["batched"] == vendor.billed.total() < truth.queries
