@@ -69,7 +69,7 @@ class RecordingOracle:
         return answers
 
     def recorded(self, name: bytes, images: int) -> Answers | None:
-        """Answers on record for the batch of so many images called `name`; None where one of them is not.
+        """Answers on record for the batch called `name`, of that number of images; None where one is missing.
 
         Raises:
             ImageRefused: one of them is refused, however often it is asked about.

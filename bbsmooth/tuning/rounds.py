@@ -48,7 +48,7 @@ class Rounds:
         return sum(times for _, times in self.sizes)
 
     def jobs(self, most: int) -> int:
-        """Jobs in all, where one holds at most so many questions."""
+        """Jobs in all, where one holds at most `most` questions."""
         return sum(times * math.ceil(size / most) for size, times in self.sizes)
 
 

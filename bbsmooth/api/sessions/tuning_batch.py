@@ -56,7 +56,7 @@ def refuse_long_waiting(rounds: Rounds, oracle: Oracle, steps: int | None) -> No
         steps: most steps that were asked for, None for nobody's wish.
 
     Raises:
-        UsageError: very long, and nobody has asked for so many steps.
+        UsageError: very long, and nobody has asked for it with `steps`.
     """
     if (found := batching_of(oracle)) is None:
         return
