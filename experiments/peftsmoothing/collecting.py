@@ -11,6 +11,7 @@ from typing import Any
 
 from bbsmooth.certification import average_certified_radius
 from bbsmooth.certification.accuracy import share
+from bbsmooth.coordinator.denoisers.opening import is_denoiser
 from bbsmooth.runs.certificates import CONFIDENCE, read_certificates, read_summary
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.layout import HISTORY
@@ -146,7 +147,8 @@ def _training_seconds(job: Job) -> float:
             seconds += len(epochs) * min(epochs)
         elif name == "tune":
             start = read_manifest(folder)["settings"]["coordinator"]
-            seconds += sum(read_summary(Path(tuned))["seconds"] for tuned in (folder, start) if tuned)
+            runs = [folder, *([Path(start)] if start and not is_denoiser(start) else [])]
+            seconds += sum(read_summary(run)["seconds"] for run in runs)
     return seconds
 
 

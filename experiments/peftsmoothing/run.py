@@ -18,13 +18,12 @@ import torch
 from bbsmooth.runs.files import write_json
 from experiments.peftsmoothing.collecting import collect
 from experiments.peftsmoothing.judging import JUDGED
+from experiments.peftsmoothing.prepared import FOLDER, prepare
 from experiments.peftsmoothing.running import carry_out
 from experiments.peftsmoothing.study import SCALES, STUDIES, Job, Study
 from experiments.peftsmoothing.table import write_tables
-from experiments.peftsmoothing.validation import VALIDATION, write_validation
 
 RESULTS = Path(__file__).parent / "results"
-FOLDER = Path("runs/peftsmoothing")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,7 +62,7 @@ def run(
     dry: bool,
     at_once: int = 1,
 ) -> None:
-    """Run every step below `folder` that is not done yet, one seed of all rows after the other.
+    """Run every step below `folder` that is not done yet: in the order of their worth.
 
     `result` and its tables are written anew after each job, with whatever is done.
 
@@ -78,11 +77,11 @@ def run(
     Raises:
         SystemExit: a step failed; it has said why.
     """
-    if str(VALIDATION) in study.scale["data"] and not dry:
-        write_validation(VALIDATION)
+    if not dry:
+        prepare(study.scale["data"])
     jobs = list(study.jobs(folder))
     print(f"{len(jobs)} jobs, {sum(job.votes for job in jobs):,} votes to certify", flush=True)
-    wanted = sorted((job for job in jobs if rows is None or job.row in rows), key=lambda job: job.seed)
+    wanted = sorted((job for job in jobs if rows is None or job.row in rows), key=lambda job: job.turn)
     step = partial(carry_out, study, dry=dry, threads=max(1, torch.get_num_threads() // at_once))
     with ThreadPoolExecutor(at_once) as pool:
         begun: dict[Path, Future[None]] = {}

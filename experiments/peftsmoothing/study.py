@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 STUDIES = Path(__file__).parent / "studies"
-SCALES = ("small", "cifar", "paper", "imagenet")
+SCALES = ("small", "natural", "cifar", "paper", "imagenet")
 COLUMNS = (
     "trained_parameters",
     "oracle_queries",
@@ -34,6 +34,7 @@ class Row:
         train: options of `bbsmooth train`, None where nothing is trained with gradients.
         tune: options of `bbsmooth tune`, None where nothing is tuned with queries.
         start: name of an earlier row from whose coordinator tuning starts, None to start from nothing.
+        front: name of a denoiser that stands before the classifier where nothing is tuned, None for none.
         model_of: name of an earlier row whose model is certified once more, None for one of its own.
         scale: settings of the scale that differ for this row.
     """
@@ -43,6 +44,7 @@ class Row:
     train: str | None = None
     tune: str | None = None
     start: str | None = None
+    front: str | None = None
     model_of: str | None = None
     scale: Mapping[str, Any]
 
@@ -57,10 +59,12 @@ class Job:
         seed: of everything.
         place: directory of its runs.
         oracle: what is certified.
-        coordinator: directory of the `tune` run whose coordinator stands before it, None for nothing.
+        coordinator: directory of the `tune` run whose coordinator stands before it, or the name of a denoiser; None
+            for nothing.
         steps: (words of the command, run directory), in order; the one called `certify` is what is compared.
         votes: that certifying asks for, at most.
         after: directory of the job that must be done before, None for none.
+        turn: jobs of a lower one are run before it.
     """
 
     row: str
@@ -72,6 +76,7 @@ class Job:
     steps: tuple[tuple[str, Path], ...]
     votes: int
     after: Path | None
+    turn: int = 0
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -103,6 +108,8 @@ class Study:
     def read(cls, name: str, scale: str) -> Study:
         """A study of the folder `studies`. A row with several `rates` becomes one row for each learning rate.
 
+        A row that names `scales` belongs to these alone.
+
         Raises:
             FileNotFoundError: there is none of that name.
             KeyError: it has no such scale.
@@ -111,7 +118,9 @@ class Study:
         return cls(
             name=name,
             title=content["title"],
-            rows=tuple(row for entry in content["row"] for row in _rows(entry, scale)),
+            rows=tuple(
+                row for entry in content["row"] if scale in entry.get("scales", SCALES) for row in _rows(entry, scale)
+            ),
             columns=tuple(content[scale].get("columns", COLUMNS)),
             scale=content[scale],
             reference=content.get("reference"),
@@ -127,11 +136,14 @@ class Study:
 
 
 def _rows(entry: Mapping[str, Any], scale: str) -> Iterator[Row]:
-    given = {key: entry[key] for key in ("name", "first", "train", "tune", "start", "model_of") if key in entry}
-    given["scale"] = entry.get("settings", {}) | entry.get(scale, {})
-    if "rates" not in entry:
+    given = {
+        key: entry[key] for key in ("name", "first", "train", "tune", "start", "front", "model_of") if key in entry
+    }
+    given["scale"] = settings = entry.get("settings", {}) | entry.get(scale, {})
+    rates = settings.pop("rates", entry.get("rates", ()))
+    if not rates:
         yield Row(**given)
-    for rate in entry.get("rates", ()):
+    for rate in rates:
         named = {"name": f"{entry['name']}, rate {rate:g}", "train": f"{entry['train']} --learning-rate {rate:g}"}
         yield Row(**given | named)
 
@@ -157,7 +169,14 @@ class _Cell:
             steps=tuple(self._steps()),
             votes=self.scale["images"] * (self.scale.get("n0", 0) + self.scale.get("n", 0)),
             after=None if (earlier := self.row.start or self.row.model_of) is None else self._place(earlier),
+            turn=self._turn(),
         )
+
+    def _turn(self) -> int:
+        """Rows that are worth the most first (`wave`); more noise is put off by two waves, another seed by four."""
+        level, repetition = self.scale["sigmas"].index(self.sigma), self.scale["seeds"].index(self.seed)
+        wave: int = self.scale.get("wave", 0)
+        return wave + 2 * level + 4 * repetition
 
     def _place(self, name: str) -> Path:
         return self.folder / _slug(name) / f"sigma-{self.sigma:g}" / f"seed-{self.seed}"
@@ -175,10 +194,12 @@ class _Cell:
 
     def _model(self) -> str:
         model: str = self.scale["model"]
-        return model if model == "local-vit" else f"timm:{model.removeprefix('timm:')}"
+        return model if model == "local-vit" or model.startswith("module:") else f"timm:{model.removeprefix('timm:')}"
 
     def _coordinator(self) -> Path | None:
-        return None if self.row.tune is None else self._place(self.row.name) / "tune"
+        if self.row.tune is not None:
+            return self._place(self.row.name) / "tune"
+        return None if self.row.front is None else Path(self.row.front)
 
     def _steps(self) -> Iterator[tuple[str, Path]]:
         row, scale, place = self.row, self.scale, self._place(self.row.name)
@@ -197,7 +218,7 @@ class _Cell:
             yield f"tune --oracle {oracle} {images} {row.tune}{start}", place / "tune"
         if not scale["images"]:
             return
-        front = "" if row.tune is None else f" --coordinator {place / 'tune'}"
+        front = "" if (before := self._coordinator()) is None else f" --coordinator {before}"
         votes = f"--n0 {scale['n0']} --n {scale['n']} --limit {scale['images']}{self._option('certify')}"
         yield f"certify --oracle {oracle} {images} {votes}{_radii(scale['radii'])}{front}", place / "certify"
         if scale.get("attacked"):

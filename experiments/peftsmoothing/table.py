@@ -38,7 +38,7 @@ def document(result: Record) -> Document:
 def _lead(result: Record) -> str:
     scale, rows = result["scale"], result["rows"]
     seeds = max(len(row["seeds"]) for row in rows)
-    words = f"{scale['model']}, {scale['data']}."
+    words = f"{scale['model']}, {scale.get('data_name', scale['data'])}."
     if seeds > 1:
         words += f" Mean of up to {seeds} seeds ± their standard deviation."
     if "images" in rows[0]:

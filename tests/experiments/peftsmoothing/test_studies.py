@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
+from bbsmooth import data
 from bbsmooth.certification.accuracy import share
 from bbsmooth.cli.main import app
 from bbsmooth.runs.certificates import CONFIDENCE
 from experiments.peftsmoothing import run
 from experiments.peftsmoothing.collecting import _certified, _paired
+from experiments.peftsmoothing.prepared import Prepared, write
 from experiments.peftsmoothing.study import COLUMNS, SCALES, STUDIES, Row, Study
 from experiments.peftsmoothing.table import document, write_tables
 
@@ -66,18 +69,53 @@ def test_a_row_with_rates_becomes_one_row_for_each(tmp_path: Path) -> None:
     assert trained == ["--method head --learning-rate 0.01", "--method head --learning-rate 0.03"]
 
 
+def test_rows_of_most_worth_come_first_at_the_natural_scale() -> None:
+    jobs = sorted(Study.read("methods", "natural").jobs(Path("runs")), key=lambda job: job.turn)
+    telling = ["bare", "natural, 0 queries", "LoRA", "head", "full fine-tuning"]
+    assert [(job.row, job.sigma, job.seed) for job in jobs[:5]] == [(name, 0.25, 0) for name in telling]
+    turns = {(job.row, job.sigma, job.seed): job.turn for job in jobs}
+    assert turns["LoRA", 0.25, 0] < turns["prompt", 0.25, 0] < turns["LoRA", 0.5, 0] < turns["LoRA", 0.25, 1]
+
+
+def test_a_denoiser_that_ships_stands_before_what_is_certified() -> None:
+    job = next(one for one in Study.read("methods", "natural").jobs(Path("runs")) if one.row == "natural, 0 queries")
+    assert job.coordinator == Path("natural")
+    assert "--coordinator natural" in dict((out.name, words) for words, out in job.steps)["certify"]
+
+
+def test_a_row_belongs_to_the_scales_that_it_names() -> None:
+    small, natural = ({row.name for row in Study.read("methods", scale).rows} for scale in ("small", "natural"))
+    assert "natural, 0 queries" in natural - small
+    assert "denoiser, 0 queries" in small - natural
+
+
+def test_held_out_images_are_those_after_the_ones_for_training(tmp_path: Path) -> None:
+    write(Prepared(lambda: "mnist5k", 30, 10, held_out=True), tmp_path / "held.npz")
+    write(Prepared(lambda: "mnist5k", 30, 10, held_out=False), tmp_path / "test.npz")
+    digits, tested = (data.load("mnist5k", split=split) for split in data.Split)
+    for name, other, first in (("held", digits, 30), ("test", tested, 0)):
+        training, judging = (data.load(f"npz:{tmp_path / name}.npz", split=split) for split in data.Split)
+        assert torch.equal(training.images(range(30)), digits.images(range(30)))
+        assert torch.equal(judging.images(range(10)), other.images(range(first, first + 10)))
+        assert judging.labels(range(10)).tolist() == other.labels(range(first, first + 10)).tolist()
+        assert judging.classes == other.classes
+
+
 @pytest.mark.slow
 def test_a_study_runs_once_and_writes_what_its_runs_say(tmp_path: Path) -> None:
     study = _tiny_study()
     result = tmp_path / "results" / "tiny.json"
     run.run(study, tmp_path / "runs", result, dry=False, at_once=2)
     first = json.loads(result.read_text())
-    bare, head, denoised, tuned = first["rows"]
+    bare, natural, head, denoised, tuned, behind = first["rows"]
     assert (bare["trained_parameters"], bare["training_seconds"], bare["oracle_queries"]) == (0, 0, 0)
     assert head["trained_parameters"] == 650
     assert denoised["training_seconds"] > 0
     assert head["queries_per_image"] == 5 + 40
     assert 0 < tuned["oracle_queries"] <= 200
+    assert 0 < behind["oracle_queries"] <= 200
+    assert (natural["training_seconds"], natural["oracle_queries"]) == (0, 0)
+    assert natural["noisy_accuracy"] != bare["noisy_accuracy"]
     assert bare["clean_accuracy"]["mean"] > 0.9
     certificates = tmp_path / "runs" / "head" / "sigma-0.5" / "seed-0" / "certify" / "certificates.jsonl"
     records = [json.loads(line) for line in certificates.read_text().splitlines()]
@@ -115,9 +153,11 @@ def _tiny_study() -> Study:
     }
     rows = (
         Row(name="bare", scale={}),
+        Row(name="natural", front="natural", scale={}),
         Row(name="head", train="--method head", scale={}),
         Row(name="denoised", tune="--budget 0 --pretrain-epochs 1 --train-images 64", scale={}),
         Row(name="tuned", tune="--budget 200 --train-images 64", start="denoised", scale={}),
+        Row(name="behind", tune="--budget 200 --train-images 64 --start natural", scale={}),
     )
     return Study(name="tiny", title="Tiny", rows=rows, columns=COLUMNS, scale=scale, reference="bare")
 
@@ -154,7 +194,7 @@ def test_the_tables_are_those_of_the_json(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
     write_tables(copy)
-    kept = {".md", ".tex", ".html"} if path.stem == "methods-small" else {".md", ".tex"}
+    kept = {".md", ".tex", ".html"} if path.stem in ("methods-small", "methods-natural") else {".md", ".tex"}
     for suffix in kept:
         assert copy.with_suffix(suffix).read_text() == path.with_suffix(suffix).read_text()
 
