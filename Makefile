@@ -54,6 +54,8 @@ bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.serving.run
 	$(BIN)/python -m experiments.ray.run
 	$(BIN)/python -m experiments.training_steps.run
+	$(BIN)/python -m experiments.training_steps.run --model cifar-vit --steps 3 --pairs 5
+	$(BIN)/python -m experiments.training_steps.memory
 	$(BIN)/python -m experiments.startup.run
 	$(BIN)/python -m experiments.noise.run
 	$(BIN)/python -m experiments.memory.run

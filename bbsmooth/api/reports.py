@@ -144,10 +144,11 @@ def _contents(file: Path | str | None) -> bytes | None:
 class Comparison:
     """Several runs side by side: tables with intervals and paired differences."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], *, groups: str | None = None) -> None:
         """Read the runs."""
         self.runs = tuple(paths)
-        document = comparison.document([read_issued(path) for path in paths])
+        self._view = comparison.ComparisonView(groups=groups)
+        document = comparison.document([read_issued(path) for path in paths], self._view)
         self._tables = [table for section in document.sections for table in section.tables]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -162,7 +163,7 @@ class Comparison:
 
     def report(self, path: Path | str) -> Path:
         """Write the comparison in the form that the file's name ends on (.html, .md, .tex, .tsv, .png); the file."""
-        write_comparison(self.runs, format=None, out=Path(path))
+        write_comparison(self.runs, format=None, out=Path(path), choice=self._view)
         return Path(path)
 
     def __repr__(self) -> str:
@@ -181,10 +182,16 @@ class Comparison:
         )
 
 
-def compare(*runs: RunResult | Path | str) -> Comparison:
+def compare(*runs: RunResult | Path | str, groups: str | None = None) -> Comparison:
     """Several runs side by side.
 
+    Args:
+        runs: results, or run directories.
+        groups: "class", or `FILE.csv:COLUMN` with a row for each image of the data set: certified accuracy of each run
+            by group as well, with intervals that hold for all groups of a run together.
+
     Raises:
-        UsageError: what cannot be compared.
+        UsageError: what cannot be compared; there are no labels, or fewer rows than images.
+        DataError: there is no such file or column.
     """
-    return Comparison([run.run if isinstance(run, RunResult) else Path(run) for run in runs])
+    return Comparison([run.run if isinstance(run, RunResult) else Path(run) for run in runs], groups=groups)

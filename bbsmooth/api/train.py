@@ -36,6 +36,7 @@ def train(
     device: str = "auto",
     bfloat16: bool = False,
     compiled: bool = False,
+    gradient_checkpointing: bool = False,
     resume: bool = True,
     callbacks: Sequence[Callback] = (),
     **settings: Any,
@@ -61,6 +62,7 @@ def train(
         device: on which to train.
         bfloat16: whether the forward pass computes in it.
         compiled: whether torch.compile makes it faster first.
+        gradient_checkpointing: whether activations are computed again instead of kept: less memory, more time.
         resume: False refuses a directory that holds a run.
         callbacks: each told (task, done, facts) as the run goes on.
         settings: of the method: `rank`, `lora_alpha`, `lora_targets` and `lora_variant` of LoRA, `prompt_length`,
@@ -84,6 +86,7 @@ def train(
         device=device,
         bfloat16=bfloat16,
         compiled=compiled,
+        gradient_checkpointing=gradient_checkpointing,
         **settings,
     )
     smoothing = SmoothingConfig(sigma=noise.sigma, noise=noise.name, coordinator=None, seed=seed)

@@ -56,6 +56,15 @@ def compare(
             rich_help_panel=_TABLE,
         ),
     ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUPS",
+            help="Certified accuracy of each run by group, with intervals that hold for all groups of a run together: "
+            "class, or FILE.csv:COLUMN, a row for each image of the data set.",
+            rich_help_panel=_TABLE,
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Set runs side by side: certified accuracy with intervals, paired differences, queries and money.
@@ -73,6 +82,7 @@ def compare(
             shown_radii=tuple(map(_radius, _split(radii))),
             columns=_split(columns),
             baseline=None if place is None else folders[place],
+            groups=groups,
         )
         print(run(folders, format="json" if as_json else format, out=out, choice=choice), end="")
 

@@ -33,6 +33,8 @@ def compare(paths: Sequence[Path], *, format: str | None, out: Path | None, choi
         OSError: the file cannot be written.
     """
     form = format_of(format, out, formats=FORMATS, default="text")
+    if choice.groups is not None and form in ("png", "svg", "tsv"):
+        raise UsageError(f"`groups` goes with html, text, json, md and tex, not with {form}; leave it out")
     document = comparison.document([read_issued(path) for path in paths], choice)
     if out is None:
         if form in ("html", "png", "svg"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting import charts
 from bbsmooth.reporting.columns import chosen_columns, own_labels, runs_table
+from bbsmooth.reporting.groups import compared_groups
 from bbsmooth.reporting.model import NOT_ASKED, Cell, Column, Document, Line, LineChart, Section, Table
 from bbsmooth.reporting.numbers import count, points, probability
 from bbsmooth.reporting.paired import METHOD, Paired, compare
@@ -30,6 +31,7 @@ class ComparisonView:
         columns: names of the columns of the table of runs, in their order, where `accuracy` stands for all radii; none
             for all that have something to say.
         baseline: the run that all others are paired with; None for all pairs.
+        groups: by which certified accuracy is split, see `bbsmooth.reporting.groups`; None for not at all.
 
     Raises:
         UsageError: a radius that cannot be.
@@ -39,6 +41,7 @@ class ComparisonView:
     shown_radii: tuple[float, ...] = ()
     columns: tuple[str, ...] = ()
     baseline: Path | None = None
+    groups: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse radii that cannot be."""
@@ -257,3 +260,5 @@ def _sections(
             "and only if all labels agree.",
         )
         yield Section("differences", "Paired differences", words, tables=(pairs,))
+    if choice.groups is not None:
+        yield compared_groups(runs, names, radii, choice.groups)

@@ -50,6 +50,7 @@ _REGULAR = frozenset(
         "format",
         "front_size",
         "grace",
+        "gradient_checkpointing",
         "groups",
         "grpc_port",
         "host",

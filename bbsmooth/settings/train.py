@@ -52,6 +52,10 @@ class TrainConfig:
     device: Device = "auto"
     bfloat16: Annotated[bool, Option("Compute in bfloat16 where it is safe.", panel=Panel.SPEED)] = False
     compiled: Annotated[bool, Option("Compile the model first (torch.compile).", panel=Panel.SPEED)] = False
+    gradient_checkpointing: Annotated[
+        bool,
+        Option("Compute activations again instead of keeping them: less memory, more time.", panel=Panel.SPEED),
+    ] = False
     rank: Annotated[int | None, Option("Rank of LoRA; without it 4.", panel=Panel.METHODS)] = None
     lora_alpha: Annotated[
         float | None, Option("Alpha of LoRA; without it the rank, a scale of 1.", panel=Panel.METHODS)

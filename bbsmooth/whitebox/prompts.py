@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.adaptation import only_head
+from bbsmooth.whitebox.checkpointing import through
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class PromptedVit(nn.Module):
                 prompts = self.prompts[layer].expand(len(tokens), -1, -1)
                 tokens = torch.cat([tokens[:, :prefix], prompts, tokens[:, prefix + length :]], 1)
                 length = prompts.shape[1]
-            tokens = block(tokens)
+            tokens = through(block, tokens, again=vit.grad_checkpointing)
         tokens = vit.norm(tokens)
         logits: Tensor = vit.forward_head(torch.cat([tokens[:, :prefix], tokens[:, prefix + length :]], 1))
         return logits

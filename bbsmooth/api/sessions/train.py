@@ -31,6 +31,7 @@ from bbsmooth.settings.train import TrainConfig
 from bbsmooth.whitebox.accuracy import accuracy
 from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
+from bbsmooth.whitebox.checkpointing import recompute_activations
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.denoising import Denoised, DenoiserAdaptation, DenoisingLoss
 from bbsmooth.whitebox.distributed import Group, joined
@@ -77,6 +78,11 @@ def check(config: TrainConfig) -> None:
     if config.method != DenoiserAdaptation.name and (config.stability or config.surrogates):
         raise UsageError(
             f"`stability` and `surrogates` belong to `method` {DenoiserAdaptation.name}, not {config.method}"
+        )
+    if config.method == DenoiserAdaptation.name and config.gradient_checkpointing:
+        raise UsageError(
+            f"`gradient_checkpointing` is for the blocks of a classifier, and `method` {config.method} trains none of "
+            "them; leave it out"
         )
     _ = fit_plan(config)
 
@@ -167,7 +173,7 @@ def _train(
         settings=settings(smoothing, images, config),
         context=describe_images(dataset) | {"base": description.base_digest},
         resume=resume,
-        changeable=frozenset({"device", "compiled"}),
+        changeable=frozenset({"device", "compiled", "gradient_checkpointing"}),
     )
     with ended(run, ENDINGS):
         if finished:
@@ -200,6 +206,8 @@ class _Task:
         training, held_out = (images, None) if self.config.method != AutoLora.name else images.divided(_HELD_OUT)
         trainer = self._trainer(module, adaptation_, training, held_out)
         trainer.module.train(adaptation_.moves_statistics)
+        if self.config.gradient_checkpointing:
+            recompute_activations(trainer.module)
         example = self.classifier.normalised(torch.zeros(1, *self.classifier.image_shape, device=self.device))
         least = least_batch(trainer.module, example, trainer.objective)
         trained = self.group.synchronised(trainer.module)

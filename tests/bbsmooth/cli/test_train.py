@@ -145,6 +145,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         (["--epochs", 0], "--epochs must be at least 1, got 0"),
         (["--train-images", 0], "--train-images must be at least 1, got 0"),
         (["--method", "autolora", "--objective", "clean"], "--method autolora has a loss of its own"),
+        (["--method", "denoiser", "--gradient-checkpointing"], "--gradient-checkpointing is for the blocks of a"),
         (["--model", "trained:nowhere"], "nowhere holds no trained model"),
         (["--model", "resnet1"], "timm knows no architecture 'resnet1'"),
         (["--rank", 0], "--rank must be at least 1"),

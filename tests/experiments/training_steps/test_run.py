@@ -14,8 +14,8 @@ def test_both_loops_fit_the_digits(method: str, monkeypatch: pytest.MonkeyPatch)
     made: list[torch.nn.Module] = []
     original = run.adapted
 
-    def kept(name: str, device: torch.device) -> object:
-        classifier, module = original(name, device)
+    def kept(name: str, device: torch.device, model: str) -> object:
+        classifier, module = original(name, device, model)
         made.append(module)
         return classifier, module
 
