@@ -175,8 +175,8 @@ class _Cell:
     def _turn(self) -> int:
         """Rows that are worth the most first (`wave`); more noise is put off by two waves, another seed by four."""
         level, repetition = self.scale["sigmas"].index(self.sigma), self.scale["seeds"].index(self.seed)
-        wave: int = self.scale.get("wave", 0)
-        return wave + 2 * level + 4 * repetition
+        turn: int = self.scale.get("wave", 0) + 2 * level + 4 * repetition
+        return turn
 
     def _place(self, name: str) -> Path:
         return self.folder / _slug(name) / f"sigma-{self.sigma:g}" / f"seed-{self.seed}"
