@@ -37,7 +37,7 @@ def test_each_run_has_the_figures_of_its_report(runs: tuple[Path, Path]) -> None
         assert [(row["group"], row["images"], row["r=0.25"]) for row in found] == [
             (row["group"], row["images"], row["value"]) for row in expected
         ]
-        assert [row["r=0.25_low"] for row in found] == [row["low"] for row in expected]
+        assert [row["r=0.25 low"] for row in found] == [row["low"] for row in expected]
 
 
 def test_a_radius_that_a_run_was_not_asked_about_stays_open(runs: tuple[Path, Path]) -> None:
