@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -112,7 +113,8 @@ def server(model: str) -> Iterator[tuple[int, str]]:
             options = f"content=base64&feedback=probabilities&num_classes={OUTPUTS}"
             yield process.pid, f"litserve+http://127.0.0.1:{port}/predict?{options}"
         finally:
-            os.killpg(process.pid, 15)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
