@@ -93,6 +93,7 @@ def tune(
     objective: str | None = None,
     radius: float | None = None,
     start: AnyFront | None = None,
+    surrogate: str | None = None,
     epochs: int = EPOCHS,
     size: str | None = None,
     shots: int | None = None,
@@ -122,6 +123,9 @@ def tune(
         radius: at which the share of certified held-out images judges what is kept, and whether the rest of the budget
             is spent; None lets noisy accuracy judge.
         start: where to start, in place of pre-training: what `pretrain` or `tune` returned, or a run's directory.
+        surrogate: name of a classifier for such images whose weights are here, as `train` takes it, not the oracle.
+            Before a query is asked the denoiser learns that this one says of its images what it says of the clean ones
+            (denoised smoothing's stability: Salman et al., NeurIPS 2020). Its classes may be others.
         epochs: of pre-training, without a start; also of the autoencoder that zo-ae-ds puts behind one.
         size: of the denoiser that pre-training makes, as in `pretrain`.
         shots: images of each class that are used, at random; None for all.
@@ -173,6 +177,7 @@ def tune(
                 shots=shots,
                 pretrain_epochs=epochs,
                 front_size=size,
+                surrogate=surrogate,
                 train_images=min(len(subject.images), limit or MOST_IMAGES),
                 steps=steps,
             ),

@@ -15,6 +15,7 @@ from .pretraining import PretrainPlan, pretrain
 from .residual_unet import ResidualUNet
 from .score_scaling import ScalingKind, ScoreScaled, ScoreScaling
 from .spaces import DecoderSpace, FilmSpace, Space
+from .stability import Stabilised, StabilityPlan, stabilise
 from .storage import Stored, load, save
 from .subspace import SubspaceSpace
 from .trigger import TriggerSpace
@@ -47,6 +48,8 @@ __all__ = [
     "ScoreScaled",
     "ScoreScaling",
     "Space",
+    "Stabilised",
+    "StabilityPlan",
     "Stored",
     "SubspaceSpace",
     "TriggerSpace",
@@ -56,4 +59,5 @@ __all__ = [
     "pretrain",
     "save",
     "show",
+    "stabilise",
 ]

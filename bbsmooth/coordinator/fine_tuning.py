@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,14 +11,10 @@ from torch import Tensor
 
 from bbsmooth.coordinator.autoencoder import Autoencoder
 from bbsmooth.coordinator.network import Weights
-from bbsmooth.coordinator.pretraining import PROCESSOR, batches, measured_units, noising
+from bbsmooth.coordinator.pretraining import PROCESSOR, batches, noising
+from bbsmooth.coordinator.training import Optimiser, cleaned, copied, divided, trained_weights, with_weights
 from bbsmooth.noise import NoiseDistribution
-from bbsmooth.randomness import fork
-from oracles.pixels import require_images
 
-_BETAS = (0.9, 0.99)
-_HELD_OUT_SHARE = 0.1
-_MOST_HELD_OUT = 500
 _PASS = 64
 
 
@@ -80,40 +76,25 @@ def fine_tune(
         ShapeError: no image, or images that are not uint8 (N, C, H, W).
         ValueError: images of another shape than those of `start`.
     """
-    require_images(images)
-    if tuple(images.shape[1:]) != start.image_shape:
-        raise ValueError(f"the denoiser is for images {start.image_shape}, got {tuple(images.shape[1:])}")
-    order = torch.randperm(len(images), generator=fork(seed, "fine-tuning", "held out"))
-    held_out = min(_MOST_HELD_OUT, int(_HELD_OUT_SHARE * len(images)))
-    learning = images[order[held_out:]].to(device)
-    judging = (images[order[:held_out]] if held_out else images).to(device)
-    trained = [name for name in start.weights if name.endswith((".weight", ".bias"))]
-    weights = _copied({name: start.weights[name].to(device) for name in trained})
-    length, step = _Length(plan), _Step(start, weights, plan)
-    best, kept = _error(start, weights, judging, noise, seed), _copied(weights)
+    learning, judging = (part.to(device) for part in divided(start, images, seed))
+    weights = trained_weights(start, device)
+    length, optimiser = _Length(plan), Optimiser(weights)
+    best, kept = _error(start, weights, judging, noise, seed), copied(weights)
     for epoch in range(plan.epochs):
         parts = batches(learning, noise, plan.batch_size, seed, epoch)
         count = -(-len(learning) // plan.batch_size)
         for number, (clean, noisy) in enumerate(parts):
-            step.learn(clean, noisy, length.rate(epoch + number / count))
+            with torch.enable_grad():
+                loss = F.mse_loss(cleaned(start, weights, noisy), clean)
+            optimiser.step(length.rate(epoch + number / count), [loss])
         found = _error(start, weights, judging, noise, seed)
         progress(epoch + 1, found)
         if found < best:
-            kept = _copied(weights)
+            kept = copied(weights)
         if length.ends_after(epoch + 1, gained=found < best * (1 - plan.least_gain)):
             break
         best = min(best, found)
-    tuned = {**start.weights, **{name: tensor.cpu() for name, tensor in kept.items()}}
-    units = measured_units(
-        images,
-        tuned,
-        architecture=start.architecture,
-        scaling=start.scaling,
-        noise=noise,
-        form=start.form,
-        seed=seed,
-    )
-    return replace(start, weights=tuned | units)
+    return with_weights(start, kept, images, noise=noise, seed=seed)
 
 
 class _Length:
@@ -138,46 +119,11 @@ class _Length:
         return epoch >= self._ends
 
 
-class _Step:
-    """Learning from one batch."""
-
-    def __init__(self, start: Autoencoder, weights: dict[str, Tensor], plan: FineTuningPlan) -> None:
-        """Prepare the optimiser of `weights`, which it changes in place."""
-        self._start, self._weights = start, weights
-        for tensor in weights.values():
-            tensor.requires_grad_(True)
-        self._optimiser = torch.optim.AdamW(weights.values(), lr=plan.learning_rate, betas=_BETAS, foreach=True)
-
-    def learn(self, clean: Tensor, noisy: Tensor, rate: float) -> None:
-        """One step at a learning rate."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        with torch.enable_grad():
-            loss = F.mse_loss(_cleaned(self._start, self._weights, noisy), clean)
-            self._optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-
-
-def _copied(weights: Weights) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in weights.items()}
-
-
-def _cleaned(start: Autoencoder, weights: Weights, noisy: Tensor) -> Tensor:
-    """The images that a network with these weights makes of noisy ones."""
-
-    def network(inputs: Tensor) -> Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=inputs.device.type == "cuda"):
-            return start.architecture.forward(weights, inputs).float()
-
-    return start.form.apply(network, noisy, start.scaling)
-
-
 def _error(start: Autoencoder, weights: Weights, pixels: Tensor, noise: NoiseDistribution, seed: int) -> float:
     """The mean squared error on images under noise that is the same every time."""
     add_noise, total = noising(noise, seed, "judging", 0, pixels.device), 0.0
     with torch.inference_mode():
         for part in torch.split(pixels, _PASS):
             clean = part.float() / 255
-            total += float(F.mse_loss(_cleaned(start, weights, add_noise(clean)), clean)) * len(part)
+            total += float(F.mse_loss(cleaned(start, weights, add_noise(clean)), clean)) * len(part)
     return total / len(pixels)

@@ -21,6 +21,7 @@ from bbsmooth.randomness import Stream, fork, name_digest
 from oracles.pixels import require_images
 
 PROCESSOR = torch.device("cpu")
+_STAGE = "pretrain"
 _FLAT_SPREAD = 0.05
 _IMAGES_THAT_SET_UNITS = 256
 _BETAS = (0.9, 0.99)
@@ -150,24 +151,24 @@ def _fit(
 
 
 def batches(
-    pixels: Tensor, noise: NoiseDistribution, batch_size: int, seed: int, epoch: int
+    pixels: Tensor, noise: NoiseDistribution, batch_size: int, seed: int, epoch: int, *, stage: str = _STAGE
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Clean and noisy images of one epoch, in an order and with noise of its own."""
-    order = torch.randperm(len(pixels), generator=fork(seed, "pretrain", "order", epoch)).to(pixels.device)
-    add_noise = noising(noise, seed, "noise", epoch, pixels.device)
+    """Clean and noisy images of one epoch of a training, in an order and with noise of its own."""
+    order = torch.randperm(len(pixels), generator=fork(seed, stage, "order", epoch)).to(pixels.device)
+    add_noise = noising(noise, seed, "noise", epoch, pixels.device, stage=stage)
     for chosen in torch.split(order, batch_size):
         clean = pixels[chosen].float() / 255
         yield clean, add_noise(clean)
 
 
 def noising(
-    noise: NoiseDistribution, seed: int, purpose: str, place: int, device: torch.device
+    noise: NoiseDistribution, seed: int, purpose: str, place: int, device: torch.device, *, stage: str = _STAGE
 ) -> Callable[[Tensor], Tensor]:
     """Function that adds fresh noise to images (B, C, H, W) on a device."""
     if device.type not in on_device.BY_NUMPY:
-        source = fork(seed, "pretrain", purpose, place, device=str(device))
+        source = fork(seed, stage, purpose, place, device=str(device))
         return lambda clean: clean + noise_like(clean, noise, source)
-    (generator,) = Stream(name_digest(seed, "pretrain", purpose)).generators(place, 1)
+    (generator,) = Stream(name_digest(seed, stage, purpose)).generators(place, 1)
 
     def add(clean: Tensor) -> Tensor:
         draws = np.empty((len(clean), clean[0].numel()))

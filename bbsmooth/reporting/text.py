@@ -143,15 +143,26 @@ def _plan_tables(settings: dict[str, Any], summary: Record) -> list[RenderableTy
     return [f"expected of {count(summary['images'], 'image')}, by sigma", table]
 
 
+def _taught(summary: Record) -> str:
+    """What a surrogate taught the denoiser, if one did."""
+    told = (summary.get("pretraining") or {}).get("stability")
+    if not told:
+        return ""
+    before, after = (percent(told[name]) for name in ("agreement_start", "agreement"))
+    said = f"its answers to clean images kept under noise {before} before, {after} after"
+    return f"surrogate {told['surrogate']}, {count(told['steps'], 'step')}: {said}, no query"
+
+
 def _tune_tables(settings: dict[str, Any], summary: Record) -> list[RenderableType]:
+    taught = [line] if (line := _taught(summary)) else []
     if not was_tuned(summary):
         pretraining = summary.get("pretraining")
         epochs = f", {count(pretraining['epochs'], 'epoch')}" if pretraining else ""
-        return [f"denoising pre-training only{epochs}: no query"]
+        return [f"denoising pre-training only{epochs}: no query", *taught]
     table = Table("held-out noisy accuracy", "value", box=None, padding=(0, 3, 0, 0))
     table.add_row("before tuning", percent(summary["heldout_accuracy_start"]))
     table.add_row("after tuning", percent(summary["heldout_accuracy_best"]))
-    told: list[RenderableType] = [f"method {summary['method']}, {count(summary['steps'], 'step')}", table]
+    told: list[RenderableType] = [*taught, f"method {summary['method']}, {count(summary['steps'], 'step')}", table]
     if "judged_radius" in summary:
         shares = Table(f"certified at {summary['judged_radius']:g}", "share", box=None, padding=(0, 3, 0, 0))
         shares.add_row("start", percent(summary["heldout_certified_start"]))

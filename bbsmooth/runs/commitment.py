@@ -33,7 +33,7 @@ ORDERS = {
 DRAWS = "each draw of an image follows from the seed, its purpose and the image, whatever is asked first"
 """Order of commands whose results do not depend on it."""
 
-_CONTEXT = ("oracle", "classifier", "coordinator", "data", "noise_algorithm", "groups", "earlier")
+_CONTEXT = ("oracle", "classifier", "coordinator", "surrogate", "data", "noise_algorithm", "groups", "earlier")
 
 
 @dataclass(frozen=True, slots=True)

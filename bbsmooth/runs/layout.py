@@ -38,6 +38,9 @@ FRONT = "front"
 
 PRETRAINED = "pretrained.safetensors"
 PRETRAINING = "pretraining.json"
+STABILISED = "stabilised.safetensors"
+STABILITY = "stability.json"
+"""The start of a tuning after a surrogate taught it, and what that took."""
 
 HASHED = (".json", ".jsonl", ".safetensors", ".tsr")
 """Endings of files that hold results."""

@@ -135,6 +135,7 @@ class Commitment(TypedDict):
     noise_algorithm: str
     classifier: NotRequired[ClassifierEntry]
     coordinator: NotRequired[Fingerprint | None]
+    surrogate: NotRequired[dict[str, str]]
     groups: NotRequired[dict[str, Count]]
     earlier: NotRequired[EarlierEntry]
     reused: NotRequired[dict[str, str]]
@@ -382,13 +383,34 @@ class AcceptSummary(TypedDict):
     usage: NotRequired[UsageSummary]
 
 
+class Stability(TypedDict):
+    """`stability.json`: what a surrogate taught the start of a tuning, and its part of a summary."""
+
+    surrogate: str
+    steps: Count
+    judged: Count
+    agreement_start: Share
+    agreement: Share
+    seconds: NotRequired[Amount]
+    fingerprint: NotRequired[str]
+
+
+class SurrogateEntry(TypedDict):
+    """A local classifier that taught a coordinator, in a manifest."""
+
+    name: str
+    architecture: str
+    fingerprint: str
+
+
 class Pretraining(TypedDict):
-    """`pretraining.json`, and its part of a summary."""
+    """`pretraining.json`, and its part of a summary; `stability` there only."""
 
     epochs: Count
     mean_squared_error: NotRequired[float | None]
     seconds: NotRequired[Amount]
     fingerprint: NotRequired[str]
+    stability: NotRequired[Stability]
 
 
 class TuneSummary(TypedDict):
@@ -620,6 +642,7 @@ class TuneManifest(_AskingAboutData):
     """Entries that the manifest of `tune` must hold besides."""
 
     settings: TuneSettings
+    surrogate: NotRequired[SurrogateEntry]
 
 
 class AttackManifest(_AskingAboutData):

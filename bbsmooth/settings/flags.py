@@ -104,6 +104,7 @@ _REGULAR = frozenset(
         "stability",
         "start",
         "steps",
+        "surrogate",
         "tensorboard",
         "timestamp",
         "tls_cert",

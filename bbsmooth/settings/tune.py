@@ -84,6 +84,17 @@ class TuneConfig:
             needs=(Needs("start", absent=True, unless=("method", AUTOENCODED)),),
         ),
     ]
+    surrogate: Annotated[
+        str | None,
+        Option(
+            "A classifier of yours for such images, named as `bbsmooth train --model` takes it, not the oracle: before "
+            "a query is asked, the denoiser learns that this one says of its images what it says of the clean ones. "
+            "Its classes may be others.",
+            "MODEL",
+            Panel.TUNING,
+            default=None,
+        ),
+    ] = None
     train_images: Annotated[
         int, Option("Use this many images, the first of the training split.", "IMAGES", Panel.IMAGES, default=10_000)
     ]

@@ -46,7 +46,11 @@ def wrong_commitment(run: Run) -> Iterator[str]:
         yield f"{COMMITMENT} is not canonical JSON (RFC 8785)"
     if note.get("sha256") != hashlib.sha256(raw).hexdigest():
         yield f"{COMMITMENT}: its SHA-256 is not the one in the manifest"
-    settings = {key: value for key, value in run.settings.items() if key in fixed["settings"] or key not in _CHANGEABLE}
+    settings = {
+        key: value
+        for key, value in run.settings.items()
+        if key in fixed["settings"] or not (key in _CHANGEABLE or value is None)  # None: unknown to that version
+    }
     pairs: list[tuple[str, Any, Any]] = [
         ("settings", fixed["settings"], settings),
         ("command", fixed["command"], run.command),

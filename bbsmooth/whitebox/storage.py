@@ -118,7 +118,7 @@ def owned(name: str) -> OwnedModel:
     )
 
 
-def base_digest(base: str, classifier: Classifier) -> str:
+def base_digest(base: str, classifier: Classifier | OwnedModel) -> str:
     """sha256 of the weights that a training starts from; of the files where an earlier training left them.
 
     Merging low-rank branches rounds as the processor does, so merged weights would differ between machines.

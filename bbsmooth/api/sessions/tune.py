@@ -20,6 +20,7 @@ from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_method import chosen, method_of, picked, rounds, taking, worth_spending
 from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
 from bbsmooth.api.sessions.tuning_start import begin, refuse_unfit_scores, refuse_unfit_size, scores_scaled, start_from
+from bbsmooth.api.sessions.tuning_surrogate import surrogate_for, taught
 from bbsmooth.assemble import (
     Account,
     Front,
@@ -72,8 +73,9 @@ def tune_coordinator(
     """Pre-train, tune, and leave `coordinator.safetensors` and `summary.json` in `out`.
 
     A budget of 0 stops after pre-training: the denoiser that costs no query. Tuning starts from the subject's front
-    in place of pre-training, where it has one. `stamp` says who stamps what the run fixes before its first query,
-    `batch` whether the vendor's batch interface is asked: each step and each validation is a round of jobs then.
+    in place of pre-training, where it has one; a surrogate teaches either. `stamp` says who stamps what the run fixes
+    before its first query, `batch` whether the vendor's batch interface is asked: each step and each validation is a
+    round of jobs then.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -102,8 +104,10 @@ def tune_coordinator(
     if subject.front.parts is None:
         refuse_unfit_size(config.front_size, method, dataset.image_shape, smoothing.sigma)
     grid_for(base, smoothing)
+    surrogate = surrogate_for(config.surrogate, subject.front, method, dataset.image_shape)
     stated = settings(oracle, subject.data, config, drift, batch if batch.batch else {})
     context = subject.context | {"method_used": choice.method, "method_because": choice.reason}
+    context |= {} if surrogate is None else {"surrogate": surrogate.record}
     by_stamp = stamp.seed and config.shots is not None  # the images are chosen by the seed
     fixed = committed(
         out,
@@ -151,12 +155,13 @@ def tune_coordinator(
             size=config.front_size,
             device=device,
         )
+        coordinator, parameters, told = taught(out, coordinator, surrogate, found.pixels, smoothing, device=device)
         if queries and method.scaling:
             coordinator = scores_scaled(coordinator, method, base.spec)
             parameters = coordinator.initial_parameters()
         if not (out / COORDINATOR).exists():  # on resuming it may hold better parameters already
             save(out / COORDINATOR, coordinator, parameters)
-        summary: Record = {"method": choice.method, "pretraining": pretraining, "parameters": len(parameters)}
+        summary: Record = {"method": choice.method, "pretraining": pretraining | told, "parameters": len(parameters)}
         if queries:
             task = _Task(out, coordinator, found, method, smoothing, device, config.steps)
             result = task.tuned(run, subject, kept, drift, queries, batch)

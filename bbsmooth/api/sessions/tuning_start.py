@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ def begin(
     if start is not None and not cut:
         return start, start.initial_parameters(), {"epochs": 0, "seconds": 0.0}
     if (out / PRETRAINED).exists():
-        return _made(out)
+        return made_start(out / PRETRAINED, out / PRETRAINING, Pretraining)
     began, losses = time.monotonic(), [0.0]
     with meter("pre-train (no query)", epochs, "epochs") as bar:
 
@@ -87,8 +88,7 @@ def begin(
         "mean_squared_error": losses[-1],
         "seconds": round(time.monotonic() - began, 3),
     }
-    write_json(out / PRETRAINING, took | {_FINGERPRINT: coordinator.fingerprint})
-    save(out / PRETRAINED, coordinator, coordinator.initial_parameters())
+    kept_start(out / PRETRAINED, out / PRETRAINING, coordinator, took)
     return coordinator, coordinator.initial_parameters(), took
 
 
@@ -118,18 +118,31 @@ def _with_bottleneck(
     return LatentCoordinator(denoiser=denoiser, bottleneck=bottleneck, weights=weights)
 
 
-def _made(out: Path) -> tuple[Stored, Tensor, Record]:
-    """The coordinator that an earlier process has pre-trained."""
-    took = dict(read_record(out / PRETRAINING, Pretraining))
+def kept_start(file: Path, record: Path, coordinator: Stored, took: Record) -> None:
+    """Write a coordinator that was made, and before it what making it took."""
+    write_json(record, took | {_FINGERPRINT: coordinator.fingerprint})
+    save(file, coordinator, coordinator.initial_parameters())
+
+
+def made_start(file: Path, record: Path, kind: Any) -> tuple[Stored, Tensor, Record]:
+    """The coordinator that an earlier process has made, and what that took.
+
+    Args:
+        file: of the coordinator, as `kept_start` left it.
+        record: of what it took.
+        kind: of that record.
+
+    Raises:
+        Damaged: they are not as they were written.
+    """
+    took = dict(read_record(record, kind))
     try:
-        coordinator, parameters = load(out / PRETRAINED)
+        coordinator, parameters = load(file)
     except ValueError as error:
-        raise Damaged(f"{error}; restore it from a copy, or remove it to pre-train again") from error
+        raise Damaged(f"{error}; restore it from a copy, or remove it to make it again") from error
     whole = took.pop(_FINGERPRINT, coordinator.fingerprint) == coordinator.fingerprint
     if not whole or not torch.equal(parameters, coordinator.initial_parameters()):
-        raise Damaged(
-            f"{out / PRETRAINED} is not as it was written; restore it from a copy, or remove it to pre-train again"
-        )
+        raise Damaged(f"{file} is not as it was written; restore it from a copy, or remove it to make it again")
     return coordinator, parameters, took
 
 
