@@ -43,8 +43,8 @@ def divided(start: Autoencoder, images: Tensor, seed: int) -> tuple[Tensor, Tens
 
 
 def trained_weights(start: Autoencoder, device: torch.device) -> dict[str, Tensor]:
-    """Copies, on a device, of all weights and biases of the network."""
-    return copied({name: start.weights[name].to(device) for name in start.weights if name.endswith(_TRAINED)})
+    """Copies, on a device, of all weights and biases of the network, in an order that a file does not change."""
+    return copied({name: start.weights[name].to(device) for name in sorted(start.weights) if name.endswith(_TRAINED)})
 
 
 def copied(weights: Weights) -> dict[str, Tensor]:

@@ -60,9 +60,19 @@ class Classifier:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images with white at 1 as the module takes them."""
+        mean, std = self._normalisation_like(images)
+        return (images - mean) / std
+
+    def images(self, normalised: Tensor) -> Tensor:
+        """Images with white at 1 from those that the module takes."""
+        mean, std = self._normalisation_like(normalised)
+        return normalised * std + mean
+
+    def _normalisation_like(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and standard deviations (C, 1, 1) where these images are."""
         mean = images.new_tensor(self.normalisation.mean).view(-1, 1, 1)
         std = images.new_tensor(self.normalisation.std).view(-1, 1, 1)
-        return (images - mean) / std
+        return mean, std
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, K) of images (B, C, H, W), white at 1, clipped by nobody: whoever owns a model may show it any values."""

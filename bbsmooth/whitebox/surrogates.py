@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.storage import base_digest, owned
 from oracles.zoo import OwnedModel
 
@@ -30,8 +31,8 @@ class Surrogate:
     fingerprint: str
 
     @classmethod
-    def named(cls, name: str, image_shape: tuple[int, int, int]) -> Surrogate:
-        """The surrogate of a name that `owned` takes, for images (C, H, W).
+    def named(cls, name: str, image_shape: tuple[int, int, int], *, field: str = "surrogate") -> Surrogate:
+        """The surrogate of a name that `owned` takes, for images (C, H, W); errors name the field that it came from.
 
         Raises:
             UsageError: it is not for such images, or tells no classes apart.
@@ -41,11 +42,11 @@ class Surrogate:
         channels, *sides = model.image_shape
         if [*image_shape[1:]] != sides or image_shape[0] not in (1, channels):
             raise UsageError(
-                f"`surrogate` {name} takes images {model.image_shape}, these are {image_shape}; name a classifier for "
+                f"`{field}` {name} takes images {model.image_shape}, these are {image_shape}; name a classifier for "
                 "such images"
             )
         if len(model.classes) < _LEAST_CLASSES:
-            raise UsageError(f"`surrogate` {name} has a single class; name a classifier that tells several apart")
+            raise UsageError(f"`{field}` {name} has a single class; name a classifier that tells several apart")
         model.module.eval().requires_grad_(False)
         return cls(name, model, base_digest(name, model))
 
@@ -69,3 +70,10 @@ class Surrogate:
             return found
 
         return logits
+
+    def behind(self, classifier: Classifier, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """The function from images as `classifier` takes them, normalised its way, to logits (B, K), on a device."""
+        if self.model.normalisation == classifier.normalisation and self.model.image_shape == classifier.image_shape:
+            return self.model.module.to(device)
+        logits = self.on(device)
+        return lambda normalised: logits(classifier.images(normalised))

@@ -40,6 +40,7 @@ from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.methods import METHODS, adaptation
 from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Model
 from bbsmooth.whitebox.storage import Recipe, base_digest, owned, save_trained
+from bbsmooth.whitebox.surrogates import Surrogate
 from bbsmooth.whitebox.trainer import AutoLoraTrainer, PlainTrainer, Trainer
 from oracles import Classes
 
@@ -159,8 +160,9 @@ def _train(
         raise UsageError(f"training needs labels, and {dataset.name} has none")
     labels, new_classes = _outputs(dataset.classes, Classes(base.classes, named=base.named), images.class_order)
     classifier = Classifier.of(base, new_classes, seed=smoothing.seed)
+    surrogates = tuple(Surrogate.named(name, base.image_shape, field="surrogates") for name in config.surrogates)
     description = recipe(config, new_classes, seed=smoothing.seed, base_digest=base_digest(config.model, classifier))
-    task = _Task(out, classifier, description, config, smoothing, device, group)
+    task = _Task(out, classifier, description, config, smoothing, device, group, surrogates)
     training = _tensors(dataset, config.train_images, labels)
     finished = group.same(group.leads and resume and _finished(out))
     if not group.leads:
@@ -198,6 +200,7 @@ class _Task:
     smoothing: SmoothingConfig
     device: torch.device
     group: Group
+    surrogates: tuple[Surrogate, ...]
 
     def fit(self, images: TrainingImages) -> tuple[nn.Module, list[Record]]:
         """Train, going on where a checkpoint stands: the trained module, and the history of all epochs."""
@@ -277,13 +280,11 @@ class _Task:
         return AutoLoraTrainer(objective, AutoRate(fit_plan(self.config)), robust_accuracy, self.group)
 
     def _denoising(self, module: Denoised) -> DenoisingLoss:
-        surrogates = [Classifier.of(owned(name), None, seed=0) for name in self.config.surrogates]
-        for surrogate in surrogates:
-            surrogate.module.to(self.device).eval().requires_grad_(False)
+        surrogates = tuple(surrogate.behind(self.classifier, self.device) for surrogate in self.surrogates)
         return DenoisingLoss(
             denoiser=module.denoiser,
             normalised=self.classifier.normalised,
-            classifiers=tuple(surrogate.module for surrogate in surrogates) or (module.classifier,),
+            classifiers=surrogates or (module.classifier,),
             stability=self.config.stability,
         )
 

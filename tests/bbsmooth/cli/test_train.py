@@ -142,6 +142,10 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         (["--learning-rate", 0], "--learning-rate must be above 0, got 0.0"),
         (["--method", "lora", "--stability", 0.5], "belong to --method denoiser"),
         (["--method", "denoiser", "--surrogate", "local-vit"], "--stability must lie between 0 and 1"),
+        (
+            ["--method", "denoiser", "--stability", 0.5, "--surrogate", SHRINKING],
+            "takes images (1, 8, 8), these are (1, 28, 28)",
+        ),
         (["--epochs", 0], "--epochs must be at least 1, got 0"),
         (["--train-images", 0], "--train-images must be at least 1, got 0"),
         (["--method", "autolora", "--objective", "clean"], "--method autolora has a loss of its own"),

@@ -26,7 +26,6 @@ from bbsmooth.coordinator.equaliser import EQUALISER, SETTINGS
 from bbsmooth.coordinator.stability import Surrogate, shifted, stability_loss
 from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import fork
-from oracles.zoo import local_vit
 
 NOISE = Gaussian(1.0)
 TOY = StabilityPlan(steps=30, batch_size=64, learning_rate=3e-3, warm_up=7, averaging=0.8)
@@ -51,7 +50,8 @@ def surrogate() -> Surrogate:
     for _ in range(8):
         for chosen in torch.split(torch.randperm(len(images), generator=generator), 50):
             optimiser.zero_grad()
-            F.cross_entropy(module(images[chosen].float() / 255 - 0.5), labels[chosen]).backward()
+            loss = F.cross_entropy(module(images[chosen].float() / 255 - 0.5), labels[chosen])
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     module.eval().requires_grad_(False)
 
@@ -79,22 +79,19 @@ def _shown(coordinator: Autoencoder, clean: Tensor) -> Tensor:
     return show(coordinator, noisy, coordinator.initial_parameters())
 
 
-def test_surrogate_and_oracle_keep_more_of_their_answers_on_images_that_taught_nobody(
+def test_the_surrogate_keeps_more_of_its_answers_on_images_that_taught_nobody(
     surrogate: Surrogate, start: Autoencoder
 ) -> None:
     found = stabilise(start, _digits(1000)[0], surrogate, noise=NOISE, plan=TOY, seed=0)
     assert found.judged == 4 * 100
     assert found.agreement > found.agreement_start
-    clean = _digits(500, data.Split.TEST)[0]
-    oracle = local_vit(device="cpu")
+    clean = _digits(500, data.Split.TEST)[0].float() / 255
     with torch.inference_mode():
-        before, after = (_shown(each, clean.float() / 255) for each in (start, found.coordinator))
-        said = surrogate(clean.float() / 255).argmax(1)
-        same = [int((surrogate(shown).argmax(1) == said).sum()) for shown in (before, after)]
-        told = oracle.query(clean).labels
-        kept = [int((oracle.query(shown.mul(255).round().byte()).labels == told).sum()) for shown in (before, after)]
-    assert same[1] > same[0] + 5
-    assert kept[1] > kept[0] + 5
+        said = surrogate(clean).argmax(1)
+        before, after = (
+            int((surrogate(_shown(each, clean)).argmax(1) == said).sum()) for each in (start, found.coordinator)
+        )
+    assert after > before + 5
 
 
 def test_the_same_seed_gives_the_same_network(surrogate: Surrogate, start: Autoencoder) -> None:
