@@ -87,7 +87,7 @@ class TuneConfig:
     surrogate: Annotated[
         str | None,
         Option(
-            "A classifier of yours for such images, named as `bbsmooth train --model` takes it, not the oracle: before "
+            "A classifier of yours for such images, named as `bbsmooth train` takes its model, not the oracle: before "
             "a query is asked, the denoiser learns that this one says of its images what it says of the clean ones. "
             "Its classes may be others.",
             "MODEL",
