@@ -31,6 +31,7 @@ Surrogate = Callable[[Tensor], Tensor]
 _STAGE = "stability"
 _DRAWS = 4
 _SLACK = 0.1
+_STANDARD_ERRORS = 2
 _LONGEST_GRADIENT = 1.0
 _PIXELS_AT_ONCE = 128 * 32 * 32
 _SIDES_A_SHIFT = 8
@@ -82,7 +83,8 @@ class Stabilised:
     """A coordinator, and what the surrogate says of it.
 
     Attributes:
-        coordinator: the trained one, or the start where it came no closer to what the surrogate says of clean images.
+        coordinator: the trained one, or the start where the share below did not rise by two standard errors (paired,
+            over images).
         judged: noisy images, held out, that told.
         agreement_start: share of them on which the surrogate said of the start's image what it says of the clean one.
         agreement: the same of the coordinator.
@@ -138,12 +140,12 @@ def stabilise(
         for name, tensor in averaged.items():
             tensor.lerp_(weights[name].detach(), 1 - plan.averaging)
         progress(step + 1, float(loss))
-    after = task.agreement(averaged, judging, noise, seed)
-    judged = _DRAWS * len(judging)
-    if after <= before:
-        return Stabilised(coordinator=start, judged=judged, agreement_start=before, agreement=before)
+    after, judged = task.agreement(averaged, judging, noise, seed), _DRAWS * len(judging)
+    share, gains = float(before.mean()), after - before
+    if float(gains.mean()) <= _STANDARD_ERRORS * float(gains.std(correction=0)) / len(gains) ** 0.5:
+        return Stabilised(coordinator=start, judged=judged, agreement_start=share, agreement=share)
     tuned = with_weights(start, averaged, images, noise=noise, seed=seed)
-    return Stabilised(coordinator=tuned, judged=judged, agreement_start=before, agreement=after)
+    return Stabilised(coordinator=tuned, judged=judged, agreement_start=share, agreement=float(after.mean()))
 
 
 def _forever(pixels: Tensor, noise: NoiseDistribution, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -179,18 +181,18 @@ class _Task:
             )
             yield loss * (len(target) / len(clean))
 
-    def agreement(self, weights: Weights, pixels: Tensor, noise: NoiseDistribution, seed: int) -> float:
-        """The share of images, under noise that is the same every time, of which the surrogate says the same."""
+    def agreement(self, weights: Weights, pixels: Tensor, noise: NoiseDistribution, seed: int) -> Tensor:
+        """(N,) the share of draws, the same every time, under which the surrogate says of each image what it says."""
         height, width = pixels.shape[-2:]
-        same = 0
+        found = []
         with torch.inference_mode():
             for draw in range(_DRAWS):
                 add_noise = noising(noise, seed, "judging", draw, pixels.device, stage=_STAGE)
                 for part in torch.split(pixels, max(1, _PIXELS_AT_ONCE // (height * width))):
                     clean = part.float() / 255
                     shown = self._shown(weights, add_noise(clean)).clamp(0, 1)
-                    same += int((self._logits(shown).argmax(1) == self._logits(clean).argmax(1)).sum())
-        return same / (_DRAWS * len(pixels))
+                    found.append((self._logits(shown).argmax(1) == self._logits(clean).argmax(1)).cpu())
+        return torch.cat(found).float().view(_DRAWS, len(pixels)).mean(0)
 
     def _shown(self, weights: Weights, noisy: Tensor) -> Tensor:
         """What the oracle would be shown, unclipped."""

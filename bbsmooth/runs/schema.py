@@ -20,6 +20,7 @@ from bbsmooth.runs.layout import (
     MANIFEST,
     PREDICTIONS,
     PRETRAINING,
+    STABILITY,
     SUMMARY,
 )
 
@@ -38,6 +39,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "history": (f"A line of {HISTORY}", records.HistoryEvent),
         "attack": (f"A line of {ATTACKS}", records.AttackLine),
         "pretraining": (PRETRAINING, records.Pretraining),
+        "stability": (STABILITY, records.Stability),
     }
     for command, kind in records.SUMMARIES.items():
         kinds[f"summary-{command}"] = (f"{SUMMARY} of `bbsmooth {command}`", kind)

@@ -63,7 +63,9 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = StabilityPlan(steps=3, learning_rate=1e-2, averaging=0.0)
     monkeypatch.setattr("bbsmooth.api.sessions.tuning_surrogate.StabilityPlan", lambda: plan)
     rising = iter(range(10_000))
-    monkeypatch.setattr("bbsmooth.coordinator.stability._Task.agreement", lambda *_: next(rising) / 10_000)
+    monkeypatch.setattr(
+        "bbsmooth.coordinator.stability._Task.agreement", lambda *_: torch.full((6,), next(rising) / 1e4)
+    )
 
 
 @pytest.mark.usefixtures("eager")

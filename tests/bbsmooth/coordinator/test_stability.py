@@ -28,7 +28,7 @@ from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import fork
 
 NOISE = Gaussian(1.0)
-TOY = StabilityPlan(steps=30, batch_size=64, learning_rate=3e-3, warm_up=7, averaging=0.8)
+TOY = StabilityPlan(steps=40, batch_size=64, learning_rate=3e-3, warm_up=7, averaging=0.8)
 
 
 def _digits(count: int, split: data.Split = data.Split.TRAIN) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,7 @@ def start() -> Autoencoder:
         noise=NOISE,
         form=CleanedImage(),
         space=EqualiserSpace(),
-        plan=PretrainPlan(epochs=3),
+        plan=PretrainPlan(epochs=2),
         seed=0,
     )
 
@@ -94,36 +94,27 @@ def test_the_surrogate_keeps_more_of_its_answers_on_images_that_taught_nobody(
     assert after > before + 5
 
 
-def test_the_same_seed_gives_the_same_network(surrogate: Surrogate, start: Autoencoder) -> None:
-    images, plan = _digits(60)[0], replace(TOY, steps=4, batch_size=40, learning_rate=1e-2, averaging=0.0)
-    first, second, other = (
-        stabilise(start, images, surrogate, noise=NOISE, plan=plan, seed=seed) for seed in (0, 0, 1)
-    )
-    assert first.coordinator.fingerprint == second.coordinator.fingerprint
-    assert (first.agreement_start, first.agreement) == (second.agreement_start, second.agreement)
-    assert first.agreement_start != other.agreement_start  # other images under other noise
+def _losses(start: Autoencoder, surrogate: Surrogate, *, seed: int, steps: int = 2) -> list[float]:
+    """What every step cost."""
+    found: list[float] = []
+    plan = replace(TOY, steps=steps, batch_size=20)
+    images = _digits(30)[0]
+    stabilise(start, images, surrogate, noise=NOISE, plan=plan, seed=seed, progress=lambda _, loss: found.append(loss))
+    return found
+
+
+def test_the_same_seed_gives_the_same_steps(surrogate: Surrogate, start: Autoencoder) -> None:
+    first, second, other = (_losses(start, surrogate, seed=seed, steps=3) for seed in (0, 0, 1))
+    assert first == second
+    assert not set(first) & set(other)
 
 
 def test_parts_of_a_batch_are_one_batch(
     surrogate: Surrogate, start: Autoencoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def losses() -> list[float]:
-        found: list[float] = []
-        plan = replace(TOY, steps=2, batch_size=20)
-        stabilise(
-            start,
-            _digits(30)[0],
-            surrogate,
-            noise=NOISE,
-            plan=plan,
-            seed=0,
-            progress=lambda _, loss: found.append(loss),
-        )
-        return found
-
-    whole = losses()
+    whole = _losses(start, surrogate, seed=0)
     monkeypatch.setattr("bbsmooth.coordinator.stability._PIXELS_AT_ONCE", 3 * 28 * 28)
-    assert losses() == pytest.approx(whole, rel=1e-3)
+    assert _losses(start, surrogate, seed=0) == pytest.approx(whole, rel=1e-3)
 
 
 def test_a_surrogate_that_always_says_the_same_teaches_nothing(start: Autoencoder) -> None:
