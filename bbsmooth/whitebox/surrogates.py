@@ -1,4 +1,4 @@
-"""Surrogates: classifiers that one owns, in the place of one that can only be queried, for their gradients."""
+"""Surrogates: classifiers that one owns, whose gradients serve where those of the one that is asked are not to be had."""
 
 from __future__ import annotations
 
