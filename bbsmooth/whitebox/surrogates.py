@@ -1,4 +1,4 @@
-"""Surrogates: classifiers that one owns, whose gradients serve where those of the one that is asked are not to be had."""
+"""Surrogates: classifiers that one owns, whose gradients serve where those of another one are not to be had."""
 
 from __future__ import annotations
 
