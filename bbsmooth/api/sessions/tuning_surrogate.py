@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bbsmooth.api.sessions.tuning_start import kept_start, made_start
 from bbsmooth.assemble import Front
-from bbsmooth.coordinator import Autoencoder, CleanedImage, StabilityPlan, Stored, stabilise
+from bbsmooth.coordinator import Autoencoder, CleanedImage, ScoreScaled, StabilityPlan, Stored, stabilise
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
@@ -48,7 +48,8 @@ def surrogate_for(
         raise UsageError(
             "`surrogate` teaches a denoiser, and `method` adds a prompt or an autoencoder; leave one of them out"
         )
-    if (parts := front.parts) is not None and not isinstance(parts[0], Autoencoder):
+    held = None if (parts := front.parts) is None else parts[0]
+    if not isinstance(held.front if isinstance(held, ScoreScaled) else held, Autoencoder | None):
         raise UsageError(
             f"`surrogate` changes the weights of bbsmooth's own network, and {front.path or '`start`'} stays as it is; "
             "leave one of them out"
