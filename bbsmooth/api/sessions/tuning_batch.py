@@ -36,15 +36,16 @@ def spare(oracle: OracleConfig, watch: DriftWatch, queries: int, batch: BatchCon
     Args:
         oracle: how to ask, which holds the limits.
         watch: whose canaries are paid for too, each alone.
-        queries: that the budget holds.
+        queries: that the budget holds, or fewer where more are not worth it.
         batch: how they are asked.
     """
+    wanted = watch.spare(queries - watch.begun_with) or 0
     if not batch.batch:
-        return watch.spare(queries - watch.begun_with) or 0
+        return wanted
     begun = Ledger(batch.limits(oracle))
     if watch.begun_with:
         begun.charge(watch.begun_with, purpose=Purpose.DRIFT)
-    return max(0, begun.remaining_by_batch(watch.spare) or 0)
+    return max(0, min(wanted, begun.remaining_by_batch(watch.spare) or 0))
 
 
 def refuse_long_waiting(rounds: Rounds, oracle: Oracle, steps: int | None) -> None:

@@ -57,7 +57,7 @@ def picked(out: Path) -> Choice | None:
         return None
     manifest = read_manifest(out)
     method, reason = manifest.get("method_used"), manifest.get("method_because")
-    return Choice(method, str(reason)) if method in METHODS else None
+    return Choice(str(method), str(reason)) if method in METHODS else None
 
 
 def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:

@@ -169,7 +169,8 @@ def start_from(front: Front, method: Method, pixels: Tensor, smoothing: Smoothin
                 "`start` scales the oracle's scores, which `method` would drop; tune its images first, from the run "
                 "that it started from, or use `method` matrix-scaling or vector-scaling"
             )
-        coordinator, parameters = coordinator.front, coordinator.shown_with
+        parameters = coordinator.shown_with
+        coordinator = coordinator.front
     channels, height, width = pixels.shape[1:]
     if coordinator.image_shape not in (None, (channels, height, width)):
         raise UsageError(
