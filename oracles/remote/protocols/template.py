@@ -41,6 +41,7 @@ from oracles.remote.protocols.template_response import ResponseOptions
 from oracles.remote.score_unit import ScoreUnit
 from oracles.remote.spoken import SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed, Send
+from oracles.usage import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -131,6 +132,10 @@ class TemplateProtocol:
         else:
             answers = answers_from_rows(rows, self.labels, self.spec, self.unit)
         return Parsed(answers, self.response.identify(tree) | self.unit.identity)
+
+    def usage(self, reply: Reply) -> Usage | None:
+        """The tokens that a reply tells of, None where it tells none or cannot be read."""
+        return self.response.usage(reply.body)
 
 
 def connect(endpoint: Endpoint, options: TemplateOptions, send: Send) -> TemplateProtocol:

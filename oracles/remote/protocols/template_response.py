@@ -12,6 +12,7 @@ from oracles.remote.json_text import kind, numbers, per_image
 from oracles.remote.protocols.expressions import check_expression, search
 from oracles.remote.protocols.reply_formats import ReplyFormat, number, read_reply, unpacked
 from oracles.remote.spoken import SpokenLabels
+from oracles.usage import Usage
 
 _WORDS = (ReplyFormat.TEXT, ReplyFormat.CSV)
 """Formats whose numbers are written as text."""
@@ -37,6 +38,8 @@ class ResponseOptions:
         logits: whether scores without labels are logits, rather than probabilities; if left out, the first reply tells.
         score_scale: scores with labels are multiplied by this, to lie between 0 and 1.
         identity: from the whole reply, by name, whatever tells which model answered.
+        input_tokens: from the whole reply to the number of tokens that the model read, which `prices` bill.
+        output_tokens: from the whole reply to the number of tokens that it wrote; left out where none are.
     """
 
     format: ReplyFormat = ReplyFormat.JSON
@@ -51,6 +54,8 @@ class ResponseOptions:
     logits: bool | None = None
     score_scale: float = 1.0
     identity: Mapping[str, str] = field(default_factory=dict)
+    input_tokens: str | None = None
+    output_tokens: str | None = None
 
     def __post_init__(self) -> None:
         """Compile everything once, to find what is wrong."""
@@ -66,6 +71,8 @@ class ResponseOptions:
             raise SpecError("free_text needs labels, and no scores: where in the reply the model's words are")
         if self.refusal is not None and not self.free_text:
             raise SpecError("refusal goes with free_text=true")
+        if self.output_tokens is not None and self.input_tokens is None:
+            raise SpecError("output_tokens needs input_tokens: where in the reply the number of tokens read is")
 
     @property
     def feedback(self) -> Feedback:
@@ -114,6 +121,17 @@ class ResponseOptions:
         found = {name: search(path, tree) for name, path in self.identity.items()}
         return {name: str(value) for name, value in found.items() if isinstance(value, str | int | float)}
 
+    def usage(self, body: bytes) -> Usage | None:
+        """Tokens that a reply tells of, None where it tells none or cannot be read."""
+        if self.input_tokens is None:
+            return None
+        try:
+            tree = self.tree(body)
+            written = 0 if self.output_tokens is None else search(self.output_tokens, tree)
+            return Usage.told({"read": search(self.input_tokens, tree), "written": written}, "read", "written")
+        except AnswerError:
+            return None
+
     def _row(self, element: Any, spoken: SpokenLabels | None) -> Any:
         if self.refusal is not None and search(self.refusal, element):
             return REFUSAL
@@ -156,7 +174,7 @@ class ResponseOptions:
         return [search(path, entry) for entry in entries]
 
 
-_EXPRESSIONS = ("unpack", "answers", "entries", "labels", "scores", "refusal")
+_EXPRESSIONS = ("unpack", "answers", "entries", "labels", "scores", "refusal", "input_tokens", "output_tokens")
 _FIRST = ("answers", "entries", "labels", "scores", "logits", "score_scale", "identity")
 _NEWER = ("format", "unpack", "separator", "free_text", "refusal")
-"""Fields that stand in a fingerprint only where they are used: it is older than they are."""
+"""Fields that stand in a fingerprint only where they are used: it is older than they are. Tokens change no answer."""

@@ -13,6 +13,8 @@ from bbsmooth.errors import UsageError
 from bbsmooth.progress import meter as progress
 from bbsmooth.progress.meter import meter, showing
 from oracles import Budget, Ledger, Purpose
+from oracles.prices import read_prices
+from oracles.usage import Metered, Usage
 
 
 def test_lines_come_now_and_then_and_only_on_stderr(
@@ -137,3 +139,24 @@ def test_another_style_is_refused() -> None:
         showing("loud"),
     ):
         pass
+
+
+def test_a_bill_is_told_with_the_most_that_it_can_be(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    prices = read_prices({"per_million_input_tokens": 1000, "max_input_tokens": 500})
+    ledger = Ledger(Budget(prices=prices))
+    ledger.charge(2, purpose=Purpose.ESTIMATE)
+    ledger.traffic.told(Metered.of(Usage(120, 4)))
+    with showing("auto"), meter("certify", None, "queries", spending=ledger) as bar:
+        bar.advance(1)
+        ledger.traffic.told(Metered.of(Usage(130, 4)))
+        bar.advance(1)
+    assert capsys.readouterr().err == (
+        "certify: 1 queries, billed 0.12, at most 0.62\ncertify: 2 queries, billed 0.25\n"
+    )
+    with showing("json"), meter("certify", None, "queries", spending=ledger) as bar:
+        bar.advance(1)
+    found = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (found["billed"], found["price"]) == (0.25, 0.25)

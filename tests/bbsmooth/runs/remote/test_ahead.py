@@ -92,7 +92,7 @@ def test_an_advance_covers_until_it_is_used_up_and_wanes_before() -> None:
     ],
 )
 def test_a_bill_ahead_is_one_that_a_ledger_reads(tmp_path: Path, table: dict[str, Any]) -> None:
-    asked = {"money": 5.0, "prices": read_prices(table)}
+    asked: dict[str, Any] = {"money": 5.0, "prices": read_prices(table)}
     before = state(499, attempts=5, **asked)
     ahead, _ = precharged(before, 0, at_least=None)
     (tmp_path / "ledger.json").write_text(json.dumps(ahead))

@@ -13,7 +13,8 @@ from oracles import AnswerError, Feedback, SpecError
 from oracles.errors import ImageRefused
 from oracles.oracle import NONE_OF_THESE
 from oracles.remote.messages import Reply
-from oracles.remote.wire_protocol import WireProtocol
+from oracles.remote.wire_protocol import TellingUsage, WireProtocol
+from oracles.usage import Usage
 from tests.oracles.remote.protocols.wire import TWO_GREY, body, connected, json_reply, recorded_reply, recorded_request
 from tests.oracles.remote.test_image_encoding import decoded
 
@@ -277,3 +278,32 @@ def test_images_do_not_disturb_the_template() -> None:
     tree = body(protocol.request(torch.zeros(1, 1, 2, 2)))
     assert tree["note"] == "\0each {labels}"
     assert json.dumps(tree).count("iVBOR") == 1
+
+
+TELLING = LABEL + "input_tokens = 'bill.read'\n"
+
+
+@pytest.mark.parametrize(
+    ("response", "tree", "usage"),
+    [
+        (TELLING + "output_tokens = 'sum(bill.written)'", {"bill": {"read": 7, "written": [1, 2]}}, Usage(7, 3)),
+        (TELLING, {"bill": {"read": 7}}, Usage(7, 0)),
+        (TELLING, {"label": "cat"}, None),
+        (TELLING, {"bill": {"read": "7"}}, None),
+        (TELLING + "output_tokens = 'bill.written'", {"bill": {"read": 7}}, None),
+        (LABEL, {"bill": {"read": 7}}, None),
+    ],
+)
+def test_replies_tell_tokens_where_the_description_says(
+    response: str, tree: dict[str, Any], usage: Usage | None
+) -> None:
+    protocol = described('[request]\nbody = \'{"a": "{image:png-base64}"}\'\n' + response)
+    assert isinstance(protocol, TellingUsage)
+    assert protocol.usage(json_reply(tree)) == usage
+    assert protocol.usage(Reply(200, body=b"no JSON")) is None
+    assert protocol.spec.fingerprint == with_body('{"a": "{image:png-base64}"}').spec.fingerprint
+
+
+def test_tokens_that_are_written_need_those_that_are_read() -> None:
+    with pytest.raises(SpecError, match="output_tokens needs input_tokens"):
+        described("[request]\nbody = '\"{image:png-base64}\"'\n" + LABEL + "output_tokens = 'a'")
