@@ -14,15 +14,18 @@ from oracles.budget import Budget, Spent
 from oracles.errors import BudgetExhausted, SpecError, StorageError
 from oracles.group_commit import GroupCommit
 from oracles.ledger_file import CHANGES, LedgerFile, unreadable
+from oracles.ledger_state import (
+    BATCH_DISCOUNT,
+    BATCH_PRICE,
+    BATCHED,
+    BILLED,
+    PRICE,
+    PRICES,
+    refuse_contradiction,
+    with_prices,
+)
 from oracles.traffic import Traffic, count
 from oracles.usage import Metered
-
-PRICE = "price_per_1000"
-BATCHED, BATCH_PRICE, BATCH_DISCOUNT = "batched", "batch_price_per_1000", "batch_discount"
-"""Entries of a ledger about queries that a batch interface answers; there are none where none is asked so."""
-
-PRICES, BILLED = "prices", "billed"
-"""Entries about prices of tokens, images and requests, and what was billed at these; there are none without prices."""
 
 
 class Purpose(StrEnum):
@@ -64,7 +67,7 @@ class Ledger:
         self._file = None if path is None else LedgerFile(path)
         self._lock = threading.Lock()  # for what follows
         self._spent, self._batched, self._attempts, self.traffic, self._changes, known = _read(self._file)
-        self.budget = _with_prices(budget, known)
+        self.budget = with_prices(budget, known)
         self.budget.check()
         self._set_aside: dict[Purpose, int] = {}
         self._disk = threading.Lock()  # for the file and what follows; taken before `_lock`, never after it
@@ -274,44 +277,6 @@ class Ledger:
         }
 
 
-def _refuse_contradiction(state: Mapping[str, Any], total: int) -> None:
-    """Refuse a state whose parts do not agree, since nobody knows which of them is right; what it leaves out agrees.
-
-    Raises:
-        ValueError: its sum is another one, or what is left or paid does not follow from it.
-    """
-    if state.get("spent_total", total) != total:
-        raise ValueError(f"its purposes add up to {total} queries, its spent_total is {state['spent_total']!r}")
-    if not 0 <= count(state.get(BATCHED, 0)) <= total:
-        raise ValueError(f"{total} queries are spent, its {BATCHED} is {state[BATCHED]!r}")
-    budget, spent = Budget.from_json(state), Spent.from_json(state)
-    left = budget.left(spent)
-    left = None if left is None else max(0, left)
-    if state.get("left", left) != left:
-        raise ValueError(f"{total} of {budget.limit} queries are spent, its left is {state['left']!r}")
-    cost = float(budget.cost(spent))
-    if not math.isclose(state.get("price", cost), cost, rel_tol=1e-9):
-        raise ValueError(
-            f"{total} queries at {budget.price_per_1000} for 1,000 cost {cost}, its price is {state['price']!r}"
-        )
-
-
-def _with_prices(budget: Budget, known: Budget) -> Budget:
-    """The budget with prices that were known before, where it states none: of queries, and of tables, go together."""
-    silent = budget.price_per_1000 is None and budget.prices is None
-    return replace(
-        budget,
-        price_per_1000=known.price_per_1000 if silent else budget.price_per_1000,
-        prices=known.prices if silent else budget.prices,
-        batch_price_per_1000=_first(budget.batch_price_per_1000, known.batch_price_per_1000),
-        batch_discount=_first(budget.batch_discount, known.batch_discount),
-    )
-
-
-def _first(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one
-
-
 def _refuse(wanted: int, left: int | None, purpose: Purpose, unit: str) -> None:
     if left is not None and wanted > left:
         raise BudgetExhausted(requested=wanted, remaining=max(0, left), purpose=purpose, unit=unit)
@@ -324,7 +289,7 @@ def _read(file: LedgerFile | None) -> tuple[dict[Purpose, int], int, int, Traffi
         return spent, 0, 0, Traffic(), 0, Budget()
     try:
         spent |= {Purpose(purpose): count(queries) for purpose, queries in state["spent"].items()}
-        _refuse_contradiction(state, sum(spent.values()))
+        refuse_contradiction(state, sum(spent.values()))
         batched, attempts, changes = (count(state.get(name, 0)) for name in (BATCHED, "attempts", CHANGES))
         return spent, batched, attempts, Traffic.from_json(state), changes, Budget.from_json(state)
     except (ValueError, KeyError, TypeError, AttributeError, SpecError) as error:

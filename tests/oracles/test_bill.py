@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles import Budget, BudgetExhausted, Ledger, Purpose, SpecError
+from oracles import Budget, BudgetExhausted, Ledger, Purpose, RecordDamaged, SpecError
 from oracles.budget import Spent, exact
 from oracles.prices import Prices, read_prices
 from oracles.usage import Metered, Told, Usage
@@ -268,3 +269,17 @@ def sum_of(answers: int) -> Metered:
 
 def price(prices: Prices, read: int, written: int) -> Fraction:
     return prices.tokens(Told(1, read, written))
+
+
+@pytest.mark.parametrize(("name", "value"), [("billed", 0.5), ("price", 0.5), ("left", 7), ("prices", {"a": 1})])
+def test_a_bill_that_does_not_follow_from_its_counts_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    path = tmp_path / "ledger.json"
+    ledger = Ledger(budget(1.0), path)
+    ledger.charge(3, purpose=Purpose.SELECT)
+    ledger.traffic.told(Metered.of(Usage(20, 2)))
+    ledger.save()
+    state = json.loads(path.read_text())
+    del state["checksum"]
+    path.write_text(json.dumps(state | {name: value}))
+    with pytest.raises(RecordDamaged, match="not a readable ledger"):
+        Ledger(budget(1.0), path)
