@@ -155,7 +155,9 @@ def test_a_plan_tells_tokens_of_a_query_and_both_prices(place: World, vendor: Ve
     assert "the pilot asks 12 queries, which cost at most 6.24" in done.err
     assert "a query took 120.0 tokens read (at most 120) and 4.0 written (at most 4)" in done.out
     assert "the pilot was billed 1.92, at most 1.92" in done.out
-    found = json.loads(bbsmooth("plan", *given, "--json").out)
+    again = bbsmooth("plan", *given, "--json")
+    assert again.status == 0, again.out + again.err
+    found = json.loads(again.out)
     row = found["expected"][0]
     queries = 3 * 210 + 3 * CANARIES
     assert row["price"]["expected"] == pytest.approx(queries * EACH)
