@@ -58,11 +58,11 @@ class StabilityPlan:
         ValueError: a number that makes no sense.
     """
 
-    steps: int = 200
+    steps: int = 800
     batch_size: int = 128
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     warm_up: int = 30
-    squared_error: float = 100.0
+    squared_error: float = 600.0
     shift: int = 4
     averaging: float = 0.98
 

@@ -1,8 +1,8 @@
-"""What the shipped denoisers are worth, without a query spent on them: PSNR, noisy and certified accuracy.
+"""What stands before an oracle, for no query or few: PSNR, noisy and certified accuracy.
 
 `python -m experiments.natural.run resnet20` judges them before a third party's CIFAR-10 network, on test images that no
 denoiser has seen, and writes `results.json`. `--rows` and `--sigma` choose a part. Votes are kept in `runs/tuning`: a
-killed run goes on.
+killed run goes on. Rows of "taught" denoisers need `python -m experiments.natural.surrogate` first.
 """
 
 from __future__ import annotations
@@ -11,18 +11,33 @@ import argparse
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from bbsmooth.coordinator.stability import StabilityPlan, stabilise
 from torch import Tensor
 
 from bbsmooth.certification import SequentialPlan
 from bbsmooth.certification.sequences import DEFAULT_TEST
-from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, FineTuningPlan, fine_tune
+from bbsmooth.coordinator import (
+    Autoencoder,
+    CoordinatedOracle,
+    Coordinator,
+    FineTuningPlan,
+    ScalingKind,
+    ScoreScaled,
+    ScoreScaling,
+    fine_tune,
+)
 from bbsmooth.coordinator.natural import natural
+from bbsmooth.noise import Grid
 from bbsmooth.randomness import fork
+from bbsmooth.tuning.methods import METHODS
+from bbsmooth.tuning.tune import tune
 from experiments.natural.results import keep
+from experiments.natural.surrogate import surrogate
 from experiments.tuning.certified import ALPHA, BETA, SELECTION, proven_by, rows
 from experiments.tuning.paired import correct, gain
 from experiments.tuning.resnet20 import CLASSES
@@ -33,6 +48,14 @@ RADII = {0.12: (0.1, 0.25), 0.25: (0.25, 0.5), 0.5: (0.25, 0.5)}
 IMAGES, MOST = 1_000, 2_000
 FINE_TUNED = 10_000
 """Images of the user that a fine-tuned denoiser has seen."""
+
+
+class Front(NamedTuple):
+    """What stands before an oracle, and the queries that making it took."""
+
+    coordinator: Coordinator
+    parameters: Tensor
+    queries: int
 
 
 def main() -> None:
@@ -53,11 +76,11 @@ def main() -> None:
 def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> dict[str, Any]:
     """One row: what stands before the world's oracle, and what is right and certified with it."""
     start = time.process_time()
-    coordinator = ROWS[name](world)
+    front = ROWS[name](world)
     making = time.process_time() - start
-    oracle: Oracle = world.oracle
-    if coordinator is not None:
-        oracle = CoordinatedOracle(coordinator, coordinator.initial_parameters(), world.oracle)
+    oracle: Oracle = (
+        world.oracle if front is None else CoordinatedOracle(front.coordinator, front.parameters, world.oracle)
+    )
     right = correct(oracle, world.test, sigma=world.sigma, draws=world.draws)
     bare = correct(world.oracle, world.test, sigma=world.sigma, draws=world.draws)
     over = gain(right, bare)
@@ -82,7 +105,8 @@ def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> di
     for row in certified:
         del row["gain"], row["standard_error"]
     return {
-        "psnr": None if coordinator is None else round(psnr(coordinator, world), 2),
+        "psnr": None if front is None else round(psnr(front, world), 2),
+        "queries": 0 if front is None else front.queries,
         "seconds_to_make": round(making, 1),
         "noisy": round(100 * float(right.double().mean()), 2),
         "gain_over_bare": [round(over.points, 2), round(over.error, 2)],
@@ -91,11 +115,11 @@ def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> di
     }
 
 
-def psnr(coordinator: Autoencoder, world: World, images: int = 1_000) -> float:
+def psnr(front: Front, world: World, images: int = 1_000) -> float:
     """Peak signal to noise of cleaned test images, in dB over all their pixels."""
     clean = world.test.images[:images].float() / 255
     noisy = clean + world.sigma * torch.randn(clean.shape, generator=fork(0, "psnr"))
-    cleaned = CoordinatedOracle(coordinator, coordinator.initial_parameters(), world.oracle).show(noisy)
+    cleaned = CoordinatedOracle(front.coordinator, front.parameters, world.oracle).show(noisy)
     return -10 * math.log10(float(F.mse_loss(cleaned, clean)))
 
 
@@ -107,22 +131,61 @@ def _by_class(held: Tensor, images: Labelled) -> dict[str, list[int]]:
     }
 
 
-def _fine_tuned(world: World) -> Autoencoder:
+def _shipped(world: World, size: str = "base") -> Front:
+    return _front(natural(world.architecture.image_shape, world.sigma, size=size))
+
+
+def _fine_tuned(world: World) -> Front:
     """The base denoiser, fine-tuned on images that the user has."""
     start = natural(world.architecture.image_shape, world.sigma)
     plan = FineTuningPlan(epochs=20)
-    return fine_tune(start, world.train.images[:FINE_TUNED], noise=world.noise, plan=plan, seed=0)
+    return _front(fine_tune(start, world.train.images[:FINE_TUNED], noise=world.noise, plan=plan, seed=0))
 
 
-def _shipped(size: str) -> Callable[[World], Autoencoder]:
-    return lambda world: natural(world.architecture.image_shape, world.sigma, size=size)
+def _taught(world: World) -> Front:
+    """The base denoiser, taught by a classifier of the user's own."""
+    start = natural(world.architecture.image_shape, world.sigma)
+    plan = StabilityPlan()
+    return _front(stabilise(start, world.train.images, surrogate(), noise=world.noise, plan=plan, seed=0).coordinator)
 
 
-ROWS: dict[str, Callable[[World], Autoencoder | None]] = {
+def _scaled(make: Callable[[World], Front]) -> Callable[[World], Front]:
+    """The same with the oracle's scores scaled, for as many queries as are enough."""
+
+    def front(world: World) -> Front:
+        coordinator, spec = make(world).coordinator, world.oracle.spec
+        assert isinstance(coordinator, Autoencoder)
+        scaling = ScoreScaling(ScalingKind.MATRIX, len(spec.classes))
+        scaled = ScoreScaled(front=coordinator, shown_with=coordinator.initial_parameters(), scaling=scaling)
+        result = tune(
+            scaled,
+            world.train.images,
+            world.train.labels,
+            noise=world.noise,
+            grid=Grid.fitting(world.noise, eight_bit=False),
+            plan=METHODS["matrix-scaling"].plan,
+            queries=scaling.enough,
+            seed=0,
+            feedback=spec.feedback,
+            ask=lambda images, name: world.oracle.query(images),
+        )
+        return Front(scaled, result.parameters, result.queries)
+
+    return front
+
+
+def _front(coordinator: Autoencoder) -> Front:
+    return Front(coordinator, coordinator.initial_parameters(), 0)
+
+
+ROWS: dict[str, Callable[[World], Front | None]] = {
     "bare": lambda world: None,
-    "natural-small": _shipped("small"),
-    "natural": _shipped("base"),
+    "natural-small": partial(_shipped, size="small"),
+    "natural": _shipped,
     "natural-fine-tuned": _fine_tuned,
+    "natural-scaled": _scaled(_shipped),
+    "natural-taught": _taught,
+    "natural-taught-scaled": _scaled(_taught),
 }
 """What stands before the oracle, by name."""
 

@@ -94,7 +94,7 @@ def tune_coordinator(
     found = _images(subject, config, smoothing.seed)
     device = training_device(oracle)
     before = picked(out) if resume else None
-    choice = before or chosen(config, queries, base.spec, dataset.image_shape, subject.front)
+    choice = before or chosen(config, queries, base.spec, dataset.image_shape, subject.front, len(found.pixels))
     method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
     refuse_unfit_scores(method, base.spec)
     queries = worth_spending(method, base.spec, queries)

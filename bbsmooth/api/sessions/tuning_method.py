@@ -28,6 +28,9 @@ from bbsmooth.tuning.rounds import Rounds, Schedule, in_steps
 from bbsmooth.tuning.tune import schedule_of
 from oracles import OracleSpec
 
+_IMAGES_A_CLASS = 2
+"""Fewer, and there is nothing to learn how much to believe in most classes from."""
+
 _log = logging.getLogger(__name__)
 
 _MOST_NEEDED = 0.999
@@ -35,13 +38,19 @@ _MOST_NEEDED = 0.999
 
 
 def chosen(
-    config: TuneConfig, queries: int, spec: OracleSpec, image_shape: tuple[int, int, int], front: Front
+    config: TuneConfig,
+    queries: int,
+    spec: OracleSpec,
+    image_shape: tuple[int, int, int],
+    front: Front,
+    num_images: int,
 ) -> Choice:
-    """The method that is meant, and why."""
+    """The method that is meant, and why; `num_images` are there to tune on."""
     if config.method != AUTO:
         return Choice(config.method, "it was asked for")
     given = (parts := front.parts) is not None and isinstance(parts[0], Denoised)
     by_likelihood = config.objective in (None, LIKELIHOOD, AGREEMENT) and not spec.classes.open_set
+    by_likelihood &= num_images >= _IMAGES_A_CLASS * len(spec.classes)
     return choose(
         queries=queries,
         feedback=spec.feedback,
