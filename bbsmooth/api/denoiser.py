@@ -46,6 +46,11 @@ class Tuned(RunResult):
         return str(self.summary["method"])
 
     @property
+    def sigma(self) -> float:
+        """The standard deviation of the noise for which it was made, chosen or given."""
+        return float(self.settings["sigma"])
+
+    @property
     def accuracy_before(self) -> float | None:
         """Share of held-out noisy images right at the start; None where nothing was tuned."""
         return self._value("heldout_accuracy_start")

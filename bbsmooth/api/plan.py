@@ -14,7 +14,7 @@ from bbsmooth.api.oracle import BATCH_SIZE
 from bbsmooth.api.results import Forecast
 from bbsmooth.api.sessions import plan as session
 from bbsmooth.api.sessions.plan_sigma import plan_sigma
-from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, subject_of, told
+from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, noises_of, subject_of, told
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.settings.accept import BY_CLASS
@@ -106,9 +106,7 @@ def plan(
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
     jobs, folder = batch_config(batch), None if run is None else Path(run)
-    levels = list(noise) if isinstance(noise, Sequence) else [noise]
-    if len({each.name for each in levels}) != 1:
-        raise UsageError("`noise` must be one, or several of one distribution to choose from")
+    levels = noises_of(noise)
     _, subject = subject_of(
         oracle,
         images,

@@ -35,6 +35,18 @@ Callback = Callable[[str, int, Facts], None]
 UNLIMITED = Budget()
 
 
+def noises_of(noise: NoiseDistribution | Sequence[NoiseDistribution]) -> list[NoiseDistribution]:
+    """The noise, or those to choose from.
+
+    Raises:
+        UsageError: none, or several distributions.
+    """
+    levels = list(noise) if isinstance(noise, Sequence) else [noise]
+    if len({each.name for each in levels}) != 1:
+        raise UsageError("`noise` must be one, or several of one distribution to choose from")
+    return levels
+
+
 def subject_of(
     oracle: AnyOracle,
     images: Any,

@@ -10,13 +10,15 @@ from typing import Any, Literal
 from bbsmooth.api.batch import Batch, batch_config
 from bbsmooth.api.denoiser import Denoiser, Tuned
 from bbsmooth.api.sessions import tune as session
-from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
+from bbsmooth.api.sessions.tuning_sigma import certification
+from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, noises_of, subject_of, told
 from bbsmooth.coordinator import EqualiserSpace, made_of
 from bbsmooth.data import Split, images_of
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress.meter import meter
 from bbsmooth.settings.batch import LOOKS
+from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 from bbsmooth.settings.tune import AUTOENCODED, TuneConfig
 from bbsmooth.tuning.automatic import AUTO
@@ -85,13 +87,15 @@ def tune(
     images: Any,
     labels: Any = None,
     *,
-    noise: NoiseDistribution,
+    noise: NoiseDistribution | Sequence[NoiseDistribution],
     budget: Budget,
     seed: int | Literal["stamped"],
     run: Path | str,
     method: str = AUTO,
     objective: str | None = None,
     radius: float | None = None,
+    pilot: int | None = None,
+    pilot_draws: int | None = None,
     start: AnyFront | None = None,
     surrogate: str | None = None,
     epochs: int = EPOCHS,
@@ -114,7 +118,8 @@ def tune(
         images: to learn from, (N, C, H, W) uint8 or floats that are k / 255, or a data set. Keep them apart from those
             that are certified.
         labels: (N,) numbers or names; not needed with `objective="agreement"`.
-        noise: under which the oracle is asked.
+        noise: under which the oracle is asked; or several that differ in sigma, of which the one that certifies most at
+            `radius` is chosen first, by a pilot from the same budget (`Tuned.sigma`).
         budget: what may be spent in all; 0 queries stop after pre-training.
         seed: of everything that is random; "stamped" derives it from the stamp of `timestamp`.
         run: the run directory, made where it is missing.
@@ -122,6 +127,8 @@ def tune(
         objective: what is made small; None for what the method was measured best with.
         radius: at which the share of certified held-out images judges what is kept, and whether the rest of the budget
             is spent; None lets noisy accuracy judge.
+        pilot: with several `noise` the images of the first round of the choice; None for 50.
+        pilot_draws: of each under each noise; None for 20.
         start: where to start, in place of pre-training: what `pretrain` or `tune` returned, or a run's directory.
         surrogate: name of a classifier for such images whose weights are here, as `train` takes it, not the oracle.
             Before a query is asked the denoiser learns that this one says of its images what it says of the clean ones
@@ -149,14 +156,22 @@ def tune(
     """
     if start is not None and (size is not None or (epochs != EPOCHS and method not in AUTOENCODED)):
         raise UsageError("`epochs` and `size` are of pre-training, in whose place there is `start`: leave them out")
-    jobs, folder = batch_config(batch), Path(run)
+    jobs = batch_config(batch)
     if jobs.looks != LOOKS:
         raise UsageError("`looks` are of a certification; `steps` says in how many rounds to tune: leave `looks` out")
+    folder, levels = Path(run), noises_of(noise)
+    asked_pilot, sigmas = SigmaPilotConfig(pilot=pilot, pilot_draws=pilot_draws), None
+    if len(levels) > 1:
+        if jobs.batch:
+            raise UsageError("`batch` does not go with the choice of `noise`: tune with the one that `plan` chooses")
+        sigmas = SigmaConfig.of(tuple(each.sigma for each in levels), certification(radius), levels[0].name)
+    else:
+        asked_pilot.refuse_without_choice()
     asked, subject = subject_of(
         oracle,
         images,
         labels,
-        noise=noise,
+        noise=levels[0],
         front=start,
         budget=budget,
         seed=0 if seed == STAMPED else seed,
@@ -185,5 +200,7 @@ def tune(
             stamp=StampConfig(timestamp=timestamp, seed=seed == STAMPED),
             drift=drift_of(asked, canaries, canary_every),
             batch=jobs,
+            sigmas=sigmas,
+            pilot=asked_pilot,
         )
     return Tuned.read(folder, images=subject.images)

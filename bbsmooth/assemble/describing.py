@@ -14,7 +14,8 @@ from bbsmooth.coordinator.denoisers.opening import is_denoiser, open_denoiser
 from bbsmooth.coordinator.diffusion import diffusion_digest, is_diffusion
 from bbsmooth.coordinator.storage import stored_identity
 from bbsmooth.noise import ALGORITHM
-from bbsmooth.runs.layout import COORDINATOR
+from bbsmooth.runs.directory import read_manifest
+from bbsmooth.runs.layout import CHOICE, COORDINATOR, MANIFEST
 from oracles import OracleSpec
 
 
@@ -63,11 +64,22 @@ def describe_coordinator(path: Path | None) -> dict[str, Any]:
 
 
 def describe_front(front: Front) -> dict[str, Any]:
-    """Return the manifest's entry for what stands before the oracle, as `describe_coordinator` does."""
+    """Return the manifest's entries for what stands before the oracle, as `describe_coordinator` does.
+
+    With a run that chose its sigma also what it chose, and how: it is part of what a certificate rests on.
+    """
     if front.held is None:
-        return describe_coordinator(front.path)
+        return describe_coordinator(front.path) | _chosen(front.path)
     coordinator, parameters = front.held
     return _described(coordinator.fingerprint, parameters)
+
+
+def _chosen(path: Path | None) -> dict[str, Any]:
+    """The choice of sigma of the run that made a coordinator, where it made one."""
+    if path is None or is_denoiser(str(path)) or not (path / MANIFEST).is_file():
+        return {}
+    found = dict[str, Any](read_manifest(path)).get(CHOICE)
+    return {} if found is None else {CHOICE: found}
 
 
 def _described(fingerprint: str, parameters: Tensor) -> dict[str, Any]:

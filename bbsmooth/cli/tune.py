@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,11 @@ from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import found_in, writing
 from bbsmooth.coordinator.denoisers.names import front_place
+from bbsmooth.errors import UsageError
 from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.common import THREADS, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Default, Option, Panel
+from bbsmooth.settings.sigma import SigmaPilotConfig, named_sigmas
 from bbsmooth.settings.tune import TuneConfig
 
 _BUDGET = Option(
@@ -26,10 +28,20 @@ _BUDGET = Option(
 def tune(
     oracle: Annotated[OracleConfig, Options(without=("batch_size", "concurrency"), budget=_BUDGET)],
     images: DataConfig,
-    smoothing: Annotated[SmoothingConfig, Options(without=("coordinator", "seed"))],
+    smoothing: Annotated[dict[str, Any], Options(of=SmoothingConfig, without=("coordinator", "seed", "sigma"))],
     config: TuneConfig,
     drift: DriftConfig,
     batch: Annotated[BatchConfig, Options(without=("looks",))],
+    pilot: SigmaPilotConfig,
+    sigma: Annotated[
+        list[str],
+        typer.Option(
+            "--sigma",
+            metavar="NUMBER or auto",
+            help="Standard deviation of the noise, on pixels in 0 to 1. auto chooses the one that certifies most at "
+            "--radius, by a pilot from the same budget; several choose among these.",
+        ),
+    ],
     out: options.Out,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -61,23 +73,27 @@ def tune(
     First a small autoencoder learns to denoise the training images, without a query. Then its decoder is tuned by
     zeroth-order optimisation. Held-out noisy images, paid from the same budget, decide which parameters are kept. With
     --batch each step is a job of the vendor's batch interface, which takes hours: --steps says how many there may be.
+    With --sigma auto the sigma that certifies most at --radius is chosen first; `bbsmooth certify` then takes that.
     """
+    from bbsmooth.cli.notes import say
     from bbsmooth.commands.by_name import tune as run
+    from bbsmooth.commands.by_name import tune_sigma as choose
     from bbsmooth.progress.tensorboard import logged
 
     number, stamp = options.seed_and_stamp(seed, timestamp)
+    noise, sigmas = {**smoothing, "coordinator": start, "seed": number}, named_sigmas(sigma)
+    if sigmas is None:
+        pilot.refuse_without_choice()
+    elif batch.batch:
+        raise UsageError("`batch` does not go with the choice of `sigma`: tune with the `sigma` that `plan` chooses")
     with writing(out, resume=resume) as folder:
+        oracle = replace(oracle, batch_size=1, concurrency=1 if oracle.engine == THREADS else 0)
+        about: dict[str, Any] = {"oracle": oracle, "images": images, "config": config, "stamp": stamp, "drift": drift}
         with logged(tensorboard):
-            run(
-                folder,
-                oracle=replace(oracle, batch_size=1, concurrency=1 if oracle.engine == THREADS else 0),
-                smoothing=replace(smoothing, coordinator=start, seed=number),
-                images=images,
-                config=config,
-                stamp=stamp,
-                drift=drift,
-                batch=batch,
-                resume=resume,
-            )
+            if sigmas is None:
+                fixed = SmoothingConfig(sigma=float(sigma[0]), **noise)
+                run(folder, smoothing=fixed, resume=resume, batch=batch, **about)
+            else:
+                choose(folder, noise=noise, sigmas=sigmas, pilot=pilot, resume=resume, announce=say, **about)
         found = found_in(folder, as_json=as_json)
     print(found)

@@ -20,7 +20,7 @@ from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig, compared
 from bbsmooth.settings.predict import PredictConfig
-from bbsmooth.settings.sigma import SigmaConfig
+from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 
@@ -107,6 +107,54 @@ def tune(
 
     subject = Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TRAIN)
     tuning.tune_coordinator(out, subject, config=config, resume=resume, stamp=stamp, drift=drift, batch=batch)
+
+
+def tune_sigma(
+    out: Path,
+    *,
+    oracle: OracleConfig,
+    noise: Mapping[str, Any],
+    sigmas: tuple[float, ...],
+    pilot: SigmaPilotConfig,
+    images: DataConfig,
+    config: TuneConfig,
+    resume: bool,
+    announce: Callable[[str], None],
+    stamp: StampConfig = NO_STAMP,
+    drift: DriftConfig = USUAL_DRIFT,
+) -> None:
+    """Choose the sigma that certifies most, then tune for it; see `bbsmooth.api.sessions.tuning_sigma`.
+
+    Args:
+        out: the run directory.
+        oracle: whom to ask.
+        noise: settings of `SmoothingConfig` without sigma.
+        sigmas: to choose from, none for a grid that the radius gives.
+        pilot: how much is asked for the choice.
+        images: to choose and to learn from.
+        config: of the tuning.
+        resume: go on with the run in `out`.
+        announce: told what the choice costs before it is asked, and what is chosen.
+        stamp: who stamps what the run fixes before its first query.
+        drift: how a change of the model is noticed.
+    """
+    from bbsmooth.api.sessions import tune as tuning
+    from bbsmooth.api.sessions.tuning_sigma import certification
+
+    choice = SigmaConfig.of(sigmas, certification(config.radius), noise["noise"])  # before what takes long to open
+    smoothing = SmoothingConfig(sigma=choice.sigmas[len(choice.sigmas) // 2], **noise)
+    tuning.tune_coordinator(
+        out,
+        Subject.named(oracle=oracle, smoothing=smoothing, images=images, split=data.Split.TRAIN),
+        config=config,
+        resume=resume,
+        stamp=stamp,
+        drift=drift,
+        sigmas=choice,
+        pilot=pilot,
+        named=bool(sigmas),
+        announce=announce,
+    )
 
 
 def plan(

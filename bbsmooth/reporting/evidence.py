@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from bbsmooth.reporting.acceptance import answer_sentence
 from bbsmooth.reporting.model import Cell, Column, Section, Table
 from bbsmooth.reporting.numbers import count
+from bbsmooth.reporting.words import sigma_words
 from bbsmooth.runs.acceptance import latest
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.commitment import read_commitment
@@ -139,7 +140,7 @@ def _data(run: Run) -> str:
 
 
 def _noise(run: Run) -> str:
-    return f"{run.settings['noise']} noise of standard deviation {run.settings['sigma']:g}"
+    return f"{run.settings['noise']} noise of standard deviation {sigma_words(run)}"
 
 
 def _mark(mark: Record) -> str:

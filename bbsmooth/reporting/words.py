@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bbsmooth.reporting.acceptance import accepted
 from bbsmooth.reporting.lineage import coordinator_phrase, seen_before
 from bbsmooth.reporting.numbers import count, interval, money, percent
 from bbsmooth.reporting.scope import told, was_tuned
 from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.layout import CHOICE
 from bbsmooth.runs.reading import Run
 
 _NORMS = {"l1": "L1", "l2": "L2", "linf": "L-infinity"}
@@ -48,6 +51,7 @@ def _certified(run: Run) -> list[str]:
     return [
         f"Images of {data['name']} ({data['split']} split) were certified for the classifier "
         f"{run.manifest['oracle']['name']}{coordinator_phrase(run)}, which was only asked for its answers.",
+        *_chosen_sigma(run),
         f"Each image was shown under {settings['noise']} noise of standard deviation {settings['sigma']:g} (white "
         f"being 1): {count(settings['num_selection'], 'answer')} chose a class, "
         f"{'up to ' if _varies(run) else ''}{count(settings['num_estimation'], 'fresh answer')} bounded its "
@@ -59,6 +63,18 @@ def _certified(run: Run) -> list[str]:
         "It holds for the classifier as it was when it was asked.",
         *_issued(run),
         *_seen(run),
+    ]
+
+
+def _chosen_sigma(run: Run) -> list[str]:
+    """Sentence on how sigma was chosen, where it was: by this run, or by the one that made the coordinator."""
+    chosen = dict[str, Any](run.manifest).get(CHOICE)
+    if chosen is None:
+        return []
+    sigmas = ", ".join(f"{each['sigma']:g}" for each in chosen["sigmas"])
+    return [
+        f"Sigma {chosen['sigma']:g} was chosen for radius {chosen['radius']:g} among {sigmas}, by "
+        f"{count(chosen['queries'], 'query', 'queries')} about other images, before anything was tuned."
     ]
 
 
@@ -151,14 +167,15 @@ def _tuned(run: Run) -> list[str]:
     what = (
         f"A coordinator, a small local network, was made for the classifier {run.manifest['oracle']['name']} on images "
         f"of {run.manifest['data']['name']}, under {settings['noise']} noise of standard deviation "
-        f"{settings['sigma']:g} (white being 1)."
+        f"{sigma_words(run)} (white being 1)."
     )
     if summary is None:
-        return [what]
+        return [what, *_chosen_sigma(run)]
     if not was_tuned(summary):
-        return [what, "It was trained to denoise, without a query."]
+        return [what, *_chosen_sigma(run), "It was trained to denoise, without a query."]
     return [
         what,
+        *_chosen_sigma(run),
         f"{count(summary['steps'], 'step')} of {summary['method']} on nothing but the classifier's answers took its "
         f"accuracy on noisy held-out images from {percent(summary['heldout_accuracy_start'])} to "
         f"{percent(summary['heldout_accuracy_best'])}; the parameters that did best there were kept.",

@@ -53,3 +53,6 @@ CACHES = (RESPONSES, EARLIER_RESPONSES)
 
 ASIDE = ".tmp"
 """Ends the name of a file or folder on its way to its place."""
+
+CHOICE = "sigma_choice"
+"""Entry of a manifest: which sigma was chosen, among which, for which radius, and for how many queries."""

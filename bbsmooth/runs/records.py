@@ -431,6 +431,7 @@ class TuneSummary(TypedDict):
     gain_p_value: NotRequired[Share | None]
     verdict: NotRequired[str]
     usage: NotRequired[UsageSummary]
+    sigma_choice: NotRequired[dict[str, Any]]
 
 
 class AttackedShare(Interval):
@@ -570,9 +571,11 @@ class PlanSettings(_DrawingSettings, _AskingSettings):
     radii: list[Amount]
 
 
-class TuneSettings(SpendingSettings):
-    """Settings of `tune`."""
+class TuneSettings(_DrawingSettings, _AskingSettings):
+    """Settings of `tune`, whose sigma is what was asked for, auto, until it is one of `sigmas`."""
 
+    sigma: Amount | Literal["auto"]
+    sigmas: NotRequired[list[Amount]]
     data: str
 
 
@@ -643,6 +646,7 @@ class TuneManifest(_AskingAboutData):
 
     settings: TuneSettings
     surrogate: NotRequired[SurrogateEntry]
+    sigma_choice: NotRequired[dict[str, Any]]
 
 
 class AttackManifest(_AskingAboutData):

@@ -178,7 +178,9 @@ class SmoothingConfig:
         float,
         Option(
             "Standard deviation of the noise, on pixels in 0 to 1.",
-            refused=(("auto", "bbsmooth plan `sigma=auto` chooses one for a radius; give here what that chose"),),
+            refused=(
+                ("auto", "bbsmooth plan `sigma=auto`, or tune, chooses one for a radius; give here what that chose"),
+            ),
         ),
     ]
     noise: Annotated[

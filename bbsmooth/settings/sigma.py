@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import SmoothingConfig
-from bbsmooth.settings.plan import ClaimConfig, PilotConfig
+from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.plan import PILOT, PILOT_DRAWS, ClaimConfig, PilotConfig
 
 AUTO = "auto"
 """In place of sigma: the one that certifies most."""
@@ -98,6 +100,52 @@ class SigmaConfig:
                 "larger ones"
             )
         return cls(sigmas=able)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigmaPilotConfig:
+    """The pilot with which `tune` chooses sigma.
+
+    Raises:
+        UsageError: what cannot be asked.
+    """
+
+    pilot: Annotated[
+        int | None,
+        Option(
+            f"With several sigmas or auto: images of the first round of the choice; usually {PILOT}.",
+            "IMAGES",
+            Panel.BUDGET,
+            default=None,
+        ),
+    ] = None
+    pilot_draws: Annotated[
+        int | None,
+        Option(
+            f"Likewise: draws of each image of the pilot under each sigma; usually {PILOT_DRAWS}.",
+            panel=Panel.BUDGET,
+            default=None,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        for name in ("pilot", "pilot_draws"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"`{name}` must be at least 1, got {value}")
+
+    def refuse_without_choice(self) -> None:
+        """Refuse settings that would be ignored where sigma is given.
+
+        Raises:
+            UsageError: the first that was given.
+        """
+        for name in ("pilot", "pilot_draws"):
+            if getattr(self, name) is not None:
+                raise UsageError(
+                    f"`{name}` counts only where `sigma` is to be chosen: give auto or several, or leave it out"
+                )
 
 
 def _proves(config: CertifyConfig, noise: str, sigma: float) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 from bbsmooth.errors import UsageError
 from bbsmooth.randomness import image_digest
 from bbsmooth.runs.commitment import GIVEN, as_committed, canonical, fixed_context, read_commitment
-from bbsmooth.runs.layout import COMMITMENT, STAMP
+from bbsmooth.runs.layout import CHOICE, COMMITMENT, STAMP
 from bbsmooth.runs.reading import Run
 from bbsmooth.runs.records import Commitment
 from bbsmooth.runs.stamping import Stamp, read_stamp
 from bbsmooth.settings.batch import BATCHING
 from bbsmooth.settings.common import GROWING, SPEED
+from bbsmooth.settings.sigma import AUTO
 from bbsmooth.verification.differing import differences
 from bbsmooth.verification.recorded import NotAtHand, images_asked_about
 
@@ -51,6 +52,8 @@ def wrong_commitment(run: Run) -> Iterator[str]:
         for key, value in run.settings.items()
         if key in fixed["settings"] or not (key in _CHANGEABLE or value is None)  # None: unknown to that version
     }
+    if fixed["settings"].get("sigma") == AUTO and settings["sigma"] == manifest.get(CHOICE, {}).get("sigma"):
+        settings["sigma"] = AUTO  # as was asked for; which one it is follows from the pilot's answers
     pairs: list[tuple[str, Any, Any]] = [
         ("settings", fixed["settings"], settings),
         ("command", fixed["command"], run.command),

@@ -8,35 +8,36 @@ the share of right draws, which says little about it: the votes for the true cla
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from bbsmooth import data
-from bbsmooth.api.sessions.accept import Sample
 from bbsmooth.api.sessions.bill import Bill
 from bbsmooth.api.sessions.fares import Fare
-from bbsmooth.api.sessions.piloting import NOTE, AskedPilot, different_images, pilot_of, row_of, way_of
-from bbsmooth.assemble import Front, Subject, account, grid_for, vote_source
-from bbsmooth.assemble.labels import match_labels
-from bbsmooth.certification import VoteSource
-from bbsmooth.certification.forecast import CONFIDENCE, Expectation, Interval, forecast
-from bbsmooth.certification.methods.pilot import Pilot, PilotCase
-from bbsmooth.coordinator import Denoised
+from bbsmooth.api.sessions.piloting import NOTE, AskedPilot, different_images, row_of
+from bbsmooth.api.sessions.sigma_trials import (
+    SigmaTrial,
+    cost_in_words,
+    halve,
+    labelled_sample,
+    other_images,
+    refuse_small_budget,
+    subjects_by_sigma,
+)
+from bbsmooth.assemble import Subject, account, vote_source
+from bbsmooth.certification.forecast import CONFIDENCE
 from bbsmooth.errors import UsageError
-from bbsmooth.randomness import fork, image_digest
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory, ended
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.usage import usage_summary
-from bbsmooth.settings.certify import ORACLE, CertifyConfig
-from bbsmooth.settings.common import GROWING, SPEED, USUAL_DRIFT, DriftConfig, OracleConfig, settings
+from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.common import GROWING, SPEED, USUAL_DRIFT, DriftConfig, settings
 from bbsmooth.settings.plan import PilotConfig, compared
 from bbsmooth.settings.sigma import AUTO, SigmaConfig, queries_of, rounds
 from oracles import Purpose
@@ -74,17 +75,17 @@ def plan_sigma(
     """
     subject = subject.drawing_as(out)
     count = min(len(subject.images), config.limit or len(subject.images))
-    subjects = _subjects(subject, choice, announce, named=named)
+    subjects = subjects_by_sigma(subject, choice, announce, named=named)
     choice = SigmaConfig(sigmas=tuple(subjects))
-    sample = _sample(subject, config)
+    sample = labelled_sample(subject, config)
     data.check(subject.images, count)
     different = len(different_images(subject.images, count))
     draws = min(pilot.pilot_draws, config.num_selection)
     most = rounds(len(subjects), pilot.pilot, len(subject.images))[-1][1]
-    images = _others(subject.images, count, most, subject.smoothing.seed)
+    images = other_images(subject.images, count, most, subject.smoothing.seed)
     halving = rounds(len(subjects), pilot.pilot, len(images))
     _refuse_few(images, count, pilot.pilot)
-    _refuse_small_budget(subject.asking, queries_of(halving, draws))
+    refuse_small_budget(subject.asking, queries_of(halving, draws))
     with ExitStack() as stack:
         run = RunDirectory.open(
             out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-"))),
@@ -102,11 +103,11 @@ def plan_sigma(
         for sigma, each in subjects.items():
             source = vote_source(each.oracle, each.front, each.smoothing, kept, (Purpose.SELECT,))
             asking = AskedPilot(run, kept, source, subject.asking, draws)
-            trials[sigma] = _Trial(
+            trials[sigma] = SigmaTrial(
                 subject=each, config=config, source=source, asking=asking, sample=sample, different=different
             )
-        announce(_cost(halving, draws, subject.asking, choice))
-        left = _halve(trials, halving, images)
+        announce(cost_in_words(halving, draws, subject.asking, choice))
+        left = halve(trials, halving, images)
         chosen = max(left, key=lambda sigma: trials[sigma].right.expected)
         bill = Bill(
             images=0,
@@ -143,174 +144,9 @@ def plan_sigma(
         return summary
 
 
-@dataclass(slots=True, kw_only=True)
-class _Trial:
-    """What the pilot has said about one sigma.
-
-    Attributes:
-        subject: with this sigma.
-        config: the certification.
-        source: of its votes.
-        asking: asks them.
-        sample: which class is right.
-        different: images to be certified, equal ones counted once.
-        cases: of the images that were asked about.
-        right: share of images that are expected to be right and certified.
-    """
-
-    subject: Subject
-    config: CertifyConfig
-    source: VoteSource
-    asking: AskedPilot
-    sample: Sample
-    different: int
-    cases: dict[int, PilotCase] = field(default_factory=dict)
-    right: Interval = field(default_factory=lambda: Interval(0.0, 0.0, 0.0))
-
-    def ask(self, images: Sequence[tuple[int, Tensor]]) -> None:
-        """Ask about images, and forecast from them."""
-        self.cases = self.asking.ask(list(images), lambda images, draws: None)
-        classes = self.source.log.spec.classes
-        votes = [case.votes_for(self.sample.number(index, classes)) for index, case in self.cases.items()]
-        answered = tuple(each for each in votes if each is not None)
-        seen = Pilot(votes=answered, draws=self.asking.draws, unanswered=len(votes) - len(answered))
-        ((self.right,),) = (each.certified for each in self._forecast([self.config], seen))
-
-    @property
-    def pilot(self) -> Pilot:
-        """Votes for the leading classes."""
-        return pilot_of(self.cases, self.asking.draws)
-
-    @property
-    def queries(self) -> Interval:
-        """Of the certification with this sigma."""
-        return self.expected([self.config])[0].queries
-
-    def expected(self, ways: Sequence[CertifyConfig]) -> tuple[Expectation, ...]:
-        """Forecasts of certifications with this sigma; the last one with smaller caps where it has several."""
-        return self._forecast(ways, self.pilot)
-
-    def _forecast(self, ways: Sequence[CertifyConfig], seen: Pilot) -> tuple[Expectation, ...]:
-        smoothing, images = self.subject.smoothing, self.subject.images
-        several = len(ways) > 1
-        return forecast(
-            [way_of(way, smoothing, self.different, capped=several and way is ways[-1]) for way in ways],
-            seen,
-            images=self.different,
-            total_variation=self.source.copies.total_variation(math.prod(images.image_shape)),
-            seed=smoothing.seed,
-            apart=True,
-        )
-
-
-def _halve(
-    trials: dict[float, _Trial], halving: Sequence[tuple[int, int]], images: Sequence[tuple[int, Tensor]]
-) -> list[float]:
-    """The sigmas of the last round, after all rounds."""
-    left = list(trials)
-    for number, seen in halving:
-        left = sorted(sorted(left, key=lambda sigma: -trials[sigma].right.expected)[:number])
-        for sigma in left:
-            trials[sigma].ask(images[:seen])
-    return left
-
-
-def _subjects(
-    subject: Subject, choice: SigmaConfig, announce: Callable[[str], None], *, named: bool
-) -> dict[float, Subject]:
-    """The subject under each noise; what does not fit is refused, or left out, before a run is begun.
-
-    Raises:
-        UsageError: the front or the oracle does not go with one of the sigmas, or with all but one.
-    """
-    found: dict[float, Subject] = {}
-    for sigma in choice.sigmas:
-        try:
-            each = _at(subject, sigma)
-            grid_for(each.seen, each.smoothing)
-        except UsageError as error:
-            if named or (sigma == choice.sigmas[-1] and len(found) < 2):
-                raise
-            announce(f"sigma {sigma:g} is left out: {error}")
-        else:
-            found[sigma] = each
-    return found
-
-
-def _at(subject: Subject, sigma: float) -> Subject:
-    """The same under other noise.
-
-    Raises:
-        UsageError: what stands before the oracle was made for one sigma alone.
-    """
-    front = subject.front
-    if front.held is None:
-        other = Front(front.path, sigma)
-    elif isinstance(denoised := front.held[0], Denoised) and denoised.space is None:
-        again = Denoised(denoiser=denoised.denoiser, sigma=sigma)
-        other = Front(None, sigma, (again, again.initial_parameters()))
-    else:
-        raise UsageError(
-            f"`front` was made for sigma {front.held[0].sigma:g} alone: plan with that one, or give a "
-            "denoiser that takes any sigma"
-        )
-    return replace(subject, smoothing=replace(subject.smoothing, sigma=sigma), front=other)
-
-
-def _sample(subject: Subject, config: CertifyConfig) -> Sample:
-    """Which class of each image is right.
-
-    Raises:
-        UsageError: nobody says.
-    """
-    classes = subject.images.classes
-    if classes is None or config.labels == ORACLE:
-        raise UsageError(
-            "`sigma` auto needs images with labels, since strong noise makes most classifiers certain and wrong; "
-            "give labelled ones, or the `sigma` itself"
-        )
-    labels = match_labels(classes, subject.oracle.spec.classes, subject.class_order)
-    return Sample(dataset=subject.images, labels=labels, digests=(), groups=())
-
-
-def _others(images: data.ImageSet, count: int, most: int, seed: int) -> list[tuple[int, Tensor]]:
-    """At most `most` different images, by chance, none of which is equal to one of the first `count`."""
-    known = {image_digest(images.image(index)) for index in range(count)}
-    found: list[tuple[int, Tensor]] = []
-    order = torch.randperm(len(images) - count, generator=fork(seed, "pilot of sigma"))
-    for index in (order + count).tolist():
-        if len(found) == most:
-            break
-        image = images.image(index)
-        if (digest := image_digest(image)) not in known:
-            known.add(digest)
-            found.append((index, image))
-    return found
-
-
-def _cost(halving: Sequence[tuple[int, int]], draws: int, oracle: OracleConfig, choice: SigmaConfig) -> str:
-    """The cost of the pilot, in words."""
-    queries = queries_of(halving, draws)
-    price = Fare.of(oracle).said(queries)
-    sigmas = ", ".join(format(sigma, "g") for sigma in choice.sigmas)
-    return (
-        f"the pilot asks {queries:,} queries{price}: sigma {sigmas}; {halving[0][1]} images, at the end "
-        f"{halving[-1][1]} for {halving[-1][0]} sigmas, {draws} draws each"
-    )
-
-
 def _refuse_few(images: Sequence[tuple[int, Tensor]], count: int, pilot: int) -> None:
     if len(images) < pilot:
         raise UsageError(
             f"`sigma` is chosen on images that are not certified, and after the first {count:,} there are "
             f"{len(images):,} others for `pilot` {pilot}: lower `limit`, which says how many are certified, or `pilot`"
-        )
-
-
-def _refuse_small_budget(oracle: OracleConfig, queries: int) -> None:
-    limit = oracle.limits.reach
-    if limit is not None and limit < queries:
-        raise UsageError(
-            f"a budget of {limit} queries cannot pay for the choice of `sigma`, which takes {queries}; raise it, or "
-            "lower `pilot` or `pilot_draws`, or name fewer sigmas"
         )

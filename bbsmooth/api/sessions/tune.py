@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,11 +15,21 @@ import torch
 from safetensors.torch import load as load_tensors
 
 from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
+from bbsmooth.api.sessions.sigma_trials import at_sigma
 from bbsmooth.api.sessions.tuning_batch import changeable, refuse_long_waiting, spare
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_method import chosen, method_of, picked, rounds, taking, worth_spending
 from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
-from bbsmooth.api.sessions.tuning_start import begin, refuse_unfit_scores, refuse_unfit_size, scores_scaled, start_from
+from bbsmooth.api.sessions.tuning_sigma import SigmaSearch
+from bbsmooth.api.sessions.tuning_start import (
+    FRONT_SIZE,
+    begin,
+    begun_before_sizes,
+    refuse_unfit_scores,
+    refuse_unfit_size,
+    scores_scaled,
+    start_from,
+)
 from bbsmooth.api.sessions.tuning_surrogate import surrogate_for, taught
 from bbsmooth.assemble import (
     Account,
@@ -37,16 +47,18 @@ from bbsmooth.assemble import (
 from bbsmooth.assemble.drift import CanaryImages, Held, watched
 from bbsmooth.assemble.opening import training_device
 from bbsmooth.coordinator import Stored, save
+from bbsmooth.coordinator.making import FOLDED
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Grid
 from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_bytes
-from bbsmooth.runs.layout import CHECKPOINT, COORDINATOR
+from bbsmooth.runs.layout import CHECKPOINT, CHOICE, COORDINATOR
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, SmoothingConfig, settings
+from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning import Concurrent, Event, QueryExecutor, TuneResult, one_by_one, tune
@@ -59,6 +71,8 @@ from oracles.recording import AnswerLog
 
 _log = logging.getLogger(__name__)
 
+USUAL_PILOT = SigmaPilotConfig()
+
 
 def tune_coordinator(
     out: Path,
@@ -69,6 +83,10 @@ def tune_coordinator(
     stamp: StampConfig = NO_STAMP,
     drift: DriftConfig = USUAL_DRIFT,
     batch: BatchConfig = ALONE,
+    sigmas: SigmaConfig | None = None,
+    pilot: SigmaPilotConfig = USUAL_PILOT,
+    named: bool = True,
+    announce: Callable[[str], None] = _log.info,
 ) -> None:
     """Pre-train, tune, and leave `coordinator.safetensors` and `summary.json` in `out`.
 
@@ -76,6 +94,8 @@ def tune_coordinator(
     in place of pre-training, where it has one; a surrogate teaches either. `stamp` says who stamps what the run fixes
     before its first query, `batch` whether the vendor's batch interface is asked: each step and each validation is a
     round of jobs then.
+    With `sigmas` the one that certifies most is chosen first, by a `pilot` from the same budget; the manifest says
+    which, and the subject's own sigma, one of them, counts for nothing; see `tuning_sigma`.
 
     Raises:
         UsageError: settings that cannot work; nothing was spent.
@@ -97,29 +117,48 @@ def tune_coordinator(
     choice = before or chosen(config, queries, base.spec, dataset.image_shape, subject.front, len(found.pixels))
     method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
     refuse_unfit_scores(method, base.spec)
+    search, size = None, config.front_size
+    if sigmas is not None:
+        search = SigmaSearch.of(
+            subject,
+            sigmas,
+            pilot,
+            radius=config.radius,
+            size=size,
+            learnt=config.train_images,
+            named=named,
+            announce=announce,
+        )
+        queries -= search.cost
     queries = worth_spending(method, base.spec, queries)
     asked = rounds(taking(method, found, queries, config.steps), found, queries)
     if asked is not None and batch.batch:
         refuse_long_waiting(asked, base, config.steps)
-    if subject.front.parts is None:
-        refuse_unfit_size(config.front_size, method, dataset.image_shape, smoothing.sigma)
+    stated = settings(oracle, subject.data, config, drift, batch if batch.batch else {})
+    if size is None and begun_before_sizes(out):
+        del stated[FRONT_SIZE]
+        size = FOLDED
+    for sigma in search.subjects if search else [smoothing.sigma]:
+        if subject.front.parts is None:
+            refuse_unfit_size(size, method, dataset.image_shape, sigma)
     grid_for(base, smoothing)
     surrogate = surrogate_for(config.surrogate, subject.front, method, dataset.image_shape)
-    stated = settings(oracle, subject.data, config, drift, batch if batch.batch else {})
+    asked_for = {} if search is None else search.settings(out)
     context = subject.context | {"method_used": choice.method, "method_because": choice.reason}
     context |= {} if surrogate is None else {"surrogate": surrogate.record}
     by_stamp = stamp.seed and config.shots is not None  # the images are chosen by the seed
     fixed = committed(
         out,
         "tune",
-        stated | settings(smoothing),
+        stated | settings(smoothing) | asked_for,
         context,
         changeable=changeable(oracle),
         images=fixed_images(
             read_images(dataset, range(min(config.train_images, len(dataset))))
             if by_stamp
             else zip(found.indices, found.pixels, strict=True)
-        ),
+        )
+        + (search.fixed() if search else []),
         spec=base.spec,
         stamp=stamp,
         resume=resume,
@@ -131,7 +170,7 @@ def tune_coordinator(
     run = RunDirectory.open(
         out,
         command="tune",
-        settings=stated | settings(smoothing),
+        settings=stated | settings(smoothing) | asked_for,
         context=context,
         resume=resume,
         changeable=changeable(oracle),
@@ -145,6 +184,13 @@ def tune_coordinator(
         subject.front.keep(out)
         if run.resumed:
             go_on(out, kept.ledger)
+        if search is not None:
+            sigma_choice = search.chosen(run, kept, smoothing.seed)
+            queries -= max(0, sigma_choice["queries"] - search.cost)  # what was in flight when it was killed
+            smoothing = replace(smoothing, sigma=sigma_choice["sigma"])
+            subject = at_sigma(replace(subject, smoothing=smoothing), smoothing.sigma)
+            method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
+            start = start_from(subject.front, method, found.pixels, smoothing)
         coordinator, parameters, pretraining = begin(
             out,
             start,
@@ -152,7 +198,7 @@ def tune_coordinator(
             method,
             smoothing,
             epochs=config.pretrain_epochs,
-            size=config.front_size,
+            size=size,
             device=device,
         )
         coordinator, parameters, told = taught(out, coordinator, surrogate, found.pixels, smoothing, device=device)
@@ -162,6 +208,8 @@ def tune_coordinator(
         if not (out / COORDINATOR).exists():  # on resuming it may hold better parameters already
             save(out / COORDINATOR, coordinator, parameters)
         summary: Record = {"method": choice.method, "pretraining": pretraining | told, "parameters": len(parameters)}
+        if search is not None:
+            summary[CHOICE] = sigma_choice
         if queries:
             task = _Task(out, coordinator, found, method, smoothing, device, config.steps)
             result = task.tuned(run, subject, kept, drift, queries, batch)

@@ -30,12 +30,16 @@ from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.decoding import Damaged, read_record
+from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import write_json
-from bbsmooth.runs.layout import PRETRAINED, PRETRAINING
+from bbsmooth.runs.layout import MANIFEST, PRETRAINED, PRETRAINING
 from bbsmooth.runs.records import Pretraining
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import METHODS, Method, behind_any
 from oracles import Feedback, OracleSpec
+
+FRONT_SIZE = "front_size"
+"""Setting that says which network pre-training makes."""
 
 _FINGERPRINT = "fingerprint"
 _BATCH, _LATENT_RATE = 64, 1e-3
@@ -90,6 +94,11 @@ def begin(
     }
     kept_start(out / PRETRAINED, out / PRETRAINING, coordinator, took)
     return coordinator, coordinator.initial_parameters(), took
+
+
+def begun_before_sizes(out: Path) -> bool:
+    """True for a run of a version that made one network for images of any size: it goes on with that one."""
+    return (out / MANIFEST).exists() and FRONT_SIZE not in read_manifest(out)["settings"]
 
 
 def refuse_unfit_size(size: str | None, method: Method, image_shape: tuple[int, int, int], sigma: float) -> None:

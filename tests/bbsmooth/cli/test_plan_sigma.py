@@ -180,7 +180,7 @@ def test_no_radius_is_refused(band: Band) -> None:
     assert "give --radius once" in done.line
 
 
-@pytest.mark.parametrize("command", ["certify", "tune", "predict", "accept"])
+@pytest.mark.parametrize("command", ["certify", "predict", "accept"])
 def test_other_commands_say_who_chooses(band: Band, command: str) -> None:
     done = bbsmooth(command, "--oracle", band.oracle, "--sigma", "auto")
     assert done.status == 2

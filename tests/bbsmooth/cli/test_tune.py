@@ -17,8 +17,9 @@ from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed, pi
 
 
 def tune(world: World, *arguments: object) -> Outcome:
+    sigma = () if "--sigma" in arguments else ("--sigma", 0.25)
     return bbsmooth(
-        *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25),
+        *("tune", "--oracle", world.oracle(), "--data", f"npz:{world.folder / 'images.npz'}", *sigma),
         *("--budget", 0, *(() if "--start" in arguments else ("--pretrain-epochs", 1)), "--out", world.run, *arguments),
     )
 
@@ -43,6 +44,26 @@ def test_tuning_stays_within_its_budget_and_resumes_for_free(world: World) -> No
     assert tune(world, "--budget", 300, "--resume").status == 0
     assert describe_coordinator(world.run) == before
     assert world.asked.total() == spent
+
+
+def test_a_run_of_before_sizes_goes_on_with_the_network_of_its_version(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed, and what it had pre-trained is gone; today such images would get the natural denoiser."""
+    monkeypatch.setattr("bbsmooth.coordinator.making._NATURAL_SIDE", 8)
+    assert tune(world, "--front-size", "folded", "--budget", 300).status == 0
+    before = describe_coordinator(world.run)
+    manifest = json.loads((world.run / "manifest.json").read_text())
+    del manifest["settings"]["front_size"], manifest["commitment"]
+    (world.run / "manifest.json").write_text(json.dumps(manifest | {"hashes": None, "status": "running"}))
+    for name in ("pretrained.safetensors", "pretraining.json", "commitment.json", "coordinator.safetensors"):
+        (world.run / name).unlink()
+    for _ in range(2):
+        done = tune(world, "--budget", 300, "--resume")
+        assert done.status == 0, done.err
+    assert describe_coordinator(world.run) == before
+    refused = tune(world, "--budget", 300, "--resume", "--front-size", "base")
+    assert (refused.status, "front-size" in refused.line) == (2, True)
 
 
 def test_a_coordinator_can_be_where_the_next_one_starts(world: World) -> None:
