@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from bbsmooth.coordinator.stability import StabilityPlan, stabilise
 from torch import Tensor
 
 from bbsmooth.certification import SequentialPlan
@@ -32,6 +31,7 @@ from bbsmooth.coordinator import (
     fine_tune,
 )
 from bbsmooth.coordinator.natural import natural
+from bbsmooth.coordinator.stability import StabilityPlan, stabilise
 from bbsmooth.noise import Grid
 from bbsmooth.randomness import fork
 from bbsmooth.tuning.methods import METHODS

@@ -78,7 +78,7 @@ def _tested(oracle: CoordinatedOracle, world: World) -> Answers:
     parts = [
         oracle.query(noisy.draw(indices.tolist(), [draw] * len(indices)))
         for draw in range(world.draws)
-        for indices in torch.arange(len(noisy)).split(_AT_ONCE)
+        for indices in torch.split(torch.arange(len(noisy)), _AT_ONCE)
     ]
     return Answers.join(parts)
 
@@ -94,7 +94,7 @@ def _asked(oracle: CoordinatedOracle, world: World, seed: int) -> tuple[Answers,
     chosen = torch.randint(len(world.train.images), (most,), generator=generator)
     clean = world.train.images[chosen].float() / 255
     noisy = clean + world.sigma * torch.randn(clean.shape, generator=generator)
-    return Answers.join([oracle.query(part) for part in noisy.split(_AT_ONCE)]), world.train.labels[chosen]
+    return Answers.join([oracle.query(part) for part in torch.split(noisy, _AT_ONCE)]), world.train.labels[chosen]
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def _layer(inputs: int, outputs: int) -> list[nn.Module]:
 
 def surrogate() -> Callable[[Tensor], Tensor]:
     """The trained network, in evaluation."""
-    network = SmallResNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = SmallResNet().to(memory_format=torch.channels_last)
     network.load_state_dict(load_file(FILE))
     evaluated: nn.Module = network.eval().requires_grad_(False)
     return evaluated
@@ -71,7 +71,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     world = WORLDS["resnet20"](0.25)
-    network = SmallResNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = SmallResNet().to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(network.parameters(), lr=PEAK, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
     steps = EPOCHS * (len(world.train.images) // BATCH)
     up = _WARM_UP * steps
@@ -122,7 +122,7 @@ def _accuracy(network: nn.Module, test: Labelled) -> float:
     network.eval()
     right = [
         (network(images.float() / 255).argmax(1) == labels).float()
-        for images, labels in zip(test.images.split(500), test.labels.split(500), strict=True)
+        for images, labels in zip(torch.split(test.images, 500), torch.split(test.labels, 500), strict=True)
     ]
     return float(torch.cat(right).mean())
 

@@ -146,7 +146,9 @@ def test_a_run_goes_on_with_the_method_that_was_picked_when_it_began(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr("bbsmooth.api.sessions.tuning_method.choose", lambda **about: Choice("spsa-gc", "images are small"))
+        earlier.setattr(
+            "bbsmooth.api.sessions.tuning_method.choose", lambda **about: Choice("spsa-gc", "images are small")
+        )
         assert tune(world, "--budget", 300).status == 0
     spent = world.asked.total()
     killed(world.run)

@@ -17,7 +17,8 @@ from bbsmooth.certification.acceptance.turns import Turns
 from bbsmooth.certification.methods.decisions import RadiusTests
 from bbsmooth.certification.verdict import State
 from bbsmooth.noise import Gaussian
-from tests.bbsmooth.certification.acceptance.test_claims import halfspace, run
+from tests.bbsmooth.certification.acceptance.engine import run
+from tests.bbsmooth.certification.acceptance.test_claims import halfspace
 
 RUNS, RISK = 10_000, 0.05
 ALMOST_NEVER = 1e-6

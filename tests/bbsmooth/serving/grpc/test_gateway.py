@@ -255,7 +255,16 @@ def test_a_port_that_is_taken_is_said_at_once() -> None:
 )
 def test_settings_that_cannot_work_are_refused(port: int, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        ServeConfig(host="127.0.0.1", port=8080, grpc_port=port, name=None, delay_milliseconds=2.0, max_body=None)
+        ServeConfig(
+            host="127.0.0.1",
+            port=8080,
+            grpc_port=port,
+            name=None,
+            delay_milliseconds=2.0,
+            max_body=None,
+            tls_cert=None,
+            tls_key=None,
+        )
 
 
 def test_an_oracle_that_is_gone_is_unavailable() -> None:
