@@ -77,8 +77,8 @@ class ScoreScaling:
         return class_probabilities(answers, feedback, self.classes).double().clamp(min=FLOOR).log()
 
     def scaled(self, z: Tensor, parameters: Tensor) -> Tensor:
-        """(B, K) float64 from z (B, K), each row by itself: the same bits whatever the batch."""
-        values = parameters.to("cpu", torch.float64)
+        """Mapped scores (B, K) of z (B, K), differentiable; each row by itself: the same bits whatever the batch."""
+        values = parameters.to(z)
         slopes, shift = values[: -self.classes], values[-self.classes :]
         if self.kind is ScalingKind.VECTOR:
             return z + z * slopes + shift

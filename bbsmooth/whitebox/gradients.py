@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from torch import Tensor
 
-from bbsmooth.coordinator import Coordinator, show
+from bbsmooth.coordinator import Coordinator, ScoreScaled, show
 from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.objectives import Model
@@ -44,7 +44,10 @@ def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) 
     if coordinator is None:
         return own
     network, parameters = coordinator
-    return lambda images: own(show(network, images, parameters))
+    shown: Model = lambda images: own(show(network, images, parameters))  # noqa: E731
+    if not isinstance(network, ScoreScaled):
+        return shown
+    return lambda images: network.scaling.scaled(shown(images).log_softmax(1), parameters)
 
 
 def _without(name: str, options: set[str]) -> str:
