@@ -84,7 +84,7 @@ def run_steps() -> Iterator[Step]:
         denoiser, tuned = folder / "denoiser", folder / "tuned"
         subject = f"--oracle local-vit --data mnist5k --sigma {sigma:g}"
         command(f"tune {subject} --budget 0 --pretrain-epochs {epochs}", denoiser)
-        command(f"tune {subject} --budget {BUDGET} --start {denoiser}", tuned)
+        command(f"tune {subject} --method equaliser --budget {BUDGET} --start {denoiser}", tuned)
         for name, tuning in zip(STEPS, (None, denoiser, tuned), strict=True):
             front = f" --coordinator {tuning}" if tuning else ""
             certificates = folder / f"certificates-{tuning.name if tuning else 'bare'}"
