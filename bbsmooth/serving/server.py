@@ -80,6 +80,7 @@ def prepare(
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http="h11",  # which limits the length of headers, as httptools does not
             log_config=None,
             access_log=False,
             ws="none",

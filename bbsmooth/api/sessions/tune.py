@@ -130,7 +130,7 @@ def tune_coordinator(
             announce=announce,
         )
         queries -= search.cost
-    queries = worth_spending(method, base.spec, queries)
+    available, queries = queries, worth_spending(method, base.spec, queries)
     asked = rounds(taking(method, found, queries, config.steps), found, queries)
     if asked is not None and batch.batch:
         refuse_long_waiting(asked, base, config.steps)
@@ -177,6 +177,8 @@ def tune_coordinator(
     )
     if queries and config.method == AUTO:
         _log.info(f"method {choice.method}, because {choice.reason}")
+    if queries < available:
+        _log.info(f"{queries:,} of {available:,} queries are enough for a map of scores; the rest stays unspent")
     with begun(run, fixed), account(run, oracle, batch=batch) as kept:
         started = time.monotonic()
         if not batch.batch:
@@ -214,7 +216,7 @@ def tune_coordinator(
             task = _Task(out, coordinator, found, method, smoothing, device, config.steps)
             result = task.tuned(run, subject, kept, drift, queries, batch)
             save(out / COORDINATOR, coordinator, result.parameters)
-            summary |= _describe(result, config.radius, queries) | usage_summary(kept.ledger.as_json())
+            summary |= _describe(result, config.radius, available) | usage_summary(kept.ledger.as_json())
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
 
 

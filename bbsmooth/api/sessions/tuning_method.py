@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,8 +29,6 @@ from oracles import OracleSpec
 
 _IMAGES_A_CLASS = 2
 """Fewer, and there is nothing to learn how much to believe in most classes from."""
-
-_log = logging.getLogger(__name__)
 
 _MOST_NEEDED = 0.999
 """Largest probability that a hundred draws an image can say anything about."""
@@ -73,10 +70,7 @@ def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
     """The queries of a budget that are worth spending: few do for a map of scores."""
     if method.scaling is None:
         return queries
-    enough = min(queries, ScoreScaling(method.scaling, len(spec.classes)).enough)
-    if enough < queries:
-        _log.info(f"{enough:,} of {queries:,} queries are enough for a map of scores; the rest stays unspent")
-    return enough
+    return min(queries, ScoreScaling(method.scaling, len(spec.classes)).enough)
 
 
 def method_of(

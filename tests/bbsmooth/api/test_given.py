@@ -71,7 +71,7 @@ def test_what_was_tuned_behind_an_object_asks_for_it_in_another_process(
         run=tmp_path / "tuned",
         start=module,
     )
-    assert tuned.method == "equaliser"
+    assert tuned.method == "matrix-scaling"
     monkeypatch.setattr(opening, "_handed_over", {})  # as in another process
 
     def certified() -> bb.Certificates:

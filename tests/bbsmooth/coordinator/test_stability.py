@@ -28,7 +28,7 @@ from bbsmooth.noise import Gaussian
 from bbsmooth.randomness import fork
 
 NOISE = Gaussian(1.0)
-TOY = StabilityPlan(steps=40, batch_size=64, learning_rate=3e-3, warm_up=7, averaging=0.8)
+TOY = StabilityPlan(squared_error=100, steps=40, batch_size=64, learning_rate=3e-3, warm_up=7, averaging=0.8)
 
 
 def _digits(count: int, split: data.Split = data.Split.TRAIN) -> tuple[Tensor, Tensor]:
