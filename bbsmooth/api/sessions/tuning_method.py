@@ -30,6 +30,9 @@ from oracles import OracleSpec
 _IMAGES_A_CLASS = 2
 """Fewer, and there is nothing to learn how much to believe in most classes from."""
 
+_JUDGED = 8
+"""Times as many queries where a radius decides, a quarter of which ask whether more images will be certified."""
+
 _MOST_NEEDED = 0.999
 """Largest probability that a hundred draws an image can say anything about."""
 
@@ -67,10 +70,11 @@ def picked(out: Path) -> Choice | None:
 
 
 def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
-    """The queries of a budget that are worth spending: few do for a map of scores."""
+    """The queries of a budget that are worth spending: few do for a map of scores, more to judge it by a radius."""
     if method.scaling is None:
         return queries
-    return min(queries, ScoreScaling(method.scaling, len(spec.classes)).enough)
+    enough = ScoreScaling(method.scaling, len(spec.classes)).enough
+    return min(queries, enough if method.plan.judge is None else _JUDGED * enough)
 
 
 def method_of(
