@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bbsmooth.coordinator import Coordinator, show
-from bbsmooth.coordinator.score_scaling import read
+from bbsmooth.coordinator.score_scaling import ScoreScaled, read
 from bbsmooth.randomness import name_digest
 from bbsmooth.tuning.executor import Ask, QueryExecutor, Question, one_by_one
 from bbsmooth.tuning.noisy import NoisyImages
@@ -26,7 +26,8 @@ class Score:
 
     Attributes:
         correct: (D,) float32, 1 where the label was right.
-        probability: (D,) float32, probability of the true class; equals `correct` where the oracle gives labels only.
+        probability: (D,) float32, probability of the true class; equals `correct` where the oracle gives labels only,
+            and where its scores are scaled.
     """
 
     correct: Tensor
@@ -86,6 +87,8 @@ class Validation:
         correct, probability = [], []
         for first, answered in told:
             answers, feedback = read(self.coordinator, answered, self.feedback, parameters)
+            if isinstance(self.coordinator, ScoreScaled):  # which changes what its probabilities mean
+                feedback = Feedback.LABELS
             truth = self.data.labels[[draw % len(self.data) for draw in self._draws(first)]]
             correct.append((answers.labels == truth).float())
             probability.append(true_class_probabilities(answers, truth, feedback))

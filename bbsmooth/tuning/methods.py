@@ -111,7 +111,7 @@ def fitted(method: Method, image_shape: tuple[int, int, int]) -> Method:
 
 
 def _of_scores(summary: str, scaling: ScalingKind) -> Method:
-    plan = TunePlan(learner=ScoreFit(), averaging=0.0, validation_fraction=0.25, evaluations=2)
+    plan = TunePlan(learner=ScoreFit(), averaging=0.0, validation_fraction=0.5, evaluations=2, margin=0.0)
     return Method(summary=summary, form=CleanedImage(), space=EqualiserSpace(), plan=plan, scaling=scaling)
 
 
