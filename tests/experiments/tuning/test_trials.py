@@ -50,10 +50,12 @@ class Counted:
 
 def owned() -> OwnedModel:
     """A network with batch statistics, which takes any image for a dark one before it is trained."""
-    dark = nn.BatchNorm1d(2)
+    plane, dark = nn.Linear(64, 2), nn.BatchNorm1d(2)
     with torch.no_grad():
+        plane.weight.uniform_(-0.125, 0.125, generator=torch.Generator().manual_seed(0))
+        plane.bias.zero_()
         dark.bias.copy_(torch.tensor([1.0, 0.0]))
-    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 2), dark)
+    module = nn.Sequential(nn.Flatten(), plane, dark)
     return OwnedModel(module, "linear", ("dark", "bright"), (1, 8, 8), Normalisation())
 
 
