@@ -11,7 +11,7 @@ hold as for any classifier; what is certified is the oracle with this map behind
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import torch
@@ -97,16 +97,18 @@ class ScoreScaled:
         front: what stands before the oracle.
         shown_with: (Q,) parameters of the front.
         scaling: the map.
+        names: of the oracle's classes, in the order of its scores.
     """
 
     front: Autoencoder | Denoised
     shown_with: Tensor
     scaling: ScoreScaling
+    names: tuple[str, ...]
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Digest everything."""
-        found = scaled_fingerprint(self.front.fingerprint, self.shown_with, self.scaling)
+        found = scaled_fingerprint(self.front.fingerprint, self.shown_with, self.scaling, self.names)
         object.__setattr__(self, "fingerprint", found)
 
     @property
@@ -121,7 +123,7 @@ class ScoreScaled:
 
     def on(self, device: torch.device) -> ScoreScaled:
         """The same with its front on a device; scores are scaled on the processor."""
-        return ScoreScaled(front=self.front.on(device), shown_with=self.shown_with, scaling=self.scaling)
+        return replace(self, front=self.front.on(device))
 
     def initial_parameters(self) -> Tensor:
         """(P,) zeros: the oracle's scores as they are."""
@@ -147,13 +149,16 @@ class ScoreScaled:
         if spec.classes.open_set or len(spec.classes) != self.scaling.classes:
             known = "an open set of" if spec.classes.open_set else str(len(spec.classes))
             return f"it has {known} classes, the scaling {self.scaling.classes}"
+        if spec.classes.names != self.names:
+            number = next(each for each, name in enumerate(self.names) if spec.classes.name(each) != name)
+            return f"its class {number} is {spec.classes.name(number)!r}, that of the scaling {self.names[number]!r}"
         return None
 
 
-def scaled_fingerprint(front: str, shown_with: Tensor, scaling: ScoreScaling) -> str:
+def scaled_fingerprint(front: str, shown_with: Tensor, scaling: ScoreScaling, names: tuple[str, ...]) -> str:
     """The fingerprint of a `ScoreScaled`, from that of its front."""
     values = shown_with.detach().to("cpu", torch.float32).contiguous()
-    parts = (front, hashlib.sha256(values.numpy().tobytes()).hexdigest(), scaling.kind.value, scaling.classes)
+    parts = (front, hashlib.sha256(values.numpy().tobytes()).hexdigest(), scaling.kind.value, scaling.classes, names)
     return hashlib.sha256(repr(("score-scaled", *parts)).encode()).hexdigest()
 
 

@@ -72,9 +72,9 @@ def _parts(coordinator: Stored) -> tuple[str, dict[str, Any], Mapping[str, Tenso
             return _FORMAT_OF_LATENT, _settings(denoiser) | {"bottleneck": asdict(bottleneck)}, merged
         case Denoised():
             return _FORMAT_OF_DENOISED, _settings_of_denoised(coordinator), coordinator.weights
-        case ScoreScaled(front=front, shown_with=shown_with, scaling=scaling):
+        case ScoreScaled(front=front, shown_with=shown_with, scaling=scaling, names=names):
             form, settings, weights = _parts(front)
-            own = {"kind": scaling.kind.value, "classes": scaling.classes, "front": form, "settings": settings}
+            own = {"kind": scaling.kind.value, "names": names, "front": form, "settings": settings}
             return _FORMAT_OF_SCALED, own, {_SHOWN_WITH: shown_with} | _prefixed(weights)
 
 
@@ -148,7 +148,7 @@ def _identity(form: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -
     """The fingerprint of what is stored."""
     if form == _FORMAT_OF_SCALED:
         front = _identity(settings["front"], settings["settings"], _of_front(tensors))
-        return scaled_fingerprint(front, tensors[_SHOWN_WITH], _scaling(settings))
+        return scaled_fingerprint(front, tensors[_SHOWN_WITH], _scaling(settings), tuple(settings["names"]))
     if form == _FORMAT_OF_DENOISED:
         space = None if settings["space"] is None else _output_space(settings["space"])
         return fingerprint_of(settings["fingerprint"], settings["sigma"], space, tensors)
@@ -239,11 +239,16 @@ def _build_scaled(settings: dict[str, Any], tensors: dict[str, Tensor]) -> Score
     front = _BUILDERS[settings["front"]](settings["settings"], _of_front(tensors))
     if not isinstance(front, Autoencoder | Denoised):
         raise ValueError("its scores are scaled behind nothing that can be")
-    return ScoreScaled(front=front, shown_with=tensors[_SHOWN_WITH], scaling=_scaling(settings))
+    return ScoreScaled(
+        front=front,
+        shown_with=tensors[_SHOWN_WITH],
+        scaling=_scaling(settings),
+        names=tuple(settings["names"]),
+    )
 
 
 def _scaling(settings: dict[str, Any]) -> ScoreScaling:
-    return ScoreScaling(ScalingKind(settings["kind"]), settings["classes"])
+    return ScoreScaling(ScalingKind(settings["kind"]), len(settings["names"]))
 
 
 _BUILDERS: Mapping[str, Callable[[dict[str, Any], dict[str, Tensor]], Stored]] = {

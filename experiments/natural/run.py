@@ -156,7 +156,9 @@ def _scaled(make: Callable[[World], Front]) -> Callable[[World], Front]:
         coordinator, spec = make(world).coordinator, world.oracle.spec
         assert isinstance(coordinator, Autoencoder)
         scaling = ScoreScaling(ScalingKind.MATRIX, len(spec.classes))
-        scaled = ScoreScaled(front=coordinator, shown_with=coordinator.initial_parameters(), scaling=scaling)
+        scaled = ScoreScaled(
+            front=coordinator, shown_with=coordinator.initial_parameters(), scaling=scaling, names=spec.classes.names
+        )
         result = tune(
             scaled,
             world.train.images,

@@ -26,7 +26,8 @@ KINDS = list(ScalingKind)
 
 def scaled(trained: Autoencoder, kind: ScalingKind = ScalingKind.MATRIX, classes: int = 3) -> ScoreScaled:
     start = trained.initial_parameters()
-    return ScoreScaled(front=trained, shown_with=start + 0.1, scaling=ScoreScaling(kind, classes))
+    names = ("0", "1") if classes == 2 else tuple("abc")
+    return ScoreScaled(front=trained, shown_with=start + 0.1, scaling=ScoreScaling(kind, classes), names=names)
 
 
 def parameters_of(scaling: ScoreScaling) -> Tensor:
@@ -105,6 +106,7 @@ def test_behind_a_coordinator_stands_an_oracle_with_other_answers_to_the_same_im
         ({"feedback": Feedback.LABELS}, "labels alone"),
         ({"classes": Classes("ab")}, "it has 2 classes, the scaling 3"),
         ({"classes": Classes("abc", open_set=True)}, "open set"),
+        ({"classes": Classes("acb")}, "its class 1 is 'c', that of the scaling 'b'"),
     ],
 )
 def test_an_oracle_without_such_scores_is_refused(trained: Autoencoder, spec: dict[str, object], words: str) -> None:

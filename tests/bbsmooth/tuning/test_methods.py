@@ -61,7 +61,9 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
     tuned = coordinator
     if method.scaling is not None:
         scaling = ScoreScaling(method.scaling, 10)
-        tuned = ScoreScaled(front=denoiser, shown_with=denoiser.initial_parameters(), scaling=scaling)
+        tuned = ScoreScaled(
+            front=denoiser, shown_with=denoiser.initial_parameters(), scaling=scaling, names=oracle.spec.classes.names
+        )
     result = tune(
         tuned,
         images,

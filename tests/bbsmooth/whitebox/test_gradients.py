@@ -25,6 +25,7 @@ def test_scores_that_are_scaled_are_attacked_as_they_are_read() -> None:
         front=(front := natural((1, 28, 28), 0.25, size="small")),
         shown_with=front.initial_parameters(),
         scaling=ScoreScaling(ScalingKind.MATRIX, 10),
+        names=local_vit(device="cpu").spec.classes.names,
     )
     parameters = 0.5 * torch.randn(scaled.scaling.size, generator=torch.Generator().manual_seed(1))
     images = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
