@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = "bbsmooth-gpu"
 NOT_PACKED = frozenset({"bbsmooth", "torch", "torchvision", "triton"})
 _OF_CUDA = ("nvidia-", "cuda-")
-EXTRAS = ("train", "hf")
+EXTRAS = ("train", "hf", "diffusion")
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
@@ -66,16 +66,17 @@ def fetch(packages: dict[str, str], folder: Path, python: str) -> None:
     subprocess.run([*command, *(f"{name}=={version}" for name, version in packages.items())], check=True)
 
 
-def pack(archive: Path, wheels: Path, data: Path | None) -> None:
-    """Write the archive: tracked files, wheels, and a folder of CIFAR-10 where one is given."""
+def pack(archive: Path, wheels: Path, given: Mapping[str, Path | None]) -> None:
+    """Write the archive: tracked files, wheels, and the folders that are given, below `data` by their names."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive, "w:gz") as tar:
         for name in filter(None, listed.decode().split("\0")):
             tar.add(ROOT / name, f"{FOLDER}/{name}")
         tar.add(wheels, f"{FOLDER}/wheels")
-        if data is not None:
-            tar.add(data, f"{FOLDER}/data/cifar10")
+        for name, folder in given.items():
+            if folder is not None:
+                tar.add(folder.resolve(), f"{FOLDER}/data/{name}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,11 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--python", default="3.12", help="version of Python there")
     parser.add_argument("--without", nargs="*", default=[], metavar="PACKAGE", help="packages that are there already")
     parser.add_argument("--cifar", type=Path, help="folder of CIFAR-10 as parquet files, to train on there")
+    parser.add_argument("--diffusion", type=Path, help="folder of a diffusers model of its images, to denoise there")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         wheels = Path(folder)
         fetch(needed({_normalised(name) for name in given.without}), wheels, given.python)
-        pack(given.out, wheels, given.cifar)
+        pack(given.out, wheels, {"cifar10": given.cifar, "diffusion": given.diffusion})
         print(f"{given.out}: {given.out.stat().st_size / 2**20:.0f} MiB, {len(list(wheels.iterdir()))} wheels")
 
 

@@ -24,7 +24,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 WHEELS, UNPACKED = ROOT / "wheels", ROOT / ".unpacked"
-CIFAR = ROOT / "data" / "cifar10"
+CIFAR, DIFFUSION = ROOT / "data" / "cifar10", ROOT / "data" / "diffusion"
+SHIPPED = ROOT / "experiments" / "cifar_vit" / "cifar_vit.safetensors"
 EPOCHS = 60
 """Of the CIFAR-10 classifier, a fifth of its recipe, so that they fit the time."""
 
@@ -49,7 +50,14 @@ class Stage:
 
 
 def stages(
-    out: Path, *, device: str, rehearse: bool, cifar: Path, epochs: int = EPOCHS, python: str = sys.executable
+    out: Path,
+    *,
+    device: str,
+    rehearse: bool,
+    cifar: Path,
+    diffusion: Path,
+    epochs: int = EPOCHS,
+    python: str = sys.executable,
 ) -> list[Stage]:
     """Return all stages, the most worth first.
 
@@ -58,6 +66,7 @@ def stages(
         device: on which is measured.
         rehearse: at toy size.
         cifar: folder of CIFAR-10 as parquet files.
+        diffusion: folder of a diffusers model of its images.
         epochs: of the training on it.
         python: runs them.
     """
@@ -71,10 +80,20 @@ def stages(
         )
         for name, minutes in limits.items()
     ]
-    recipe = [python, "-m", "experiments.cifar_vit.train", "--out", str(out / "cifar_vit.safetensors")]
+    trained = out / "cifar_vit.safetensors"
+    recipe = [python, "-m", "experiments.cifar_vit.train", "--out", str(trained)]
     recipe += ["--data", f"hf:{cifar}", "--device", device, "--epochs", str(epochs)]
-    lacking = "" if cifar.is_dir() and not rehearse else f"no CIFAR-10 in {cifar}"
-    return [*measured, Stage("cifar_vit", recipe, 25.0, lacking)]
+    study = [python, "-m", "experiments.gpu.studying"]
+    options = ["--out", str(out), "--cifar", str(cifar), "--weights", str(trained), str(SHIPPED)]
+    options += ["--diffusion", str(diffusion)] + ["--rehearse"] * rehearse
+    no_images = "" if cifar.is_dir() else f"no CIFAR-10 in {cifar}"
+    no_model = no_images or ("" if diffusion.is_dir() else f"no diffusion model in {diffusion}")
+    return [
+        *measured,
+        Stage("cifar_vit", recipe, 10.0, no_images if not rehearse else "hours of a processor"),
+        Stage("levels", [*study, "levels", *options], 8.0, "" if rehearse else no_images),
+        Stage("diffusion", [*study, "diffusion", *options], 8.0, "" if rehearse else no_model),
+    ]
 
 
 def run_all(chosen: Sequence[Stage], out: Path, *, seconds: float, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -146,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results"))
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--cifar", type=Path, default=CIFAR, help="folder of CIFAR-10 as parquet files")
+    parser.add_argument("--diffusion", type=Path, default=DIFFUSION, help="folder of a diffusers model of its images")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the training on CIFAR-10")
     parser.add_argument("--only", nargs="+", metavar="STAGE", help="run these stages alone")
     parser.add_argument("--rehearse", action="store_true", help="at toy size, on the processor")
@@ -158,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device=device,
         rehearse=given.rehearse,
         cifar=given.cifar.resolve(),
+        diffusion=given.diffusion.resolve(),
         epochs=given.epochs,
     )
     if given.only:

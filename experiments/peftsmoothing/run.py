@@ -38,13 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--table", action="store_true", help="write the table of the result that is there, run none")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="jobs that share the processors")
+    parser.add_argument("--model", help="in the place of the scale's")
+    parser.add_argument("--data", help="in the place of the scale's, with its options")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="of the JSON and the tables")
     given = parser.parse_args(arguments)
-    path = RESULTS / f"{given.study}-{given.scale}.json"
+    path = given.results / f"{given.study}-{given.scale}.json"
     if given.table:
         write_tables(path)
     else:
         run(
-            Study.read(given.study, given.scale),
+            Study.read(given.study, given.scale).on(model=given.model, data=given.data),
             FOLDER / given.scale / given.study,
             path,
             given.rows,
@@ -91,7 +94,7 @@ def run(
             for done in as_completed(begun.values()):
                 done.result()
                 if not dry:
-                    result.parent.mkdir(exist_ok=True)
+                    result.parent.mkdir(parents=True, exist_ok=True)
                     write_json(result, collect(study, [one for one in jobs if (one.place / JUDGED).exists()]))
                     write_tables(result)
         except BaseException:

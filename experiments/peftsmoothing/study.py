@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 STUDIES = Path(__file__).parent / "studies"
-SCALES = ("small", "natural", "cifar", "paper", "imagenet")
+SCALES = ("toy", "small", "natural", "cifar", "paper", "imagenet")
 COLUMNS = (
     "trained_parameters",
     "oracle_queries",
@@ -125,6 +125,12 @@ class Study:
             scale=content[scale],
             reference=content.get("reference"),
         )
+
+    def on(self, *, model: str | None = None, data: str | None = None) -> Study:
+        """The same on another model, or on other data, which the scale's options for data do not fit."""
+        scale = {key: value for key, value in self.scale.items() if data is None or key != "data_options"}
+        given = {"model": model, "data": data, "data_name": data}
+        return replace(self, scale=scale | {key: value for key, value in given.items() if value is not None})
 
     def jobs(self, folder: Path) -> Iterator[Job]:
         """What is to be done, below `folder`."""

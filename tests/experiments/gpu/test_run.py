@@ -77,15 +77,18 @@ def test_what_is_packed_is_all_that_is_imported_but_torch() -> None:
 def test_an_unknown_stage_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "votse", "--out", str(tmp_path)])
-    assert "no stage votse; there are noise, votes, pretraining, training, cifar_vit" in capsys.readouterr().err
+    there = "noise, votes, pretraining, training, cifar_vit, levels, diffusion"
+    assert f"no stage votse; there are {there}" in capsys.readouterr().err
 
 
-def test_cifar_is_trained_on_where_it_is(tmp_path: Path) -> None:
-    found = {one.name: one for one in stages(tmp_path, device="cuda", rehearse=False, cifar=tmp_path)}
-    assert found["cifar_vit"].lacking == ""
+def test_what_needs_images_or_a_model_runs_where_they_are(tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    found = {one.name: one for one in stages(tmp_path, device="cuda", rehearse=False, cifar=tmp_path, diffusion=none)}
+    assert found["cifar_vit"].lacking == found["levels"].lacking == ""
     assert f"hf:{tmp_path}" in found["cifar_vit"].command
-    missing = stages(tmp_path, device="cuda", rehearse=False, cifar=tmp_path / "none")[-1]
-    assert missing.lacking == f"no CIFAR-10 in {tmp_path / 'none'}"
+    assert found["diffusion"].lacking == f"no diffusion model in {none}"
+    missing = stages(tmp_path, device="cuda", rehearse=False, cifar=none, diffusion=tmp_path)[-3:]
+    assert [one.lacking for one in missing] == [f"no CIFAR-10 in {none}"] * 3
 
 
 @pytest.mark.slow
@@ -101,3 +104,6 @@ def test_a_rehearsal_measures_everything(tmp_path: Path) -> None:
     assert found["pretraining"]["digits"]["mean_squared_errors"][0] < 0.25
     assert json.loads((tmp_path / "training.json").read_text())["lora"]["ours_to_bare"]["ratio_median"] > 0
     assert json.loads((tmp_path / "summary.json").read_text())["cifar_vit"]["status"] == "skipped"
+    levels, diffusion = (json.loads((tmp_path / f"{name}-toy.json").read_text()) for name in ("levels", "diffusion"))
+    assert [(row["name"], row["images"]) for row in levels["rows"]] == [("LoRA, rank 4, qkv", 4)]
+    assert [(row["name"], row["images"]) for row in diffusion["rows"]] == [("diffusion, one step", 4)]
