@@ -169,6 +169,9 @@ def _config(
     stops_early = plan is not None and not isinstance(plan, Cohen)
     if options["allocation"] != "cheapest" and not (stops_early and limited):
         raise UsageError("`allocation` counts only with a Sequential or Adaptive `plan` and a `budget`; leave it out")
+    for name in ("family_wise", "false_discovery_rate"):
+        if plan is None and options[name] is not None:
+            raise UsageError(f"`{name}` does not count with Splitting noise, which is never wrong: leave it out")
     given = {"num_selection": 1, "num_estimation": 1, "alpha": 0.5} if plan is None else plan.settings
     if "radii" in given and radii is not None:
         raise UsageError("`radii` are part of a Sequential plan; leave them out of the call")

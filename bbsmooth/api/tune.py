@@ -20,14 +20,11 @@ from bbsmooth.progress.meter import meter
 from bbsmooth.settings.batch import LOOKS
 from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig
 from bbsmooth.settings.stamp import STAMPED, StampConfig
-from bbsmooth.settings.tune import AUTOENCODED, TuneConfig
+from bbsmooth.settings.tune import AUTOENCODED, EPOCHS, TuneConfig, idle_without_queries
 from bbsmooth.tuning.automatic import AUTO
 from bbsmooth.tuning.methods import METHODS
 from oracles import Budget
 from oracles.local import pick_device
-
-EPOCHS = 40
-"""Times that pre-training sees every image, where nobody says otherwise."""
 
 MOST_IMAGES = 10_000
 """Images that tuning learns from, where nobody says otherwise."""
@@ -98,7 +95,7 @@ def tune(
     pilot_draws: int | None = None,
     start: AnyFront | None = None,
     surrogate: str | None = None,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     size: str | None = None,
     shots: int | None = None,
     limit: int | None = None,
@@ -133,7 +130,7 @@ def tune(
         surrogate: name of a classifier for such images whose weights are here, as `train` takes it, not the oracle.
             Before a query is asked the denoiser learns that this one says of its images what it says of the clean ones
             (denoised smoothing's stability: Salman et al., NeurIPS 2020). Its classes may be others.
-        epochs: of pre-training, without a start; also of the autoencoder that zo-ae-ds puts behind one.
+        epochs: of pre-training, without a start; also of the autoencoder that zo-ae-ds puts behind one. None for 40.
         size: of the denoiser that pre-training makes, as in `pretrain`.
         shots: images of each class that are used, at random; None for all.
         limit: images that are used, from the first.
@@ -154,11 +151,13 @@ def tune(
         BudgetExhausted: answers were lost in a crash, so that the budget ended first; the best so far is in place.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
-    if start is not None and (size is not None or (epochs != EPOCHS and method not in AUTOENCODED)):
+    if start is not None and (size is not None or (epochs is not None and method not in AUTOENCODED)):
         raise UsageError("`epochs` and `size` are of pre-training, in whose place there is `start`: leave them out")
     jobs = batch_config(batch)
     if jobs.looks != LOOKS:
         raise UsageError("`looks` are of a certification; `steps` says in how many rounds to tune: leave `looks` out")
+    if canaries and budget.queries == 0:
+        raise idle_without_queries("canaries")
     folder, levels = Path(run), noises_of(noise)
     asked_pilot, sigmas = SigmaPilotConfig(pilot=pilot, pilot_draws=pilot_draws), None
     if len(levels) > 1:

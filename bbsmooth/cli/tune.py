@@ -17,7 +17,7 @@ from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.common import THREADS, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.option import Default, Option, Panel
 from bbsmooth.settings.sigma import SigmaPilotConfig, named_sigmas
-from bbsmooth.settings.tune import TuneConfig
+from bbsmooth.settings.tune import TuneConfig, idle_without_queries
 
 _BUDGET = Option(
     "Most queries that the run may spend in all; 0 stops after pre-training.", "QUERIES", default=Default.NONE
@@ -82,6 +82,8 @@ def tune(
 
     number, stamp = options.seed_and_stamp(seed, timestamp)
     noise, sigmas = {**smoothing, "coordinator": start, "seed": number}, named_sigmas(sigma)
+    if drift.canaries and oracle.budget == 0 and not resume:
+        raise idle_without_queries("canaries")
     if sigmas is None:
         pilot.refuse_without_choice()
     elif batch.batch:

@@ -30,10 +30,14 @@ GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "prices", "
 USUAL_CANARIES = 8
 """Canaries of a remote model, where the user does not say how many."""
 
+_USUAL_DISTANCE = 5_000
+"""Queries between two looks at them, likewise."""
+
 STRING, NUMERIC = "string", "numeric"
 """Orders of class names that are numbers: "1", "10", "2", or 1, 2, 10."""
 
-_DTYPES = ("float32", "bfloat16", "float16")  # of `oracles.local`, which needs torch
+FLOAT32 = "float32"
+_DTYPES = (FLOAT32, "bfloat16", "float16")  # of `oracles.local`, which needs torch
 _ALL = "all"  # devices, of `oracles.replicas`
 IN_MEMORY = "python:"
 """Begins the name of an oracle or of images that were handed over as Python objects."""
@@ -51,7 +55,7 @@ class OracleConfig:
     ]
     device: Device = "auto"
     dtype: Annotated[str, Option("Arithmetic of local oracles: float32, bfloat16 or float16.", panel=Panel.SPEED)] = (
-        "float32"
+        FLOAT32
     )
     batch_size: Annotated[int, Option("Images in one call of the oracle; changes no result.", panel=Panel.SPEED)] = 256
     concurrency: Annotated[
@@ -304,7 +308,7 @@ class DriftConfig:
             Panel.BUDGET,
             needs=(Needs("canaries", never=(0,)),),
         ),
-    ] = 5_000
+    ] = _USUAL_DISTANCE
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
@@ -314,8 +318,18 @@ class DriftConfig:
             raise UsageError(f"`canary_every` must be at least 1 query, got {self.canary_every}")
 
     def number(self, remote: bool) -> int:
-        """Number of canaries: as asked for, else `USUAL_CANARIES` where the model is in other hands."""
-        return (USUAL_CANARIES if remote else 0) if self.canaries is None else self.canaries
+        """Number of canaries: as asked for, else `USUAL_CANARIES` where the model is in other hands.
+
+        Raises:
+            UsageError: a distance between canaries, and none of these.
+        """
+        found = (USUAL_CANARIES if remote else 0) if self.canaries is None else self.canaries
+        if not found and self.canary_every != _USUAL_DISTANCE:
+            raise UsageError(
+                "`canary_every` counts only with `canaries`, of which a local oracle has none unless they are asked "
+                "for: give that too, or leave `canary_every` out"
+            )
+        return found
 
 
 USUAL_DRIFT = DriftConfig()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from bbsmooth.settings.option import Option, Panel
+from bbsmooth.settings.option import Needs, Option, Panel
+
+DRAWN = Needs("noise", never=("splitting",))
+"""What settings need that count draws: splitting noise leaves nothing to chance."""
 
 Alpha = Annotated[
     float,
@@ -12,6 +15,7 @@ Alpha = Annotated[
         "Probability, over the draws, that what is said about an image is wrong.",
         panel=Panel.SAMPLING,
         default=0.001,
+        needs=(DRAWN,),
     ),
 ]
 NumSelection = Annotated[
@@ -20,6 +24,7 @@ NumSelection = Annotated[
         "Draws that choose an image's class.",
         panel=Panel.SAMPLING,
         default=100,
+        needs=(DRAWN,),
     ),
 ]
 NumEstimation = Annotated[
@@ -28,6 +33,7 @@ NumEstimation = Annotated[
         "Fresh draws that bound the probability of that class; with sequential, the most of them.",
         panel=Panel.SAMPLING,
         default=10_000,
+        needs=(DRAWN,),
     ),
 ]
 Seed = Annotated[

@@ -12,6 +12,17 @@ from bbsmooth.settings.option import Needs, Option, Panel
 AUTOENCODED = ("zo-ae-ds-cge", "zo-ae-ds-rge")
 """Methods that train an autoencoder too, also behind a denoiser to start from."""
 
+EPOCHS = 40
+"""Times that pre-training sees every image, where nobody says otherwise."""
+
+
+def idle_without_queries(name: str) -> UsageError:
+    """The error of a setting that counts only where the oracle is asked, and nothing is left to ask it with."""
+    return UsageError(
+        f"`{name}` is about questions to the oracle, and `budget` leaves none for tuning: raise it, or leave `{name}` "
+        "out"
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuneConfig:
@@ -75,12 +86,12 @@ class TuneConfig:
         ),
     ]
     pretrain_epochs: Annotated[
-        int,
+        int | None,
         Option(
             "Epochs of denoising pre-training, without a query; at most, where the natural denoiser is fine-tuned. "
-            "Also those of the autoencoder that zo-ae-ds puts behind `start`.",
+            f"Also those of the autoencoder that zo-ae-ds puts behind `start`. Without it {EPOCHS}.",
             panel=Panel.TUNING,
-            default=40,
+            default=None,
             needs=(Needs("start", absent=True, unless=("method", AUTOENCODED)),),
         ),
     ]
@@ -131,5 +142,10 @@ class TuneConfig:
             raise UsageError(f"`shots` must be at least 1, got {self.shots}")
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"`steps` must be at least 1, got {self.steps}")
-        if self.pretrain_epochs < 1 or self.train_images < 1:
+        if self.epochs < 1 or self.train_images < 1:
             raise UsageError("`pretrain_epochs` and `train_images` must be at least 1")
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of pre-training."""
+        return EPOCHS if self.pretrain_epochs is None else self.pretrain_epochs

@@ -55,7 +55,7 @@ from bbsmooth.runs.certificates import (
     write_summary,
 )
 from bbsmooth.runs.directory import RunDirectory
-from bbsmooth.runs.layout import SUMMARY
+from bbsmooth.runs.layout import MANIFEST, SUMMARY
 from bbsmooth.runs.reading import read_run
 from bbsmooth.runs.records import Label
 from bbsmooth.runs.reuse import reused
@@ -117,7 +117,13 @@ def certify(
         taking = "reuse" if incremental_from is None else "incremental_from"
         raise UsageError(f"`{taking}` takes the seed of the earlier run, a stamped `seed` is new: give one of them")
     subject = subject.drawing_as(out, reuse, incremental_from)
-    asked = Question.settled(subject, config, incremental_from, reported=reported(out) if resume else ())
+    asked = Question.settled(
+        subject,
+        config,
+        incremental_from,
+        reported=reported(out) if resume else (),
+        begun=(out / MANIFEST).exists(),
+    )
     oracle, front, dataset = subject.asking, subject.front, subject.images
     refuse_without_batches(subject.oracle, oracle, batch, out)
     if batch.batch:

@@ -54,9 +54,22 @@ class Question:
 
     @classmethod
     def settled(
-        cls, subject: Subject, config: CertifyConfig, incremental_from: Path | None, *, reported: Sequence[float]
+        cls,
+        subject: Subject,
+        config: CertifyConfig,
+        incremental_from: Path | None,
+        *,
+        reported: Sequence[float],
+        begun: bool,
     ) -> Question:
         """Settle what the settings leave open.
+
+        Args:
+            subject: whom to ask, about what.
+            config: the settings.
+            incremental_from: run of the classifier before it was changed, None for none.
+            reported: radii at which the run reports that is resumed.
+            begun: whether there is a run that goes on, which keeps its settings as they are.
 
         Raises:
             UsageError: settings, images or oracle that do not fit.
@@ -83,6 +96,10 @@ class Question:
         labels = None
         if dataset.classes is not None and config.labels == DATA:
             labels = match_labels(dataset.classes, subject.oracle.spec.classes, subject.class_order)
+        elif subject.class_order is not None and not begun:
+            raise UsageError(
+                "`class_order` counts only where labels of the data are compared with answers: leave `class_order` out"
+            )
         return cls(
             config=config.with_radii(plan.largest_radius, reported),
             plan=plan,

@@ -87,6 +87,7 @@ def plan(
     subject = subject.drawing_as(out)
     oracle, smoothing, dataset = subject.asking, subject.smoothing, subject.images
     count = min(len(dataset), config.limit or len(dataset))
+    canaries = drift.number(subject.oracle.spec.remote)
     _refuse_certain_cost(smoothing, oracle, count)
     refuse_without_batches(subject.oracle, oracle, batch, out)
     batch = batch.priced_as(oracle)
@@ -132,7 +133,7 @@ def plan(
         bill = Bill(
             images=different if config.labels == ORACLE else 0,
             equal=count / different,
-            canaries=drift.number(subject.seen.spec.remote),
+            canaries=canaries,
             canary_every=drift.canary_every,
             seconds_per_query=None if batch.batch else asking.seconds_per_query,
             fare=Fare.of(oracle, kept.ledger),

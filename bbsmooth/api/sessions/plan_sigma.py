@@ -73,7 +73,7 @@ def plan_sigma(
         UsageError: settings that cannot work, or a budget below the pilot; nothing was spent.
         OracleError: see there; all answers so far are on disk.
     """
-    subject = subject.drawing_as(out)
+    subject, canaries = subject.drawing_as(out), drift.number(subject.oracle.spec.remote)
     count = min(len(subject.images), config.limit or len(subject.images))
     subjects = subjects_by_sigma(subject, choice, announce, named=named)
     choice = SigmaConfig(sigmas=tuple(subjects))
@@ -112,7 +112,7 @@ def plan_sigma(
         bill = Bill(
             images=0,
             equal=count / different,
-            canaries=drift.number(subject.seen.spec.remote),
+            canaries=canaries,
             canary_every=drift.canary_every,
             seconds_per_query=asking.seconds_per_query,
             fare=Fare.of(subject.asking, kept.ledger),

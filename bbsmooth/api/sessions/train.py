@@ -85,6 +85,8 @@ def check(config: TrainConfig) -> None:
             f"`gradient_checkpointing` is for the blocks of a classifier, and `method` {config.method} trains none of "
             "them; leave it out"
         )
+    if config.compiled and config.method in _OWN_LOSS:
+        raise UsageError(f"`compiled` is for a loss of the whole model, and `method` {config.method} has another")
     _ = fit_plan(config)
 
 
@@ -334,6 +336,8 @@ def _outputs(classes: tuple[str, ...], own: Classes, order: str | None) -> tuple
     try:
         return [int(number) for number in match_labels(classes, own, order)], None
     except UsageError:
+        if order is not None:  # of a head that has one
+            raise
         return list(range(len(classes))), classes
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load as load_tensors
 from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
 from bbsmooth.api.sessions.sigma_trials import at_sigma
 from bbsmooth.api.sessions.tuning_batch import changeable, refuse_long_waiting, spare
+from bbsmooth.api.sessions.tuning_idle import refuse_idle
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
 from bbsmooth.api.sessions.tuning_method import chosen, method_of, picked, rounds, taking, worth_spending
 from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
@@ -54,7 +55,7 @@ from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_bytes
-from bbsmooth.runs.layout import CHECKPOINT, CHOICE, COORDINATOR
+from bbsmooth.runs.layout import CHECKPOINT, CHOICE, COORDINATOR, MANIFEST
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, SmoothingConfig, settings
@@ -111,13 +112,8 @@ def tune_coordinator(
     queries = batch.paid(oracle).limits.limit
     if queries is None:
         raise UsageError("tuning needs a budget: give `budget`, the queries that may be spent; 0 only pre-trains")
-    found = _images(subject, config, smoothing.seed)
-    device = training_device(oracle)
-    before = picked(out) if resume else None
-    choice = before or chosen(config, queries, base.spec, dataset.image_shape, subject.front, len(found.pixels))
-    method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
-    refuse_unfit_scores(method, base.spec)
-    search, size = None, config.front_size
+    drift.number(base.spec.remote)
+    search, total, size = None, queries, config.front_size
     if sigmas is not None:
         search = SigmaSearch.of(
             subject,
@@ -130,11 +126,22 @@ def tune_coordinator(
             announce=announce,
         )
         queries -= search.cost
+    labelled = queries > 0
+    found = _images(subject, config, smoothing.seed, labelled=labelled)
+    device = training_device(oracle)
+    before = picked(out) if resume else None
+    choice = before or chosen(config, total, base.spec, dataset.image_shape, subject.front, len(found.pixels))
+    method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
+    if not (out / MANIFEST).exists():  # an earlier version took and ignored more
+        chooses = search is not None
+        refuse_idle(config, subject, method, found, queries=queries, chooses=chooses, drift=drift, batch=batch)
+    refuse_unfit_scores(method, base.spec)
     available, queries = queries, worth_spending(method, base.spec, queries)
     asked = rounds(taking(method, found, queries, config.steps), found, queries)
     if asked is not None and batch.batch:
         refuse_long_waiting(asked, base, config.steps)
     stated = settings(oracle, subject.data, config, drift, batch if batch.batch else {})
+    stated["pretrain_epochs"] = config.epochs
     if size is None and begun_before_sizes(out):
         del stated[FRONT_SIZE]
         size = FOLDED
@@ -165,7 +172,7 @@ def tune_coordinator(
     )
     smoothing = fixed.smoothing(smoothing)
     if by_stamp:
-        found = _images(subject, config, smoothing.seed)
+        found = _images(subject, config, smoothing.seed, labelled=labelled)
     start = start_from(subject.front, method, found.pixels, smoothing)
     run = RunDirectory.open(
         out,
@@ -199,7 +206,7 @@ def tune_coordinator(
             found.pixels,
             method,
             smoothing,
-            epochs=config.pretrain_epochs,
+            epochs=config.epochs,
             size=size,
             device=device,
         )
@@ -220,14 +227,14 @@ def tune_coordinator(
         write_summary(out, summary | {"seconds": round(time.monotonic() - started, 3)})
 
 
-def _images(subject: Subject, config: TuneConfig, seed: int) -> TuningImages:
+def _images(subject: Subject, config: TuneConfig, seed: int, *, labelled: bool) -> TuningImages:
     """The images that tuning learns from; `seed` chooses them where only some of each class are used."""
     return tuning_images(
         subject.images,
         subject.oracle.spec.classes,
         most=config.train_images,
         shots=config.shots,
-        agreement=config.objective == AGREEMENT,
+        labelled=labelled and config.objective != AGREEMENT,
         seed=seed,
         order=subject.class_order,
     )

@@ -22,7 +22,7 @@ class TuningImages:
 
     Attributes:
         pixels: (N, C, H, W) uint8.
-        labels: (N,) the oracle's class numbers; None where the oracle's own answers shall count.
+        labels: (N,) the oracle's class numbers; None where the oracle's own answers shall count, or nothing is asked.
         indices: (N,) their places in the split.
     """
 
@@ -52,7 +52,7 @@ def tuning_images(
     *,
     most: int,
     shots: int | None,
-    agreement: bool,
+    labelled: bool,
     seed: int,
     order: str | None = None,
 ) -> TuningImages:
@@ -63,7 +63,7 @@ def tuning_images(
         classes: of the oracle.
         most: images that are used.
         shots: labelled images of each class, at random; None for all.
-        agreement: whether the oracle's answers count in place of labels.
+        labelled: whether labels count; neither the oracle's answers in their place, nor nothing without a question.
         seed: chooses the few.
         order: see `match_labels`.
 
@@ -71,8 +71,13 @@ def tuning_images(
         UsageError: labels are needed and not there, or a class has fewer images than `shots`.
     """
     indices = list(range(min(most, len(dataset))))
-    if agreement and shots is None:
+    if not labelled and shots is None:
         return TuningImages(dataset.images(indices), None, indices)
+    if dataset.classes is None and shots is not None:
+        raise UsageError(
+            f"{dataset.name} has no labels, and `shots` counts images of each class; use one folder per class, or "
+            "leave `shots` out"
+        )
     if dataset.classes is None:
         raise UsageError(
             f"{dataset.name} has no labels, and tuning needs them; use one folder per class, or `objective` agreement"
@@ -81,7 +86,7 @@ def tuning_images(
     if shots is not None:
         indices = few(found, shots, len(dataset.classes), seed)
         found = found[indices]
-    if agreement:
+    if not labelled:
         return TuningImages(dataset.images(indices), None, indices)
     names = match_labels(dataset.classes, classes, order)
     numbers = torch.tensor([name if isinstance(name, int) else classes.number(name) for name in names])

@@ -144,7 +144,7 @@ def rounds(method: Method, images: TuningImages, queries: int) -> Rounds | None:
     Raises:
         UsageError: too few images or queries to tune anything.
     """
-    num_images = len(images.within(queries).pixels)
+    num_images = len((images.within(queries) if queries else images).pixels)
     if num_images < 2:
         raise UsageError(f"tuning needs at least 2 images, got {num_images}")
     if not queries:

@@ -31,8 +31,23 @@ SERVE: tuple[object, ...] = ("serve", "--port", 0)
         (CERTIFY, ("--method", "sequential", "--allocation", "uniform"), "only with --budget or --max-price"),
         (CERTIFY, ("--allocation", "uniform", "--budget", 100), "--allocation counts only with --method sequential"),
         (CERTIFY, ("--canaries", 0, "--canary-every", 9), "--canary-every does not count with --canaries 0"),
+        (CERTIFY, ("--canary-every", 9), "--canary-every counts only with --canaries"),
+        (CERTIFY, ("--dtype", "bfloat16"), "--dtype is for oracles that run here"),
+        (CERTIFY, ("--noise", "splitting", "--n", 9), "--n does not count with --noise splitting"),
+        (CERTIFY, ("--noise", "splitting", "--n0", 9), "--n0 does not count with --noise splitting"),
+        (CERTIFY, ("--noise", "splitting", "--alpha", 0.1), "--alpha does not count with --noise splitting"),
+        (CERTIFY, ("--noise", "splitting", "--family-wise", "bonferroni"), "--family-wise does not count"),
+        (CERTIFY, ("--labels", "oracle", "--class-order", "string"), "--class-order counts only where labels"),
+        (PLAN, ("--canary-every", 9), "--canary-every counts only with --canaries"),
         (TUNE, ("--start", "run", "--pretrain-epochs", 40), "--pretrain-epochs does not count with --start"),
         (TUNE, ("--start", "r", "--method", "zo-ae-ds-cge", "--front-size", "base"), "--front-size does not count"),
+        (TUNE, ("--canary-every", 9), "--canary-every counts only with --canaries"),
+        (TUNE, ("--canaries", 2), "--canaries is about questions to the oracle"),
+        (TUNE, ("--canaries", 2, "--canary-every", 9), "--canaries is about questions to the oracle"),
+        (TUNE, ("--steps", 3), "--steps is about questions to the oracle, and --budget leaves none for tuning"),
+        (TUNE, ("--objective", "mistakes"), "--objective is about questions to the oracle"),
+        (TUNE, ("--radius", 0.1), "--radius is about questions to the oracle"),
+        (TUNE, ("--class-order", "string"), "--class-order says how labels are numbered, and none are needed here"),
         (SERVE, ("--alpha", 0.001), "--alpha counts only with --sigma"),
         (SERVE, ("--budget", 100), "--budget counts only with --sigma"),
         (SERVE, ("--sigma", 0.25, "--max-delay", 3), "--max-delay does not count with --sigma"),
@@ -62,6 +77,64 @@ def test_epochs_count_beside_a_start_where_an_autoencoder_is_trained_too(world: 
         bb.tune(world.oracle(), images, [0] * 4, **tuned, start="nowhere", epochs=3, method="zo-ae-ds-cge")
     with pytest.raises(bb.UsageError, match="are of pre-training"):
         bb.tune(world.oracle(), images, [0] * 4, **tuned, start="nowhere", epochs=3, method="equaliser")
+
+
+def test_epochs_do_not_count_beside_a_start_that_has_its_autoencoder(world: World) -> None:
+    """Also the usual number of them, as it was given."""
+    data = ("--data", f"npz:{world.folder / 'images.npz'}", "--method", "zo-ae-ds-cge", "--oracle", world.oracle())
+    first, again = world.folder / "first", world.folder / "again"
+    assert bbsmooth(*TUNE, *data, "--pretrain-epochs", 1, "--out", first).status == 0
+    found = bbsmooth(*TUNE, *data, "--start", first, "--pretrain-epochs", 40, "--out", again)
+    assert (found.status, "--pretrain-epochs does not count here: --start has all" in found.line) == (2, True)
+    assert not again.exists()
+    images = np.zeros((4, 1, 8, 8), dtype=np.uint8)
+    with pytest.raises(bb.UsageError, match="`pretrain_epochs` does not count here"):
+        bb.tune(
+            world.oracle(),
+            images,
+            noise=bb.Gaussian(0.25),
+            budget=bb.Budget(queries=0),
+            seed=0,
+            run=again,
+            start=first,
+            epochs=40,
+            method="zo-ae-ds-cge",
+        )
+    assert bbsmooth(*TUNE, *data, "--start", first, "--out", again).status == 0
+
+
+@pytest.mark.parametrize(("objective", "status"), [("margin", 2), ("radius", 2), ("mistakes", 0)])
+def test_an_objective_of_scores_is_refused_where_there_are_only_labels(
+    world: World, objective: str, status: int
+) -> None:
+    oracle = world.oracle("named", "num_classes=2&feedback=labels")
+    data = ("--data", f"npz:{world.folder / 'images.npz'}", "--oracle", oracle, "--budget", 300)
+    tuned = ("tune", "--sigma", 0.25, "--pretrain-epochs", 1, "--method", "spsa", "--out", world.run)
+    found = bbsmooth(*tuned, *data, "--objective", objective)
+    assert found.status == status
+    assert bool(world.asked) is (status == 0)
+    if status:
+        assert f"--objective {objective} needs scores, and " in found.line
+
+
+def test_a_map_of_scores_is_not_asked_for_without_a_question(world: World) -> None:
+    oracle = world.oracle("counted", "num_classes=2&feedback=probabilities")
+    found = bbsmooth(
+        *(*TUNE, "--oracle", oracle, "--data", f"npz:{world.folder / 'images.npz'}", "--out", world.run),
+        *("--method", "vector-scaling"),
+    )
+    assert (found.status, "--method is about questions to the oracle" in found.line) == (2, True)
+
+
+def test_a_run_of_a_version_that_ignored_more_goes_on(world: World) -> None:
+    done = world.certify("--limit", 1, "--labels", "oracle")
+    assert done.status == 0
+    manifest = json.loads((world.run / "manifest.json").read_text())
+    manifest["settings"]["class_order"] = "string"
+    write_json(world.run / "manifest.json", manifest | {"hashes": None, "commitment": None})
+    (world.run / "commitment.json").unlink()
+    again = world.resumed("--limit", 2, "--labels", "oracle", "--class-order", "string")
+    assert (again.status, len(world.certificates())) == (0, 2), again.err
 
 
 def test_what_has_its_default_is_no_option_that_was_given(world: World) -> None:
@@ -107,6 +180,14 @@ def test_python_refuses_alike(tmp_path: Path) -> None:
         bb.certify(asked(), images(), plan=cohen, allocation="uniform", budget=bb.Budget(queries=100), **common)
     with pytest.raises(bb.UsageError, match="`canary_every` does not count with `canaries` 0"):
         bb.certify(asked(), images(), plan=cohen, canaries=0, canary_every=3, **common)
+    for name, value in {"family_wise": "bonferroni", "false_discovery_rate": 0.1}.items():
+        splitting: dict[str, Any] = common | {"noise": bb.Splitting(sigma=0.25), name: value}
+        with pytest.raises(bb.UsageError, match=f"`{name}` does not count with Splitting noise"):
+            bb.certify(asked(), images(), **splitting)
+    with pytest.raises(bb.UsageError, match="`canaries` is about questions to the oracle"):
+        bb.tune(asked(), images(), [0, 1], budget=bb.Budget(queries=0), canaries=2, **common)
+    with pytest.raises(bb.UsageError, match="`steps` is about questions to the oracle"):
+        bb.tune(asked(), images(), [0, 1], budget=bb.Budget(queries=0), steps=3, **common)
     with pytest.raises(bb.UsageError, match="in whose place there is `start`"):
         bb.tune(asked(), images(), [0, 1], budget=bb.Budget(queries=0), start=tmp_path, epochs=3, **common)
     with pytest.raises(bb.UsageError, match="`ledger` counts only with `noise`"):

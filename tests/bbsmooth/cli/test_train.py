@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -150,6 +151,8 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         (["--train-images", 0], "--train-images must be at least 1, got 0"),
         (["--method", "autolora", "--objective", "clean"], "--method autolora has a loss of its own"),
         (["--method", "denoiser", "--gradient-checkpointing"], "--gradient-checkpointing is for the blocks of a"),
+        (["--method", "denoiser", "--compile"], "--compile is for a loss of the whole model, and --method denoiser"),
+        (["--method", "autolora", "--compile"], "--compile is for a loss of the whole model, and --method autolora"),
         (["--model", "trained:nowhere"], "nowhere holds no trained model"),
         (["--model", "resnet1"], "timm knows no architecture 'resnet1'"),
         (["--rank", 0], "--rank must be at least 1"),
@@ -160,6 +163,14 @@ def test_what_cannot_work_is_said_in_one_line(arguments: list[object], expected:
 
     assert done.status == 2
     assert expected in done.line
+
+
+def test_an_order_of_classes_that_does_not_fit_makes_no_new_head(tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", x=np.zeros((4, 28, 28, 1), np.uint8), y=np.array([0, 1, 0, 1]))
+    data = ("--data", f"npz:{tmp_path / 'images.npz'}?classes=cat,dog")
+    done = train(tmp_path / "run", *data, "--class-order", "string")
+    assert (done.status, "--class-order is for data whose classes are numbers" in done.line) == (2, True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_steps_adapt_to_data_and_then_to_noise(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_coordinator_can_be_where_the_next_one_starts(world: World) -> None:
         (["--budget", "-1"], "--budget must be a number of at least 0, got -1"),
         (["--sigma", "0"], "--sigma must be a positive number, got 0.0"),
         (["--sigma", "10000"], "--sigma must be below"),
-        (["--data", "digits"], "the data's 10 classes do not match the oracle's 2"),
+        (["--data", "digits", "--budget", "300"], "the data's 10 classes do not match the oracle's 2"),
         (["--start", "nowhere"], "nowhere holds no coordinator.safetensors"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -107,9 +107,27 @@ def test_what_cannot_work_is_refused_in_one_line(world: World, arguments: list[s
 
 def test_images_without_labels_are_refused(world: World) -> None:
     picture(world.folder / "photos" / "a.png")
-    done = tune(world, "--data", f"folder:{world.folder / 'photos'}")
+    done = tune(world, "--data", f"folder:{world.folder / 'photos'}", "--budget", 300)
     assert done.status == 2
     assert "has no labels, and tuning needs them" in done.line
+    done = tune(world, "--data", f"folder:{world.folder / 'photos'}", "--shots", 1)
+    assert (done.status, "has no labels, and --shots counts images of each class" in done.line) == (2, True)
+    assert not world.run.exists()
+
+
+@pytest.mark.parametrize("objective", [(), ("--objective", "agreement")])
+def test_pre_training_needs_no_labels(world: World, objective: tuple[str, ...]) -> None:
+    """None, and neither those of other classes than the oracle's."""
+    for number in range(3):
+        picture(world.folder / "photos" / f"{number}.png")
+        picture(world.folder / "others" / f"kind{number}" / "a.png")
+    for name in ("photos", "others"):
+        done = tune(
+            world, "--data", f"folder:{world.folder / name}", "--out", world.folder / f"tuned {name}", *objective
+        )
+        assert done.status == 0, done.err
+        assert (world.folder / f"tuned {name}" / "coordinator.safetensors").is_file()
+    assert world.asked.total() == 0
 
 
 def test_images_without_labels_do_where_the_oracle_is_believed(world: World) -> None:
