@@ -2,8 +2,8 @@
 
 The file holds `x` and perhaps `y`, which then serve every split; or `x_train`, `x_test` and perhaps `y_train`,
 `y_test`; or, as MedMNIST has them, `train_images`, `test_images`, `val_images` and labels of the same names. Images are
-uint8, (N, H, W) grey or (N, H, W, C) with one or three channels; labels are one an image, see `read_labels`. An array
-`classes` of strings may name them, or the option `classes`.
+uint8, (N, H, W) grey or (N, H, W, C) with fewer channels than pixels a side: colours, or the bands of a satellite.
+Labels are one an image, see `read_labels`. An array `classes` of strings may name them, or the option `classes`.
 """
 
 from __future__ import annotations
@@ -106,12 +106,23 @@ def _load(archive: Any, name: str, path: Path) -> NDArray[Any]:
 def _check_pixels(pixels: NDArray[Any], place: str) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8:
         raise DataError(f"{place} is of type {pixels.dtype}; images must be uint8, 0 black and 255 white")
-    if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[3] not in (1, 3)):
-        hint = "; move the channels last with x.transpose(0, 2, 3, 1)" if pixels.shape[1:2] in ((1,), (3,)) else ""
-        raise DataError(f"{place} has shape {pixels.shape}; (N, H, W) or (N, H, W, 1 or 3) is needed{hint}")
     if pixels.size == 0:
         raise DataError(f"{place} has shape {pixels.shape}: it holds no images")
+    if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and not _channels_last(*pixels.shape[1:])):
+        first = pixels.ndim == 4 and _channels_last(*pixels.shape[2:], pixels.shape[1])
+        hint = "; move the channels last with x.transpose(0, 2, 3, 1)" if first else ""
+        raise DataError(
+            f"{place} has shape {pixels.shape}; (N, H, W) or (N, H, W, C) with few channels is needed{hint}"
+        )
     return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
+
+
+def _channels_last(height: int, width: int, channels: int) -> bool:
+    """Whether that is how an image is meant: grey or in colours, or with fewer bands than pixels a side.
+
+    (3, 32, 32) is an image whose channels come first, (28, 28, 28) a volume.
+    """
+    return channels in (1, 3) or (channels < min(height, width) and height not in (1, 3))
 
 
 def _names(arrays: dict[str, NDArray[Any]], path: Path) -> tuple[str, ...] | None:

@@ -60,10 +60,9 @@ class FittedImages:
         Raises:
             DataError: it cannot be read, or its shape is not `image_shape`.
         """
-        picture = self.source.picture(index)
         if self.margin is not None:
-            picture = fit(picture, self.image_shape, self.margin)
-        image = to_tensor(picture)
+            return to_tensor(fit(self.source.picture(index), self.image_shape, self.margin))
+        image = self.source.tensor(index)
         if image.shape != self.image_shape:
             raise DataError(
                 f"{self.source.place(index)} has shape {tuple(image.shape)} among images of shape {self.image_shape}; "

@@ -104,7 +104,7 @@ def _read(images: Any, limit: int | None) -> tuple[Tensor, Any, tuple[str, ...] 
 
         source = source_of_rows(images, _NAME)
         count = _count(source, limit)
-        pixels = _stack([to_tensor(source.picture(index)) for index in range(count)])
+        pixels = _stack([source.tensor(index) for index in range(count)])
         return pixels, None if source.targets is None else source.targets[:count], source.classes
     if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
         raise ShapeError(

@@ -15,7 +15,7 @@ from bbsmooth.data.folders import open_files, open_folder
 from bbsmooth.data.huggingface import open_huggingface
 from bbsmooth.data.image_set import ImageSet, Split
 from bbsmooth.data.listing import LISTINGS
-from bbsmooth.data.resize import IMAGENET_MARGIN, to_tensor
+from bbsmooth.data.resize import IMAGENET_MARGIN
 from bbsmooth.data.source import Source
 from bbsmooth.data.tables import Columns
 from bbsmooth.data.vision import open_imagenet, open_vision
@@ -167,7 +167,7 @@ def _fitted(source: Source, split: Split, image_shape: tuple[int, int, int] | No
 
 def _own_shape(source: Source, wanted: tuple[int, int, int] | None) -> tuple[int, int, int]:
     """Shape of the first picture, which stands for all until another one is read."""
-    channels, height, width = to_tensor(source.picture(0)).shape
+    channels, height, width = source.tensor(0).shape
     shape = (channels, height, width)
     if wanted not in (None, shape):
         raise DataError(

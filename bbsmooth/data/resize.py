@@ -11,13 +11,14 @@ from PIL import Image
 from bbsmooth.errors import DataError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 IMAGENET_MARGIN = Fraction(256, 224)
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
-    """(C, H, W) uint8; one channel for mode "L", three for "RGB"."""
+def to_tensor(picture: Image.Image | NDArray[np.uint8]) -> Tensor:
+    """(C, H, W) uint8 of a picture, or of an array (H, W) or (H, W, C); one channel for mode "L", three for "RGB"."""
     import torch
 
     pixels = torch.from_numpy(np.array(picture))

@@ -10,14 +10,17 @@ from PIL import Image
 
 from bbsmooth.data.digests import digest_arrays
 from bbsmooth.data.pictures import open_picture
+from bbsmooth.data.resize import to_tensor
+from bbsmooth.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
 
 class Source(Protocol):
-    """Stored pictures of any size, each of mode "L" or "RGB"; at least one."""
+    """Stored pictures of any size; at least one."""
 
     @property
     def name(self) -> str:
@@ -48,7 +51,15 @@ class Source(Protocol):
         ...
 
     def picture(self, index: int) -> Image.Image:
-        """Read one picture.
+        """Read one picture, of mode "L" or "RGB".
+
+        Raises:
+            DataError: it cannot be read, or has other channels.
+        """
+        ...
+
+    def tensor(self, index: int) -> Tensor:
+        """Read one picture as it is stored, (C, H, W) uint8.
 
         Raises:
             DataError: it cannot be read.
@@ -61,7 +72,7 @@ class ArraySource:
     """Pictures in memory.
 
     Attributes:
-        pixels: (N, H, W) grey or (N, H, W, 3), uint8.
+        pixels: (N, H, W) grey or (N, H, W, C), uint8.
     """
 
     name: str
@@ -91,8 +102,21 @@ class ArraySource:
         return f"image {index} of {self.name}"
 
     def picture(self, index: int) -> Image.Image:
-        """Read one picture."""
+        """Read one picture.
+
+        Raises:
+            DataError: it is neither grey nor in colours.
+        """
+        if self.pixels.shape[3:] not in ((), (3,)):
+            raise DataError(
+                f"{self.place(index)} has {self.pixels.shape[3]} channels and cannot be resized; leave out `resize`, and "
+                "store images of the oracle's size"
+            )
         return Image.fromarray(self.pixels[index])
+
+    def tensor(self, index: int) -> Tensor:
+        """Read one picture, (C, H, W) uint8."""
+        return to_tensor(self.pixels[index])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,3 +144,11 @@ class FileSource:
             DataError: it cannot be read.
         """
         return open_picture(self.files[index], self.place(index))
+
+    def tensor(self, index: int) -> Tensor:
+        """Read one picture, (1 or 3, H, W) uint8.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return to_tensor(self.picture(index))

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from bbsmooth.data.digests import digest_values
 from bbsmooth.data.labels import looks_like_labels, read_labels
 from bbsmooth.data.pictures import open_picture
+from bbsmooth.data.resize import to_tensor
 from bbsmooth.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+    from torch import Tensor
 
 NO_LABELS = "none"
 """Value of the option `label` that asks for images without labels."""
@@ -81,6 +83,14 @@ class TableSource:
             raise DataError(f"{self.place(index)} holds no image; remove the row")
         file = Path(stored["path"]) if stored["bytes"] is None else BytesIO(stored["bytes"])
         return open_picture(file, self.place(index))
+
+    def tensor(self, index: int) -> Tensor:
+        """Read one picture, (1 or 3, H, W) uint8.
+
+        Raises:
+            DataError: as `picture`.
+        """
+        return to_tensor(self.picture(index))
 
 
 def read_columns(

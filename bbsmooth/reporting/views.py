@@ -165,9 +165,12 @@ def _floats(image: Tensor) -> Tensor:
 
 
 def _address(image: Tensor) -> str:
-    """A picture of an image (C, H, W), clipped to the pixel range, as a data address."""
+    """A picture of an image (C, H, W), clipped to the pixel range, as a data address.
+
+    Of bands the first three stand for red, green and blue; of two, the first is shown.
+    """
     pixels = (_floats(image).clamp(0, 1) * _WHITE).round().to(torch.uint8).numpy()
-    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    picture = Image.fromarray(pixels[0] if len(pixels) < 3 else pixels[:3].transpose(1, 2, 0))
     small = max(picture.size) <= _SMALL
     if not small:
         picture.thumbnail((_SIDE, _SIDE))

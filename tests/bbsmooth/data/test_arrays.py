@@ -39,6 +39,22 @@ def test_a_grey_image_three_pixels_wide_is_grey(tmp_path: Path) -> None:
     assert load(f"npz:{save(tmp_path, x=GREY[:, :, :3])}").image_shape == (1, 4, 3)
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 9, 2), (3, 8, 9, 4), (3, 16, 14, 13)])
+def test_bands_are_read_in_their_order(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    bands = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    dataset = load(f"npz:{save(tmp_path, x=bands)}")
+    assert dataset.image_shape == (shape[3], *shape[1:3])
+    np.testing.assert_array_equal(dataset.images([2, 0]).permute(0, 2, 3, 1).numpy(), bands[[2, 0]])
+    with pytest.raises(DataError, match=f"image 0 of npz:set.npz has {shape[3]} channels and cannot be resized"):
+        load(f"npz:{tmp_path / 'set.npz'}", image_shape=(3, 8, 8), resize=True).image(0)
+
+
+@pytest.mark.parametrize("shape", [(2, 28, 28, 28), (2, 13, 64, 64), (2, 3, 32, 32), (2, 1, 9, 9), (2, 3, 3, 2)])
+def test_volumes_and_channels_that_come_first_are_no_bands(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"\(N, H, W, C\) with few channels is needed"):
+        load(f"npz:{save(tmp_path, x=np.zeros(shape, np.uint8))}")
+
+
 def test_splits_share_their_classes(tmp_path: Path) -> None:
     file = save(tmp_path, x_train=COLOUR, y_train=[0, 1, 4], x_test=COLOUR[:1], y_test=[1])
     train, test = load(f"npz:{file}", split="train"), load(f"npz:{file}", split="test")
