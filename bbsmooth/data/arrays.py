@@ -108,8 +108,8 @@ def _check_pixels(pixels: NDArray[Any], place: str) -> NDArray[np.uint8]:
         raise DataError(f"{place} is of type {pixels.dtype}; images must be uint8, 0 black and 255 white")
     if pixels.size == 0:
         raise DataError(f"{place} has shape {pixels.shape}: it holds no images")
-    if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and not _channels_last(*pixels.shape[1:])):
-        first = pixels.ndim == 4 and _channels_last(*pixels.shape[2:], pixels.shape[1])
+    if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and not _channels_last(pixels[0])):
+        first = pixels.ndim == 4 and _channels_last(pixels[0].transpose(1, 2, 0))
         hint = "; move the channels last with x.transpose(0, 2, 3, 1)" if first else ""
         raise DataError(
             f"{place} has shape {pixels.shape}; (N, H, W) or (N, H, W, C) with few channels is needed{hint}"
@@ -117,11 +117,12 @@ def _check_pixels(pixels: NDArray[Any], place: str) -> NDArray[np.uint8]:
     return pixels[..., 0] if pixels.shape[3:] == (1,) else pixels
 
 
-def _channels_last(height: int, width: int, channels: int) -> bool:
+def _channels_last(image: NDArray[Any]) -> bool:
     """Whether that is how an image is meant: grey or in colours, or with fewer bands than pixels a side.
 
     (3, 32, 32) is an image whose channels come first, (28, 28, 28) a volume.
     """
+    height, width, channels = image.shape
     return channels in (1, 3) or (channels < min(height, width) and height not in (1, 3))
 
 

@@ -109,8 +109,8 @@ class ArraySource:
         """
         if self.pixels.shape[3:] not in ((), (3,)):
             raise DataError(
-                f"{self.place(index)} has {self.pixels.shape[3]} channels and cannot be resized; leave out `resize`, and "
-                "store images of the oracle's size"
+                f"{self.place(index)} has {self.pixels.shape[3]} channels and cannot be resized; leave out `resize`, "
+                "and store images of the oracle's size"
             )
         return Image.fromarray(self.pixels[index])
 
