@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bbsmooth.coordinator.autoencoder import Coordinator, show
+from bbsmooth.coordinator.residual_unet import images_a_pass
 from bbsmooth.coordinator.score_scaling import ScoreScaled, read
 from oracles import Answers, Feedback, Oracle, OracleSpec
 from oracles.local import images_per_pass
 
-_MICRO_BATCH = 64
-"""On the processor; elsewhere as many as fit one pass there."""
+_MOST_A_PASS = 64
+"""On the processor, fewer of images above 32 x 32 pixels; elsewhere as many as fit one pass there."""
 
 _WHITE = 255
 
@@ -24,9 +25,9 @@ _WHITE = 255
 class CoordinatedOracle:
     """Shows every image to a coordinator, and what comes out to the oracle.
 
-    Images pass the coordinator in micro-batches of one fixed size, the last filled up with black. So memory is flat,
-    and what the oracle is shown for an image does not depend on how many others came along: kernels are chosen by
-    shape, and each row of a convolution is computed by itself.
+    Images pass the coordinator in micro-batches whose size their shape fixes, the last filled up with black. So memory
+    is flat, and what the oracle is shown for an image does not depend on how many others came along: kernels are chosen
+    by shape, and each row of a convolution is computed by itself.
 
     Args:
         coordinator: the local network.
@@ -90,9 +91,9 @@ class CoordinatedOracle:
         return torch.cat(shown)
 
     def _micro_batch(self, images: Tensor) -> int:
-        if self.device is None or self.device.type == "cpu":
-            return _MICRO_BATCH
         _, channels, height, width = images.shape
+        if self.device is None or self.device.type == "cpu":
+            return min(_MOST_A_PASS, images_a_pass(height, width))
         return images_per_pass((channels, height, width), self.device)
 
     def _show(self, part: Tensor, size: int) -> Tensor:

@@ -21,6 +21,12 @@ from bbsmooth.coordinator.network import SMALLEST_SIDE, TRIGGER, Convolution, We
 _PIXELS_A_PASS = 2**16
 """Of an image's finest features; more leave the processor's cache between two layers."""
 
+
+def images_a_pass(height: int, width: int) -> int:
+    """Images that pass a network together on a processor: a power of two, so that batches split evenly."""
+    return 1 << (max(1, _PIXELS_A_PASS // (height * width)).bit_length() - 1)
+
+
 _SIZES = MappingProxyType(
     {
         "small": ((8, 16, 24, 32), (0, 1, 1, 1), (1, 1, 1, 0)),
@@ -110,8 +116,7 @@ class ResidualUNet:
         height, width = images.shape[-2:]
         if taps is not None or torch.is_grad_enabled():
             return self._pass(weights, images, taps)
-        fitting = max(1, _PIXELS_A_PASS // (height * width))
-        together = 2 ** (fitting.bit_length() - 1)  # a power of two, so that full batches split evenly
+        together = images_a_pass(height, width)
         if len(images) <= together:
             return self._pass(weights, images, None)
         return torch.cat([self._pass(weights, part, None) for part in torch.split(images, together)])

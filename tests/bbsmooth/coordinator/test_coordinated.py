@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator import Autoencoder, CleanedImage, CoordinatedOracle, FilmSpace, Scaling, show
+from bbsmooth.coordinator import (
+    Autoencoder,
+    CleanedImage,
+    CoordinatedOracle,
+    Coordinator,
+    FilmSpace,
+    Scaling,
+    coordinated,
+    show,
+)
+from bbsmooth.coordinator.natural import natural
 from bbsmooth.coordinator.network import FoldedUNet
 from bbsmooth.randomness import fork
 from oracles import Feedback, HalfspaceOracle, Oracle, ScriptedOracle
@@ -41,7 +51,7 @@ def test_an_image_is_shown_the_same_whatever_comes_along(oracle: CoordinatedOrac
     assert torch.equal(backwards, whole)
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 9, 13)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 9, 13), (1, 64, 90)], ids=str)
 def test_rows_are_computed_alone_at_other_sizes_too(shape: tuple[int, int, int]) -> None:
     architecture = FoldedUNet.for_images(shape)
     weights = architecture.initial_weights(fork(0))
@@ -58,6 +68,25 @@ def test_rows_are_computed_alone_at_other_sizes_too(shape: tuple[int, int, int])
     whole = oracle.show(images)
     for size in (1, 7, 64):
         assert torch.equal(torch.cat([oracle.show(part) for part in torch.split(images, size)]), whole)
+
+
+@pytest.mark.parametrize(
+    ("shape", "at_once"), [((1, 8, 8), 64), ((3, 32, 32), 64), ((1, 64, 90), 8), ((3, 224, 224), 1)]
+)
+def test_a_single_large_image_is_not_filled_up_to_many(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], at_once: int
+) -> None:
+    passed = []
+
+    def seen(coordinator: Coordinator, images: Tensor, parameters: Tensor) -> Tensor:
+        passed.append(len(images))
+        return images
+
+    monkeypatch.setattr(coordinated, "show", seen)
+    coordinator = natural(shape, 0.1, size="small")
+    oracle = CoordinatedOracle(coordinator, coordinator.initial_parameters(), ScriptedOracle([], num_classes=2))
+    oracle.show(torch.zeros(1, *shape))
+    assert passed == [at_once]
 
 
 def test_bytes_mean_the_same_as_floats(oracle: CoordinatedOracle) -> None:
