@@ -145,7 +145,10 @@ class Budget:
             return None
         alone, batched = spent.queries - spent.batched, spent.batched
         told = prices.tokens(usage.alone) + prices.sent(alone, spent.attempts)
-        return told + self._share * (prices.tokens(usage.batched) + prices.sent(batched, batched))
+        if not (batched or usage.batched.answers):
+            return told
+        by_batch = prices.discounted(self._share)
+        return told + by_batch.tokens(usage.batched) + by_batch.sent(batched, batched)
 
     def cost(self, spent: Spent) -> Fraction:
         """The most that everything spent can cost: what is known, and of all else the most."""
@@ -199,7 +202,7 @@ class Budget:
         limit, prices = self.limit, self.prices
         if limit is None or limit <= 0 or prices is None or not prices.by_tokens:
             return limit
-        sent = replace(prices, input_tokens=None, output_tokens=None)
+        sent = replace(prices, input_tokens=None, output_tokens=None, cached_tokens=None, cache_write_tokens=None)
         return replace(self, prices=sent, price_per_1000=None, batch_price_per_1000=None).limit
 
     def holds(self, spent: Spent) -> bool:

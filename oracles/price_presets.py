@@ -17,22 +17,24 @@ _DISCOUNT = 0.5
 """Share that the batch interfaces of all three save, on the same pages."""
 
 _USD_PER_MILLION = {
-    "openai/gpt-4.1": (2, 8),
-    "openai/gpt-4.1-mini": (0.4, 1.6),
-    "openai/gpt-4.1-nano": (0.1, 0.4),
-    "openai/gpt-4o": (2.5, 10),
-    "openai/gpt-4o-mini": (0.15, 0.6),
-    "openai/gpt-5-mini": (0.25, 2),
-    "openai/gpt-5-nano": (0.05, 0.4),
-    "anthropic/claude-haiku-4-5": (1, 5),
-    "anthropic/claude-opus-4-8": (5, 25),
-    "anthropic/claude-opus-5-5": (4, 20),
-    "anthropic/claude-sonnet-4-6": (3, 15),
-    "anthropic/claude-sonnet-5-5": (2, 10),
-    "gemini/gemini-2.5-flash": (0.3, 2.5),
-    "gemini/gemini-2.5-flash-lite": (0.1, 0.4),
+    "openai/gpt-4.1": (2, 8, 0.5),
+    "openai/gpt-4.1-mini": (0.4, 1.6, 0.1),
+    "openai/gpt-4.1-nano": (0.1, 0.4, 0.025),
+    "openai/gpt-4o": (2.5, 10, 1.25),
+    "openai/gpt-4o-mini": (0.15, 0.6, 0.075),
+    "openai/gpt-5-mini": (0.25, 2, 0.025),
+    "openai/gpt-5-nano": (0.05, 0.4, 0.005),
+    "anthropic/claude-haiku-4-5": (1, 5, 0.1),
+    "anthropic/claude-opus-4-8": (5, 25, 0.5),
+    "anthropic/claude-opus-5-5": (4, 20, 0.2),
+    "anthropic/claude-sonnet-4-6": (3, 15, 0.3),
+    "anthropic/claude-sonnet-5-5": (2, 10, 0.1),
+    "gemini/gemini-2.5-flash": (0.3, 2.5, 0.03),
+    "gemini/gemini-2.5-flash-lite": (0.1, 0.4, 0.01),
 }
-"""Tokens that are read, and written, at the standard rate.
+"""Tokens that are read, written, and read from a cache, at the standard rate.
+
+What is written to a cache is in none of them: no request of ours asks for that.
 
 Models whose price depends on the length of a prompt or ends on a known day are left out, and so are Mistral, Google
 Cloud Vision, Amazon Rekognition and Azure, of whose whole tables no dated reading was found.
@@ -49,7 +51,8 @@ def presets() -> dict[str, dict[str, Any]]:
             "source": _SOURCES[name.partition("/")[0]],
             "per_million_input_tokens": read,
             "per_million_output_tokens": written,
+            "per_million_cached_tokens": cached,
             "batch_discount": _DISCOUNT,
         }
-        for name, (read, written) in _USD_PER_MILLION.items()
+        for name, (read, written, cached) in _USD_PER_MILLION.items()
     }

@@ -14,6 +14,8 @@ from oracles.usage import Told
 _KINDS = {
     "per_million_input_tokens": 1_000_000,
     "per_million_output_tokens": 1_000_000,
+    "per_million_cached_tokens": 1_000_000,
+    "per_million_cache_write_tokens": 1_000_000,
     "per_1000_images": 1_000,
     "per_1000_requests": 1_000,
 }
@@ -70,6 +72,8 @@ class Prices:
     Attributes:
         input_tokens: of tokens that it reads, None where they are not billed.
         output_tokens: of tokens that it writes, likewise.
+        cached_tokens: of tokens that it reads from a cache, None where they cost what all others do.
+        cache_write_tokens: of tokens that it reads and writes to a cache, likewise.
         images: of images, likewise.
         requests: of requests, likewise; each one counts, failed and repeated ones too.
         batch_discount: share that a batch interface saves, None where the table does not say.
@@ -83,6 +87,8 @@ class Prices:
 
     input_tokens: Rate | None = None
     output_tokens: Rate | None = None
+    cached_tokens: Rate | None = None
+    cache_write_tokens: Rate | None = None
     images: Rate | None = None
     requests: Rate | None = None
     batch_discount: Fraction | None = None
@@ -96,7 +102,8 @@ class Prices:
     @property
     def by_tokens(self) -> bool:
         """Whether tokens are billed, which only replies tell."""
-        return self.input_tokens is not None or self.output_tokens is not None
+        rates = (self.input_tokens, self.output_tokens, self.cached_tokens, self.cache_write_tokens)
+        return any(rate is not None for rate in rates)
 
     @property
     def tiered(self) -> bool:
@@ -104,21 +111,32 @@ class Prices:
         return any(len(rate.tiers) > 1 for rate in self._rates())
 
     def tokens(self, told: Told) -> Fraction:
-        """Price of tokens that replies told of."""
-        read, written = self.input_tokens or FREE, self.output_tokens or FREE
-        return read.cost(told.input_tokens) + written.cost(told.output_tokens)
+        """Price of tokens that replies told of; those of a cache cost what all others do, unless the table says."""
+        cost, others = (self.output_tokens or FREE).cost(told.output_tokens), told.input_tokens
+        for rate, count in (
+            (self.cached_tokens, told.cached_tokens),
+            (self.cache_write_tokens, told.cache_write_tokens),
+        ):
+            if rate is not None:
+                cost, others = cost + rate.cost(count), others - count
+        return cost + (self.input_tokens or FREE).cost(others)
+
+    @property
+    def dearest_read(self) -> Fraction:
+        """The most that a token which is read can cost, from a cache or not."""
+        rates = (self.input_tokens, self.cached_tokens, self.cache_write_tokens)
+        return max((rate.dearest for rate in rates if rate is not None), default=Fraction(0))
 
     def at_most(self, input_tokens: int, output_tokens: int) -> Fraction:
         """Price of tokens in the dearest tiers."""
-        read, written = self.input_tokens or FREE, self.output_tokens or FREE
-        return input_tokens * read.dearest + output_tokens * written.dearest
+        return input_tokens * self.dearest_read + output_tokens * (self.output_tokens or FREE).dearest
 
     @property
     def worst(self) -> Fraction | None:
         """Most that the tokens of one query can cost; None where nobody says how many they can be."""
-        counts = []
-        for rate, most in ((self.input_tokens, self.max_input_tokens), (self.output_tokens, self.max_output_tokens)):
-            if rate is not None and rate.dearest and most is None:
+        counts, written = [], (self.output_tokens or FREE).dearest
+        for dearest, most in ((self.dearest_read, self.max_input_tokens), (written, self.max_output_tokens)):
+            if dearest and most is None:
                 return None
             counts.append(most or 0)
         return self.at_most(*counts)
@@ -127,23 +145,33 @@ class Prices:
         """Price of images and requests, tokens left out."""
         return (self.images or FREE).cost(images) + (self.requests or FREE).cost(requests)
 
-    def discounted(self, share: float) -> Prices:
-        """The table at a share of its prices."""
-        factor = Fraction(Decimal(str(share)))
+    def discounted(self, share: float | Fraction) -> Prices:
+        """The table at a share of its prices, as a batch interface has it.
+
+        Not all vendors take that off what comes from a cache as well. So tokens from there cost what the table says,
+        yet no more than others by batch do.
+        """
+        factor = share if isinstance(share, Fraction) else Fraction(Decimal(str(share)))
 
         def cheaper(rate: Rate | None) -> Rate | None:
             return None if rate is None else replace(rate, tiers=tuple((last, p * factor) for last, p in rate.tiers))
 
+        cached, read = self.cached_tokens, cheaper(self.input_tokens)
+        if cached is not None and read is not None:
+            cached = replace(cached, tiers=tuple((last, min(p, read.dearest)) for last, p in cached.tiers))
+
         return replace(
             self,
-            input_tokens=cheaper(self.input_tokens),
+            input_tokens=read,
             output_tokens=cheaper(self.output_tokens),
+            cached_tokens=cached,
+            cache_write_tokens=cheaper(self.cache_write_tokens),
             images=cheaper(self.images),
             requests=cheaper(self.requests),
         )
 
     def _rates(self) -> list[Rate]:
-        found = (self.input_tokens, self.output_tokens, self.images, self.requests)
+        found = (getattr(self, unit) for unit in _USED)
         return [rate for rate in found if rate is not None]
 
     def as_json(self) -> dict[str, Any]:
@@ -169,8 +197,9 @@ def read_prices(tree: Mapping[str, Any]) -> Prices:
     """The price table in a file's or an object's entries.
 
     Args:
-        tree: `per_million_input_tokens`, `per_million_output_tokens`, `per_1000_images`, `per_1000_requests`: a number,
-            or tiers as [{up_to = N, price = X}, ..., {price = Y}]; `used`: units billed before, by kind;
+        tree: `per_million_input_tokens`, `per_million_output_tokens`, `per_million_cached_tokens`,
+            `per_million_cache_write_tokens`, `per_1000_images`, `per_1000_requests`: a number, or tiers as
+            [{up_to = N, price = X}, ..., {price = Y}]; `used`: units billed before, by kind;
             `batch_discount`, `max_input_tokens`, `max_output_tokens`, `name`, `currency`, `date`, `source`.
 
     Raises:

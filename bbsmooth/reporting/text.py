@@ -68,6 +68,8 @@ def ledger_line(ledger: Record) -> str:
         line += f"; price {money(ledger['price'])}"
     if usage := ledger.get("usage"):
         line += f"; {usage['input_tokens']:,} tokens read, {usage['output_tokens']:,} written"
+        if cached := usage.get("cached_tokens"):
+            line += f", {cached:,} of those read from a cache"
         if lost := usage.get("without_answer"):
             line += f", {lost['input_tokens']:,} and {lost['output_tokens']:,} of them without an answer"
     return line

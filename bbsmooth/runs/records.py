@@ -214,6 +214,8 @@ class ToldEntry(TypedDict):
     answers: Count
     input_tokens: Count
     output_tokens: Count
+    cached_tokens: NotRequired[Count]
+    cache_write_tokens: NotRequired[Count]
 
 
 class UsageEntry(ToldEntry):
@@ -233,6 +235,8 @@ class UsageSummary(TypedDict):
     answers: NotRequired[Count]
     input_tokens: NotRequired[Count]
     output_tokens: NotRequired[Count]
+    cached_tokens: NotRequired[Count]
+    cache_write_tokens: NotRequired[Count]
     batched: NotRequired[ToldEntry]
     without_answer: NotRequired[ToldEntry]
     billed: NotRequired[Amount]

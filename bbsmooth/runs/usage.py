@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_OF_REPLIES = ("answers", "input_tokens", "output_tokens", "batched", "without_answer")
+_OF_REPLIES = (
+    *("answers", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens"),
+    *("batched", "without_answer"),
+)
 
 
 def usage_summary(ledger: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from oracles import SpecError
 from oracles.price_presets import presets
 from oracles.price_tables import bounded, in_one_line, open_prices, provenance
-from oracles.prices import Rate, read_prices
+from oracles.prices import Prices, Rate, read_prices
 from oracles.usage import Told
 
 TIERED = [{"up_to": 1000, "price": 0}, {"up_to": 5000, "price": 1.5}, {"price": 0.6}]
@@ -51,6 +51,49 @@ def test_a_million_tenths_of_a_cent_are_exact() -> None:
     assert prices.tokens(told) == Fraction(1000 * (1 * 1 + 3 * 7), 10_000_000)
 
 
+PLAIN = {"per_million_input_tokens": 4, "per_million_output_tokens": 16}
+
+
+def millionths(prices: Prices, told: Told) -> Fraction:
+    return prices.tokens(told) * 1_000_000
+
+
+def test_cached_tokens_cost_their_own_price_where_there_is_one() -> None:
+    told = Told(1, 1000, 10, 600, 100)
+    assert millionths(read_prices(PLAIN), told) == 1000 * 4 + 160
+    assert millionths(read_prices(PLAIN | {"per_million_cached_tokens": 1}), told) == 400 * 4 + 600 * 1 + 160
+    written = PLAIN | {"per_million_cached_tokens": 1, "per_million_cache_write_tokens": 5}
+    assert millionths(read_prices(written), told) == 300 * 4 + 600 * 1 + 100 * 5 + 160
+
+
+def test_the_dearest_way_to_read_a_token_is_the_worst_case() -> None:
+    stated = PLAIN | {"max_input_tokens": 100, "max_output_tokens": 10}
+    assert read_prices(stated | {"per_million_cached_tokens": 1}).worst == read_prices(stated).worst
+    assert read_prices(stated | {"per_million_cache_write_tokens": 5}).worst == Fraction(100 * 5 + 160, 10**6)
+
+
+@given(
+    cached=st.integers(0, 40),
+    written=st.integers(0, 40),
+    others=st.integers(0, 40),
+    prices=st.lists(st.integers(0, 9), min_size=3, max_size=3),
+)
+def test_no_batch_costs_less_than_its_discount_once_or_more_than_its_worst_case(
+    cached: int, written: int, others: int, prices: list[int]
+) -> None:
+    read, from_cache, to_cache = prices
+    table = read_prices(
+        {"per_million_input_tokens": read, "per_million_output_tokens": 0}
+        | {"per_million_cached_tokens": from_cache, "per_million_cache_write_tokens": to_cache}
+    )
+    told, half = Told(1, cached + written + others, 0, cached, written), Fraction(1, 2)
+    paid = table.discounted(half).tokens(told)
+    assert paid <= half * table.at_most(told.input_tokens, 0)
+    assert paid * 1_000_000 == half * (read * others + to_cache * written) + cached * min(
+        Fraction(from_cache), half * read
+    )
+
+
 @pytest.mark.parametrize(
     "tree",
     [
@@ -58,6 +101,7 @@ def test_a_million_tenths_of_a_cent_are_exact() -> None:
         {"per_1000_images": TIERED, "used": {"images": 700}, "per_1000_requests": 0.01},
         {"per_1000_images": 1, "name": "a", "currency": "EUR", "date": "2026-01-01", "source": "https://x"},
         {"per_million_output_tokens": 1, "batch_discount": 0.25},
+        {"per_million_input_tokens": 1, "per_million_cached_tokens": 0.1, "per_million_cache_write_tokens": 1.25},
     ],
 )
 def test_a_table_is_read_as_it_was_written(tree: dict[str, Any], tmp_path: Path) -> None:
@@ -145,6 +189,8 @@ def test_every_copy_of_a_table_says_its_day_and_its_source(name: str) -> None:
     assert all(part in line for part in (name, prices.date, prices.source, "check them before you pay"))
     assert prices.input_tokens is not None
     assert prices.output_tokens is not None
+    assert prices.cached_tokens is not None
+    assert prices.cached_tokens.dearest <= prices.input_tokens.dearest
 
 
 def test_a_table_without_a_day_and_a_source_says_nothing_of_them() -> None:

@@ -14,8 +14,9 @@ from oracles.registry import open_oracle
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.remote.remote import RemoteOracle
+from oracles.remote.wire_protocol import TellingUsage
 from oracles.traffic import Traffic
-from oracles.usage import Metered, Told, Usage
+from oracles.usage import Cache, Metered, Told, Usage
 from tests.oracles.remote.batches.vendor import Vendor
 
 
@@ -41,6 +42,114 @@ def test_usage_is_what_a_reply_tells_in_numbers(tree: object, usage: Usage | Non
 def test_thoughts_are_written_too() -> None:
     assert Usage.told({"in": 3, "out": 2, "thought": 40}, "in", "out", "thought") == Usage(3, 42)
     assert Usage.told({"in": 3, "thought": 40}, "in", "out", "thought") == Usage(3, 40)
+
+
+AMONG = Cache(("details", "cached"), ("details", "written"))
+BESIDE = Cache(("cached",), ("written",), apart=True)
+
+
+@pytest.mark.parametrize(
+    ("cache", "tree", "usage"),
+    [
+        (AMONG, {"in": 9, "details": {"cached": 4, "written": 2}}, Usage(9, 0, 4, 2)),
+        (AMONG, {"in": 9, "details": {"cached": 9}}, Usage(9, 0, 9)),
+        (AMONG, {"in": 9}, Usage(9, 0)),
+        (AMONG, {"in": 9, "details": None}, Usage(9, 0)),
+        (AMONG, {"in": 9, "details": {"cached": None, "written": None}}, Usage(9, 0)),
+        (AMONG, {"in": 9, "details": {"cached": 10}}, Usage(9, 0)),
+        (AMONG, {"in": 9, "details": {"cached": 5, "written": 5}}, Usage(9, 0)),
+        (AMONG, {"in": 9, "details": {"cached": "4"}}, Usage(9, 0)),
+        (AMONG, {"in": 9, "details": {"cached": -4}}, Usage(9, 0)),
+        (AMONG, {"in": 9, "details": [4]}, Usage(9, 0)),
+        (BESIDE, {"in": 9, "cached": 40, "written": 2}, Usage(51, 0, 40, 2)),
+        (BESIDE, {"in": 9, "cached": None, "written": None}, Usage(9, 0)),
+        (BESIDE, {"in": 9, "cached": "40"}, None),
+        (BESIDE, {"in": 9, "written": True}, None),
+    ],
+)
+def test_tokens_of_a_cache_are_never_more_than_all(cache: Cache, tree: dict[str, Any], usage: Usage | None) -> None:
+    """Nonsense about the discount leaves the full price; nonsense about the number leaves the worst case."""
+    assert Usage.told(tree, "in", cache=cache) == usage
+
+
+@pytest.mark.parametrize(
+    ("name", "tree", "usage"),
+    [
+        (
+            "openai+https://127.0.0.1/v1?model=m&labels=a,b",
+            {
+                "usage": {
+                    "prompt_tokens": 2006,
+                    "completion_tokens": 300,
+                    "total_tokens": 2306,
+                    "prompt_tokens_details": {"cached_tokens": 1920, "audio_tokens": 0},
+                    "completion_tokens_details": {"reasoning_tokens": 0},
+                }
+            },
+            Usage(2006, 300, 1920),
+        ),
+        (
+            "anthropic+https://127.0.0.1?model=m&labels=a,b",
+            {
+                "usage": {
+                    "input_tokens": 50,
+                    "cache_read_input_tokens": 100_000,
+                    "cache_creation_input_tokens": 248,
+                    "cache_creation": {"ephemeral_5m_input_tokens": 248, "ephemeral_1h_input_tokens": 0},
+                    "output_tokens": 503,
+                }
+            },
+            Usage(100_298, 503, 100_000, 248),
+        ),
+        (
+            "gemini+https://127.0.0.1?model=m&labels=a,b",
+            {
+                "usageMetadata": {
+                    "promptTokenCount": 18_625,
+                    "cachedContentTokenCount": 18_010,
+                    "candidatesTokenCount": 188,
+                    "thoughtsTokenCount": 12,
+                    "totalTokenCount": 18_825,
+                }
+            },
+            Usage(18_625, 200, 18_010),
+        ),
+        (
+            "bedrock:eu-west-1?model=m&labels=a,b",
+            {
+                "usage": {
+                    "inputTokens": 20,
+                    "outputTokens": 5,
+                    "totalTokens": 125,
+                    "cacheReadInputTokens": 70,
+                    "cacheWriteInputTokens": 30,
+                }
+            },
+            Usage(120, 5, 70, 30),
+        ),
+    ],
+    ids=lambda value: value.partition("+")[0].partition(":")[0] if isinstance(value, str) else "",
+)
+def test_vendors_tell_of_their_caches_in_their_own_ways(
+    name: str, tree: dict[str, Any], usage: Usage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenAI and Gemini count what was cached among what was read, Anthropic and Bedrock beside it."""
+    for key in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "secret")
+    oracle = open_oracle(name)
+    assert isinstance(oracle, RemoteOracle)
+    protocol = oracle.protocol
+    assert isinstance(protocol, TellingUsage)
+    assert protocol.usage(Reply(200, body=json.dumps(tree).encode())) == usage
+
+
+def test_a_ledger_keeps_what_came_from_a_cache(tmp_path: Path) -> None:
+    told = Metered.of(Usage(100, 5, 60, 30)) + Metered.of(Usage(100, 5), by_batch=True)
+    assert Metered.from_json(told.as_json()) == told
+    assert told.as_json()["usage"]["cached_tokens"] == 60
+    assert "cached_tokens" not in Metered.of(Usage(100, 5)).as_json()["usage"]
+    with pytest.raises(ValueError, match="more than the whole"):
+        Told.from_json({"answers": 1, "input_tokens": 100, "cached_tokens": 101})
 
 
 def test_tokens_have_prices() -> None:

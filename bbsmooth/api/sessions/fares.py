@@ -82,7 +82,13 @@ class Fare:
     def _told(self, queries: float) -> Told:
         total = self.usage.total
         share = queries / max(1, total.answers)
-        return Told(math.ceil(queries), math.ceil(total.input_tokens * share), math.ceil(total.output_tokens * share))
+        return Told(
+            math.ceil(queries),
+            math.ceil(total.input_tokens * share),
+            math.ceil(total.output_tokens * share),
+            math.floor(total.cached_tokens * share),
+            math.floor(total.cache_write_tokens * share),
+        )
 
 
 def each(queries: Interval, price: Callable[[float], float | None]) -> Record | None:

@@ -17,7 +17,7 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.chat import ChatOptions, ChatProtocol, Said, chat_spec, given, joined
 from oracles.remote.small_images import ANTHROPIC
 from oracles.remote.wire_protocol import Send
-from oracles.usage import Usage
+from oracles.usage import Cache, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +76,11 @@ def _understand(reply: Reply) -> Said:
     return Said(text, stop == "max_tokens", stop == "refusal", optional_text(tree, {"model": "model"}))
 
 
+_CACHE = Cache(("cache_read_input_tokens",), ("cache_creation_input_tokens",), apart=True)
+
+
 def _told(tree: Mapping[str, Any]) -> Usage | None:
-    return Usage.told(tree.get("usage"), "input_tokens", "output_tokens")
+    return Usage.told(tree.get("usage"), "input_tokens", "output_tokens", cache=_CACHE)
 
 
 _MOST_TOKENS = 1024

@@ -19,7 +19,7 @@ from oracles.remote.messages import Reply, Request
 from oracles.remote.protocols.chat import ChatOptions, ChatProtocol, Said, chat_spec, given, joined
 from oracles.remote.signing import aws
 from oracles.remote.wire_protocol import Send
-from oracles.usage import Usage
+from oracles.usage import Cache, Usage
 
 _REFUSALS = ("guardrail_intervened", "content_filtered")
 
@@ -64,8 +64,11 @@ def _understand(reply: Reply) -> Said:
     return Said(joined(member(message, "content", list)), stop == "max_tokens", stop in _REFUSALS)
 
 
+_CACHE = Cache(("cacheReadInputTokens",), ("cacheWriteInputTokens",), apart=True)
+
+
 def _told(tree: Mapping[str, Any]) -> Usage | None:
-    return Usage.told(tree.get("usage"), "inputTokens", "outputTokens")
+    return Usage.told(tree.get("usage"), "inputTokens", "outputTokens", cache=_CACHE)
 
 
 def locate(rest: str) -> str:

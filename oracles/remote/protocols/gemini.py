@@ -28,7 +28,7 @@ from oracles.remote.protocols.chat import (
 )
 from oracles.remote.small_images import GEMINI
 from oracles.remote.wire_protocol import Send
-from oracles.usage import Usage
+from oracles.usage import Cache, Usage
 
 _REFUSALS = (
     "SAFETY",
@@ -123,8 +123,12 @@ def _understand(reply: Reply) -> Said:
     return Said(joined(parts), reason == "MAX_TOKENS", reason in _REFUSALS, identity)
 
 
+_CACHE = Cache(("cachedContentTokenCount",))
+
+
 def _told(tree: Mapping[str, Any]) -> Usage | None:
-    return Usage.told(tree.get("usageMetadata"), "promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
+    written = ("candidatesTokenCount", "thoughtsTokenCount")
+    return Usage.told(tree.get("usageMetadata"), "promptTokenCount", *written, cache=_CACHE)
 
 
 DESCRIPTOR = ProtocolDescriptor(

@@ -6,6 +6,7 @@ completions and structured outputs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from oracles.remote.protocols.chat import label_in_json, label_schema, usage_in
 from oracles.remote.small_images import OPENAI
 from oracles.remote.spoken import PROMPT, SpokenLabels, speakable
 from oracles.remote.wire_protocol import Parsed, Send
-from oracles.usage import Usage
+from oracles.usage import Cache, Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,7 +117,7 @@ class OpenaiProtocol:
 
     def usage(self, reply: Reply) -> Usage | None:
         """The tokens that a reply tells of, None where it tells none or cannot be read."""
-        return usage_in(reply, lambda tree: Usage.told(tree.get("usage"), "prompt_tokens", "completion_tokens"))
+        return usage_in(reply, _told)
 
     def _label(self, choice: Any) -> str:
         message = member(choice, "message", dict)
@@ -156,6 +157,13 @@ def _batches(endpoint: Endpoint, options: OpenaiOptions, send: Send) -> BatchEnd
     if (options.batches or (_MISTRAL if host.endswith("mistral.ai") else _OPENAI)) == _MISTRAL:
         return MistralBatches(endpoint.url, options.model, send)
     return OpenaiBatches(endpoint.url, send)
+
+
+_CACHE = Cache(("prompt_tokens_details", "cached_tokens"), ("prompt_tokens_details", "cache_write_tokens"))
+
+
+def _told(tree: Mapping[str, Any]) -> Usage | None:
+    return Usage.told(tree.get("usage"), "prompt_tokens", "completion_tokens", cache=_CACHE)
 
 
 def _settings(options: OpenaiOptions, spoken: SpokenLabels) -> dict[str, Any]:

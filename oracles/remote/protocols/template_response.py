@@ -12,7 +12,7 @@ from oracles.remote.json_text import kind, numbers, per_image
 from oracles.remote.protocols.expressions import check_expression, search
 from oracles.remote.protocols.reply_formats import ReplyFormat, number, read_reply, unpacked
 from oracles.remote.spoken import SpokenLabels
-from oracles.usage import Usage
+from oracles.usage import Cache, Usage
 
 _WORDS = (ReplyFormat.TEXT, ReplyFormat.CSV)
 """Formats whose numbers are written as text."""
@@ -40,6 +40,7 @@ class ResponseOptions:
         identity: from the whole reply, by name, whatever tells which model answered.
         input_tokens: from the whole reply to the number of tokens that the model read, which `prices` bill.
         output_tokens: from the whole reply to the number of tokens that it wrote; left out where none are.
+        cached_tokens: from the whole reply to how many of `input_tokens` came from a cache; left out where none do.
     """
 
     format: ReplyFormat = ReplyFormat.JSON
@@ -56,6 +57,7 @@ class ResponseOptions:
     identity: Mapping[str, str] = field(default_factory=dict)
     input_tokens: str | None = None
     output_tokens: str | None = None
+    cached_tokens: str | None = None
 
     def __post_init__(self) -> None:
         """Compile everything once, to find what is wrong."""
@@ -71,8 +73,9 @@ class ResponseOptions:
             raise SpecError("free_text needs labels, and no scores: where in the reply the model's words are")
         if self.refusal is not None and not self.free_text:
             raise SpecError("refusal goes with free_text=true")
-        if self.output_tokens is not None and self.input_tokens is None:
-            raise SpecError("output_tokens needs input_tokens: where in the reply the number of tokens read is")
+        for name in ("output_tokens", "cached_tokens"):
+            if getattr(self, name) is not None and self.input_tokens is None:
+                raise SpecError(f"{name} needs input_tokens: where in the reply the number of tokens read is")
 
     @property
     def feedback(self) -> Feedback:
@@ -128,7 +131,9 @@ class ResponseOptions:
         try:
             tree = self.tree(body)
             written = 0 if self.output_tokens is None else search(self.output_tokens, tree)
-            return Usage.told({"read": search(self.input_tokens, tree), "written": written}, "read", "written")
+            cached = None if self.cached_tokens is None else search(self.cached_tokens, tree)
+            told = {"read": search(self.input_tokens, tree), "written": written, "cached": cached}
+            return Usage.told(told, "read", "written", cache=Cache(("cached",)))
         except AnswerError:
             return None
 
@@ -174,7 +179,8 @@ class ResponseOptions:
         return [search(path, entry) for entry in entries]
 
 
-_EXPRESSIONS = ("unpack", "answers", "entries", "labels", "scores", "refusal", "input_tokens", "output_tokens")
+_TOKENS = ("input_tokens", "output_tokens", "cached_tokens")
+_EXPRESSIONS = ("unpack", "answers", "entries", "labels", "scores", "refusal", *_TOKENS)
 _FIRST = ("answers", "entries", "labels", "scores", "logits", "score_scale", "identity")
 _NEWER = ("format", "unpack", "separator", "free_text", "refusal")
 """Fields that stand in a fingerprint only where they are used: it is older than they are. Tokens change no answer."""
