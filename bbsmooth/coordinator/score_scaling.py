@@ -28,7 +28,7 @@ FLOOR = 1e-6
 MOST_CLASSES = 128
 """Of matrix scaling, whose numbers grow with their square."""
 
-_ENOUGH, _ENOUGH_A_CLASS = 2_500, 10
+_ENOUGH, _ENOUGH_A_CLASS = 2_000, 8
 
 
 class ScalingKind(StrEnum):

@@ -292,6 +292,7 @@ class HistoryEvent(TypedDict):
     loss: NotRequired[float | None]
     seconds: NotRequired[float]
     heldout_accuracy: NotRequired[float | None]
+    heldout_accuracy_start: NotRequired[Share]
     heldout_merit: NotRequired[float | None]
     heldout_certified: NotRequired[Share]
     heldout_certified_start: NotRequired[Share]

@@ -60,6 +60,8 @@ class Validation:
         feedback: what the oracle's answers hold.
         ask: reaches the oracle.
         executor: in which order questions are asked.
+        once: whether the same answers score all parameters that are scored together, which only change how a
+            `ScoreScaled` reads them.
     """
 
     coordinator: Coordinator
@@ -68,6 +70,11 @@ class Validation:
     feedback: Feedback
     ask: Ask
     executor: QueryExecutor = one_by_one
+    once: bool = False
+
+    def cost(self, number: int) -> int:
+        """Queries of scoring that many parameters together."""
+        return self.num_draws * (1 if self.once else number)
 
     def score(self, parameters: Tensor, *, evaluation: int) -> Score:
         """Ask about all draws with `parameters` (P,); costs `num_draws` queries. `evaluation` numbers the occasion."""
@@ -77,6 +84,11 @@ class Validation:
     def scores(self, wanted: Sequence[tuple[Tensor, int]]) -> list[Score]:
         """The same for several parameters, each with its occasion, which are asked about together."""
         firsts = range(0, self.num_draws, QUESTION)
+        if self.once:
+            _, evaluation = wanted[-1]
+            shown = (self._question(first, wanted[-1][0], evaluation) for first in firsts)
+            answered = list(zip(firsts, self.executor(self.ask, shown), strict=True))
+            return [self._score(answered, each) for each, _ in wanted]
         questions = (
             self._question(first, parameters, evaluation) for parameters, evaluation in wanted for first in firsts
         )

@@ -39,12 +39,23 @@ class MeritJudging:
 
     def judge(self, state: TuneState) -> tuple[TuneState, Facts]:
         """Score the running mean, and keep it where it beats the best so far."""
+        if self.validation.once:
+            return self._judge_both(state)
         score = self.validation.score(state.average, evaluation=state.evaluations)
-        judged = _asked(state, [score])
+        judged = _asked(state, self.validation.cost(1))
         judged = replace(judged, start=state.start or score)
         if state.best_score is None or score.beats(state.best_score, margin=self.margin):
             judged = replace(judged, best=state.average, best_step=state.step, best_score=score)
         return judged, _facts(judged, score)
+
+    def _judge_both(self, state: TuneState) -> tuple[TuneState, Facts]:
+        """Score start and end by the same answers, and keep the end where it beats the start."""
+        at = state.evaluations
+        start, end = self.validation.scores([(state.best, at), (state.average, at)])
+        judged = replace(_asked(state, self.validation.cost(2)), start=start, best_score=start)
+        if end.beats(start, margin=self.margin):
+            judged = replace(judged, best=state.average, best_step=state.step, best_score=end)
+        return judged, _facts(judged, end, start)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -70,30 +81,38 @@ class RadiusJudging:
 
     def judge(self, state: TuneState) -> tuple[TuneState, Facts]:
         """Judge the start, take the first look, or test, in this order."""
-        steps: tuple[Callable[[TuneState], tuple[TuneState, Facts]], ...] = (self._begin, self._look, self._test)
+        begin = () if self.schedule.once else (self._begin,)
+        steps: tuple[Callable[[TuneState], tuple[TuneState, Facts]], ...] = (*begin, self._look, self._test)
         return steps[state.evaluations](state)
 
     def _begin(self, state: TuneState) -> tuple[TuneState, Facts]:
         score = self.look.score(state.average, evaluation=state.evaluations)
-        judged = replace(_asked(state, [score]), start=score, best_score=score, judged=self._share(score))
+        judged = replace(_asked(state, self.look.cost(1)), start=score, best_score=score, judged=self._share(score))
         return judged, _facts(judged, score) | {"heldout_certified": judged.judged["best"]}
 
     def _look(self, state: TuneState) -> tuple[TuneState, Facts]:
+        at, images, draws = state.evaluations, self.schedule.look_images, self.schedule.look_draws
+        if self.schedule.once:
+            start, score = self.look.scores([(self.start, at), (state.average, at)])
+            state = replace(state, start=start, best_score=start, judged=self._share(start))
+        else:
+            score = self.look.score(state.average, evaluation=at)
         assert state.start is not None
-        score = self.look.score(state.average, evaluation=state.evaluations)
-        images, draws = self.schedule.look_images, self.schedule.look_draws
         before, after = votes_of(state.start, images), votes_of(score, images)
         stopped = not self.judge_of.promises(before, after, draws)
-        judged = _asked(state, [score])
+        judged = _asked(state, self.look.cost(1))
         judged = replace(judged, judged=dict(state.judged) | {"stopped": float(stopped)})
-        return judged, _facts(judged, score) | {"heldout_certified": self._share(score)["best"]}
+        shares = {"heldout_certified": self._share(score)["best"]}
+        if not self.schedule.once:
+            return judged, _facts(judged, score) | shares
+        return judged, _facts(judged, score, state.start) | shares | {"heldout_certified_start": judged.judged["start"]}
 
     def _test(self, state: TuneState) -> tuple[TuneState, Facts]:
         before, after = self.test.scores([(self.start, state.evaluations), (state.average, state.evaluations + 1)])
         images, draws = self.schedule.test_images, self.schedule.test_draws
         then, now = votes_of(before, images), votes_of(after, images)
         p_value = self.judge_of.p_value(then, now, draws)
-        judged = _asked(state, [before, after])
+        judged = _asked(state, self.test.cost(2))
         kept = p_value <= self.judge_of.level
         shares = [float(self.judge_of.certified(votes, draws).double().mean()) for votes in (then, now)]
         judged = replace(
@@ -118,17 +137,17 @@ class RadiusJudging:
         return {"images": float(images), "draws": float(draws), "start": share, "best": share}
 
 
-def _asked(state: TuneState, scores: list[Score]) -> TuneState:
-    """The state after an evaluation that took these scores."""
-    queries = sum(len(score.correct) for score in scores)
+def _asked(state: TuneState, queries: int) -> TuneState:
+    """The state after an evaluation that took these queries."""
     return replace(state, evaluations=state.evaluations + 1, queries=state.queries + queries)
 
 
-def _facts(state: TuneState, score: Score) -> dict[str, int | float]:
+def _facts(state: TuneState, score: Score, start: Score | None = None) -> dict[str, int | float]:
+    """What history says of a judgement; also of the start, where that was judged by the same answers."""
     return {
         "step": state.step,
         "queries": state.queries,
         "heldout_accuracy": score.accuracy,
         "heldout_merit": float(score.probability.double().mean()),
         "best_step": state.best_step,
-    }
+    } | ({} if start is None else {"heldout_accuracy_start": start.accuracy})

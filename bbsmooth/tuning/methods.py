@@ -111,8 +111,13 @@ def fitted(method: Method, image_shape: tuple[int, int, int]) -> Method:
 
 
 def _of_scores(summary: str, scaling: ScalingKind) -> Method:
-    plan = TunePlan(learner=ScoreFit(), averaging=0.0, validation_fraction=0.5, evaluations=2, margin=0.0)
+    plan = TunePlan(learner=ScoreFit(), averaging=0.0, validation_fraction=1 / 3, evaluations=1, margin=0.0)
     return Method(summary=summary, form=CleanedImage(), space=EqualiserSpace(), plan=plan, scaling=scaling)
+
+
+def judged_twice(method: Method) -> Method:
+    """A method that scales scores, as runs of before judged it: the start was asked about apart, by as many queries."""
+    return replace(method, plan=replace(method.plan, validation_fraction=0.5, evaluations=2))
 
 
 _DECAYED = {"learning_decay": 0.4, "probe_decay": 0.1}

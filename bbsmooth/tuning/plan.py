@@ -26,7 +26,8 @@ class TunePlan:
             last ones.
         heldout_share: of the images, kept for validation; no step is computed from them.
         validation_fraction: of the queries, spent on validation, at most.
-        evaluations: how often parameters are validated, the start and the end included.
+        evaluations: how often parameters are validated, the start and the end included. With 1 both are judged at the
+            end, by the same answers: for parameters that only change how answers are read.
         margin: standard errors by which a candidate must beat the best so far.
         judge: decides by the certified share at a radius instead, None for the mean probability of the true class.
         fewest_steps: that few images are not repeated below.
@@ -48,13 +49,18 @@ class TunePlan:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be carried out."""
-        if self.batch_size < 1 or self.evaluations < 2 or not self.margin >= 0 or not 0 <= self.averaging < 1:
+        if self.batch_size < 1 or self.evaluations < 1 or not self.margin >= 0 or not 0 <= self.averaging < 1:
             raise ValueError(
-                "a plan needs a batch size of at least 1, at least 2 evaluations, a margin not below 0 and an averaging"
+                "a plan needs a batch size of at least 1, an evaluation, a margin not below 0 and an averaging"
                 f" in [0, 1), got {self}"
             )
         if not (0 < self.heldout_share < 1 and 0 < self.validation_fraction < 1):
             raise ValueError(f"shares of images and queries must lie between 0 and 1, got {self}")
+
+    @property
+    def judges_once(self) -> bool:
+        """Whether the same answers judge start and end."""
+        return self.evaluations == 1
 
     @property
     def draws_per_image(self) -> int:
@@ -91,7 +97,8 @@ class BudgetSchedule:
         repeats: times that a step asks about each of its images, where there are fewer than a batch holds.
         step_queries: of each step.
         num_draws: held-out draws, so queries, of each evaluation.
-        validated_after: step numbers after which parameters are validated: 0 is the start, the last is `num_steps`.
+        validated_after: step numbers after which parameters are validated: 0 is the start, the last is `num_steps`,
+            which is alone where the same answers judge both.
     """
 
     num_steps: int
@@ -126,7 +133,8 @@ class BudgetSchedule:
                 f" {queries}; raise the budget or lower the batch size"
             )
         parts = plan.evaluations - 1
-        validated_after = tuple(sorted({round(num_steps * part / parts) for part in range(parts + 1)}))
+        places = {round(num_steps * part / parts) for part in range(parts + 1)} if parts else {num_steps}
+        validated_after = tuple(sorted(places))
         return cls(
             num_steps=num_steps,
             repeats=repeats,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.plan import TunePlan, step_size
@@ -15,6 +15,9 @@ _FIRST, _FEWEST_FIRST = 0.04, 4_000
 
 _TEST = 0.12
 """Share of the budget that judges start or candidate at the end, on images of their own."""
+
+_TEST_ONCE = 0.15
+"""The same where one answer judges both: as many images of a budget that is four fifths."""
 
 _MOST_LOOK, _MOST_FIRST = 0.12, 0.3
 """Of small budgets."""
@@ -42,6 +45,7 @@ class RadiusSchedule:
         look_draws: draws of each of them.
         test_images: other images, of the test.
         test_draws: draws of each of them.
+        once: whether the same answers judge start and candidate.
     """
 
     first_steps: int
@@ -52,11 +56,18 @@ class RadiusSchedule:
     look_draws: int
     test_images: int
     test_draws: int
+    once: bool = field(default=False, repr=False)
 
     @property
-    def validated_after(self) -> tuple[int, int, int]:
-        """Step numbers after which parameters are judged: the start, at the first look, at the end."""
-        return 0, self.first_steps, self.num_steps
+    def validated_after(self) -> tuple[int, ...]:
+        """Step numbers after which parameters are judged: the start alone, at the first look, at the end."""
+        return (self.first_steps, self.num_steps) if self.once else (0, self.first_steps, self.num_steps)
+
+    @property
+    def rounds(self) -> tuple[tuple[int, int], ...]:
+        """Rounds of judging, as (questions, rounds of as many)."""
+        look, test = self.look_images * self.look_draws, self.num_draws
+        return ((look, 1), (test, 1)) if self.once else ((look, 2), (2 * test, 1))
 
     @property
     def num_draws(self) -> int:
@@ -66,7 +77,7 @@ class RadiusSchedule:
     @property
     def queries(self) -> int:
         """Everything together."""
-        judging = 2 * self.look_images * self.look_draws + 2 * self.num_draws
+        judging = sum(questions * times for questions, times in self.rounds)
         return self.num_steps * self.step_queries + judging
 
     @classmethod
@@ -90,13 +101,14 @@ class RadiusSchedule:
             raise TooFewImages(f"judging by a radius needs {fewest} held-out images, got {num_heldout}")
         look = min(max(_LOOK * queries, _FEWEST_LOOK), _MOST_LOOK * queries)
         look_images = min(int(look / judge.draws), num_heldout // _HELD_OUT_FOR_EACH_LOOKED_AT)
-        test_images = min(int(_TEST * queries / judge.draws), num_heldout - look_images)
+        test = _TEST_ONCE if plan.judges_once else _TEST
+        test_images = min(int(test * queries / judge.draws), num_heldout - look_images)
         if min(look_images, test_images) < _FEWEST_IMAGES:
             raise ValueError(
                 f"judging by a radius needs {_FEWEST_IMAGES} held-out images under {judge.draws} draws at each of two "
                 f"looks, got {min(look_images, test_images)} from {queries} queries and {num_heldout} held-out images"
             )
-        fixed = 2 * judge.draws * (look_images + test_images)
+        fixed = (1 if plan.judges_once else 2) * judge.draws * (look_images + test_images)
         repeats, step_queries = step_size(queries - fixed, plan, num_images)
         first = min(max(_FIRST * queries, _FEWEST_FIRST), _MOST_FIRST * queries)
         num_steps = (queries - fixed) // step_queries
@@ -112,4 +124,5 @@ class RadiusSchedule:
             look_draws=judge.draws,
             test_images=test_images,
             test_draws=judge.draws,
+            once=plan.judges_once,
         )

@@ -35,8 +35,7 @@ class Rounds:
             clean: images that are asked about without noise, before the first step.
         """
         if isinstance(schedule, RadiusSchedule):
-            look = schedule.look_images * schedule.look_draws
-            judged: tuple[tuple[int, int], ...] = ((look, 2), (2 * schedule.num_draws, 1))
+            judged = schedule.rounds
         else:
             judged = ((schedule.num_draws, len(schedule.validated_after)),)
         first = ((clean, 1),) if clean else ()

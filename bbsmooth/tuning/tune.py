@@ -10,7 +10,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from bbsmooth.coordinator import Coordinator
+from bbsmooth.coordinator import Coordinator, ScoreScaled
 from bbsmooth.noise import Grid, NoiseDistribution
 from bbsmooth.randomness import fork, name_digest
 from bbsmooth.tuning.checkpoint import TuneState
@@ -28,7 +28,8 @@ from oracles.pixels import require_images
 Event = dict[str, int | float]
 """One line of history. Always step and queries (so far); after a step loss and what else its learner notes; after a
 validation heldout_accuracy, heldout_merit (mean probability of the true class) and best_step; where a radius decides,
-heldout_certified, and after the test heldout_certified_start."""
+heldout_certified, and after the test heldout_certified_start. Where the same answers judge the start, also
+heldout_accuracy_start and heldout_certified_start."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -99,18 +100,27 @@ def tune(
 
     Raises:
         ShapeError: images that are not uint8 (N, C, H, W).
-        ValueError: images and labels do not fit, not one step fits the budget, or `resume` is of another run.
+        ValueError: images and labels do not fit, not one step fits the budget, `resume` is of another run, or the plan
+            judges once and the parameters change what is shown.
         Exception: whatever `ask` raises; nothing is lost, see `resume`.
     """
     require_images(images)
     if len(images) != len(labels) or len(images) < 2:
         raise ValueError(f"tuning needs at least 2 images and a label for each, got {len(images)} and {len(labels)}")
+    if plan.judges_once and not isinstance(coordinator, ScoreScaled):
+        raise ValueError("one evaluation judges start and end only where parameters change how answers are read")
     training, heldout = _split(images, labels, plan=plan, noise=noise, grid=grid, seed=seed)
     schedule = schedule_of(queries, plan, num_images=len(training), num_heldout=len(heldout))
 
     def scoring(data: NoisyImages, num_draws: int) -> Validation:
         return Validation(
-            coordinator=coordinator, data=data, num_draws=num_draws, feedback=feedback, ask=ask, executor=executor
+            coordinator=coordinator,
+            data=data,
+            num_draws=num_draws,
+            feedback=feedback,
+            ask=ask,
+            executor=executor,
+            once=plan.judges_once,
         )
 
     run = _Run(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bbsmooth.certification import Reason
 from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.history import judged_accuracies
 from bbsmooth.runs.reading import Run
 
 _CLOSE = 1e-9
@@ -55,7 +56,7 @@ def wrong_tuning(run: Run) -> Iterator[str]:
     queries = [event["queries"] for event in history]
     if queries != sorted(queries):
         yield "history.jsonl: the queries do not grow"
-    judged = {event["step"]: event["heldout_accuracy"] for event in history if "heldout_accuracy" in event}
+    judged = judged_accuracies(history)
     if "steps" not in summary:
         return
     for key, found in (

@@ -19,7 +19,16 @@ from bbsmooth.api.sessions.sigma_trials import at_sigma
 from bbsmooth.api.sessions.tuning_batch import changeable, refuse_long_waiting, spare
 from bbsmooth.api.sessions.tuning_idle import refuse_idle
 from bbsmooth.api.sessions.tuning_images import TuningImages, tuning_images
-from bbsmooth.api.sessions.tuning_method import chosen, method_of, picked, rounds, taking, worth_spending
+from bbsmooth.api.sessions.tuning_method import (
+    JUDGED_ONCE,
+    as_begun,
+    chosen,
+    method_of,
+    picked,
+    rounds,
+    taking,
+    worth_spending,
+)
 from bbsmooth.api.sessions.tuning_resume import go_on, keep_event
 from bbsmooth.api.sessions.tuning_sigma import SigmaSearch
 from bbsmooth.api.sessions.tuning_start import (
@@ -131,7 +140,7 @@ def tune_coordinator(
     device = training_device(oracle)
     before = picked(out) if resume else None
     choice = before or chosen(config, total, base.spec, dataset.image_shape, subject.front, len(found.pixels))
-    method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
+    method = as_begun(method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape), out)
     if not (out / MANIFEST).exists():  # an earlier version took and ignored more
         chooses = search is not None
         refuse_idle(config, subject, method, found, queries=queries, chooses=chooses, drift=drift, batch=batch)
@@ -152,6 +161,7 @@ def tune_coordinator(
     surrogate = surrogate_for(config.surrogate, subject.front, method, dataset.image_shape)
     asked_for = {} if search is None else search.settings(out)
     context = subject.context | {"method_used": choice.method, "method_because": choice.reason}
+    context |= {JUDGED_ONCE: True} if method.scaling is not None and method.plan.judges_once else {}
     context |= {} if surrogate is None else {"surrogate": surrogate.record}
     by_stamp = stamp.seed and config.shots is not None  # the images are chosen by the seed
     fixed = committed(
@@ -198,7 +208,8 @@ def tune_coordinator(
             queries -= max(0, sigma_choice["queries"] - search.cost)  # what was in flight when it was killed
             smoothing = replace(smoothing, sigma=sigma_choice["sigma"])
             subject = at_sigma(replace(subject, smoothing=smoothing), smoothing.sigma)
-            method = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
+            fitting = method_of(choice, config, smoothing.distribution, found.labels, dataset.image_shape)
+            method = as_begun(fitting, out)
             start = start_from(subject.front, method, found.pixels, smoothing)
         coordinator, parameters, pretraining = begin(
             out,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
-from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, LIKELIHOOD, METHODS, OBJECTIVES, Method, fitted
+from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, LIKELIHOOD, METHODS, OBJECTIVES, Method, fitted, judged_twice
 from bbsmooth.tuning.plan import TunePlan
 from bbsmooth.tuning.radius_schedule import TooFewImages
 from bbsmooth.tuning.rounds import Rounds, Schedule, in_steps
@@ -32,6 +33,12 @@ _IMAGES_A_CLASS = 2
 
 _JUDGED = 8
 """Times as many queries where a radius decides, a quarter of which ask whether more images will be certified."""
+
+JUDGED_ONCE = "judged_once"
+"""Entry of a manifest: the answers that judge a map of scores judge its start too. Earlier versions asked apart."""
+
+_APART = 1.25
+"""Times as many queries, where the start is asked about apart."""
 
 _MOST_NEEDED = 0.999
 """Largest probability that a hundred draws an image can say anything about."""
@@ -73,8 +80,14 @@ def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
     """The queries of a budget that are worth spending: few do for a map of scores, more to judge it by a radius."""
     if method.scaling is None:
         return queries
-    enough = ScoreScaling(method.scaling, len(spec.classes)).enough
-    return min(queries, enough if method.plan.judge is None else _JUDGED * enough)
+    enough = ScoreScaling(method.scaling, len(spec.classes)).enough * (1 if method.plan.judges_once else _APART)
+    return min(queries, int(enough if method.plan.judge is None else _JUDGED * enough))
+
+
+def as_begun(method: Method, out: Path) -> Method:
+    """The method as it judges in the run in `out`, which goes on as it was begun."""
+    begun_before = (out / MANIFEST).exists() and not dict[str, Any](read_manifest(out)).get(JUDGED_ONCE)
+    return judged_twice(method) if method.scaling is not None and begun_before else method
 
 
 def method_of(

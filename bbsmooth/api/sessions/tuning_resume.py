@@ -8,6 +8,7 @@ from pathlib import Path
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.decoding import Damaged, read_lines
 from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.history import judged_accuracies
 from bbsmooth.runs.layout import CHECKPOINT, HISTORY, HISTORY_DIGEST, LEDGER
 from bbsmooth.runs.lines import append_line, write_lines
 from bbsmooth.runs.records import HistoryEvent
@@ -90,7 +91,6 @@ def _leads_to(events: list[Record], state: TuneState) -> bool:
     queries = [event.get("queries", -1) for event in events]
     if len(events) != state.events or queries != sorted(queries) or [0, *queries][-1] != state.queries:
         return False
-    judged = {event.get("step"): event["heldout_accuracy"] for event in events if "heldout_accuracy" in event}
-    validated = state.best_score is None or judged.get(state.best_step) == state.best_score.accuracy
+    validated = state.best_score is None or judged_accuracies(events).get(state.best_step) == state.best_score.accuracy
     steps = [event.get("step") for event in events if "heldout_accuracy" not in event]
     return validated and steps == list(range(1, state.step + 1))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bbsmooth.assemble import describe_coordinator
+from bbsmooth.tuning.methods import judged_twice
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed
 
 LEANING = """
@@ -16,6 +17,13 @@ LEANING = """
 def leaning(images):
     \"\"\"Dark, where it is not very bright indeed.\"\"\"
     p = 1 / (1 + np.exp(-20 * (images.mean((1, 2, 3)) - 0.8)))
+    counted(images)
+    return np.stack([1 - p, p], 1)
+
+
+def sure(images):
+    \"\"\"Right about all of them, which no map can better.\"\"\"
+    p = np.where(images.mean((1, 2, 3)) > 0.35, 0.999, 0.001)
     counted(images)
     return np.stack([1 - p, p], 1)
 """
@@ -85,6 +93,63 @@ def test_what_cannot_work_is_refused_before_a_query(
     assert words in done.line
     assert leaning.asked.total() == 0
     assert not leaning.run.exists()
+
+
+def judged(run: Path) -> list[dict[str, float]]:
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    return [event for event in history if "heldout_accuracy" in event]
+
+
+@pytest.mark.parametrize(("function", "gains"), [("leaning", True), ("sure", False)])
+def test_the_same_answers_judge_the_map_and_its_start(leaning: World, function: str, gains: bool) -> None:
+    """A third of 400 queries are 133 draws, which are asked about once; 5 steps of 48 images fit beside them."""
+    found = json.loads(tune(leaning, "--json", function=function).out)["summary"]
+    (event,) = judged(leaning.run)
+    assert (found["heldout_draws"], found["steps"], found["queries"]) == (133, 5, 373)
+    assert leaning.asked.total() == 373
+    assert max(leaning.asked.values()) == 1
+    assert found["heldout_accuracy_start"] == event["heldout_accuracy_start"]
+    assert (found["best_step"] == 5, found["heldout_accuracy_best"] > found["heldout_accuracy_start"]) == (gains, gains)
+    assert bbsmooth("verify", leaning.run).status == 0
+    killed(leaning.run)
+    assert tune(leaning, "--resume", function=function).status == 0
+    assert leaning.asked.total() == 373
+
+
+def test_a_radius_judges_both_by_the_same_answers(leaning: World) -> None:
+    generator = np.random.default_rng(0)
+    dark, bright = (generator.integers(*range, (120, 8, 8), dtype=np.uint8) for range in ((0, 60), (120, 200)))
+    np.savez(leaning.folder / "images.npz", x=np.concatenate([dark, bright]), y=np.repeat([0, 1], 120))
+    radius = ("--radius", 0.1, "--budget", 3000)
+    found = json.loads(tune(leaning, *radius, "--json").out)["summary"]
+    look, test = judged(leaning.run)
+    assert look["heldout_certified_start"] < look["heldout_certified"]
+    assert found["heldout_certified_start"] == test["heldout_certified_start"] < test["heldout_certified"]
+    assert found["heldout_accuracy_start"] == look["heldout_accuracy_start"]
+    assert leaning.asked.total() == found["queries"] <= 3000
+    assert max(leaning.asked.values()) == 1
+    assert bbsmooth("verify", leaning.run).status == 0
+    killed(leaning.run)
+    assert tune(leaning, *radius, "--resume").status == 0
+    assert leaning.asked.total() == found["queries"]
+
+
+def test_a_run_that_asked_about_its_start_apart_goes_on_so(leaning: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("bbsmooth.api.sessions.tune.as_begun", lambda method, out: judged_twice(method))
+        assert tune(leaning).status == 0
+    assert len(judged(leaning.run)) == 2
+    asked, found = leaning.asked.total(), describe_coordinator(leaning.run)
+    assert bbsmooth("verify", leaning.run).status == 0
+    for gone in ((), ("checkpoint.safetensors",)):
+        killed(leaning.run)
+        for name in gone:
+            (leaning.run / name).unlink()
+        done = tune(leaning, "--resume")
+        assert (done.status, leaning.asked.total()) == (0, asked), done.err
+        assert describe_coordinator(leaning.run) == found
+    killed(leaning.run)
+    assert tune(leaning, "--resume", "--budget", 500).status == 2
 
 
 def test_a_map_of_scores_is_learnt_anew_from_its_start_and_never_dropped(leaning: World) -> None:

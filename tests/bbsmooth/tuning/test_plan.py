@@ -59,7 +59,7 @@ def test_a_budget_without_a_step_is_refused_and_the_one_named_is_enough() -> Non
     "changed",
     [
         {"batch_size": 0},
-        {"evaluations": 1},
+        {"evaluations": 0},
         {"margin": -1.0},
         {"averaging": 1.0},
         {"heldout_share": 0.0},

@@ -7,7 +7,7 @@ import pytest
 from bbsmooth.tuning import BudgetSchedule, TunePlan
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.learners.staged import Staged
-from bbsmooth.tuning.methods import METHODS
+from bbsmooth.tuning.methods import METHODS, judged_twice
 from bbsmooth.tuning.radius_schedule import RadiusSchedule
 from bbsmooth.tuning.rounds import Rounds, in_steps
 
@@ -51,6 +51,19 @@ def test_rounds_are_steps_judgements_and_the_clean_images() -> None:
     assert Rounds.of(schedule, clean=500).number == 89
     assert rounds.jobs(50_000) == 88
     assert rounds.jobs(150) == 85 * 2 + 3 * 7
+
+
+def test_where_the_same_answers_judge_both_a_radius_takes_half_as_many_of_them() -> None:
+    judge, scaled = RadiusJudge(radius=0.25, needed=0.7), METHODS["matrix-scaling"]
+    images = {"num_images": 3_200, "num_heldout": 800}
+    twice = RadiusSchedule.within(20_000, judged_twice(scaled).plan, judge, **images)
+    once = RadiusSchedule.within(16_000, scaled.plan, judge, **images)
+    assert (once.look_images, once.test_images) == (twice.look_images, twice.test_images)
+    assert once.validated_after == (once.first_steps, once.num_steps)
+    judged = Rounds.of(once, clean=0).sizes[1:]
+    assert judged == ((once.look_images * once.look_draws, 1), (once.num_draws, 1))
+    assert once.queries == 100 * once.num_steps + sum(size for size, _ in judged) <= 16_000
+    assert twice.num_steps - once.num_steps <= 2
 
 
 def test_where_a_radius_decides_there_are_three_judgements_and_the_last_is_of_both() -> None:
