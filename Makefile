@@ -42,6 +42,7 @@ check: install  ## format, lint, types
 
 bench: install  ## figures that we claim, written as JSON beside each script
 	$(BIN)/python -m experiments.throughput.run
+	$(BIN)/python -m experiments.throughput.peers
 	$(BIN)/python -m experiments.remote.run
 	$(BIN)/python -m experiments.remote.over_grpc
 	$(BIN)/python -m experiments.sequential.run

@@ -103,9 +103,7 @@ def prepared(model: str) -> Path:
 @contextmanager
 def server(model: str) -> Iterator[tuple[int, str]]:
     """A LitServe server as processes of their own: the number of the first, and the name of its oracle."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _port()
     command = [sys.executable, "-m", "experiments.natural.served_model", model, str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         try:
@@ -115,6 +113,17 @@ def server(model: str) -> Iterator[tuple[int, str]]:
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
+
+
+def _port() -> int:
+    """The same every time: an oracle's name tells it, and a run goes on with the oracle that it was begun with."""
+    kept = FOLDER / "port"
+    if not kept.exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            kept.write_text(str(probe.getsockname()[1]))
+    return int(kept.read_text())
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
