@@ -677,6 +677,7 @@ class TrainManifest(TypedDict):
 
     settings: TrainSettings
     data: DataEntry
+    surrogates: NotRequired[list[SurrogateEntry]]
 
 
 MANIFESTS: dict[str, type[Any]] = {

@@ -15,6 +15,7 @@ from bbsmooth.runs.remote import name_of
 from bbsmooth.verification.acceptance import wrong_answers, wrong_order
 from bbsmooth.verification.answers import wrong_predictions, wrong_tuning
 from bbsmooth.verification.certificates import BROKEN, said, wrong_certificates, wrong_lines
+from bbsmooth.verification.choice import wrong_choice
 from bbsmooth.verification.commitment import foreign_stamp, other_images, wrong_commitment, wrong_stamp
 from bbsmooth.verification.files import wrong_files
 from bbsmooth.verification.recorded import NotAtHand, wrong_votes
@@ -54,7 +55,12 @@ _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
         ("the ledger adds up", wrong_ledger),
     ),
     "attack": (*_FIXED, ("the ledger adds up", wrong_ledger)),
-    "tune": (("the summary follows from the history", wrong_tuning), *_FIXED, ("the ledger adds up", wrong_ledger)),
+    "tune": (
+        ("the summary follows from the history", wrong_tuning),
+        ("a sigma that was chosen follows from the pilot's figures", wrong_choice),
+        *_FIXED,
+        ("the ledger adds up", wrong_ledger),
+    ),
 }
 
 

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import numpy as np
 
 from bbsmooth import data
 from experiments.natural.served_model import FILES, OUTPUTS, SIDES
+from experiments.processes import running
 from experiments.tuning.resnet20 import shared
 
 RESULT = Path(__file__).with_name("served.json")
@@ -105,14 +105,10 @@ def server(model: str) -> Iterator[tuple[int, str]]:
     """A LitServe server as processes of their own: the number of the first, and the name of its oracle."""
     port = _port()
     command = [sys.executable, "-m", "experiments.natural.served_model", model, str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
-        try:
-            _wait(process, f"http://127.0.0.1:{port}/health")
-            options = f"content=base64&feedback=probabilities&num_classes={OUTPUTS}"
-            yield process.pid, f"litserve+http://127.0.0.1:{port}/predict?{options}"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+    with running(command) as process:
+        _wait(process, f"http://127.0.0.1:{port}/health")
+        options = f"content=base64&feedback=probabilities&num_classes={OUTPUTS}"
+        yield process.pid, f"litserve+http://127.0.0.1:{port}/predict?{options}"
 
 
 def _port() -> int:

@@ -13,6 +13,7 @@ import litserve
 import numpy as np
 from PIL import Image
 
+from experiments.processes import end_with_parent
 from experiments.tuning.resnet20 import shared
 
 FILES = {"v1": "mobilenet_v1_0.75_192_quant.tflite", "v2": "mobilenet_v2_1.0_224_quant.tflite"}
@@ -52,6 +53,7 @@ class MobileNet(litserve.LitAPI):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
+    end_with_parent()
     litserve.LitServer(MobileNet(sys.argv[1]), accelerator="cpu").run(
         host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False, log_level="warning"
     )

@@ -35,6 +35,7 @@ import torch
 
 from bbsmooth.assemble import charged
 from bbsmooth.memory import keep_memory
+from experiments.processes import leaving_on_signals
 from experiments.remote.peers import INSTALL, PEERS, Cost, Work, cost, missing
 from experiments.remote.server import COUNT, MODELS
 from oracles import Budget, Ledger, Purpose
@@ -109,7 +110,7 @@ def server(*arguments: str) -> Iterator[int]:
         arguments: module, and what it is given.
     """
     command = [sys.executable, "-m", *(arguments or ("experiments.remote.server",))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with leaving_on_signals(), subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield int(process.stdout.readline())

@@ -34,6 +34,7 @@ import torch
 from prometheus_client.parser import text_string_to_metric_families
 
 from bbsmooth.data import Split, load
+from experiments.processes import leaving_on_signals
 from experiments.serving.table import RESULT, fill
 from oracles.registry import open_oracle
 
@@ -105,7 +106,7 @@ def server(*arguments: str) -> Iterator[tuple[int, str]]:
     """A service as a process: its number, and the URL of its model."""
     command = [str(Path(sys.executable).with_name("bbsmooth")), "serve", "--oracle", "local-vit", "--port", "0"]
     options = ["--json", "--sigma", str(SIGMA), "--batch-size", str(BATCH), "--concurrency", str(CALLS), *arguments]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+    with leaving_on_signals(), subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.pid, json.loads(process.stdout.readline())["url"]

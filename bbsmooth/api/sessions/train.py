@@ -46,6 +46,9 @@ from oracles import Classes
 
 _TRAINER, _OPTIMISER, _EPOCHS = "coach ", "optimiser ", "epochs"  # as 0.1 began its tensors
 _OWN_LOSS = (DenoiserAdaptation.name, AutoLora.name)
+SURROGATES = "surrogates"
+"""Entry of a manifest: the classifiers whose gradients stability took, with their fingerprints."""
+
 _HELD_OUT = 0.1  # of the training images, where a method looks at its own progress
 
 
@@ -175,7 +178,7 @@ def _train(
         out,
         command="train",
         settings=settings(smoothing, images, config),
-        context=describe_images(dataset) | {"base": description.base_digest},
+        context=describe_images(dataset) | {"base": description.base_digest} | _teachers(out, surrogates),
         resume=resume,
         changeable=frozenset({"device", "compiled", "gradient_checkpointing"}),
     )
@@ -324,6 +327,12 @@ class _Task:
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _teachers(out: Path, surrogates: tuple[Surrogate, ...]) -> dict[str, Any]:
+    """What the manifest says of surrogates; a run of a version that said nothing goes on without."""
+    silent = (out / MANIFEST).exists() and SURROGATES not in read_manifest(out)
+    return {SURROGATES: [each.record for each in surrogates]} if surrogates and not silent else {}
 
 
 def _finished(out: Path) -> bool:

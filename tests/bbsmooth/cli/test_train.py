@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.files import write_bytes, write_json
 from bbsmooth.runs.layout import CHECKPOINT
 from tests.bbsmooth.cli.world import Outcome, bbsmooth
 
@@ -58,6 +58,21 @@ def test_a_trained_model_is_an_oracle(arguments: list[object], files: set[str], 
 def test_autolora_ends_with_hardly_any_images(images: int, tmp_path: Path) -> None:
     done = train(tmp_path / "run", "--method", "autolora", "--train-images", images)
     assert (done.status, done.err) == (0, "")
+
+
+def test_surrogates_are_named_by_their_weights_and_do_not_change(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    taught = ("--method", "denoiser", "--stability", 0.5, "--surrogate", "local-vit", "--epochs", 1)
+    assert train(run, *taught, "--train-images", 32).status == 0
+    manifest = read(run, "manifest.json")
+    (told,) = manifest["surrogates"]
+    assert (told["name"], told["fingerprint"]) == ("local-vit", manifest["base"])
+    assert told["architecture"]
+    for entry, status in (({"surrogates": [told | {"fingerprint": "0" * 64}]}, 2), ({}, 0)):
+        changed = {key: value for key, value in manifest.items() if key != "surrogates"} | entry
+        write_json(run / "manifest.json", changed | {"hashes": None})
+        again = train(run, *taught, "--train-images", 32, "--resume")
+        assert (again.status, "the surrogates is not the one" in again.err) == (status, status == 2), again.err
 
 
 SHRINKING = "timm:resnet10t?weights=random&num_classes=10&in_chans=1&image_size=8&mean=0.5&std=0.5"

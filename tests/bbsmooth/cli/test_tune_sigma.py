@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import bbsmooth as bb
+from bbsmooth.runs.files import write_json
 from bbsmooth.settings.sigma import queries_of, rounds
 from tests.bbsmooth.cli.test_plan_sigma import RADIUS, Band
 from tests.bbsmooth.cli.world import Outcome, bbsmooth
@@ -140,3 +141,30 @@ def test_the_choice_is_the_same_from_python(band: Band) -> None:
             run=band.folder / "x",
             pilot=3,
         )
+
+
+def test_another_sigma_than_the_pilot_chose_is_found(band: Band) -> None:
+    assert tune(band).status == 0
+    run, manifest, summary = band.folder / "tuned", read(band, "manifest"), read(band, "summary")
+    assert bbsmooth("verify", run).status == 0
+    choice = manifest["sigma_choice"]
+    other = next(sigma for sigma in SIGMAS if sigma != choice["sigma"])
+    rows = [row | {"sigma": 2 * row["sigma"]} for row in choice["sigmas"]]
+    least = [row | {"certified": row["certified"] | {"expected": 0.0}} for row in choice["sigmas"]]
+    forged = [row if row["sigma"] != other else row | {"images": 10_000} for row in choice["sigmas"]]
+    for changed, words in (
+        ({"settings": manifest["settings"] | {"sigma": other}}, f"settings.sigma is {other}, the pilot says"),
+        ({"sigma_choice": choice | {"sigma": other}}, f"sigma_choice.sigma is {other}, the pilot says"),
+        ({"sigma_choice": choice | {"sigmas": rows}}, "settings.sigmas is"),
+        ({"sigma_choice": choice | {"sigmas": forged}}, "the pilot asked"),
+        ({"sigma_choice": choice | {"sigmas": least}}, "sigma_choice is not that of the manifest"),
+        ({"sigma_choice": choice | {"radius": 9.0}}, "settings.radius is"),
+        ({"sigma_choice": choice | {"queries": COST + 1}}, "queries were spent on the choice of sigma"),
+        ({"sigma_choice": None}, "sigma_choice is missing"),
+    ):
+        write_json(
+            run / "manifest.json", {key: value for key, value in (manifest | changed).items() if value is not None}
+        )
+        done = bbsmooth("verify", run)
+        assert (done.status, words in done.out) == (1, True), (words, done.out)
+    assert summary["sigma_choice"] == choice
