@@ -16,6 +16,7 @@ from bbsmooth.api.sessions import certify as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting
+from bbsmooth.runs.layout import MANIFEST
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget, BudgetExhausted
@@ -114,6 +115,9 @@ def certify(
         batch_size=batch_size,
         concurrency=concurrency,
     )
+    for name, asked_for in (("family_wise", family_wise), ("false_discovery_rate", false_discovery_rate)):
+        if plan is None and asked_for is not None and not (folder / MANIFEST).exists():
+            raise UsageError(f"`{name}` does not count with Splitting noise, which is never wrong: leave it out")
     config = _config(
         noise,
         plan,
@@ -169,9 +173,6 @@ def _config(
     stops_early = plan is not None and not isinstance(plan, Cohen)
     if options["allocation"] != "cheapest" and not (stops_early and limited):
         raise UsageError("`allocation` counts only with a Sequential or Adaptive `plan` and a `budget`; leave it out")
-    for name in ("family_wise", "false_discovery_rate"):
-        if plan is None and options[name] is not None:
-            raise UsageError(f"`{name}` does not count with Splitting noise, which is never wrong: leave it out")
     given = {"num_selection": 1, "num_estimation": 1, "alpha": 0.5} if plan is None else plan.settings
     if "radii" in given and radii is not None:
         raise UsageError("`radii` are part of a Sequential plan; leave them out of the call")

@@ -9,7 +9,7 @@ import torch
 from bbsmooth import data
 from bbsmooth.engines.opening import require_engine
 from bbsmooth.errors import UsageError
-from bbsmooth.settings.common import FLOAT32, IN_MEMORY, DataConfig, OracleConfig
+from bbsmooth.settings.common import IN_MEMORY, DataConfig, OracleConfig
 from oracles import Oracle, OracleSpec
 from oracles.capabilities import Server, replicas_of, server_of
 from oracles.local import pick_device
@@ -35,10 +35,6 @@ def bare_oracle(config: OracleConfig) -> Oracle:
     if devices and not local:
         raise UsageError(
             f"`devices` is for oracles that run here ({', '.join(local_schemes())}), not {config.oracle!r}"
-        )
-    if not local and config.dtype != FLOAT32:
-        raise UsageError(
-            f"`dtype` is for oracles that run here ({', '.join(local_schemes())}), not {config.oracle!r}; leave it out"
         )
     if devices:
         return replicated(lambda device: open_oracle(config.oracle, {"device": device, "dtype": config.dtype}), devices)

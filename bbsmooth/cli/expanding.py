@@ -21,7 +21,7 @@ import typer
 
 from bbsmooth.cli.given import named
 from bbsmooth.cli.guard import guarded
-from bbsmooth.cli.options import EXTRAS, JOINED
+from bbsmooth.cli.options import EXTRAS, JOINED, REFUSED
 from bbsmooth.settings.flags import flag, in_flags
 from bbsmooth.settings.idle import refuse_idle
 from bbsmooth.settings.option import Default, Needs, Option, Panel
@@ -86,6 +86,8 @@ class _Group:
                 if name != owner
             }
         refuse_idle(options, named, given)
+        if (refuse := REFUSED.get(self.kind)) is not None and self.options.asks("dtype"):
+            refuse(given)
 
     def made(self, given: Mapping[str, Any]) -> Any:
         """The settings out of what was given; what was not is left to the defaults."""

@@ -17,7 +17,7 @@ import typer
 
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.certify import ADAPTIVE, CertifyConfig
-from bbsmooth.settings.common import OracleConfig
+from bbsmooth.settings.common import FLOAT32, OracleConfig
 from bbsmooth.settings.option import Option, Panel
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 
@@ -144,6 +144,20 @@ def _asked_certificates(given: dict[str, Any]) -> dict[str, Any]:
     method = ADAPTIVE if given["method"] == "sequential" and not radii else given["method"]
     return given | {"method": method, "radii": radii or ()}
 
+
+def _refuse_dtype(given: Mapping[str, Any]) -> None:
+    """Refuse arithmetic for an oracle that computes elsewhere."""
+    from oracles.registry import is_local, local_schemes
+
+    if given["dtype"] != FLOAT32 and not is_local(given["oracle"]):
+        raise UsageError(
+            f"`dtype` is for oracles that run here ({', '.join(local_schemes())}), not {given['oracle']!r}; leave it "
+            "out"
+        )
+
+
+REFUSED: Mapping[type, Callable[[Mapping[str, Any]], None]] = {OracleConfig: _refuse_dtype}
+"""What refuses options that would be ignored, where a table of them does not say it all."""
 
 JOINED: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {
     OracleConfig: _asked_oracle,
