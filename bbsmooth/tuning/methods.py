@@ -20,6 +20,7 @@ from bbsmooth.coordinator import (
     TriggerSpace,
 )
 from bbsmooth.coordinator.equaliser import SETTINGS
+from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.estimators.bases import Blocks, Cosines
 from bbsmooth.tuning.estimators.directions import Directions, Leading, Normal, Rademacher, SegmentedUniform
 from bbsmooth.tuning.estimators.grouped import GroupedSpsa
@@ -118,6 +119,19 @@ def _of_scores(summary: str, scaling: ScalingKind) -> Method:
 def judged_twice(method: Method) -> Method:
     """A method that scales scores, as runs of before judged it: the start was asked about apart, by as many queries."""
     return replace(method, plan=replace(method.plan, validation_fraction=0.5, evaluations=2))
+
+
+JUDGED = 8
+"""Times the queries that a map of scores is learnt from: what a budget is worth where a radius decides.
+
+The rest of them judge: few images change sides, and the fewer of these are seen, the larger a gain must be to show.
+"""
+
+
+def judged(method: Method, judge: RadiusJudge) -> Method:
+    """The method where certified shares at a radius decide what is kept."""
+    fraction = 1 - 1 / JUDGED if method.scaling else method.plan.validation_fraction
+    return replace(method, plan=replace(method.plan, judge=judge, validation_fraction=fraction))
 
 
 _DECAYED = {"learning_decay": 0.4, "probe_decay": 0.1}

@@ -25,7 +25,7 @@ class TunePlan:
         averaging: memory of the running mean of the parameters, which is what is validated and kept; 0 keeps the
             last ones.
         heldout_share: of the images, kept for validation; no step is computed from them.
-        validation_fraction: of the queries, spent on validation, at most.
+        validation_fraction: of the queries, spent on validation, at most; with a `judge` and one evaluation, at least.
         evaluations: how often parameters are validated, the start and the end included. With 1 both are judged at the
             end, by the same answers: for parameters that only change how answers are read.
         margin: standard errors by which a candidate must beat the best so far.

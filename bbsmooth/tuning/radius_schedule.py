@@ -14,13 +14,16 @@ _FIRST, _FEWEST_FIRST = 0.04, 4_000
 """Share of the budget for the steps before it; queries, at least: with fewer, no method has moved far enough."""
 
 _TEST = 0.12
-"""Share of the budget that judges start or candidate at the end, on images of their own."""
+"""Share of the budget that judges start or candidate at the end, on images of their own; more where a plan says so."""
 
 _TEST_ONCE = 0.15
 """The same where one answer judges both: as many images of a budget that is four fifths."""
 
 _MOST_LOOK, _MOST_FIRST = 0.12, 0.3
 """Of small budgets."""
+
+_MOST_FIRST_OF_STEPS = 0.6
+"""Of the queries of all steps, where few of them are for steps."""
 
 _FEWEST_IMAGES = 10
 _HELD_OUT_FOR_EACH_LOOKED_AT = 4
@@ -101,8 +104,10 @@ class RadiusSchedule:
             raise TooFewImages(f"judging by a radius needs {fewest} held-out images, got {num_heldout}")
         look = min(max(_LOOK * queries, _FEWEST_LOOK), _MOST_LOOK * queries)
         look_images = min(int(look / judge.draws), num_heldout // _HELD_OUT_FOR_EACH_LOOKED_AT)
-        test = _TEST_ONCE if plan.judges_once else _TEST
-        test_images = min(int(test * queries / judge.draws), num_heldout - look_images)
+        test = _TEST * queries
+        if plan.judges_once:
+            test = max(_TEST_ONCE * queries, plan.validation_fraction * queries - look)
+        test_images = min(int(test / judge.draws), num_heldout - look_images)
         if min(look_images, test_images) < _FEWEST_IMAGES:
             raise ValueError(
                 f"judging by a radius needs {_FEWEST_IMAGES} held-out images under {judge.draws} draws at each of two "
@@ -110,7 +115,9 @@ class RadiusSchedule:
             )
         fixed = (1 if plan.judges_once else 2) * judge.draws * (look_images + test_images)
         repeats, step_queries = step_size(queries - fixed, plan, num_images)
-        first = min(max(_FIRST * queries, _FEWEST_FIRST), _MOST_FIRST * queries)
+        first = min(
+            max(_FIRST * queries, _FEWEST_FIRST), _MOST_FIRST * queries, _MOST_FIRST_OF_STEPS * (queries - fixed)
+        )
         num_steps = (queries - fixed) // step_queries
         first_steps = max(1, int(first / step_queries))
         if num_steps <= first_steps:

@@ -25,9 +25,10 @@ from bbsmooth.coordinator import (
 from bbsmooth.noise import Gaussian
 from experiments.tuning import resnet20
 from oracles import Oracle
-from oracles.zoo import OwnedModel, local_vit, owned_model
+from oracles.zoo import OwnedModel, local_vit, owned_model, timm_model
 
 FOLDER = Path("runs/tuning")
+CIFAR_VIT = Path(__file__).parents[1] / "cifar_vit" / "cifar_vit.safetensors"
 PRETRAIN_SEED = 0
 
 
@@ -119,12 +120,23 @@ def _labelled(name: str, split: str) -> Labelled:
 
 def _resnet20(sigma: float) -> World:
     """CIFAR-10 as JPEG, behind a third party's ResNet-20 that is fragile under noise."""
+    return _cifar10("resnet20", sigma, resnet20.oracle(), resnet20.owned)
+
+
+def _cifar_vit(sigma: float) -> World:
+    """The same images, behind the vision transformer of `experiments/cifar_vit`."""
+    architecture = "vit_tiny_r_s16_p8_224"
+    oracle = timm_model(architecture, checkpoint=CIFAR_VIT)
+    return _cifar10("cifar-vit", sigma, oracle, lambda: owned_model(f"timm:{architecture}?checkpoint={CIFAR_VIT}"))
+
+
+def _cifar10(name: str, sigma: float, oracle: Oracle, owned: Callable[[], OwnedModel]) -> World:
     everything = _labelled(f"hf:{resnet20.shared() / 'data' / 'cifar10'}", "train")
     return World(
-        name="resnet20",
+        name=name,
         sigma=sigma,
-        oracle=resnet20.oracle(),
-        owned=resnet20.owned,
+        oracle=oracle,
+        owned=owned,
         train=everything[:40_000],
         validation=everything[45_000:],
         test=_labelled(f"hf:{resnet20.shared() / 'data' / 'cifar10'}", "test")[:5_000],
@@ -153,5 +165,9 @@ def _local_vit(sigma: float) -> World:
     )
 
 
-WORLDS: Mapping[str, Callable[[float], World]] = {"resnet20": _resnet20, "local-vit": _local_vit}
+WORLDS: Mapping[str, Callable[[float], World]] = {
+    "resnet20": _resnet20,
+    "local-vit": _local_vit,
+    "cifar-vit": _cifar_vit,
+}
 """By name: from sigma to the world."""

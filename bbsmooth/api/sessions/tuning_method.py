@@ -21,7 +21,18 @@ from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning.automatic import AUTO, Choice, choose
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
-from bbsmooth.tuning.methods import AGREEMENT, CERTIFIED, LIKELIHOOD, METHODS, OBJECTIVES, Method, fitted, judged_twice
+from bbsmooth.tuning.methods import (
+    AGREEMENT,
+    CERTIFIED,
+    JUDGED,
+    LIKELIHOOD,
+    METHODS,
+    OBJECTIVES,
+    Method,
+    fitted,
+    judged,
+    judged_twice,
+)
 from bbsmooth.tuning.plan import TunePlan
 from bbsmooth.tuning.radius_schedule import TooFewImages
 from bbsmooth.tuning.rounds import Rounds, Schedule, in_steps
@@ -30,9 +41,6 @@ from oracles import OracleSpec
 
 _IMAGES_A_CLASS = 2
 """Fewer, and there is nothing to learn how much to believe in most classes from."""
-
-_JUDGED = 8
-"""Times as many queries where a radius decides, a quarter of which ask whether more images will be certified."""
 
 JUDGED_ONCE = "judged_once"
 """Entry of a manifest: the answers that judge a map of scores judge its start too. Earlier versions asked apart."""
@@ -81,7 +89,7 @@ def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
     if method.scaling is None:
         return queries
     enough = ScoreScaling(method.scaling, len(spec.classes)).enough * (1 if method.plan.judges_once else _APART)
-    return min(queries, int(enough if method.plan.judge is None else _JUDGED * enough))
+    return min(queries, int(enough if method.plan.judge is None else JUDGED * enough))
 
 
 def as_begun(method: Method, out: Path) -> Method:
@@ -124,17 +132,17 @@ def _named(choice: Choice, config: TuneConfig, noise: NoiseDistribution, labels:
         UsageError: a radius that no probability proves, or an objective that the method does not have.
     """
     method = METHODS[choice.method]
-    loss, judge = OBJECTIVES.get(config.objective or "", method.plan.loss), None
+    loss = OBJECTIVES.get(config.objective or "", method.plan.loss)
     if method.scaling and config.objective not in (None, LIKELIHOOD, AGREEMENT):
         raise UsageError(f"`method` {choice.method} fits by maximum likelihood; leave `objective` out")
     if config.radius is not None:
         needed = noise.probability(config.radius)
         if not 0.5 <= needed < _MOST_NEEDED:
             raise UsageError(f"`radius` {config.radius:g} needs a probability of {needed:g}; choose a smaller one")
-        judge = RadiusJudge(radius=config.radius, needed=needed)
+        method = judged(method, RadiusJudge(radius=config.radius, needed=needed))
         if config.objective == CERTIFIED:
             loss = CertifiedShare(needed=needed, weights=() if labels is None else balanced(labels))
-    return replace(method, plan=replace(method.plan, loss=loss, judge=judge))
+    return replace(method, plan=replace(method.plan, loss=loss))
 
 
 def taking(method: Method, images: TuningImages, queries: int, steps: int | None) -> Method:

@@ -35,10 +35,14 @@ def leaning(tmp_path: Path) -> World:
     world = build(tmp_path)
     with (tmp_path / "oracle.py").open("a") as file:
         file.write(LEANING)
-    generator = np.random.default_rng(0)
-    dark, bright = (generator.integers(*range, (30, 8, 8), dtype=np.uint8) for range in ((0, 60), (120, 200)))
-    np.savez(tmp_path / "images.npz", x=np.concatenate([dark, bright]), y=np.repeat([0, 1], 30))
+    keep_images(world, 30)
     return world
+
+
+def keep_images(world: World, of_each: int) -> None:
+    generator = np.random.default_rng(0)
+    dark, bright = (generator.integers(*range, (of_each, 8, 8), dtype=np.uint8) for range in ((0, 60), (120, 200)))
+    np.savez(world.folder / "images.npz", x=np.concatenate([dark, bright]), y=np.repeat([0, 1], of_each))
 
 
 def tune(world: World, *arguments: object, function: str = "leaning", options: str = OPTIONS) -> Outcome:
@@ -75,6 +79,18 @@ def test_a_lean_is_found_and_certificates_follow(leaning: World, method: str) ->
     assert leaning.asked.total() == spent
     assert certified(leaning) == 0.5
     assert certified(leaning, "--coordinator", leaning.run) > 0.9
+
+
+def test_where_a_radius_decides_most_of_a_budget_judges_the_map(leaning: World) -> None:
+    keep_images(leaning, 300)
+    done = tune(leaning, "--method", "matrix-scaling", "--radius", 0.1, "--budget", 4_000, "--json")
+    assert done.status == 0
+    found = json.loads(done.out)["summary"]
+    assert found["heldout_certified_best"] > found["heldout_certified_start"] + 0.3
+    assert found["gain_p_value"] < 1e-6
+    assert found["heldout_images"] > 2 * 0.12 * 4_000 / 20  # twice as many as judge where a budget is for steps
+    assert leaning.asked.total() <= 4_000
+    assert certified(leaning, "--coordinator", leaning.run, "--limit", 100) > 0.9
 
 
 @pytest.mark.parametrize(

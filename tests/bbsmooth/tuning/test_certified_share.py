@@ -21,6 +21,7 @@ from bbsmooth.tuning.learners.cma_es import CmaEs
 from bbsmooth.tuning.learners.descent import Descent
 from bbsmooth.tuning.learners.protocol import Learner
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
+from bbsmooth.tuning.methods import JUDGED, METHODS, judged
 from bbsmooth.tuning.plan import TunePlan
 from bbsmooth.tuning.radius_schedule import RadiusSchedule, TooFewImages
 from bbsmooth.tuning.rules.gains import Gains
@@ -249,6 +250,17 @@ class TestSchedule:
         assert 0.9 * queries < found.queries <= queries
         assert found.look_images + found.test_images <= 2_000
         assert found.first_steps < found.num_steps
+
+    @pytest.mark.parametrize("queries", [4_000, 20_000])
+    def test_what_a_map_of_scores_does_not_need_to_learn_from_judges_it(self, queries: int) -> None:
+        method = judged(METHODS["matrix-scaling"], JUDGE)
+        found = RadiusSchedule.within(queries, method.plan, JUDGE, num_images=8_000, num_heldout=2_000)
+        for_steps = found.num_steps * found.step_queries
+        assert for_steps == pytest.approx(queries / JUDGED, abs=2 * found.step_queries)
+        assert found.queries <= queries
+        assert 1 <= found.first_steps < found.num_steps
+        usual = RadiusSchedule.within(queries, plan(), JUDGE, num_images=8_000, num_heldout=2_000)
+        assert found.test_images > 2.5 * usual.test_images
 
     def test_too_small_a_budget_is_refused(self) -> None:
         with pytest.raises(ValueError, match="judging by a radius needs 10 held-out images") as refused:
