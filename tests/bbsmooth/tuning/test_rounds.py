@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bbsmooth.tuning import BudgetSchedule, TunePlan
@@ -57,7 +59,8 @@ def test_where_the_same_answers_judge_both_a_radius_takes_half_as_many_of_them()
     judge, scaled = RadiusJudge(radius=0.25, needed=0.7), METHODS["matrix-scaling"]
     images = {"num_images": 3_200, "num_heldout": 800}
     twice = RadiusSchedule.within(20_000, judged_twice(scaled).plan, judge, **images)
-    once = RadiusSchedule.within(16_000, scaled.plan, judge, **images)
+    usual_share = replace(scaled.plan, validation_fraction=0.15)
+    once = RadiusSchedule.within(16_000, usual_share, judge, **images)
     assert (once.look_images, once.test_images) == (twice.look_images, twice.test_images)
     assert once.validated_after == (once.first_steps, once.num_steps)
     judged = Rounds.of(once, clean=0).sizes[1:]
