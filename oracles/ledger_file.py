@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,9 @@ class LedgerFile:
             os.close(file)
             raise
 
-    def _close(self) -> None:
+    def _close(self, close: Callable[[int], None] = os.close) -> None:
         for number in self._opened or ():
-            os.close(number)
+            close(number)  # a default, since a ledger may outlive what modules hold
         self._opened = None
 
     def _journalled(self) -> list[dict[str, Any]]:

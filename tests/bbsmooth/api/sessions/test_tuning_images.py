@@ -30,7 +30,7 @@ def test_a_class_with_too_few_images_is_named_in_one_line() -> None:
 
 
 def test_few_labelled_images_keep_their_labels_and_cost_nothing() -> None:
-    found = tuning_images(DIGITS, CLASSES, most=500, shots=4, agreement=False, seed=3)
+    found = tuning_images(DIGITS, CLASSES, most=500, shots=4, labelled=True, seed=3)
     assert found.truth(never, one_by_one).bincount().tolist() == [4] * 10
     assert found.cost(1_000) == 0
     assert found.within(10) is found
@@ -38,7 +38,7 @@ def test_few_labelled_images_keep_their_labels_and_cost_nothing() -> None:
 
 @pytest.mark.parametrize("shots", [None, 16])
 def test_where_the_oracle_is_believed_a_tenth_of_the_budget_buys_the_truth(shots: int | None) -> None:
-    found = tuning_images(DIGITS, CLASSES, most=500, shots=shots, agreement=True, seed=3)
+    found = tuning_images(DIGITS, CLASSES, most=500, shots=shots, labelled=False, seed=3)
     assert found.labels is None
     part = found.within(1_000)
     assert len(part.pixels) == found.cost(1_000) == 100
