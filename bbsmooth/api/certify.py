@@ -16,7 +16,6 @@ from bbsmooth.api.sessions import certify as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting
-from bbsmooth.runs.layout import MANIFEST
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget, BudgetExhausted
@@ -115,9 +114,6 @@ def certify(
         batch_size=batch_size,
         concurrency=concurrency,
     )
-    for name, asked_for in (("family_wise", family_wise), ("false_discovery_rate", false_discovery_rate)):
-        if plan is None and asked_for is not None and not (folder / MANIFEST).exists():
-            raise UsageError(f"`{name}` does not count with Splitting noise, which is never wrong: leave it out")
     config = _config(
         noise,
         plan,

@@ -12,7 +12,7 @@ from bbsmooth import noise as noises
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import GROWING, SPEED, OracleConfig
 from bbsmooth.settings.option import Needs, Option, Panel, ascending
-from bbsmooth.settings.shared import DRAWN, Alpha, NumEstimation, NumSelection
+from bbsmooth.settings.shared import Alpha, NumEstimation, NumSelection
 
 if TYPE_CHECKING:
     from bbsmooth.certification import LabelledCase, Plan
@@ -110,7 +110,6 @@ class CertifyConfig:
             "Share alpha among all images, so that with probability 1 - alpha no certificate is wrong: bonferroni or, "
             "with cohen, holm. Without it alpha is each image's own.",
             panel=Panel.SAMPLING,
-            needs=(DRAWN,),
         ),
     ] = None
     false_discovery_rate: Annotated[
@@ -121,7 +120,6 @@ class CertifyConfig:
             "start.",
             "RATE",
             Panel.SAMPLING,
-            needs=(DRAWN,),
         ),
     ] = None
     bound: Annotated[

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from bbsmooth.settings.option import Needs, Option, Panel
-
-DRAWN = Needs("noise", never=("splitting",))
-"""What settings need that count draws: splitting noise leaves nothing to chance."""
+from bbsmooth.settings.option import Option, Panel
 
 Alpha = Annotated[
     float,
@@ -15,7 +12,6 @@ Alpha = Annotated[
         "Probability, over the draws, that what is said about an image is wrong.",
         panel=Panel.SAMPLING,
         default=0.001,
-        needs=(DRAWN,),
     ),
 ]
 NumSelection = Annotated[
@@ -24,7 +20,6 @@ NumSelection = Annotated[
         "Draws that choose an image's class.",
         panel=Panel.SAMPLING,
         default=100,
-        needs=(DRAWN,),
     ),
 ]
 NumEstimation = Annotated[
@@ -33,7 +28,6 @@ NumEstimation = Annotated[
         "Fresh draws that bound the probability of that class; with sequential, the most of them.",
         panel=Panel.SAMPLING,
         default=10_000,
-        needs=(DRAWN,),
     ),
 ]
 Seed = Annotated[

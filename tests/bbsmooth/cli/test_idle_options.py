@@ -33,10 +33,6 @@ SERVE: tuple[object, ...] = ("serve", "--port", 0)
         (CERTIFY, ("--canaries", 0, "--canary-every", 9), "--canary-every does not count with --canaries 0"),
         (CERTIFY, ("--canary-every", 9), "--canary-every counts only with --canaries"),
         (CERTIFY, ("--dtype", "bfloat16"), "--dtype is for oracles that run here"),
-        (CERTIFY, ("--noise", "splitting", "--n", 9), "--n does not count with --noise splitting"),
-        (CERTIFY, ("--noise", "splitting", "--n0", 9), "--n0 does not count with --noise splitting"),
-        (CERTIFY, ("--noise", "splitting", "--alpha", 0.1), "--alpha does not count with --noise splitting"),
-        (CERTIFY, ("--noise", "splitting", "--family-wise", "bonferroni"), "--family-wise does not count"),
         (CERTIFY, ("--labels", "oracle", "--class-order", "string"), "--class-order counts only where labels"),
         (PLAN, ("--canary-every", 9), "--canary-every counts only with --canaries"),
         (TUNE, ("--start", "run", "--pretrain-epochs", 40), "--pretrain-epochs does not count with --start"),
@@ -180,10 +176,6 @@ def test_python_refuses_alike(tmp_path: Path) -> None:
         bb.certify(asked(), images(), plan=cohen, allocation="uniform", budget=bb.Budget(queries=100), **common)
     with pytest.raises(bb.UsageError, match="`canary_every` does not count with `canaries` 0"):
         bb.certify(asked(), images(), plan=cohen, canaries=0, canary_every=3, **common)
-    for name, value in {"family_wise": "bonferroni", "false_discovery_rate": 0.1}.items():
-        splitting: dict[str, Any] = common | {"noise": bb.Splitting(sigma=0.25), name: value}
-        with pytest.raises(bb.UsageError, match=f"`{name}` does not count with Splitting noise"):
-            bb.certify(asked(), images(), **splitting)
     with pytest.raises(bb.UsageError, match="`canaries` is about questions to the oracle"):
         bb.tune(asked(), images(), [0, 1], budget=bb.Budget(queries=0), canaries=2, **common)
     with pytest.raises(bb.UsageError, match="`steps` is about questions to the oracle"):

@@ -210,7 +210,7 @@ HISTORIES: dict[str, Change] = {
     "an event gone": lambda events: events.remove(events[1]),
     "the last one gone": lambda events: events.pop(),
     "another best": lambda events: (
-        [event.update(heldout_accuracy=0.123) for event in events if "best_step" in event] and None
+        [event.update(heldout_accuracy_start=0.123) for event in events if "best_step" in event] and None
     ),
     "fewer queries": lambda events: events[-1].update(queries=1),
     "another step": lambda events: events[1].update(step=7),

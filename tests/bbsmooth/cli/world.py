@@ -135,12 +135,8 @@ class World(NamedTuple):
         return Counter(log.read_text().split() if log.exists() else [])
 
     def certify(self, *arguments: object, function: str = "counted", out: Path | None = None) -> Outcome:
-        """Certify 6 images with 50 queries each, or all views of splitting noise; later arguments win."""
-        usual = self.arguments(function, out)
-        if "splitting" in arguments:  # which counts no draws
-            place = usual.index("--n0")
-            del usual[place : place + 4]
-        return bbsmooth("certify", *usual, *arguments)
+        """Certify 6 images with 50 queries each; later arguments win."""
+        return bbsmooth("certify", *self.arguments(function, out), *arguments)
 
     def arguments(self, function: str = "counted", out: Path | None = None) -> list[str]:
         """The arguments of `certify`."""
