@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bbsmooth.errors import UsageError
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from bbsmooth.settings.common import NUMERIC, STRING
 from oracles import Classes
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bbsmooth.reporting.numbers import rounded_down, shortened
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.reading import Run
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 
 if TYPE_CHECKING:
     from bbsmooth.reporting.views import Views

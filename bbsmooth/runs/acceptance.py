@@ -14,7 +14,7 @@ from bbsmooth.runs.certificates import Record, public_label
 from bbsmooth.runs.layout import ACCEPTANCE
 from bbsmooth.runs.lines import LineFile
 from bbsmooth.runs.reading import read_acceptance
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from oracles import Classes
 
 

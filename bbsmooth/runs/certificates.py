@@ -16,7 +16,9 @@ from bbsmooth.runs.decoding import Damaged, read_lines, read_record, with_method
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import CERTIFICATES, SUMMARY
 from bbsmooth.runs.lines import LineFile
-from bbsmooth.runs.records import SUMMARIES, CertificateLine, Label
+from bbsmooth.runs.records.lines import CertificateLine
+from bbsmooth.runs.records.summaries import SUMMARIES
+from bbsmooth.runs.records.values import Label
 from oracles import Classes
 
 CONFIDENCE = 0.95

@@ -17,7 +17,7 @@ import rfc8785
 from bbsmooth.runs.decoding import Damaged, read_record
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.layout import COMMITMENT
-from bbsmooth.runs.records import Commitment
+from bbsmooth.runs.records.commitment import Commitment
 from bbsmooth.settings.stamp import STAMPED
 
 FORMAT = 1

@@ -19,7 +19,8 @@ from bbsmooth.runs.decoding import Damaged, checked, read_record
 from bbsmooth.runs.files import aside, lock_directory, write_bytes, write_json
 from bbsmooth.runs.hashes import changed_files, run_hashes
 from bbsmooth.runs.layout import FORMAT, LEDGER, MANIFEST
-from bbsmooth.runs.records import MANIFESTS, LedgerState, Manifest
+from bbsmooth.runs.records.ledger import LedgerState
+from bbsmooth.runs.records.manifests import MANIFESTS, Manifest
 from bbsmooth.runs.resuming import compare
 
 _PACKAGES = ("bbsmooth", "torch", "numpy", "scipy", "timm", "diskcache")

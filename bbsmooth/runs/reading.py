@@ -11,15 +11,10 @@ from bbsmooth.runs.decoding import read_lines, read_record, with_methods_of_toda
 from bbsmooth.runs.directory import Status, complete_manifest
 from bbsmooth.runs.files import in_use
 from bbsmooth.runs.layout import ACCEPTANCE, CERTIFICATES, HISTORY, LEDGER, PREDICTIONS, SUMMARY
-from bbsmooth.runs.records import (
-    AcceptanceLine,
-    DataEntry,
-    HistoryEvent,
-    LedgerState,
-    Manifest,
-    OracleEntry,
-    Prediction,
-)
+from bbsmooth.runs.records.entries import DataEntry, OracleEntry
+from bbsmooth.runs.records.ledger import LedgerState
+from bbsmooth.runs.records.lines import AcceptanceLine, HistoryEvent, Prediction
+from bbsmooth.runs.records.manifests import Manifest
 from bbsmooth.runs.remote.naming import name_of
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from bbsmooth.runs import records
 from bbsmooth.runs.layout import (
     ACCEPTANCE,
     ATTACKS,
@@ -23,6 +22,7 @@ from bbsmooth.runs.layout import (
     STABILITY,
     SUMMARY,
 )
+from bbsmooth.runs.records import commitment, ledger, lines, manifests, summaries
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -30,20 +30,20 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schemas() -> dict[str, dict[str, Any]]:
     """The schema of each file, by the schema's name; of a file of lines, of one line."""
     kinds: dict[str, tuple[str, Any]] = {
-        "manifest": (MANIFEST, records.Manifest),
-        "ledger": (LEDGER, records.LedgerState),
-        "certificate": (f"A line of {CERTIFICATES}", records.CertificateLine),
-        "acceptance": (f"A line of {ACCEPTANCE}", records.AcceptanceLine),
-        "commitment": (COMMITMENT, records.Commitment),
-        "predictions": (PREDICTIONS, list[records.Prediction]),
-        "history": (f"A line of {HISTORY}", records.HistoryEvent),
-        "attack": (f"A line of {ATTACKS}", records.AttackLine),
-        "pretraining": (PRETRAINING, records.Pretraining),
-        "stability": (STABILITY, records.Stability),
+        "manifest": (MANIFEST, manifests.Manifest),
+        "ledger": (LEDGER, ledger.LedgerState),
+        "certificate": (f"A line of {CERTIFICATES}", lines.CertificateLine),
+        "acceptance": (f"A line of {ACCEPTANCE}", lines.AcceptanceLine),
+        "commitment": (COMMITMENT, commitment.Commitment),
+        "predictions": (PREDICTIONS, list[lines.Prediction]),
+        "history": (f"A line of {HISTORY}", lines.HistoryEvent),
+        "attack": (f"A line of {ATTACKS}", lines.AttackLine),
+        "pretraining": (PRETRAINING, summaries.Pretraining),
+        "stability": (STABILITY, summaries.Stability),
     }
-    for command, kind in records.SUMMARIES.items():
+    for command, kind in summaries.SUMMARIES.items():
         kinds[f"summary-{command}"] = (f"{SUMMARY} of `bbsmooth {command}`", kind)
-    for command, kind in records.MANIFESTS.items():
+    for command, kind in manifests.MANIFESTS.items():
         kinds[f"manifest-{command}"] = (f"{MANIFEST} of `bbsmooth {command}`, besides what every manifest has", kind)
     return {
         name: {"$schema": DIALECT, "title": title} | msgspec.json.schema(kind) for name, (title, kind) in kinds.items()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.certificates import Record
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 
 _NEEDED = ("idx", "label", "predict", "radius", "correct")
 _SIGMA = re.compile(r"(?:sigma|noise)[_=-]?(\d+(?:\.\d+)?)(?!\d)", re.IGNORECASE)

@@ -27,7 +27,7 @@ from bbsmooth.runs.commitment import read_commitment
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import ACCEPTANCE, RESPONSES
 from bbsmooth.runs.reading import Run
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.verification.certificates import BROKEN, said
 from bbsmooth.verification.differing import differences

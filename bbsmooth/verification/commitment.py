@@ -14,7 +14,7 @@ from bbsmooth.randomness import image_digest
 from bbsmooth.runs.commitment import GIVEN, as_committed, canonical, fixed_context, read_commitment
 from bbsmooth.runs.layout import CHOICE, COMMITMENT, STAMP
 from bbsmooth.runs.reading import Run
-from bbsmooth.runs.records import Commitment
+from bbsmooth.runs.records.commitment import Commitment
 from bbsmooth.runs.stamping import Stamp, read_stamp
 from bbsmooth.settings.batch import BATCHING
 from bbsmooth.settings.common import GROWING, SPEED

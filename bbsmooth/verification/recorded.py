@@ -18,7 +18,7 @@ from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
 from bbsmooth.runs.reading import Run, read_run
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
 from bbsmooth.verification.certificates import located

@@ -12,7 +12,7 @@ from bbsmooth.certification import LabelledCase, VoteSource
 from bbsmooth.certification.cases.case import ProvingCase
 from bbsmooth.certification.methods.cases import AnyPlan
 from bbsmooth.runs.certificates import Record, certificate_record, public_label, radii_by_norm
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from bbsmooth.verification.differing import differences
 
 if TYPE_CHECKING:

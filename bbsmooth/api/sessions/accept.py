@@ -43,7 +43,7 @@ from bbsmooth.runs.decoding import Damaged
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import SUMMARY
 from bbsmooth.runs.reading import read_acceptance, read_run
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.accept import BY_CLASS, CHANGEABLE, AcceptConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DriftConfig, OracleConfig, settings

@@ -33,7 +33,7 @@ from bbsmooth.runs.directory import RunDirectory, complete_manifest
 from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.layout import ATTACKS
 from bbsmooth.runs.lines import LineFile
-from bbsmooth.runs.records import AttackLine
+from bbsmooth.runs.records.lines import AttackLine
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.common import SPEED, settings

@@ -57,7 +57,7 @@ from bbsmooth.runs.certificates import (
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import MANIFEST, SUMMARY
 from bbsmooth.runs.reading import read_run
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from bbsmooth.runs.reuse import reused
 from bbsmooth.runs.summary import summarize
 from bbsmooth.runs.usage import usage_summary

@@ -21,7 +21,7 @@ from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.commitment import FixedImage
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.layout import MANIFEST
-from bbsmooth.runs.records import Label
+from bbsmooth.runs.records.values import Label
 from bbsmooth.settings.certify import DATA, ORACLE, CertifyConfig
 from bbsmooth.settings.common import OracleConfig
 from bbsmooth.verification.replay import Replay

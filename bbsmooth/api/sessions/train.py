@@ -25,7 +25,7 @@ from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.layout import CHECKPOINT, HISTORY, MANIFEST
 from bbsmooth.runs.lines import write_lines
-from bbsmooth.runs.records import HistoryEvent
+from bbsmooth.runs.records.lines import HistoryEvent
 from bbsmooth.settings.common import DataConfig, SmoothingConfig, settings
 from bbsmooth.settings.train import TrainConfig
 from bbsmooth.whitebox.accuracy import accuracy

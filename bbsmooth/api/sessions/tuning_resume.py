@@ -11,7 +11,7 @@ from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.history import judged_accuracies
 from bbsmooth.runs.layout import CHECKPOINT, HISTORY, HISTORY_DIGEST, LEDGER
 from bbsmooth.runs.lines import append_line, write_lines
-from bbsmooth.runs.records import HistoryEvent
+from bbsmooth.runs.records.lines import HistoryEvent
 from bbsmooth.tuning import Event
 from bbsmooth.tuning.checkpoint import TuneState
 from oracles import Ledger, Purpose

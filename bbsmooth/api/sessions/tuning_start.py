@@ -33,7 +33,7 @@ from bbsmooth.runs.decoding import Damaged, read_record
 from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import MANIFEST, PRETRAINED, PRETRAINING
-from bbsmooth.runs.records import Pretraining
+from bbsmooth.runs.records.summaries import Pretraining
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import METHODS, Method, behind_any
 from oracles import Feedback, OracleSpec

@@ -17,7 +17,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.layout import STABILISED, STABILITY
-from bbsmooth.runs.records import Stability
+from bbsmooth.runs.records.summaries import Stability
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.tuning.methods import Method
 

@@ -14,7 +14,7 @@ from bbsmooth.runs.decoding import read_record
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import ASIDE, CACHES, DATABASE, LEDGER, LEDGER_JOURNAL, MANIFEST
 from bbsmooth.runs.lines import whole
-from bbsmooth.runs.records import Manifest
+from bbsmooth.runs.records.manifests import Manifest
 from bbsmooth.runs.remote.ahead import Credit, State, precharged
 from bbsmooth.runs.remote.lease import FOLDER, Lease
 from bbsmooth.runs.remote.place import Place

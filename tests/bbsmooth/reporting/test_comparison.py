@@ -12,7 +12,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.reporting import comparison
 from bbsmooth.reporting.model import Table
 from bbsmooth.runs.reading import Run, read_run
-from bbsmooth.runs.records import Manifest
+from bbsmooth.runs.records.manifests import Manifest
 from tests.bbsmooth.reporting.worlds import certified, change, cut, sequential, trained, tuned
 
 
