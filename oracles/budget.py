@@ -109,11 +109,11 @@ class Budget:
         if self.prices is not None and not self.prices.by_tokens and self.price_per_1000 is not None:
             raise SpecError("give the price of 1,000 queries or a table of prices: of images and requests it tells all")
         each = None if self.price_per_1000 is None else exact(self.price_per_1000) / 1000
+        by_batch = None if self.batch_price_per_1000 is None else exact(self.batch_price_per_1000) / 1000
+        if by_batch is None and self.prices is not None:
+            by_batch = self.prices.discounted(self._share).worst if each is None else each * self._share
         if each is None and self.prices is not None:
             each = self.prices.worst
-        by_batch = None if self.batch_price_per_1000 is None else exact(self.batch_price_per_1000) / 1000
-        if by_batch is None and self.prices is not None and each is not None:
-            by_batch = each * self._share
         object.__setattr__(self, "_each", each)
         object.__setattr__(self, "_each_by_batch", by_batch)
 
@@ -220,8 +220,8 @@ class Budget:
         if self.prices is None or not self.prices.by_tokens:
             return Fraction(0)
         stated = (self._each_by_batch if by_batch else self._each) or Fraction(0)
-        seen = self.prices.at_most(spent.usage.most_input, spent.usage.most_output)
-        return max(stated, seen * self._share if by_batch else seen)
+        prices = self.prices.discounted(self._share) if by_batch else self.prices
+        return max(stated, prices.at_most(spent.usage.most_input, spent.usage.most_output))
 
     def _searched(self, spent: Spent, *, by_batch: bool) -> int | None:
         """The most queries that can be paid for, where their price is no multiple of one's."""

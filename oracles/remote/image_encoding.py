@@ -158,7 +158,10 @@ class Picture:
         """
         pixels = eight_bits(prepared(images, self.channels))
         if pixels.shape[1] not in (1, 3):
-            raise ShapeError(f"a picture has 1 or 3 channels, got images of shape {tuple(images.shape[1:])}")
+            raise ShapeError(
+                f"a picture has 1 or 3 channels, got images of shape {tuple(images.shape[1:])}; "
+                "ask a server that takes tensors"
+            )
         if self.upscale > 1:
             pixels = pixels.repeat_interleave(self.upscale, 2).repeat_interleave(self.upscale, 3)
         encode = _png if self.format is PictureFormat.PNG else self._jpeg

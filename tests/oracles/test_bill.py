@@ -283,3 +283,12 @@ def test_a_bill_that_does_not_follow_from_its_counts_is_refused(tmp_path: Path, 
     path.write_text(json.dumps(state | {name: value}))
     with pytest.raises(RecordDamaged, match="not a readable ledger"):
         Ledger(budget(1.0), path)
+
+
+def test_what_a_cache_gives_at_no_discount_bounds_a_batch() -> None:
+    """Where only tokens of a cache are billed, a batch takes nothing off them; the worst case must not either."""
+    table = {"per_million_cached_tokens": 1_000_000, "per_million_output_tokens": 0, "max_input_tokens": 10}
+    held = Budget(prices=read_prices(table), batch_discount=0.5, money=100)
+    assert held.left(Spent(), by_batch=True) == 10
+    usage = Metered.of(Usage(10, 0, cached_tokens=10), by_batch=True)
+    assert held.billed(Spent(queries=1, batched=1, attempts=1, usage=usage)) == 10
