@@ -9,7 +9,6 @@ are finite, so that a space may hold a little more.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.learners.score_scaling import fitted
 from bbsmooth.tuning.learners.surrogate.training import minimise
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
+from experiments.natural.results import keep
 from experiments.tuning.paired import correct, gain
 from experiments.tuning.worlds import WORLDS, Labelled, World
 from oracles import Oracle
@@ -73,7 +73,12 @@ def main() -> None:
     before = right(CoordinatedOracle(start, start.initial_parameters(), world.oracle), world)
     for name in options.spaces:
         made = _map(world, start, loss, certified=MAPS[name]) if name in MAPS else _walk(world, start, loss, name)
-        _keep(f"{world.name} {world.sigma:g} at {judge.radius:g}", name, judged(right(made, world), before, judge))
+        keep(
+            f"{world.name} {world.sigma:g} at {judge.radius:g}",
+            name,
+            judged(right(made, world), before, judge),
+            RESULTS,
+        )
 
 
 def right(oracle: Oracle, world: World) -> Tensor:
@@ -146,13 +151,6 @@ def _drawn(
     chosen = torch.randint(len(data.images), (images,), generator=generator).repeat_interleave(draws)
     clean = data.images[chosen].float() / 255
     return clean + sigma * torch.randn(clean.shape, generator=generator), clean, data.labels[chosen]
-
-
-def _keep(world: str, name: str, row: dict[str, Any]) -> None:
-    print(world, name, json.dumps(row), flush=True)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results.setdefault(world, {})[name] = row
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

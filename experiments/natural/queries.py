@@ -32,6 +32,7 @@ from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
 from bbsmooth.tuning.methods import CERTIFIED, LIKELIHOOD, METHODS
 from bbsmooth.tuning.methods import judged as method_judged
 from bbsmooth.tuning.tune import tune
+from experiments.natural.results import keep
 from experiments.tuning.certified import ALPHA, BETA, SELECTION, Proven, proven_by, rows
 from experiments.tuning.worlds import WORLDS, World
 from oracles import Answers, Feedback
@@ -146,9 +147,14 @@ def judged(study: Study, arm: Arm, seeds: Sequence[int]) -> None:
     for seed in seeds:
         coordinator, parameters, told = tuned(study, arm, seed)
         found.append(study.proven(coordinator, parameters) if told["kept"] else study.before)
-        _keep(study.name, f"{arm}, seed {seed}", told | _certified(study, found[-1:]))
+        keep(study.name, f"{arm}, seed {seed}", told | _certified(study, found[-1:]), RESULTS)
     start = round(100 * float(study.before.held.double().mean()), 2)
-    _keep(study.name, f"{arm}, all seeds", {"seeds": list(seeds), "certified_start": start} | _certified(study, found))
+    keep(
+        study.name,
+        f"{arm}, all seeds",
+        {"seeds": list(seeds), "certified_start": start} | _certified(study, found),
+        RESULTS,
+    )
 
 
 def _certified(study: Study, found: Sequence[Proven]) -> dict[str, Any]:
@@ -228,13 +234,6 @@ def _renamed(told: dict[str, Any]) -> dict[str, Any]:
     """What the judge saw, apart from what test images show."""
     names = {"images": "judged_images", "draws": "judged_draws", "start": "judged_start", "best": "judged_best"}
     return {names.get(key, key): value for key, value in told.items()}
-
-
-def _keep(study: str, name: str, row: dict[str, Any]) -> None:
-    print(study, name, json.dumps(row), flush=True)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results.setdefault(study, {})[name] = row
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The figures of this study, in one file."""
+"""The figures of these studies, a file for each script."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results.json"
 
 
-def keep(world: str, name: str, row: dict[str, Any]) -> None:
-    """Print a world's row, and write it in place of an earlier one of that name."""
+def keep(world: str, name: str, row: dict[str, Any], path: Path = RESULTS) -> None:
+    """Print a world's row, and write it into `path` in place of an earlier one of that name."""
     print(world, name, json.dumps(row), flush=True)
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results = json.loads(path.read_text()) if path.exists() else {}
     results.setdefault(world, {})[name] = row
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    path.write_text(json.dumps(results, indent=2) + "\n")

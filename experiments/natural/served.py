@@ -25,6 +25,7 @@ import httpx
 import numpy as np
 
 from bbsmooth import data
+from experiments.natural.results import keep
 from experiments.natural.served_model import FILES, OUTPUTS, SIDES
 from experiments.processes import running
 from experiments.tuning.resnet20 import shared
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for sigma in given.sigma:
                 for row in given.rows:
                     found = certified(url, pictures, model, sigma, row, images=given.images, most=given.n)
-                    _keep(f"mobilenet-{model} {sigma:g}", row, found | {"server_mib": _peak(process)})
+                    keep(f"mobilenet-{model} {sigma:g}", row, found | {"server_mib": _peak(process)}, RESULT)
 
 
 def certified(
@@ -144,13 +145,6 @@ def _peak(leader: int) -> int:
         except (ProcessLookupError, FileNotFoundError, KeyError):
             continue  # it ended meanwhile, or is a thread of the kernel
     return round(total * 1024 / _MIB)
-
-
-def _keep(world: str, row: str, found: dict[str, Any]) -> None:
-    print(world, row, json.dumps(found), flush=True)
-    results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    results.setdefault(world, {})[row] = found
-    RESULT.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
