@@ -12,7 +12,7 @@ from bbsmooth.certification.acceptance.scheduler import Ticket
 from bbsmooth.certification.verdict import State
 from bbsmooth.runs.certificates import Record, public_label
 from bbsmooth.runs.layout import ACCEPTANCE
-from bbsmooth.runs.lines import LineFile
+from bbsmooth.runs.lines import RecordFile
 from bbsmooth.runs.reading import read_acceptance
 from bbsmooth.runs.records.values import Label
 from oracles import Classes
@@ -46,8 +46,8 @@ def acceptance_record(ticket: Ticket, label: Label, case: AcceptingCase, classes
     }
 
 
-class AcceptanceFile:
-    """`acceptance.jsonl`: one line an image, on disk before the next image is reported.
+class AcceptanceFile(RecordFile):
+    """`acceptance.jsonl`: one line an image.
 
     Args:
         folder: the run directory. Lines that stand there are kept; half a line that a crash left is removed.
@@ -58,17 +58,7 @@ class AcceptanceFile:
 
     def __init__(self, folder: Path) -> None:
         """Read what is there."""
-        self.records = read_acceptance(folder)
-        self._file = LineFile(folder / ACCEPTANCE)
-
-    def append(self, record: Record) -> None:
-        """Write one line and sync it."""
-        self._file.append(record)
-        self.records.append(record)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
+        super().__init__(folder / ACCEPTANCE, read_acceptance(folder))
 
 
 def replayed(plan: AcceptancePlan, total_variation: float, records: Sequence[Record]) -> Acceptance:

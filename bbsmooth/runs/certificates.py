@@ -15,7 +15,7 @@ from bbsmooth.noise import Norm, implied_radius
 from bbsmooth.runs.decoding import Damaged, read_lines, read_record, with_methods_of_today
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import CERTIFICATES, SUMMARY
-from bbsmooth.runs.lines import LineFile
+from bbsmooth.runs.lines import RecordFile
 from bbsmooth.runs.records.lines import CertificateLine
 from bbsmooth.runs.records.summaries import SUMMARIES
 from bbsmooth.runs.records.values import Label
@@ -85,8 +85,8 @@ def radii_by_norm(verdict: Verdict, values: int) -> Record:
     return {f"radius_{norm.value}": implied_radius(verdict.radius, verdict.norm, norm, values=values) for norm in Norm}
 
 
-class CertificateFile:
-    """`certificates.jsonl`: one line an image, on disk before the next image is reported.
+class CertificateFile(RecordFile):
+    """`certificates.jsonl`: one line an image.
 
     Args:
         folder: the run directory. Lines that stand there are kept; half a line that a crash left is removed.
@@ -98,17 +98,7 @@ class CertificateFile:
     def __init__(self, folder: Path) -> None:
         """Read what is there."""
         path = folder / CERTIFICATES
-        self.records = read_certificates(folder) if path.exists() else []
-        self._file = LineFile(path)
-
-    def append(self, record: Record) -> None:
-        """Write one line and sync it."""
-        self._file.append(record)
-        self.records.append(record)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
+        super().__init__(path, read_certificates(folder) if path.exists() else [])
 
 
 def read_certificates(folder: Path) -> list[Record]:

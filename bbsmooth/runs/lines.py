@@ -72,6 +72,28 @@ class LineFile:
         self.close()
 
 
+class RecordFile(LineFile):
+    """A file of lines of which this process knows all: each is on disk before the next image is reported.
+
+    Args:
+        path: as of a `LineFile`.
+        records: what its whole lines say.
+
+    Attributes:
+        records: all of them, those that were appended too.
+    """
+
+    def __init__(self, path: Path, records: list[dict[str, Any]]) -> None:
+        """Open it after its last whole line."""
+        super().__init__(path)
+        self.records = records
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """As `LineFile.append`."""
+        super().append(record)
+        self.records.append(dict(record))
+
+
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
     """Append one line to a file, after its last whole one.
 

@@ -7,12 +7,11 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bbsmooth import data
-from bbsmooth.api.sessions.committing import begun, committed
+from bbsmooth.api.sessions.committing import begun, opened, summarized
 from bbsmooth.assemble import (
     Account,
     Subject,
@@ -40,7 +39,6 @@ from bbsmooth.runs.acceptance import AcceptanceFile, acceptance_record, replayed
 from bbsmooth.runs.certificates import Record, read_summary, write_summary
 from bbsmooth.runs.commitment import FixedImage
 from bbsmooth.runs.decoding import Damaged
-from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.layout import SUMMARY
 from bbsmooth.runs.reading import read_acceptance, read_run
 from bbsmooth.runs.records.values import Label
@@ -156,7 +154,7 @@ def accept(
     canaries = drift.number(subject.oracle.spec.remote)
     refuse_small_budget(oracle, 1 + LEAST * canaries, f"1 draw + {LEAST} times {canaries} for canaries")
     context = subject.context | describe_classifier(subject.seen.spec) | {"groups": sample.sizes}
-    fixed = committed(
+    run, fixed = opened(
         out,
         "accept",
         settings(oracle, subject.smoothing, subject.data, config, drift),
@@ -168,14 +166,6 @@ def accept(
         resume=resume,
     )
     smoothing = fixed.smoothing(subject.smoothing)
-    run = RunDirectory.open(
-        out,
-        command="accept",
-        settings=settings(oracle, smoothing, subject.data, config, drift),
-        context=context,
-        resume=resume,
-        changeable=CHANGEABLE,
-    )
     with (
         begun(run, fixed),
         answering(subject.oracle, oracle, front) as (answerer, oracle),
@@ -193,24 +183,19 @@ def accept(
             replay = AcceptanceReplay(plan, total_variation, sample.dataset, sample.labels, on_record)
             _refuse_damage(out, replay, sample.order(smoothing.seed))
         session = _Session(sample, plan, total_variation, smoothing.seed, out, AcceptanceFile(out), seen, kept.ledger)
-        try:
+        with summarized(session):
             images = CanaryImages(
                 image=sample.dataset.image,
                 among=len(sample.digests),
                 smoothing=smoothing,
                 grid=grid_for(subject.oracle, smoothing),
             )
-            with watched(run, answerer, kept, drift, images) as watching:
+            with (
+                watched(run, answerer, kept, drift, images) as watching,
+                meter("accept", None, "queries", spending=kept.ledger) as bar,
+            ):
                 votes = vote_source(answerer, front, smoothing, kept, (Purpose.ESTIMATE,), watch=watching.watch)
-                with meter("accept", None, "queries", spending=kept.ledger) as bar:
-                    session.run(votes, oracle, kept, watching, bar)
-        except BaseException:
-            with suppress(OSError):  # on a full disk; what ended the run says more
-                session.summarize()
-            raise
-        finally:
-            session.file.close()
-        session.summarize()
+                session.run(votes, oracle, kept, watching, bar)
         return session.summary
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bbsmooth import data
-from bbsmooth.api.sessions.committing import begun, committed, fixed_images, read_images
+from bbsmooth.api.sessions.committing import begun, fixed_images, opened, read_images
 from bbsmooth.assemble import Subject, account, vote_source
 from bbsmooth.attacks.attack import AdversarialExample, Attack, nearest
 from bbsmooth.attacks.empirical import AttackResult, empirical_accuracy
@@ -29,7 +29,7 @@ from bbsmooth.noise.distribution import Norm
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import CONFIDENCE, Record, public_label, refuse_twice, write_summary
 from bbsmooth.runs.decoding import Damaged, read_lines
-from bbsmooth.runs.directory import RunDirectory, complete_manifest
+from bbsmooth.runs.directory import complete_manifest
 from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.layout import ATTACKS
 from bbsmooth.runs.lines import LineFile
@@ -115,11 +115,10 @@ def attack(
     subject = subject.drawing_as(target.path)  # the attack is on the classifier that was certified
     base, asked, dataset = subject.oracle, subject.asking, subject.images
     chosen, records = _attack(config, subject), target.records[: config.limit]
-    stated = settings(asked, subject.smoothing, config) | {"certificates": str(target.path)}
-    fixed = committed(
+    run, fixed = opened(
         out,
         "attack",
-        stated,
+        settings(asked, subject.smoothing, config) | {"certificates": str(target.path)},
         subject.context,
         changeable=CHANGEABLE,
         images=fixed_images(read_images(dataset, [record["index"] for record in records])),
@@ -129,14 +128,6 @@ def attack(
     )
     config = dataclasses.replace(config, seed=fixed.seed)
     smoothing = fixed.smoothing(subject.smoothing)
-    run = RunDirectory.open(
-        out,
-        command="attack",
-        settings=stated | {"seed": fixed.seed},
-        context=subject.context,
-        resume=resume,
-        changeable=CHANGEABLE,
-    )
     with begun(run, fixed), account(run, asked) as kept:
         subject.front.keep(out)
         source = vote_source(base, subject.front, smoothing, kept, (Purpose.ATTACK,))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bbsmooth.api.sessions.committing import fixed_images, read_images
-from bbsmooth.assemble import Account, Subject, copies_for, describe_classifier
-from bbsmooth.assemble.drift import LEAST
+from bbsmooth.assemble import Account, Subject, copies_for, describe_classifier, grid_for
+from bbsmooth.assemble.drift import LEAST, CanaryImages
 from bbsmooth.assemble.incremental import EarlierRun, earlier_run
 from bbsmooth.assemble.labels import match_labels
 from bbsmooth.certification import VoteSource, unreachable_radii
@@ -114,6 +114,12 @@ class Question:
     def clean(self) -> frozenset[Purpose]:
         """Purposes for which images are asked about without noise."""
         return frozenset({Purpose.PREDICT} if self.config.labels == ORACLE else ())
+
+    def canaries(self, subject: Subject) -> CanaryImages:
+        """The images that are asked about again and again, to notice a change of the model."""
+        additive = subject.smoothing.additive
+        grid = grid_for(subject.oracle, additive)
+        return CanaryImages(image=subject.images.image, among=len(self.images), smoothing=additive, grid=grid)
 
     def replay(self, subject: Subject, kept: Account, before: VoteLog | None) -> Replay:
         """A way to draw the answers on record again, which asks nobody."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from bbsmooth.runs.directory import RunDirectory, ended, now, versions
 from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.layout import COMMITMENT, LEDGER, MANIFEST, STAMP
+from bbsmooth.runs.lines import LineFile
 from bbsmooth.runs.stamping import Stamp, ask_for_stamp, read_stamp
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.settings.stamp import STAMPED, StampConfig
@@ -129,6 +130,40 @@ def committed(
     return Committed(raw, found, found.seed if seed is None else seed)
 
 
+def opened(
+    out: Path,
+    command: str,
+    settings: Mapping[str, Any],
+    context: Mapping[str, Any],
+    *,
+    changeable: frozenset[str],
+    images: Sequence[FixedImage],
+    spec: OracleSpec,
+    stamp: StampConfig,
+    resume: bool,
+) -> tuple[RunDirectory, Committed]:
+    """Return the run that is begun or goes on, with the seed that it committed itself to, and its commitment.
+
+    Arguments and errors are those of `committed` and of `RunDirectory.open`.
+    """
+    fixed = committed(
+        out,
+        command,
+        settings,
+        context,
+        changeable=changeable,
+        images=images,
+        spec=spec,
+        stamp=stamp,
+        resume=resume,
+    )
+    stated = {**settings, "seed": fixed.seed}
+    run = RunDirectory.open(
+        out, command=command, settings=stated, context=context, resume=resume, changeable=changeable
+    )
+    return run, fixed
+
+
 def _resumed(out: Path, seed: int | None) -> Committed:
     """The commitment of the run that goes on; `seed` is None where it is to follow from the stamp."""
     how = read_commitment(out)["seed"]["how"]
@@ -149,3 +184,28 @@ def begun(run: RunDirectory, fixed: Committed) -> Iterator[None]:
     with ended(run, ENDINGS):
         fixed.write(run)
         yield
+
+
+class Summarized(Protocol):
+    """One process's part of a run that leaves a line an image, and a summary."""
+
+    @property
+    def file(self) -> LineFile:
+        """Of the lines."""
+
+    def summarize(self) -> None:
+        """Write down what all lines so far say together."""
+
+
+@contextmanager
+def summarized(session: Summarized) -> Iterator[None]:
+    """Close the file of a session and write its summary, however the block ends."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # on a full disk; what ended the run says more
+            session.summarize()
+        raise
+    finally:
+        session.file.close()
+    session.summarize()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -20,7 +23,8 @@ from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.randomness import image_digest
 from bbsmooth.runs.certificates import Record
-from bbsmooth.runs.directory import RunDirectory
+from bbsmooth.runs.directory import RunDirectory, ended
+from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import OracleConfig, SmoothingConfig
 from bbsmooth.settings.plan import PilotConfig, smaller_caps
@@ -75,6 +79,40 @@ class AskedPilot:
                 return {index: case for index, case, _ in finished}
         finally:
             self.run.note(NOTE, {"seconds": round(before + time.monotonic() - began, 3)})
+
+
+@contextmanager
+def planning(
+    out: Path | None,
+    settings: Mapping[str, Any],
+    context: Mapping[str, Any],
+    *,
+    changeable: frozenset[str],
+    resume: bool,
+) -> Iterator[RunDirectory]:
+    """The run of a pilot, marked by how the block ends; with None for `out` one that nobody finds again."""
+    with ExitStack() as stack:
+        folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-")))
+        run = RunDirectory.open(
+            folder, command="plan", settings=settings, context=context, resume=resume, changeable=changeable
+        )
+        stack.enter_context(ended(run, ENDINGS))
+        yield run
+
+
+def pilot_record(images: Sequence[int], seen: Pilot, asking: AskedPilot, bill: Bill) -> Record:
+    """What a plan says of its pilot: of which images, what was answered, and what it cost."""
+    ledger, tokens = asking.kept.ledger, bill.fare.per_query()
+    return {
+        "images": list(images),
+        "votes": list(seen.votes),
+        "draws": seen.draws,
+        "unanswered": seen.unanswered,
+        "queries": ledger.total,
+        "price": ledger.price,
+        "seconds": asking.seconds,
+        **({"per_query": tokens} if tokens else {}),
+    }
 
 
 def pilot_of(cases: Mapping[int, PilotCase], draws: int) -> Pilot:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +13,15 @@ import torch
 from bbsmooth import data
 from bbsmooth.api.sessions.bill import Bill
 from bbsmooth.api.sessions.fares import Fare
-from bbsmooth.api.sessions.piloting import AskedPilot, different_images, pilot_of, row_of, way_of
+from bbsmooth.api.sessions.piloting import (
+    AskedPilot,
+    different_images,
+    pilot_of,
+    pilot_record,
+    planning,
+    row_of,
+    way_of,
+)
 from bbsmooth.api.sessions.plan_acceptance import PlannedAcceptance
 from bbsmooth.api.sessions.plan_batch import PlannedBatch, ask_pilot
 from bbsmooth.assemble import (
@@ -27,12 +33,11 @@ from bbsmooth.assemble import (
     vote_source,
 )
 from bbsmooth.certification.forecast import CONFIDENCE, forecast
+from bbsmooth.certification.methods.pilot import Pilot
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import Splitting
 from bbsmooth.randomness import fork
 from bbsmooth.runs.certificates import Record, write_summary
-from bbsmooth.runs.directory import RunDirectory, ended
-from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.certify import ORACLE, CertifyConfig
@@ -106,19 +111,12 @@ def plan(
     unlike = different_images(dataset, count)
     chosen, draws = _chosen(unlike, pilot.pilot, smoothing.seed), min(pilot.pilot_draws, config.num_selection)
     _refuse_small_budget(paid, len(chosen), draws)
-    with ExitStack() as stack:
-        run = RunDirectory.open(
-            out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-"))),
-            command="plan",
-            settings=settings(
-                oracle, smoothing, subject.data, config, pilot, *([] if claim is None else [claim]), drift, batch
-            ),
-            context=subject.context,
-            resume=resume,
-            changeable=(SPEED | GROWING | CLAIM | settings(config, pilot, drift, batch).keys()) - FIXED,
-        )
-        stack.enter_context(ended(run, ENDINGS))
-        kept = stack.enter_context(account(run, oracle, batch=batch))
+    asked = settings(oracle, smoothing, subject.data, config, pilot, *([] if claim is None else [claim]), drift, batch)
+    changeable = (SPEED | GROWING | CLAIM | settings(config, pilot, drift, batch).keys()) - FIXED
+    with (
+        planning(out, asked, subject.context, changeable=changeable, resume=resume) as run,
+        account(run, oracle, batch=batch) as kept,
+    ):
         if not batch.batch:
             refuse_forgotten_jobs(run, kept)
         subject.front.keep(run.path)
@@ -129,41 +127,23 @@ def plan(
         first = partial(ask_pilot, run=run, subject=subject, kept=kept, source=source, batch=batch)
         cases = asking.ask(images, first if batch.batch else lambda images, draws: None)
         found = pilot_of(cases, draws)
-        different = len(unlike)
         bill = Bill(
-            images=different if config.labels == ORACLE else 0,
-            equal=count / different,
+            images=len(unlike) if config.labels == ORACLE else 0,
+            equal=count / len(unlike),
             canaries=canaries,
             canary_every=drift.canary_every,
             seconds_per_query=None if batch.batch else asking.seconds_per_query,
             fare=Fare.of(oracle, kept.ledger),
         )
         total_variation = source.copies.total_variation(math.prod(dataset.image_shape))
-        forecast_ways = [way_of(way, smoothing, count, capped=way is ways[-1]) for way in ways]
         batched = PlannedBatch.of(subject, batch, total_variation, kept.ledger)
-        votes = [(each, draws) for each in found.votes]
-        in_looks = {} if batched is None else batched.ways(forecast_ways, votes)
-        coming = forecast(
-            [*forecast_ways, *in_looks.values()],
-            found,
-            images=different,  # equal ones share their draws
-            total_variation=total_variation,
-            seed=smoothing.seed,
-        )
-        rows = [row_of(way, each, bill, pilot, count) for way, each in zip(ways, coming, strict=False)]
-        if batched is not None:
-            looked = dict(zip(in_looks, coming[len(ways) :], strict=True))
-            for place, row in enumerate(rows):
-                queries, most = looked.get(place, coming[place]).queries, batch.looks if place in looked else 1
-                row["by_batch"] = batched.record(queries, looks=most, bill=bill)
+        coming = _Coming(ways, found, bill, pilot, count, len(unlike), total_variation, batched)
         summary: Record = {
             "images": count,
-            "different": different,
+            "different": len(unlike),
             "confidence": CONFIDENCE,
-            "pilot": {"images": chosen, "votes": list(found.votes), "draws": draws, "unanswered": found.unanswered}
-            | {"queries": kept.ledger.total, "price": kept.ledger.price, "seconds": asking.seconds}
-            | ({"per_query": tokens} if (tokens := bill.fare.per_query()) else {}),
-            "expected": rows,
+            "pilot": pilot_record(chosen, found, asking, bill),
+            "expected": coming.rows(smoothing),
             **usage_summary(kept.ledger.as_json()),
         }
         if planned is not None:
@@ -171,6 +151,53 @@ def plan(
             summary["acceptance"] = planned.record(expected, replace(bill, images=0).record(expected.queries))
         write_summary(run.path, summary)
         return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """Ways of certifying, and what a pilot lets expect of them.
+
+    Attributes:
+        ways: to be compared.
+        found: the pilot's votes.
+        bill: of what else is asked.
+        pilot: how its caps are chosen.
+        images: to be certified.
+        different: of these, equal ones counted once: they share their draws.
+        total_variation: distance between drawn and ideal noise of one image.
+        batched: forecasts by batch, None for an oracle without a batch interface.
+    """
+
+    ways: Sequence[CertifyConfig]
+    found: Pilot
+    bill: Bill
+    pilot: PilotConfig
+    images: int
+    different: int
+    total_variation: float
+    batched: PlannedBatch | None
+
+    def rows(self, smoothing: SmoothingConfig) -> list[Record]:
+        """The record of each way, under this noise."""
+        ways = [way_of(way, smoothing, self.images, capped=way is self.ways[-1]) for way in self.ways]
+        votes = [(each, self.found.draws) for each in self.found.votes]
+        in_looks = {} if self.batched is None else self.batched.ways(ways, votes)
+        coming = forecast(
+            [*ways, *in_looks.values()],
+            self.found,
+            images=self.different,
+            total_variation=self.total_variation,
+            seed=smoothing.seed,
+        )
+        looked = dict(zip(in_looks, coming[len(ways) :], strict=True))
+        rows = []
+        for place, (way, each) in enumerate(zip(self.ways, coming, strict=False)):
+            row = row_of(way, each, self.bill, self.pilot, self.images)
+            if self.batched is not None:
+                queries, most = looked.get(place, each).queries, self.batched.batch.looks if place in looked else 1
+                row["by_batch"] = self.batched.record(queries, looks=most, bill=self.bill)
+            rows.append(row)
+        return rows
 
 
 def _chosen(images: Sequence[int], pilot: int, seed: int) -> list[int]:

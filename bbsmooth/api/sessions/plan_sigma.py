@@ -8,9 +8,7 @@ the share of right draws, which says little about it: the votes for the true cla
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from torch import Tensor
 from bbsmooth import data
 from bbsmooth.api.sessions.bill import Bill
 from bbsmooth.api.sessions.fares import Fare
-from bbsmooth.api.sessions.piloting import NOTE, AskedPilot, different_images, row_of
+from bbsmooth.api.sessions.piloting import NOTE, AskedPilot, different_images, pilot_record, planning, row_of
 from bbsmooth.api.sessions.sigma_trials import (
     SigmaTrial,
     cost_in_words,
@@ -33,8 +31,6 @@ from bbsmooth.assemble import Subject, account, vote_source
 from bbsmooth.certification.forecast import CONFIDENCE
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.certificates import Record, write_summary
-from bbsmooth.runs.directory import RunDirectory, ended
-from bbsmooth.runs.endings import ENDINGS
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import GROWING, SPEED, USUAL_DRIFT, DriftConfig, settings
@@ -86,18 +82,12 @@ def plan_sigma(
     halving = rounds(len(subjects), pilot.pilot, len(images))
     _refuse_few(images, count, pilot.pilot)
     refuse_small_budget(subject.asking, queries_of(halving, draws))
-    with ExitStack() as stack:
-        run = RunDirectory.open(
-            out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-"))),
-            command="plan",
-            settings=settings(subject.asking, subject.smoothing, subject.data, config, pilot, choice, drift)
-            | {"sigma": AUTO},
-            context=subject.context,
-            resume=resume,
-            changeable=(SPEED | GROWING | settings(config, pilot, choice, drift).keys()) - {"limit"},
-        )
-        stack.enter_context(ended(run, ENDINGS))
-        kept = stack.enter_context(account(run, subject.asking))
+    asked = settings(subject.asking, subject.smoothing, subject.data, config, pilot, choice, drift) | {"sigma": AUTO}
+    changeable = (SPEED | GROWING | settings(config, pilot, choice, drift).keys()) - {"limit"}
+    with (
+        planning(out, asked, subject.context, changeable=changeable, resume=resume) as run,
+        account(run, subject.asking) as kept,
+    ):
         subject.front.keep(run.path)
         trials = {}
         for sigma, each in subjects.items():
@@ -109,24 +99,20 @@ def plan_sigma(
         announce(cost_in_words(halving, draws, subject.asking, choice))
         left = halve(trials, halving, images)
         chosen = max(left, key=lambda sigma: trials[sigma].right.expected)
+        best = trials[chosen]
         bill = Bill(
             images=0,
             equal=count / different,
             canaries=canaries,
             canary_every=drift.canary_every,
-            seconds_per_query=asking.seconds_per_query,
+            seconds_per_query=best.asking.seconds_per_query,
             fare=Fare.of(subject.asking, kept.ledger),
         )
-        best = trials[chosen]
-        seen = best.pilot
         summary: Record = {
             "images": count,
             "different": different,
             "confidence": CONFIDENCE,
-            "pilot": {"images": sorted(best.cases), "votes": list(seen.votes), "draws": draws}
-            | {"unanswered": seen.unanswered, "queries": kept.ledger.total, "price": kept.ledger.price}
-            | {"seconds": asking.seconds}
-            | ({"per_query": tokens} if (tokens := bill.fare.per_query()) else {}),
+            "pilot": pilot_record(sorted(best.cases), best.pilot, best.asking, bill),
             **usage_summary(kept.ledger.as_json()),
             "sigma": chosen,
             "sigmas": [
@@ -139,7 +125,7 @@ def plan_sigma(
                 for way, each in zip(compared(config), best.expected(compared(config)), strict=True)
             ],
         }
-        run.note(NOTE, {"seconds": asking.seconds, "sigma": chosen})
+        run.note(NOTE, {"seconds": best.asking.seconds, "sigma": chosen})
         write_summary(run.path, summary)
         return summary
 

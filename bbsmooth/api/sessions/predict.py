@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bbsmooth.api.sessions.committing import Committed, begun, committed, fixed_images, read_images
+from bbsmooth.api.sessions.committing import begun, fixed_images, opened, read_images
 from bbsmooth.assemble import (
     Subject,
     account,
@@ -16,16 +16,16 @@ from bbsmooth.assemble import (
     vote_source,
 )
 from bbsmooth.certification import PredictCase, run_cases
+from bbsmooth.certification.methods.predict import Prediction
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.runs.certificates import Record, public_label
-from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_json
 from bbsmooth.runs.layout import PREDICTIONS
 from bbsmooth.settings.common import GROWING, SPEED, settings
 from bbsmooth.settings.predict import PredictConfig
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
-from oracles import Purpose
+from oracles import Classes, Purpose
 
 _CHANGEABLE = SPEED | GROWING
 
@@ -64,28 +64,18 @@ def predict(
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbsmooth-")))
         asked = {"files": list(config.files), "n": config.num_draws, "alpha": config.alpha, "resize": config.resize}
-        fixed = Committed(None, None, subject.smoothing.seed)
-        if out is not None:
-            fixed = committed(
-                out,
-                "predict",
-                settings(oracle, subject.smoothing, asked),
-                subject.context,
-                changeable=_CHANGEABLE,
-                images=pictures,
-                spec=base.spec,
-                stamp=stamp,
-                resume=resume,
-            )
-        smoothing = fixed.smoothing(subject.smoothing)
-        run = RunDirectory.open(
+        run, fixed = opened(
             folder,
-            command="predict",
-            settings=settings(oracle, smoothing, asked),
-            context=subject.context,
-            resume=resume,
+            "predict",
+            settings(oracle, subject.smoothing, asked),
+            subject.context,
             changeable=_CHANGEABLE,
+            images=pictures,
+            spec=base.spec,
+            stamp=stamp,
+            resume=resume,
         )
+        smoothing = fixed.smoothing(subject.smoothing)
         stack.enter_context(begun(run, fixed))
         kept = stack.enter_context(account(run, oracle))
         subject.front.keep(folder)
@@ -101,19 +91,21 @@ def predict(
             remaining=lambda: kept.affordable,
             progress=lambda purpose, queries: bar.advance(queries),
         ):
-            found, classes = case.prediction(), base.spec.classes
-            predictions.append(
-                {
-                    "file": config.files[index],
-                    "predicted": None if found.label is None else public_label(found.label, classes),
-                    "name": None if found.label is None else classes.name(found.label),
-                    "abstained": found.label is None,
-                    "reason": found.reason,
-                    "p_value": found.p_value,
-                    "alpha": found.alpha,
-                    "counts": {str(public_label(number, classes)): votes for number, votes in found.counts.items()},
-                }
-            )
+            predictions.append(_record(config.files[index], case.prediction(), base.spec.classes))
             write_json(folder / PREDICTIONS, predictions)
             tell(predictions[-1])
     return predictions
+
+
+def _record(file: str, found: Prediction, classes: Classes) -> Record:
+    """What `predictions.json` says of an image."""
+    return {
+        "file": file,
+        "predicted": None if found.label is None else public_label(found.label, classes),
+        "name": None if found.label is None else classes.name(found.label),
+        "abstained": found.label is None,
+        "reason": found.reason,
+        "p_value": found.p_value,
+        "alpha": found.alpha,
+        "counts": {str(public_label(number, classes)): votes for number, votes in found.counts.items()},
+    }

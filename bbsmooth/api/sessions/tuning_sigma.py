@@ -35,6 +35,7 @@ from bbsmooth.runs.layout import CHOICE, MANIFEST
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.plan import PILOT, PILOT_DRAWS
 from bbsmooth.settings.sigma import AUTO, SigmaConfig, SigmaPilotConfig, queries_of, rounds
+from bbsmooth.settings.tune import TuneConfig
 from oracles import Purpose
 
 _SHIPPED = {"small": "natural-small"}
@@ -81,12 +82,10 @@ class SigmaSearch:
     def of(
         cls,
         subject: Subject,
+        tuned: TuneConfig,
         choice: SigmaConfig,
         pilot: SigmaPilotConfig,
         *,
-        radius: float | None,
-        size: str | None,
-        learnt: int,
         named: bool,
         announce: Callable[[str], None],
     ) -> SigmaSearch:
@@ -94,11 +93,9 @@ class SigmaSearch:
 
         Args:
             subject: of the tuning.
+            tuned: its settings: the radius, the images that it learns from, the denoiser that it will make.
             choice: the sigmas.
             pilot: how much is asked.
-            radius: at which images shall be certified.
-            size: of the denoiser that tuning will make.
-            learnt: images that tuning learns from, the first of the data.
             named: whether somebody asked for these sigmas; of others, those that the denoiser does not take are left
                 out.
             announce: told which are left out, and what the choice costs.
@@ -106,15 +103,17 @@ class SigmaSearch:
         Raises:
             UsageError: what cannot be chosen, or not paid for; nothing was spent.
         """
-        config = certification(radius)
+        config = certification(tuned.radius)
         if subject.front.parts is None:
-            subject = replace(subject, front=Front(Path(_SHIPPED.get(size or "", "natural")), subject.smoothing.sigma))
+            subject = replace(
+                subject, front=Front(Path(_SHIPPED.get(tuned.front_size or "", "natural")), subject.smoothing.sigma)
+            )
         subjects = subjects_by_sigma(subject, choice, announce, named=named)
         first, draws = pilot.pilot or PILOT, pilot.pilot_draws or PILOT_DRAWS
         dataset, seed = subject.images, subject.smoothing.seed
         sample = labelled_sample(subject, config)
         most = rounds(len(subjects), first, len(dataset))[-1][1]
-        images = other_images(dataset, min(learnt, len(dataset)), most, seed)
+        images = other_images(dataset, min(tuned.train_images, len(dataset)), most, seed)
         if len(images) < first:
             images = other_images(dataset, 0, most, seed)
         halving = rounds(len(subjects), first, len(images))

@@ -310,7 +310,7 @@ def test_a_run_may_go_on_in_the_other_way(
         keep_event(folder, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr("bbsmooth.api.sessions.tune.keep_event", stop_at_the_second)
+        patched.setattr("bbsmooth.api.sessions.tuning_task.keep_event", stop_at_the_second)
         patched.setattr("oracles.watch.CanaryWatch.written", property(lambda watch: 0))  # each step is kept at once
         assert tune(place, vendor, "openai", *first).status == 130
     done = tune(place, vendor, "openai", "--resume", *then)

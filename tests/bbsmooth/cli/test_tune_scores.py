@@ -152,7 +152,7 @@ def test_a_radius_judges_both_by_the_same_answers(leaning: World) -> None:
 
 def test_a_run_that_asked_about_its_start_apart_goes_on_so(leaning: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as before:
-        before.setattr("bbsmooth.api.sessions.tune.as_begun", lambda method, out: judged_twice(method))
+        before.setattr("bbsmooth.api.sessions.tuning_question.as_begun", lambda method, out: judged_twice(method))
         assert tune(leaning).status == 0
     assert len(judged(leaning.run)) == 2
     asked, found = leaning.asked.total(), describe_coordinator(leaning.run)

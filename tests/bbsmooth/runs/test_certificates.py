@@ -210,8 +210,8 @@ def test_a_line_that_cannot_be_written_names_the_file(tmp_path: Path) -> None:
     if not full.exists():
         pytest.skip("needs /dev/full")
     file = CertificateFile(tmp_path)
-    file._file._file.close()
-    file._file._file = full.open("wb", buffering=0)
+    file._file.close()
+    file._file = full.open("wb", buffering=0)
     with pytest.raises(OSError, match=r"cannot write .*certificates.jsonl: No space left on device; make room"):
         file.append(record())
     assert file.records == []
