@@ -4,10 +4,7 @@ import errno
 import math
 import os
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -30,7 +27,7 @@ from oracles import (
 )
 from tests import killed_child
 from tests.builders import PLAN, WatchedOracle, by_the_book, halfspace, pictures, verdicts, vote_source
-from tests.conftest import ROOT
+from tests.children import KILLED, Children
 
 SCHEDULES = 1_000
 IMAGES = 2
@@ -134,36 +131,10 @@ def endure(schedule: int, fire: Fire, store: ResponseStore, path: Path) -> None:
         assert found == truth
 
 
-class Children:
-    """Certifications in processes of their own."""
-
-    def __init__(self, module: str = killed_child.__name__) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    def run(self, folder: Path, seed: int, budget: int, *, kill_after: float) -> int:
-        """The exit status of one certification: negative where the kill came before the end."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(folder, seed, budget, kill_after, file=self._process.stdin, flush=True)
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """End the process that forks."""
-        self._process.communicate()
-
-
 @pytest.fixture
 def children() -> Iterator[Children]:
-    running = Children()
-    yield running
-    running.close()
+    with Children(killed_child.__name__) as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -182,11 +153,11 @@ def survive(folder: Path, seed: int, children: Children, chance: random.Random, 
     """Kill one certification again and again, up to `most` times, let it end, and count the kills."""
     queries = killed_child.IMAGES * PLAN.queries
     budget = chance.choice([queries, queries + 30, 100 * queries])
-    hits, status = 0, -signal.SIGKILL
-    while status == -signal.SIGKILL:
+    hits, status = 0, KILLED
+    while status == KILLED:
         kill_after = chance.uniform(0, 0.15) if hits < most else math.inf
-        status = children.run(folder, seed, budget, kill_after=kill_after)
-        hits += status == -signal.SIGKILL
+        status = children.ended(f"{folder} {seed} {budget} {kill_after}")
+        hits += status == KILLED
         check(folder, budget, hits)
     images, source = (
         pictures(killed_child.IMAGES, seed=seed),

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,45 +14,17 @@ import pytest
 
 from bbsmooth.assemble import describe_coordinator
 from oracles import Budget, Ledger
-from tests import killed_commands
 from tests.bbsmooth.cli.world import World, build, picture
-from tests.conftest import ROOT
+from tests.children import KILLED, Commands
 
 BATCH = 16
 """Images in one call of the oracle, of which there is one at a time."""
 
 
-class Children:
-    """Commands in processes of their own."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", killed_commands.__name__],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    def run(self, arguments: list[object], *, kill_after: float | None = None) -> int:
-        """The exit status of one command: negative where the kill came before the end."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps([kill_after, *map(str, arguments)]), file=self._process.stdin, flush=True)
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """End the process that forks."""
-        self._process.communicate()
-
-
 @pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
-    running = Children()
-    yield running
-    running.close()
+def children() -> Iterator[Commands]:
+    with Commands() as running:
+        yield running
 
 
 @dataclass(frozen=True)
@@ -132,7 +100,7 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("kills", [4, pytest.param(12, marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])], ids=str)
 def test_a_command_killed_at_any_moment_keeps_every_promise(
-    tmp_path: Path, children: Children, name: str, kills: int
+    tmp_path: Path, children: Commands, name: str, kills: int
 ) -> None:
     world, command, chance = build(tmp_path), COMMANDS[name], random.Random(name)
     if name == "attack":
@@ -160,18 +128,15 @@ def survive(
     command: Command,
     words: list[object],
     run: Path,
-    children: Children,
+    children: Commands,
     chance: random.Random,
     truth: Any,
     once: Counter[str],
 ) -> int:
     """Kill one command again and again, let it end, and count the kills."""
-    limit, hits, status = int(str(words[words.index("--budget") + 1])), 0, -signal.SIGKILL
-    while status == -signal.SIGKILL:
-        kill_after = chance.uniform(0, 1.5) if hits < 5 else None
-        resume = ["--resume"] if (run / "manifest.json").exists() else []
-        status = children.run([*words, *resume], kill_after=kill_after)
-        hits += status == -signal.SIGKILL
+    limit, hits, status = int(str(words[words.index("--budget") + 1])), 0, KILLED
+    for status in children.until_done(words, run, chance=chance, within=(0, 1.5), most=5):
+        hits += status == KILLED
         asked, charged = world.asked, Ledger(Budget(), run / "ledger.json").total
         assert asked.total() <= charged <= limit
         assert (asked - once).total() <= hits * command.in_flight  # arrived, and not on record yet

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ import bbsmooth as bb
 from bbsmooth.runs.remote.staging import STAGING
 from oracles import Budget, Ledger
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
+from tests.children import KILLED, Commands
 from tests.oracles.remote.batches.vendor import Vendor
-from tests.test_commands_under_fire import Children
 
 VENDORS = ("openai", "anthropic", "gemini", "mistral")
 GREYS = np.array([70, 105, 190], dtype=np.uint8)
@@ -278,15 +277,14 @@ def test_a_run_behind_a_url_is_refused(place: World, vendor: Vendor, monkeypatch
 
 
 @pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
-    running = Children()
-    yield running
-    running.close()
+def children() -> Iterator[Commands]:
+    with Commands() as running:
+        yield running
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])], ids=str)
 def test_processes_killed_at_any_moment_keep_every_promise(
-    children: Children, truth: dict[str, list[dict[str, Any]]], kills: int
+    children: Commands, truth: dict[str, list[dict[str, Any]]], kills: int
 ) -> None:
     chance, hits, world = random.Random(11), 0, 0
     while hits < kills:
@@ -301,7 +299,7 @@ def test_processes_killed_at_any_moment_keep_every_promise(
 def survive(
     place: World,
     vendor: Vendor,
-    children: Children,
+    children: Commands,
     chance: random.Random,
     truth: dict[str, list[dict[str, Any]]],
     *,
@@ -315,14 +313,9 @@ def survive(
         *(place, vendor, kind, *(SEQUENTIAL if method == "sequential" else ()), "--batch"),
         *("--budget", budget, "--prices", json.dumps(PRICES), "--max-price", money),
     )
-    hits, status = 0, -signal.SIGKILL
-    while status == -signal.SIGKILL:
-        kill_after = chance.uniform(0.02, 0.3) if hits < min(most, 8) else None
-        begun = ["--resume"] if (place.run / "manifest.json").exists() else []
-        if place.run.exists() and not begun:
-            shutil.rmtree(place.run)
-        status = children.run([*given, *begun], kill_after=kill_after)
-        hits += status == -signal.SIGKILL
+    hits, status = 0, KILLED
+    for status in children.until_done(given, place.run, chance=chance, within=(0.02, 0.3), most=min(most, 8)):
+        hits += status == KILLED
         if (place.run / "ledger.json").exists():
             charged = Ledger(Budget(), place.run / "ledger.json")
             assert vendor.billed.total() <= charged.batched <= charged.total <= budget

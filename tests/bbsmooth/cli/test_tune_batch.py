@@ -6,7 +6,6 @@ import json
 import random
 import re
 import shutil
-import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -22,8 +21,8 @@ from bbsmooth.api.sessions.tuning_resume import keep_event
 from bbsmooth.errors import UsageError
 from oracles import Budget, Ledger
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
+from tests.children import KILLED, Commands
 from tests.oracles.remote.batches.vendor import Vendor, picture_digest
-from tests.test_commands_under_fire import Children
 
 VENDORS = ("openai", "anthropic", "gemini", "mistral")
 CANARIES = 2
@@ -252,14 +251,13 @@ def test_from_python_it_is_the_same(place: World, vendor: Vendor, truth: Truth) 
 
 
 @pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
-    running = Children()
-    yield running
-    running.close()
+def children() -> Iterator[Commands]:
+    with Commands() as running:
+        yield running
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(1_200)])], ids=str)
-def test_processes_killed_at_any_moment_keep_every_promise(children: Children, truth: Truth, kills: int) -> None:
+def test_processes_killed_at_any_moment_keep_every_promise(children: Commands, truth: Truth, kills: int) -> None:
     chance, hits, world = random.Random(12), 0, 0
     while hits < kills:
         folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
@@ -269,18 +267,13 @@ def test_processes_killed_at_any_moment_keep_every_promise(children: Children, t
         world += 1
 
 
-def survive(place: World, vendor: Vendor, children: Children, chance: random.Random, truth: Truth, *, most: int) -> int:
+def survive(place: World, vendor: Vendor, children: Commands, chance: random.Random, truth: Truth, *, most: int) -> int:
     """Kill one run again and again, up to `most` times, let it end, and count the kills."""
     vendor.mute, vendor.busy = chance.choice([0.0, 0.3]), chance.choice([0.0, 0.3])
     given = words(place, vendor, chance.choice(VENDORS), "--batch")
-    hits, status = 0, -signal.SIGKILL
-    while status == -signal.SIGKILL:
-        kill_after = chance.uniform(0.05, 1.5) if hits < min(most, 8) else None
-        begun = ["--resume"] if (place.run / "manifest.json").exists() else []
-        if place.run.exists() and not begun:
-            shutil.rmtree(place.run)
-        status = children.run([*given, *begun], kill_after=kill_after)
-        hits += status == -signal.SIGKILL
+    hits, status = 0, KILLED
+    for status in children.until_done(given, place.run, chance=chance, within=(0.05, 1.5), most=min(most, 8)):
+        hits += status == KILLED
         if (place.run / "ledger.json").exists():
             charged = Ledger(Budget(), place.run / "ledger.json")
             assert vendor.billed.total() <= charged.batched <= charged.total <= BUDGET

@@ -41,13 +41,13 @@ from oracles.remote.limits import ClientLimits
 from oracles.remote.remote import RemoteOracle
 from tests import killed_child
 from tests.builders import CheckedSource, by_the_book, pictures, verdicts, vote_source
+from tests.children import KILLED, Children
 from tests.oracles.remote import child
 from tests.oracles.remote.child import PLAN
 from tests.oracles.remote.misbehaving import Call, Fault, MisbehavingServer, plane
 from tests.oracles.remote.misbehaving_grpc import GrpcCall, GrpcFault, MisbehavingGrpcServer
 from tests.oracles.remote.plain import IMPATIENT, PATIENT
 from tests.oracles.remote.wires import WIRES, Wire, opened
-from tests.test_budget_under_fire import Children
 from tests.waiting import LONG, until
 
 TERMS = replace(PATIENT, attempts=25, concurrency=6)
@@ -314,23 +314,23 @@ def test_a_killed_process_pays_for_nothing_twice_that_is_on_record(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, kills: int
 ) -> None:
     monkeypatch.setenv(child.URL, server.url)
-    chance, hits, world, children = random.Random(7), 0, 0, Children(child.__name__)
-    while hits < kills:
-        folder = tmp_path / f"world{world}"
-        folder.mkdir()
-        server.answered.clear()
-        hits += survive(folder, world, server, children, chance, most=kills - hits)
-        world += 1
-    children.close()
+    chance, hits, world = random.Random(7), 0, 0
+    with Children(child.__name__) as children:
+        while hits < kills:
+            folder = tmp_path / f"world{world}"
+            folder.mkdir()
+            server.answered.clear()
+            hits += survive(folder, world, server, children, chance, most=kills - hits)
+            world += 1
 
 
 def survive(folder: Path, seed: int, server: Server, children: Children, chance: random.Random, *, most: int) -> int:
     """Kill one certification again and again, up to `most` times, let it end, and count the kills."""
-    hits, status, queries = 0, -signal.SIGKILL, child.IMAGES * PLAN.queries
-    while status == -signal.SIGKILL:
+    hits, status, queries = 0, KILLED, child.IMAGES * PLAN.queries
+    while status == KILLED:
         kill_after = chance.uniform(0.05, 0.4) if hits < most else math.inf
-        status = children.run(folder, seed, 100 * queries, kill_after=kill_after)
-        hits += status == -signal.SIGKILL
+        status = children.ended(f"{folder} {seed} {100 * queries} {kill_after}")
+        hits += status == KILLED
         charged_now = Ledger(Budget(), folder / "ledger.json").total if (folder / "ledger.json").exists() else 0
         in_flight = hits * child.CONCURRENCY * child.BATCH_SIZE
         assert server.answered.total() <= charged_now

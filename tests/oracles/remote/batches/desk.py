@@ -311,3 +311,18 @@ def gaps(votes: VoteLog, wanted: Iterable[Piece]) -> Iterator[Piece]:
         for place, label in enumerate(votes.read(piece.stream, piece.first, piece.count).tolist()):
             if label == -1:
                 yield Piece(purpose=piece.purpose, stream=piece.stream, first=piece.first + place, count=1)
+
+
+def ledger(run: Run) -> Ledger:
+    """What a run was charged."""
+    return Ledger(Budget(), run.folder / "ledger.json")
+
+
+def check_votes(run: Run) -> None:
+    """Every draw on record has its true label."""
+    store = ResponseStore(run.folder / "responses")
+    votes = VoteLog(store, spec(3))
+    for piece in pieces():
+        found = votes.read(piece.stream, piece.first, piece.count).tolist()
+        assert found == [truth(piece.purpose, piece.stream, draw) for draw in range(piece.count)]
+    store.close()

@@ -26,23 +26,21 @@ from oracles.remote.batches.endpoint import Gone, JobState
 from oracles.remote.batches.journal import Journal, Stage
 from oracles.usage import Told
 from tests.builders import spec
-from tests.oracles.remote.batches.desk import MOST, Death, Desk, Run, compose, pieces, stream, truth, usage, used
+from tests.oracles.remote.batches.desk import (
+    MOST,
+    Death,
+    Desk,
+    Run,
+    check_votes,
+    compose,
+    ledger,
+    pieces,
+    stream,
+    usage,
+    used,
+)
 
 TOTAL = 2 * (3 + 5)
-
-
-def ledger(run: Run) -> Ledger:
-    return Ledger(Budget(), run.folder / "ledger.json")
-
-
-def check_votes(run: Run) -> None:
-    """Every draw has its true label."""
-    store = ResponseStore(run.folder / "responses")
-    votes = VoteLog(store, spec(3))
-    for piece in pieces():
-        found = votes.read(piece.stream, piece.first, piece.count).tolist()
-        assert found == [truth(piece.purpose, piece.stream, draw) for draw in range(piece.count)]
-    store.close()
 
 
 def test_draws_are_answered_in_jobs_of_the_vendors_size(tmp_path: Path) -> None:

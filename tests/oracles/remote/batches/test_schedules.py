@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from oracles import Budget, Ledger, OracleUnavailable, ResponseStore, VoteLog
+from oracles import Budget, OracleUnavailable
 from oracles.remote.batches.client import APPEARS_SECONDS
-from tests.builders import spec
-from tests.oracles.remote.batches.desk import Death, Desk, Run, pieces, truth
+from tests.oracles.remote.batches.desk import Death, Desk, Run, check_votes, ledger, pieces
 
 TOTAL = 2 * (3 + 5)
 BUDGET = 40 * TOTAL
@@ -81,17 +80,3 @@ def dies(run: Run) -> bool:
         return False
     assert run.desk.billed.total() <= ledger(run).total <= BUDGET
     return True
-
-
-def ledger(run: Run) -> Ledger:
-    return Ledger(Budget(), run.folder / "ledger.json")
-
-
-def check_votes(run: Run) -> None:
-    """Every draw has its true label."""
-    store = ResponseStore(run.folder / "responses")
-    votes = VoteLog(store, spec(3))
-    for piece in pieces():
-        found = votes.read(piece.stream, piece.first, piece.count).tolist()
-        assert found == [truth(piece.purpose, piece.stream, draw) for draw in range(piece.count)]
-    store.close()
