@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bbsmooth.certification.cases.case import Tally
-from bbsmooth.certification.cases.votes import Draws, VoteSource, select
+from bbsmooth.certification.cases.counted import CountedCase
+from bbsmooth.certification.cases.votes import VoteSource, select
 from oracles import Classes, Purpose
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Pilot:
         return len(self.votes) + self.unanswered
 
 
-@dataclass(slots=True, eq=False)
-class PilotCase:
+class PilotCase(CountedCase):
     """The first selection draws of one image, the very ones that its certification begins with.
 
     Since no certificate counts on them, whoever has seen them may still choose radii, alpha, n and the method.
@@ -56,52 +55,14 @@ class PilotCase:
         classes: of the oracle.
     """
 
-    image: Tensor
-    draws: int
-    source: VoteSource
-    classes: Classes
-    _tally: Tally = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, image: Tensor, draws: int, source: VoteSource, classes: Classes) -> None:
         """Go on from the votes on record."""
-        self._tally = Tally.open(self.source, self.image, Purpose.SELECT, self.draws)
-
-    @property
-    def cost(self) -> int:
-        """Queries until the end."""
-        return self._tally.backlog
-
-    @property
-    def expected(self) -> float:
-        """As `cost`."""
-        return self._tally.backlog
-
-    @property
-    def votes(self) -> int:
-        """Draws asked about so far, those on record included."""
-        return self.draws - self._tally.backlog
-
-    @property
-    def finished(self) -> bool:
-        """True if every draw is answered."""
-        return self._tally.complete
-
-    def backlog(self, purpose: Purpose) -> int:
-        """Draws that can be asked about now."""
-        return self._tally.backlog if purpose is Purpose.SELECT else 0
-
-    def take(self, purpose: Purpose, most: int) -> Draws:
-        """The next draws to ask about, at most `most`."""
-        return self._tally.take(most)
-
-    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
-        """Count answers to draws that were taken."""
-        self._tally.tell(labels)
+        super().__init__(image, Purpose.SELECT, draws, source, classes)
 
     def counts(self) -> tuple[int, ...] | None:
         """Votes for the class that would be chosen, then for each other class; None where there is no answer."""
         counts = self._tally.counts
-        if self._tally.refused or not self.classes.is_answer(selected := select(counts, self.classes)):
+        if self._tally.refused or not self._classes.is_answer(selected := select(counts, self._classes)):
             return None
         return counts[selected], *sorted((counts[other] for other in counts if other != selected), reverse=True)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bbsmooth.certification.cases.case import Tally
-from bbsmooth.certification.cases.votes import Draws, VoteSource, select
+from bbsmooth.certification.cases.counted import CountedCase
+from bbsmooth.certification.cases.votes import VoteSource, select
 from bbsmooth.certification.verdict import Reason
 from oracles import Classes, Purpose
 
@@ -80,7 +80,7 @@ def predict(counts: Mapping[int, int], classes: Classes, *, alpha: float) -> Pre
     return Prediction(label=label, counts=dict(sorted(counts.items())), p_value=p_value, alpha=alpha, reason=reason)
 
 
-class PredictCase:
+class PredictCase(CountedCase):
     """PREDICT for one image.
 
     Args:
@@ -92,44 +92,11 @@ class PredictCase:
 
     def __init__(self, image: Tensor, plan: PredictPlan, source: VoteSource, classes: Classes) -> None:
         """Go on from the votes on record."""
-        self._plan = plan
-        self._classes = classes
-        self._tally = Tally.open(source, image, Purpose.PREDICT, plan.num_draws)
-
-    @property
-    def cost(self) -> int:
-        """Queries until the prediction."""
-        return self._tally.backlog
-
-    @property
-    def expected(self) -> float:
-        """As `cost`."""
-        return self._tally.backlog
-
-    @property
-    def votes(self) -> int:
-        """Draws asked about so far, those on record included."""
-        return self._plan.num_draws - self._tally.backlog
-
-    @property
-    def finished(self) -> bool:
-        """True if every draw is answered."""
-        return self._tally.complete
-
-    def backlog(self, purpose: Purpose) -> int:
-        """Draws that can be asked about now."""
-        return self._tally.backlog if purpose is Purpose.PREDICT else 0
-
-    def take(self, purpose: Purpose, most: int) -> Draws:
-        """The next draws to ask about, at most `most`."""
-        return self._tally.take(most)
-
-    def tell(self, purpose: Purpose, draws: Draws, labels: Tensor) -> None:
-        """Count answers to draws that were taken."""
-        self._tally.tell(labels)
+        super().__init__(image, Purpose.PREDICT, plan.num_draws, source, classes)
+        self._alpha = plan.alpha
 
     def prediction(self) -> Prediction:
         """The prediction, once finished; an abstention where a draw will never be answered."""
         if self._tally.refused:
-            return Prediction(label=None, counts={}, p_value=1.0, alpha=self._plan.alpha, reason=Reason.REFUSED)
-        return predict(self._tally.counts, self._classes, alpha=self._plan.alpha)
+            return Prediction(label=None, counts={}, p_value=1.0, alpha=self._alpha, reason=Reason.REFUSED)
+        return predict(self._tally.counts, self._classes, alpha=self._alpha)
