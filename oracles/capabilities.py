@@ -64,6 +64,15 @@ class Server(Protocol):
         """What to know before images of a shape (C, H, W) are asked about, and whether the service refuses them."""
         ...
 
+    def composed(self, image: Tensor) -> Request:
+        """The request that would ask about one image (1, C, H, W); nothing is sent.
+
+        Raises:
+            ShapeError: no request can hold it.
+            SpecError: the server was described for images of another kind.
+        """
+        ...
+
     def begin(self, traffic: Traffic) -> None:
         """Let a run ask; what goes over the wire is counted in `traffic`."""
         ...

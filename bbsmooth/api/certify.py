@@ -16,7 +16,7 @@ from bbsmooth.api.sessions import certify as session
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, subject_of, told
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution, Splitting
-from bbsmooth.settings.certify import CertifyConfig
+from bbsmooth.settings.certify import ONE_CLASS, CertifyConfig
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 from oracles import Budget, BudgetExhausted
 
@@ -120,6 +120,7 @@ def certify(
         radii,
         limit,
         limited=budget is not None,
+        changed=incremental_from is not None,
         allocation=allocation,
         family_wise=family_wise,
         false_discovery_rate=false_discovery_rate,
@@ -154,13 +155,14 @@ def _config(
     limit: int | None,
     *,
     limited: bool,
+    changed: bool,
     **options: Any,
 ) -> CertifyConfig:
     """The settings of the certificates.
 
     Raises:
         UsageError: no plan for noise that is drawn, or one for noise that is not; an allocation where nothing is
-            allocated.
+            allocated, or a bound where that of an earlier run's votes counts.
     """
     if (plan is None) is not isinstance(noise, Splitting):
         raise UsageError(
@@ -169,6 +171,8 @@ def _config(
     stops_early = plan is not None and not isinstance(plan, Cohen)
     if options["allocation"] != "cheapest" and not (stops_early and limited):
         raise UsageError("`allocation` counts only with a Sequential or Adaptive `plan` and a `budget`; leave it out")
+    if changed and isinstance(plan, Cohen) and plan.bound != ONE_CLASS:
+        raise UsageError("`bound` does not count with `incremental_from`: leave it out")
     given = {"num_selection": 1, "num_estimation": 1, "alpha": 0.5} if plan is None else plan.settings
     if "radii" in given and radii is not None:
         raise UsageError("`radii` are part of a Sequential plan; leave them out of the call")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bbsmooth.data import ImageSet, Split, images_of, load
+from bbsmooth.data import ImageSet, Split, images_of, load, refuse_idle_places
 
 
 def images(
@@ -35,8 +35,10 @@ def images(
     Raises:
         DataError: the set is not there, or an image cannot be read.
         ShapeError: images in memory that are no 8-bit images.
+        UsageError: a root or a download that counts for nothing.
     """
     if isinstance(source, str | Path):
         place = None if root is None else Path(root)
+        refuse_idle_places(str(source), root=place, download=download, called="root")
         return load(str(source), split=split, image_shape=image_shape, resize=resize, root=place, download=download)
     return images_of(source, labels, classes=classes, split=Split(split))

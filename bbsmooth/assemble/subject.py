@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bbsmooth.assemble.describing import describe, describe_front
 from bbsmooth.assemble.fronts import Front
 from bbsmooth.assemble.opening import images_for, opened
@@ -14,6 +16,7 @@ from bbsmooth.assemble.voting import drawing_as
 from bbsmooth.data import ImageSet, Split
 from bbsmooth.settings.common import DataConfig, OracleConfig, SmoothingConfig
 from oracles import Oracle
+from oracles.capabilities import server_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,12 +40,16 @@ class Subject:
     data: DataConfig | None
 
     def __post_init__(self) -> None:
-        """Look at a denoiser that somebody else made, on images of this shape, before anything is asked.
+        """Look at a denoiser that somebody else made, and at a request, with images of this shape: nothing is sent.
 
         Raises:
-            UsageError: it must not stand before an oracle.
+            UsageError: the denoiser must not stand before an oracle.
+            ShapeError: the oracle's requests cannot hold such images.
+            SpecError: the oracle was described for others.
         """
         self.front.check(self.images.image_shape)
+        if (server := server_of(self.oracle)) is not None:
+            server.composed(torch.zeros(1, *self.images.image_shape, dtype=torch.uint8))
 
     @classmethod
     def named(cls, *, oracle: OracleConfig, smoothing: SmoothingConfig, images: DataConfig, split: Split) -> Subject:

@@ -86,8 +86,10 @@ class _Group:
                 if name != owner
             }
         refuse_idle(options, named, given)
-        if (refuse := REFUSED.get(self.kind)) is not None and self.options.asks("dtype"):
-            refuse(given)
+        if self.kind in REFUSED:
+            field, refuse = REFUSED[self.kind]
+            if self.options.asks(field):
+                refuse(given)
 
     def made(self, given: Mapping[str, Any]) -> Any:
         """The settings out of what was given; what was not is left to the defaults."""

@@ -17,7 +17,7 @@ import typer
 
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.certify import ADAPTIVE, CertifyConfig
-from bbsmooth.settings.common import FLOAT32, OracleConfig
+from bbsmooth.settings.common import FLOAT32, DataConfig, OracleConfig
 from bbsmooth.settings.option import Option, Panel
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 
@@ -156,8 +156,20 @@ def _refuse_dtype(given: Mapping[str, Any]) -> None:
         )
 
 
-REFUSED: Mapping[type, Callable[[Mapping[str, Any]], None]] = {OracleConfig: _refuse_dtype}
-"""What refuses options that would be ignored, where a table of them does not say it all."""
+def _refuse_places(given: Mapping[str, Any]) -> None:
+    """Refuse a place or a download of data that are not kept there."""
+    if given["data_root"] is None and not given["download"]:
+        return
+    from bbsmooth.data import refuse_idle_places
+
+    refuse_idle_places(given["data"], root=given["data_root"], download=given["download"])
+
+
+REFUSED: Mapping[type, tuple[str, Callable[[Mapping[str, Any]], None]]] = {
+    OracleConfig: ("dtype", _refuse_dtype),
+    DataConfig: ("download", _refuse_places),
+}
+"""A field, and what refuses options that would be ignored where a command asks for it and a table does not say all."""
 
 JOINED: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {
     OracleConfig: _asked_oracle,

@@ -19,11 +19,15 @@ from bbsmooth.data.resize import IMAGENET_MARGIN
 from bbsmooth.data.source import Source
 from bbsmooth.data.tables import Columns
 from bbsmooth.data.vision import open_imagenet, open_vision
-from bbsmooth.errors import DataError
+from bbsmooth.errors import DataError, UsageError
 from oracles.errors import SpecError
 from oracles.options import split_options
 
 IMAGENET_SHAPE = (3, 224, 224)
+
+_IMAGENET = "imagenet"
+_FETCHED = ("cifar10", "mnist", "fashion-mnist", "svhn", "hf")
+_FETCHABLE = ", ".join((*_FETCHED[:-1], "hf:NAME"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +138,31 @@ def load(
     if (scheme, colon) not in openers or (colon and not argument):
         raise DataError(f"no data set is called {name!r}; {_instead(name)}")
     source = openers[scheme, colon](_Request(scheme, argument, split, root, download))
-    if name == "imagenet":
+    if name == _IMAGENET:
         return FittedImages(source, split, image_shape or IMAGENET_SHAPE, IMAGENET_MARGIN)
     return _fitted(source, split, image_shape, resize=resize)
+
+
+def refuse_idle_places(name: str, *, root: Path | None, download: bool, called: str = "data_root") -> None:
+    """Refuse what changes nothing for a data set that is named: a place of data that lie elsewhere, or a download.
+
+    Args:
+        name: of the data set.
+        root: where data are kept, None where nobody says.
+        download: whether a missing set may be fetched.
+        called: what the caller calls `root`.
+
+    Raises:
+        UsageError: it would be ignored.
+    """
+    scheme, colon, argument = name.partition(":")
+    fetched = scheme in _FETCHED and not (colon and Path(argument).expanduser().exists())
+    if download and not fetched:
+        raise UsageError(f"`download` is for data that can be fetched ({_FETCHABLE}), not {name}: leave `download` out")
+    if root is not None and scheme not in (*_FETCHED, _IMAGENET):
+        raise UsageError(
+            f"`{called}` is for data that are kept there ({_FETCHABLE}, {_IMAGENET}), not {name}: leave `{called}` out"
+        )
 
 
 def _instead(name: str) -> str:

@@ -27,14 +27,14 @@ def main() -> None:
     """Carry out what is not done yet, print, and write `result.json`."""
     radii = "".join(f" --radius {radius:g}" for radius in RADII)
     subject = f"--oracle local-vit --data mnist5k --sigma {SIGMA:g}{radii}"
-    certify = f"certify {subject} --limit {IMAGES} --n0 {SELECTION} --coordinator {DEMO / f'sigma-{SIGMA:g}' / 'tuned'}"
-    command(f"{certify} --n {EARLIER}", FOLDER / "earlier")
+    certify = f"certify {subject} --limit {IMAGES} --coordinator {DEMO / f'sigma-{SIGMA:g}' / 'tuned'}"
+    command(f"{certify} --n0 {SELECTION} --n {EARLIER}", FOLDER / "earlier")
     rows = []
     for queries in QUERIES:
         after, anew = FOLDER / f"incremental-{queries}", FOLDER / f"anew-{queries}"
         earlier = f"--incremental-from {FOLDER / 'earlier'}"
         command(f"{certify} --n {queries} --dtype bfloat16 {earlier}", after)
-        command(f"{certify} --n {queries - SELECTION} --dtype bfloat16", anew)
+        command(f"{certify} --n0 {SELECTION} --n {queries - SELECTION} --dtype bfloat16", anew)
         rows.append({"queries": queries, "incremental": row(after) | {"lost": lost(after)}, "anew": row(anew)})
     result = {"images": IMAGES, "earlier n": EARLIER, "earlier": row(FOLDER / "earlier"), "later": rows}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")

@@ -97,6 +97,11 @@ def plan(
     refuse_without_batches(subject.oracle, oracle, batch, out)
     batch = batch.priced_as(oracle)
     paid = batch.paid(oracle)
+    if claim is None and subject.class_order is not None and not resume:
+        raise UsageError(
+            "`class_order` counts only with `at_least`, since the pilot's votes are compared with no label without: "
+            "give that too, or leave `class_order` out"
+        )
     grid_for(subject.seen, smoothing)  # what does not fit is refused before a run is begun
     planned = (
         None

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from bbsmooth.runs.certificates import read_certificates
@@ -43,6 +44,33 @@ def test_five_bands_are_certified_shown_and_verified(tmp_path: Path) -> None:
     assert bbsmooth("report", tmp_path / "run0", "--out", page).status == 0
     shown = _first_picture(page.read_text())
     assert (shown == bands[0, ..., :3]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("content=picture", "a picture has 1 or 3 channels, got images of shape (5, 16, 12)"),
+        ("mean=0.4,0.5,0.6&std=1", "mean has 3 values, the images have 5 channels"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("certify", "--sigma", 0.1, "--n", 50),
+        ("accept", "--sigma", 0.1, "--radius", 0.1, "--at-least", 0.5),
+        ("plan", "--sigma", 0.1, "--radius", 0.1),
+        ("tune", "--sigma", 0.1, "--budget", 500, "--pretrain-epochs", 1),
+    ],
+)
+def test_bands_that_no_request_can_hold_are_refused_before_a_run_begins(
+    tmp_path: Path, command: tuple[object, ...], options: str, says: str
+) -> None:
+    """Nothing listens at that address: a question would be another error, and a charge."""
+    np.savez(tmp_path / "bands.npz", x=np.zeros((4, 16, 12, 5), dtype=np.uint8), y=[0, 1, 0, 1])
+    oracle = f"litserve+http://127.0.0.1:9/predict?num_classes=2&{options}"
+    done = bbsmooth(*command, "--oracle", oracle, "--data", f"npz:{tmp_path / 'bands.npz'}", "--out", tmp_path / "run")
+    assert (done.status, says in done.line) == (2, True), done.err
+    assert not (tmp_path / "run").exists()
 
 
 def _first_picture(page: str) -> np.ndarray:

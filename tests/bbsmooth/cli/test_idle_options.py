@@ -34,6 +34,16 @@ SERVE: tuple[object, ...] = ("serve", "--port", 0)
         (CERTIFY, ("--canary-every", 9), "--canary-every counts only with --canaries"),
         (CERTIFY, ("--dtype", "bfloat16"), "--dtype is for oracles that run here"),
         (CERTIFY, ("--labels", "oracle", "--class-order", "string"), "--class-order counts only where labels"),
+        (CERTIFY, ("--noise", "splitting", "--n", 100), "--n does not count with --noise splitting"),
+        (CERTIFY, ("--noise", "splitting", "--n0", 10), "--n0 does not count with --noise splitting"),
+        (CERTIFY, ("--noise", "splitting", "--alpha", 0.01), "--alpha does not count with --noise splitting"),
+        (CERTIFY, ("--noise", "splitting", "--bound", "two-class"), "--bound does not count with --noise splitting"),
+        (CERTIFY, ("--incremental-from", "run", "--n0", 10), "--n0 does not count with --incremental-from"),
+        (CERTIFY, ("--incremental-from", "run", "--bound", "two-class"), "--bound does not count with"),
+        (CERTIFY, ("--data-root", "elsewhere"), "--data-root is for data that are kept there (cifar10, "),
+        (CERTIFY, ("--download",), "--download is for data that can be fetched (cifar10, "),
+        (TUNE, ("--download",), "--download is for data that can be fetched (cifar10, "),
+        (PLAN, ("--class-order", "numeric"), "--class-order counts only with --at-least"),
         (PLAN, ("--canary-every", 9), "--canary-every counts only with --canaries"),
         (TUNE, ("--start", "run", "--pretrain-epochs", 40), "--pretrain-epochs does not count with --start"),
         (TUNE, ("--start", "r", "--method", "zo-ae-ds-cge", "--front-size", "base"), "--front-size does not count"),
@@ -174,6 +184,13 @@ def test_python_refuses_alike(tmp_path: Path) -> None:
     common: dict[str, Any] = {"noise": noise, "seed": 0, "run": tmp_path / "run"}
     with pytest.raises(bb.UsageError, match="`allocation` counts only with"):
         bb.certify(asked(), images(), plan=cohen, allocation="uniform", budget=bb.Budget(queries=100), **common)
+    two = bb.Cohen(num_selection=10, num_estimation=40, alpha=0.001, bound="two-class")
+    with pytest.raises(bb.UsageError, match="`bound` does not count with `incremental_from`"):
+        bb.certify(asked(), images(), plan=two, incremental_from=tmp_path, **common)
+    with pytest.raises(bb.UsageError, match="`download` is for data that can be fetched"):
+        bb.images("mnist5k", download=True)
+    with pytest.raises(bb.UsageError, match="`root` is for data that are kept there"):
+        bb.images("mnist5k", root=tmp_path)
     with pytest.raises(bb.UsageError, match="`canary_every` does not count with `canaries` 0"):
         bb.certify(asked(), images(), plan=cohen, canaries=0, canary_every=3, **common)
     with pytest.raises(bb.UsageError, match="`canaries` is about questions to the oracle"):

@@ -135,8 +135,13 @@ class World(NamedTuple):
         return Counter(log.read_text().split() if log.exists() else [])
 
     def certify(self, *arguments: object, function: str = "counted", out: Path | None = None) -> Outcome:
-        """Certify 6 images with 50 queries each; later arguments win."""
-        return bbsmooth("certify", *self.arguments(function, out), *arguments)
+        """Certify 6 images with 50 queries each, where the method leaves that open; later arguments win."""
+        usual = self.arguments(function, out)
+        for flag, fixing in (("--n0", ("splitting", "--incremental-from")), ("--n", ("splitting",))):
+            if any(each in arguments for each in fixing):
+                place = usual.index(flag)
+                del usual[place : place + 2]
+        return bbsmooth("certify", *usual, *arguments)
 
     def arguments(self, function: str = "counted", out: Path | None = None) -> list[str]:
         """The arguments of `certify`."""
