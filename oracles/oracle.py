@@ -226,10 +226,14 @@ class Answers:
         import numpy as np
         import torch
 
-        wanted = (images, len(spec.classes))
-        if tuple(scores.shape) != wanted:
-            raise AnswerError(f"{spec.name} should answer with scores of shape {wanted}, got {tuple(scores.shape)}")
-        if not len(spec.classes):
+        known = len(spec.classes)
+        if tuple(scores.shape) != (images, known):
+            wanted = (images, known or "classes")
+            raise AnswerError(
+                f"{spec.name} should answer with scores of shape ({', '.join(map(str, wanted))}), "
+                f"got {tuple(scores.shape)}"
+            )
+        if not known:
             raise AnswerError(f"{spec.name} answered with scores for no class")
         if scores.dtype != torch.float32 or scores.requires_grad or scores.device.type != "cpu":
             scores = scores.detach().to("cpu", torch.float32)
@@ -270,7 +274,8 @@ class Answers:
         numbers = numbers.detach().to("cpu", torch.int64)
         values = numbers.numpy()  # see `from_scores`
         if len(values) and not 0 <= values.min() <= values.max() < len(spec.classes):
-            raise AnswerError(f"{spec.name} answered a class number outside 0 to {len(spec.classes) - 1}")
+            known = f"outside 0 to {len(spec.classes) - 1}" if len(spec.classes) else "below 0"
+            raise AnswerError(f"{spec.name} answered a class number {known}")
         return cls(numbers)
 
 

@@ -45,6 +45,7 @@ _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
         *_FIXED,
         ("the ledger adds up", wrong_ledger),
     ),
+    "plan": (("the ledger adds up", wrong_ledger),),
     "import-log": (
         ("each line agrees with itself; a log holds no counts, so bounds cannot be recomputed", wrong_lines),
         ("the summary follows from the lines", wrong_summary),

@@ -1,4 +1,6 @@
+import re
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,6 +45,14 @@ def test_a_probability_outside_0_to_1_is_not_an_answer_but_a_logit_may_be(bad: f
     with pytest.raises(AnswerError, match="are they logits. then say feedback=logits"):
         Answers.from_scores(scores, spec(2), images=1)
     assert len(Answers.from_scores(scores, spec(2, feedback=Feedback.LOGITS), images=1)) == 1
+
+
+def test_of_an_open_set_nobody_knows_how_many_answers_there_should_be() -> None:
+    unknown = replace(spec(2), classes=Classes(open_set=True, numbers_only=True))
+    with pytest.raises(AnswerError, match=re.escape("scores of shape (2, classes), got (2, 3, 1)")):
+        Answers.from_scores(torch.zeros(2, 3, 1), unknown, images=2)
+    with pytest.raises(AnswerError, match="a class number below 0"):
+        Answers.from_labels([-1, -1], unknown, images=2)
 
 
 def test_rounding_beyond_0_to_1_is_forgiven() -> None:

@@ -218,11 +218,14 @@ def refuse_unfit_scores(method: Method, spec: OracleSpec) -> None:
     """
     if method.scaling is None:
         return
-    reason = "it answers in an open set of classes" if spec.classes.open_set else None
+    what = f"`method` scales the scores of {spec.name}, but it answers"
     if spec.feedback is Feedback.LABELS:
-        reason = "it answers with labels alone"
-    if reason:
-        raise UsageError(f"`method` scales the scores of {spec.name}, but {reason}; use `method` equaliser")
+        raise UsageError(f"{what} with labels alone; use `method` equaliser")
+    if spec.classes.open_set:
+        raise UsageError(
+            f"{what} in an open set of classes: say which there are, as in ?num_classes=10 or ?classes=A,B of module: "
+            "and labels of a server, or use `method` equaliser"
+        )
     try:
         ScoreScaling(method.scaling, len(spec.classes))
     except ValueError as error:

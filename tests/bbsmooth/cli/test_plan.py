@@ -12,6 +12,8 @@ import typer
 
 from bbsmooth.cli.main import app
 from bbsmooth.cli.plan import _withheld
+from bbsmooth.runs.files import write_json
+from bbsmooth.runs.hashes import run_hashes
 from bbsmooth.settings.certify import CertifyConfig
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
 
@@ -229,6 +231,18 @@ def test_equal_images_are_forecast_once(world: World) -> None:
     assert certified.status == 0
     spent = json.loads((world.folder / "certified" / "ledger.json").read_text())["spent_total"]
     assert sequential["queries"]["low"] <= spent <= sequential["queries"]["high"] + 6 * 16
+
+
+def test_the_ledger_of_a_pilot_is_verified(world: World) -> None:
+    data = ("--data", f"npz:{world.folder / 'images.npz'}", "--sigma", 0.25, "--radius", 0.1, "--pilot", 2)
+    assert bbsmooth("plan", "--oracle", world.oracle(), *data, "--out", world.run).status == 0
+    assert "right: the ledger adds up\n" in bbsmooth("verify", world.run).out
+    ledger = world.run / "ledger.json"
+    ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"spent_total": 1}))
+    manifest = json.loads((world.run / "manifest.json").read_text())
+    write_json(world.run / "manifest.json", manifest | {"hashes": run_hashes(world.run, manifest)})
+    done = bbsmooth("verify", world.run)
+    assert (done.status, "ledger.json: spent_total is 1, the purposes add up to 40" in done.out) == (1, True)
 
 
 def test_noise_that_leaves_nothing_to_chance_needs_no_pilot(world: World) -> None:

@@ -97,6 +97,12 @@ def test_where_a_radius_decides_most_of_a_budget_judges_the_map(leaning: World) 
     ("arguments", "function", "options", "words"),
     [
         ((), "named", "num_classes=2&feedback=labels", "it answers with labels alone; use --method equaliser"),
+        (
+            (),
+            "leaning",
+            "feedback=probabilities",
+            "say which there are, as in ?num_classes=10 or ?classes=A,B of module:",
+        ),
         (("--objective", "margin"), "leaning", OPTIONS, "fits by maximum likelihood; leave --objective out"),
         (("--budget", 20), "leaning", OPTIONS, "raise it"),
     ],
