@@ -32,10 +32,11 @@ from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
 from bbsmooth.tuning.methods import CERTIFIED, LIKELIHOOD, METHODS
 from bbsmooth.tuning.methods import judged as method_judged
 from bbsmooth.tuning.tune import tune
+from experiments.natural.reread import Reread
 from experiments.natural.results import keep
 from experiments.tuning.certified import ALPHA, BETA, SELECTION, Proven, proven_by, rows
 from experiments.tuning.worlds import WORLDS, World
-from oracles import Answers, Feedback
+from oracles import Answers, Feedback, Oracle
 
 RESULTS = Path(__file__).parent / "queries.json"
 TRAIN = 10_000
@@ -114,8 +115,12 @@ class Study:
 
     def proven(self, coordinator: Autoencoder | ScoreScaled, parameters: Tensor) -> Proven:
         """What is certified of them behind a coordinator."""
-        oracle = CoordinatedOracle(coordinator, parameters, self.world.oracle)
-        return proven_by(oracle, self.world, self.plan, self.images)
+        return proven_by(self._behind(coordinator, parameters), self.world, self.plan, self.images)
+
+    def _behind(self, coordinator: Autoencoder | ScoreScaled, parameters: Tensor) -> Oracle:
+        if isinstance(coordinator, ScoreScaled):
+            return Reread(coordinator, parameters, self.world.oracle, self.world.folder / "answers")
+        return CoordinatedOracle(coordinator, parameters, self.world.oracle)
 
 
 def main() -> None:
