@@ -16,6 +16,13 @@ from bbsmooth.tuning.heldout import Score
 
 _FEWEST_DRAWS, _MOST_DRAWS = 20, 100
 
+_FEWEST_LOOKED_AT = 5
+_LOOKED_AT = 4
+"""Of a test's draws, one in so many is enough for a look: many images under few draws say more of a mean."""
+
+_ROOM = 0.5
+"""Share of the images not certified yet that tuning may be hoped to lift: three times what was ever measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadiusJudge:
@@ -25,7 +32,11 @@ class RadiusJudge:
         radius: R, at which images shall be certified.
         needed: p_R, the probability of an image's class that R needs.
         level: probability of keeping parameters that certify no larger share, at most.
-        margin: standard errors by which a first look must be better for the rest of the budget to be spent.
+        margin: standard errors by which a first look must be better for the rest of the budget to be spent; what
+            changes nothing is that much better once in thirteen times.
+        hope: standard errors by which a first look may have missed what further steps will have reached.
+        budget: queries that may be spent, where not all of them are worth it, so that a first look may take more; None
+            for those that are planned with.
 
     Raises:
         ValueError: a number out of its range.
@@ -34,12 +45,14 @@ class RadiusJudge:
     radius: float
     needed: float
     level: float = 0.05
-    margin: float = 1.0
+    margin: float = 1.44
+    hope: float = 1.64
+    budget: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no share is."""
-        if not (0 < self.needed < 1 and 0 < self.level < 1 and self.margin >= 0 and self.radius >= 0):
-            raise ValueError(f"a judge needs probabilities between 0 and 1 and a margin not below 0, got {self}")
+        if not (0 < self.needed < 1 and 0 < self.level < 1 and min(self.margin, self.hope, self.radius) >= 0):
+            raise ValueError(f"a judge needs probabilities between 0 and 1, margin and hope not below 0, got {self}")
 
     @property
     def draws(self) -> int:
@@ -57,19 +70,43 @@ class RadiusJudge:
         right = votes.double().numpy()
         return torch.from_numpy(beta.sf(self.needed, right + 0.5, draws - right + 0.5))
 
-    def promises(self, before: Tensor, after: Tensor, draws: int) -> bool:
-        """Say whether the first look is worth spending on: a gain of more than `margin` standard errors in `chances`.
+    @property
+    def look_draws(self) -> int:
+        """Draws an image of a look that decides nothing but whether to go on."""
+        return max(_FEWEST_LOOKED_AT, math.ceil(self.draws / _LOOKED_AT))
 
-        It only saves queries: what is kept is decided by `p_value`, on other images.
+    def leaves_room(self, start: Tensor, draws: int, *, tested: int) -> bool:
+        """Say whether the test would show it, did half of the images that the start does not certify rise.
+
+        Args:
+            start: (J,) right draws of each image with the start.
+            draws: of each image.
+            tested: images of the test.
+        """
+        missing = 1 - float(self.certified(start, draws).double().mean())
+        return self.shows(round(_ROOM * missing * tested), 0)
+
+    def promises(self, before: Tensor, after: Tensor, draws: int, *, tested: int, steps_follow: bool = False) -> bool:
+        """Say whether the first look is worth spending on.
+
+        The gain in `chances` must be larger than `margin` standard errors, and one that the test would rather show than
+        not: as many images gained and lost as are to be expected of the tested ones would be enough. It only saves
+        queries: what is kept is decided by `p_value`.
 
         Args:
             before: (J,) right draws of each image with the start.
             after: (J,) with other parameters, on the same images and noise.
             draws: of each image.
+            tested: images of the test.
+            steps_follow: whether parameters will go on improving, so that `hope` is added to the gain.
         """
         gains = self.chances(after, draws) - self.chances(before, draws)
-        error = float(gains.std(correction=0)) / math.sqrt(len(gains))
-        return float(gains.mean()) > self.margin * error
+        gain, error = float(gains.mean()), float(gains.std(correction=0)) / math.sqrt(len(gains))
+        if gain <= self.margin * error:
+            return False
+        expected = gain + (self.hope * error if steps_follow else 0.0)
+        changed = max(float(gains.abs().mean()), expected)
+        return self.shows(round(tested * (changed + expected) / 2), round(tested * (changed - expected) / 2))
 
     def p_value(self, before: Tensor, after: Tensor, draws: int) -> float:
         """Probability of this many gained among the images that changed sides, were no larger share certified.
@@ -82,11 +119,18 @@ class RadiusJudge:
             after: (J,) with other parameters, on the same images.
             draws: of each image.
         """
-        from scipy.stats import binom
-
         then, now = self.certified(before, draws), self.certified(after, draws)
-        gained, lost = int((now & ~then).sum()), int((then & ~now).sum())
-        return float(binom.sf(gained - 1, gained + lost, 0.5))
+        return _p_value(int((now & ~then).sum()), int((then & ~now).sum()))
+
+    def shows(self, gained: int, lost: int) -> bool:
+        """Say whether so many images that rose above p_R and fell below it show a gain."""
+        return _p_value(gained, lost) <= self.level
+
+
+def _p_value(gained: int, lost: int) -> float:
+    from scipy.stats import binom
+
+    return float(binom.sf(gained - 1, gained + lost, 0.5))
 
 
 def votes_of(score: Score, num_images: int) -> Tensor:

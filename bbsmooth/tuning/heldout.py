@@ -56,12 +56,13 @@ class Validation:
     Args:
         coordinator: in front of the oracle.
         data: held-out images.
-        num_draws: noisy images; draw d is image d mod N, with its noise number d // N.
+        num_draws: noisy images; draw d is image d mod N, with its noise number `first` + d // N.
         feedback: what the oracle's answers hold.
         ask: reaches the oracle.
         executor: in which order questions are asked.
         once: whether the same answers score all parameters that are scored together, which only change how a
             `ScoreScaled` reads them.
+        first: number of each image's first noise.
     """
 
     coordinator: Coordinator
@@ -71,6 +72,7 @@ class Validation:
     ask: Ask
     executor: QueryExecutor = one_by_one
     once: bool = False
+    first: int = 0
 
     def cost(self, number: int) -> int:
         """Queries of scoring that many parameters together."""
@@ -112,7 +114,7 @@ class Validation:
 
     def _question(self, first: int, parameters: Tensor, evaluation: int) -> Question:
         numbers = [divmod(draw, len(self.data)) for draw in self._draws(first)]
-        noisy = self.data.draw([index for _, index in numbers], [number for number, _ in numbers])
+        noisy = self.data.draw([index for _, index in numbers], [self.first + number for number, _ in numbers])
         with torch.no_grad():
             shown = show(self.coordinator, noisy, parameters)
         return shown, name_digest(self.data.seed, "tune", "heldout", evaluation, first)

@@ -62,8 +62,8 @@ class MeritJudging:
 class RadiusJudging:
     """Keeps what certifies a larger share of images at a radius, by more than chance; stops where none is in sight.
 
-    The start is judged first, the same images again after the first steps. Where they promise nothing the run ends and
-    the start is kept. Otherwise start and result are compared at the end on images that nothing was decided by.
+    The start is judged first, the same images again after the first steps. Where they promise nothing, or the start
+    leaves too little room, the run ends and the start is kept. Otherwise start and result are compared at the end.
 
     Args:
         judge_of: the test.
@@ -88,6 +88,10 @@ class RadiusJudging:
     def _begin(self, state: TuneState) -> tuple[TuneState, Facts]:
         score = self.look.score(state.average, evaluation=state.evaluations)
         judged = replace(_asked(state, self.look.cost(1)), start=score, best_score=score, judged=self._share(score))
+        schedule = self.schedule
+        votes = votes_of(score, schedule.look_images)
+        if not self.judge_of.leaves_room(votes, schedule.look_draws, tested=schedule.test_images):
+            judged = replace(judged, judged=dict(judged.judged) | {"stopped": 1.0})
         return judged, _facts(judged, score) | {"heldout_certified": judged.judged["best"]}
 
     def _look(self, state: TuneState) -> tuple[TuneState, Facts]:
@@ -99,7 +103,8 @@ class RadiusJudging:
             score = self.look.score(state.average, evaluation=at)
         assert state.start is not None
         before, after = votes_of(state.start, images), votes_of(score, images)
-        stopped = not self.judge_of.promises(before, after, draws)
+        tested, steps_follow = self.schedule.test_images, not self.schedule.once
+        stopped = not self.judge_of.promises(before, after, draws, tested=tested, steps_follow=steps_follow)
         judged = _asked(state, self.look.cost(1))
         judged = replace(judged, judged=dict(state.judged) | {"stopped": float(stopped)})
         shares = {"heldout_certified": self._share(score)["best"]}

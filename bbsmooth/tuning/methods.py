@@ -121,8 +121,9 @@ def judged_twice(method: Method) -> Method:
     return replace(method, plan=replace(method.plan, validation_fraction=0.5, evaluations=2))
 
 
-JUDGED = 8
-"""Times the queries that a map of scores is learnt from: what a budget is worth where a radius decides.
+JUDGED, WORTH = 8, 16
+"""Times the queries that a map of scores is learnt from, and times those that are enough, which a budget is worth where
+a radius decides.
 
 The rest of them judge: few images change sides, and the fewer of these are seen, the larger a gain must be to show.
 """
@@ -132,6 +133,12 @@ def judged(method: Method, judge: RadiusJudge) -> Method:
     """The method where certified shares at a radius decide what is kept."""
     fraction = 1 - 1 / JUDGED if method.scaling else method.plan.validation_fraction
     return replace(method, plan=replace(method.plan, judge=judge, validation_fraction=fraction))
+
+
+def within(method: Method, budget: int) -> Method:
+    """The method where so many queries may be spent, whether they are worth it or not."""
+    judge = method.plan.judge
+    return method if judge is None else replace(method, plan=replace(method.plan, judge=replace(judge, budget=budget)))
 
 
 _DECAYED = {"learning_decay": 0.4, "probe_decay": 0.1}

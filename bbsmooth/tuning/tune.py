@@ -158,14 +158,15 @@ def _judging(
     heldout: NoisyImages,
     scoring: Callable[[NoisyImages, int], Validation],
 ) -> Judging:
-    """Who judges: the first held-out images take the first look, the next ones the test."""
+    """Who judges: the first held-out images take the first look, the last ones the test, on other noise."""
     if plan.judge is None or isinstance(schedule, BudgetSchedule):
         return MeritJudging(validation=scoring(heldout, schedule.num_draws), margin=plan.margin)
-    first, last = schedule.look_images, schedule.look_images + schedule.test_images
+    last = len(heldout)
+    test = scoring(heldout.part(last - schedule.test_images, last), schedule.num_draws)
     return RadiusJudging(
         judge_of=plan.judge,
-        look=scoring(heldout.part(0, first), schedule.look_images * schedule.look_draws),
-        test=scoring(heldout.part(first, last), schedule.num_draws),
+        look=scoring(heldout.part(0, schedule.look_images), schedule.look_images * schedule.look_draws),
+        test=replace(test, first=schedule.look_draws),
         schedule=schedule,
         start=coordinator.initial_parameters(),
     )

@@ -21,6 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bbsmooth.api.sessions.tuning_method import worth_spending
 from bbsmooth.certification import SequentialPlan
 from bbsmooth.certification.sequences import DEFAULT_TEST
 from bbsmooth.coordinator import Autoencoder, CoordinatedOracle, EqualiserSpace, ScoreScaled, ScoreScaling
@@ -29,7 +30,7 @@ from bbsmooth.noise import Grid
 from bbsmooth.tuning.automatic import AUTO, choose
 from bbsmooth.tuning.certified_share import RadiusJudge
 from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
-from bbsmooth.tuning.methods import CERTIFIED, LIKELIHOOD, METHODS
+from bbsmooth.tuning.methods import CERTIFIED, LIKELIHOOD, METHODS, within
 from bbsmooth.tuning.methods import judged as method_judged
 from bbsmooth.tuning.tune import tune
 from experiments.natural.reread import Reread
@@ -174,14 +175,15 @@ def tuned(study: Study, arm: Arm, seed: int) -> tuple[Autoencoder | ScoreScaled,
     folder = world.folder / "queries" / f"{study.front} at {study.radius:g}"
     path = folder / f"{name}-{feedback.value}-{arm.objective}-{arm.queries}-seed{seed}.safetensors"
     if not path.exists():
+        method = within(method_judged(METHODS[name], study.judge), arm.queries)
         result = tune(
             coordinator,
             world.train.images[:TRAIN],
             world.train.labels[:TRAIN],
             noise=world.noise,
             grid=Grid.fitting(world.noise, eight_bit=False),
-            plan=replace(method_judged(METHODS[name], study.judge).plan, **_loss(study, arm)),
-            queries=arm.queries,
+            plan=replace(method.plan, **_loss(study, arm)),
+            queries=worth_spending(method, world.oracle.spec, arm.queries),
             seed=seed,
             feedback=feedback,
             ask=lambda images, name: _answers(world.oracle.query(images), feedback),

@@ -24,10 +24,10 @@ from bbsmooth.tuning.losses.certified_share import CertifiedShare, balanced
 from bbsmooth.tuning.methods import (
     AGREEMENT,
     CERTIFIED,
-    JUDGED,
     LIKELIHOOD,
     METHODS,
     OBJECTIVES,
+    WORTH,
     Method,
     fitted,
     judged,
@@ -89,7 +89,7 @@ def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
     if method.scaling is None:
         return queries
     enough = ScoreScaling(method.scaling, len(spec.classes)).enough * (1 if method.plan.judges_once else _APART)
-    return min(queries, int(enough if method.plan.judge is None else JUDGED * enough))
+    return min(queries, int(enough if method.plan.judge is None else WORTH * enough))
 
 
 def as_begun(method: Method, out: Path) -> Method:

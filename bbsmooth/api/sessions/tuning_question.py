@@ -49,7 +49,7 @@ from bbsmooth.settings.common import DriftConfig, settings
 from bbsmooth.settings.stamp import StampConfig
 from bbsmooth.settings.tune import TuneConfig
 from bbsmooth.tuning.automatic import Choice
-from bbsmooth.tuning.methods import AGREEMENT, Method
+from bbsmooth.tuning.methods import AGREEMENT, Method, within
 
 if TYPE_CHECKING:
     from bbsmooth.whitebox.surrogates import Surrogate
@@ -124,7 +124,8 @@ class TuningQuestion:
         images = images_of(subject, config, subject.smoothing.seed, labelled=available > 0)
         before = picked(out) if resume else None
         choice = before or chosen(config, total, base.spec, shape, subject.front, len(images.pixels))
-        method = as_begun(method_of(choice, config, subject.smoothing.distribution, images.labels, shape), out)
+        named = method_of(choice, config, subject.smoothing.distribution, images.labels, shape)
+        method = as_begun(within(named, total), out)
         if not (out / MANIFEST).exists():  # an earlier version took and ignored more
             chooses = search is not None
             refuse_idle(config, subject, method, images, queries=available, chooses=chooses, drift=drift, batch=batch)
@@ -196,7 +197,8 @@ class TuningQuestion:
         late = max(0, found["queries"] - self.search.cost)  # what was in flight when it was killed
         subject = at_sigma(self.subject, found["sigma"])
         noise, shape = subject.smoothing.distribution, subject.images.image_shape
-        method = as_begun(method_of(self.choice, self.config, noise, self.images.labels, shape), out)
+        named = method_of(self.choice, self.config, noise, self.images.labels, shape)
+        method = as_begun(within(named, self.available + self.search.cost), out)
         return replace(self, subject=subject, method=method, queries=self.queries - late)
 
     def start(self) -> Stored | None:
