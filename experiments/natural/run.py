@@ -2,7 +2,8 @@
 
 `python -m experiments.natural.run resnet20` judges them before a third party's CIFAR-10 network, on test images that no
 denoiser has seen, and writes `results.json`. `--rows` and `--sigma` choose a part. Votes are kept in `runs/tuning`: a
-killed run goes on. Rows of "taught" denoisers need `python -m experiments.natural.surrogate` first.
+killed run goes on. Rows of "taught" denoisers need `python -m experiments.natural.surrogate` first. `--over ROW` pairs
+the rows with another, on the same images and draws; one that only reads scores anew asks for no answer that it has.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from bbsmooth.coordinator import (
     ScoreScaled,
     ScoreScaling,
     fine_tune,
+    load,
+    save,
 )
 from bbsmooth.coordinator.natural import natural
 from bbsmooth.coordinator.stability import StabilityPlan, stabilise
@@ -36,13 +39,14 @@ from bbsmooth.noise import Grid
 from bbsmooth.randomness import fork
 from bbsmooth.tuning.methods import METHODS
 from bbsmooth.tuning.tune import tune
+from experiments.natural.reread import Reread
 from experiments.natural.results import keep
 from experiments.natural.surrogate import surrogate
 from experiments.tuning.certified import ALPHA, BETA, SELECTION, proven_by, rows
 from experiments.tuning.paired import correct, gain
 from experiments.tuning.resnet20 import CLASSES
 from experiments.tuning.worlds import WORLDS, Labelled, World
-from oracles import Oracle
+from oracles import CachingOracle, Oracle, ResponseStore
 
 RADII = {0.12: (0.1, 0.25), 0.25: (0.25, 0.5), 0.5: (0.25, 0.5)}
 IMAGES, MOST = 1_000, 2_000
@@ -65,22 +69,22 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--sigma", nargs="+", type=float, default=list(RADII))
     parser.add_argument("--images", type=int, default=IMAGES, help="that are certified, 0 for none")
+    parser.add_argument("--over", choices=ROWS, help="also give gains over this row")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for sigma in options.sigma:
         world = WORLDS[options.world](sigma)
         for name in options.rows:
-            keep(f"{world.name} {sigma:g}", name, judged(world, name, RADII[sigma], options.images))
+            row = judged(world, name, RADII[sigma], options.images, options.over)
+            keep(f"{world.name} {sigma:g}", name, row)
 
 
-def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> dict[str, Any]:
-    """One row: what stands before the world's oracle, and what is right and certified with it."""
+def judged(world: World, name: str, radii: tuple[float, ...], images: int, other: str | None = None) -> dict[str, Any]:
+    """One row: what stands before the world's oracle, and what is right and certified with it, also over another's."""
     start = time.process_time()
     front = ROWS[name](world)
     making = time.process_time() - start
-    oracle: Oracle = (
-        world.oracle if front is None else CoordinatedOracle(front.coordinator, front.parameters, world.oracle)
-    )
+    oracle = _behind(world, front)
     right = correct(oracle, world.test, sigma=world.sigma, draws=world.draws)
     bare = correct(world.oracle, world.test, sigma=world.sigma, draws=world.draws)
     over = gain(right, bare)
@@ -104,6 +108,16 @@ def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> di
     )
     for row in certified:
         del row["gain"], row["standard_error"]
+    paired: dict[str, Any] = {}
+    if other is not None:
+        before = _behind(world, ROWS[other](world))
+        more = gain(right, correct(before, world.test, sigma=world.sigma, draws=world.draws))
+        paired = {"over": other, "noisy_gain": [round(more.points, 2), round(more.error, 2)]}
+        if found is not None:
+            control = proven_by(before, world, plan, images)
+            gains = [[row["radius"], row["gain"], row["standard_error"]] for row in rows([found], control, plan)]
+            starts = [round(100 * float(held.double().mean()), 2) for held in control.held]
+            paired |= {"certified_other": starts, "certified_gain": gains}
     return {
         "psnr": None if front is None else round(psnr(front, world), 2),
         "queries": 0 if front is None else front.queries,
@@ -112,7 +126,17 @@ def judged(world: World, name: str, radii: tuple[float, ...], images: int) -> di
         "gain_over_bare": [round(over.points, 2), round(over.error, 2)],
         "noisy_images": len(right),
         "certified": certified,
+        **paired,
     }
+
+
+def _behind(world: World, front: Front | None) -> Oracle:
+    if front is None:
+        return world.oracle
+    if isinstance(front.coordinator, ScoreScaled):
+        return Reread(front.coordinator, front.parameters, world.oracle, world.folder / "answers")
+    oracle = CoordinatedOracle(front.coordinator, front.parameters, world.oracle)
+    return CachingOracle(oracle, ResponseStore(world.folder / "answers"))
 
 
 def psnr(front: Front, world: World, images: int = 1_000) -> float:
@@ -143,10 +167,16 @@ def _fine_tuned(world: World) -> Front:
 
 
 def _taught(world: World) -> Front:
-    """The base denoiser, taught by a classifier of the user's own."""
-    start = natural(world.architecture.image_shape, world.sigma)
-    plan = StabilityPlan()
-    return _front(stabilise(start, world.train.images, surrogate(), noise=world.noise, plan=plan, seed=0).coordinator)
+    """The base denoiser, taught by a classifier of the user's own, once."""
+    path = world.folder / "taught.safetensors"
+    if not path.exists():
+        start, plan = natural(world.architecture.image_shape, world.sigma), StabilityPlan()
+        made = stabilise(start, world.train.images, surrogate(), noise=world.noise, plan=plan, seed=0).coordinator
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(path, made, made.initial_parameters())
+    taught, _ = load(path)
+    assert isinstance(taught, Autoencoder)  # as it was saved
+    return _front(taught)
 
 
 def _scaled(make: Callable[[World], Front]) -> Callable[[World], Front]:
