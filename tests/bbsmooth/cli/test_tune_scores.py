@@ -93,6 +93,18 @@ def test_where_a_radius_decides_most_of_a_budget_judges_the_map(leaning: World) 
     assert certified(leaning, "--coordinator", leaning.run, "--limit", 100) > 0.9
 
 
+@pytest.mark.parametrize(("budget", "least"), [(20_000, 1_400), (100_000, 6_500)])
+def test_where_no_map_helps_a_radius_takes_a_good_look_for_less_than_a_tenth(
+    leaning: World, budget: int, least: int
+) -> None:
+    """Of 100,000 queries 32,000 would be worth spending; the look may take of all of them."""
+    keep_images(leaning, 1_000)
+    method = ("--method", "vector-scaling", "--radius", 0.1, "--budget", budget)
+    found = json.loads(tune(leaning, *method, "--json", function="sure").out)["summary"]
+    assert found["verdict"].endswith(f"of {budget:,} queries used, start kept")
+    assert least < found["queries"] == leaning.asked.total() < 0.1 * budget
+
+
 @pytest.mark.parametrize(
     ("arguments", "function", "options", "words"),
     [
