@@ -52,7 +52,10 @@ def test_where_nothing_can_be_gained_the_rest_of_the_budget_stays_unspent(many: 
     [
         (["--radius", "0"], "--radius must be a positive number, got 0.0"),
         (["--radius", "3"], "--radius 3 needs a probability of 1; choose a smaller one"),
-        (["--budget", "300"], "--budget: judging by a radius needs 10 held-out images under 5 draws at a first look and"),
+        (
+            ["--budget", "300"],
+            "--budget: judging by a radius needs 10 held-out images under 5 draws at a first look and",
+        ),
         (["--train-images", "30"], "held-out images, got 6: give more images to tune on, or leave --radius out"),
     ],
 )
