@@ -18,7 +18,7 @@ _FEWEST_DRAWS, _MOST_DRAWS = 20, 100
 
 _FEWEST_LOOKED_AT = 5
 _LOOKED_AT = 4
-"""Of a test's draws, one in so many is enough for a look: many images under few draws say more of a mean."""
+"""Of a test's draws, one in that many is enough for a look: many images under few draws say more of a mean."""
 
 _ROOM = 0.5
 """Share of the images not certified yet that tuning may be hoped to lift: three times what was ever measured."""
@@ -123,7 +123,7 @@ class RadiusJudge:
         return _p_value(int((now & ~then).sum()), int((then & ~now).sum()))
 
     def shows(self, gained: int, lost: int) -> bool:
-        """Say whether so many images that rose above p_R and fell below it show a gain."""
+        """Say whether that many images that rose above p_R and fell below it show a gain."""
         return _p_value(gained, lost) <= self.level
 
 

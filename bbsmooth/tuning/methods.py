@@ -136,7 +136,7 @@ def judged(method: Method, judge: RadiusJudge) -> Method:
 
 
 def within(method: Method, budget: int) -> Method:
-    """The method where so many queries may be spent, whether they are worth it or not."""
+    """The method where that many queries may be spent, whether they are worth it or not."""
     judge = method.plan.judge
     return method if judge is None else replace(method, plan=replace(method.plan, judge=replace(judge, budget=budget)))
 
