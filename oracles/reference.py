@@ -158,6 +158,10 @@ def _local() -> Iterator[str]:
     yield "### `module`\n"
     yield "`module:PATH.py:FUNCTION`\n"
     yield from _table(options_of(ModuleOptions))
+    yield "A function that asks a paid service is charged one query an image, whatever its client sends. Those of"
+    yield "openai (3.57), anthropic (2.14) and botocore (1.44) repeat by themselves, up to three requests in all; those"
+    yield "of google-genai, mistralai and ollama do not. Make them with `max_retries=0`, botocore's with"
+    yield '`Config(retries={"total_max_attempts": 1})`, or use the schemes below, which count every attempt.\n'
 
 
 def _platforms() -> Iterator[str]:

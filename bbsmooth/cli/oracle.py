@@ -54,6 +54,8 @@ def list_prices(as_json: options.Json = False) -> None:
 
 _CHECKED = Option("The oracle, as in --oracle.", "ORACLE", argument=True)
 _BUDGET = Option("Most queries that the check may spend; more look further.", "QUERIES", default=250)
+_ROUNDING = 0.001
+"""A larger difference between scores is not what sums in another order make of 32-bit floats."""
 
 
 @oracle_app.command("check")
@@ -105,13 +107,21 @@ def _tokens(tokens: dict[str, Any], kind: str) -> str:
 
 
 def _repeated(found: dict[str, Any]) -> str:
+    if found["twice"] and found["in_batch"] is False:
+        return _beside(found["same_labels"], found["largest_difference"])
     if not found["same_labels"]:
         return "another label when it is asked again: answers are not deterministic, votes are still counted soundly"
     if not found["twice"]:
         return f"the same label, but scores differ by up to {found['largest_difference']:.2g}"
-    if found["in_batch"] is False:
-        return f"the same answer, but in a batch scores differ by up to {found['largest_difference']:.2g}"
     return "the same answer, bit for bit" + ("" if found["in_batch"] is None else ", alone and in a batch")
+
+
+def _beside(same_labels: bool, difference: float) -> str:
+    """Return what was found of an image that gets another answer beside other images."""
+    if same_labels and difference <= _ROUNDING:
+        return f"the same answer, but in a batch scores differ by up to {difference:.2g}"
+    found = f"scores differ by up to {difference:.2g}" if same_labels else "the label is another one"
+    return f"the same answer alone, but beside other images {found}: --batch-size 1 keeps votes independent"
 
 
 def _shown(value: object) -> str:

@@ -9,6 +9,8 @@ from fractions import Fraction
 
 from scipy.special import betainc
 
+from bbsmooth.certification.bounds.clopper_pearson import SMALLEST
+
 
 @dataclass(frozen=True, slots=True)
 class FamilyWise:
@@ -58,8 +60,11 @@ def bonferroni(alpha: float, images: int) -> float:
 
 
 def p_value(successes: int, trials: int, p_null: float) -> float:
-    """P[X >= `successes`], X ~ Binomial(`trials`, `p_null`): of p <= `p_null`, for trials fixed in advance."""
-    return 1.0 if successes == 0 else float(betainc(successes, trials - successes + 1, p_null))
+    """P[X >= `successes`], X ~ Binomial(`trials`, `p_null`): of p <= `p_null`, for trials fixed in advance.
+
+    What is smaller than `SMALLEST` is said to be that.
+    """
+    return 1.0 if successes == 0 else max(SMALLEST, float(betainc(successes, trials - successes + 1, p_null)))
 
 
 def holm(p_values: Sequence[float], alpha: float) -> list[bool]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scipy.special import betainc
 
+from bbsmooth.certification.bounds.clopper_pearson import SMALLEST, ClopperPearson
 from bbsmooth.certification.sequences.solving import last_rejected
 
 
@@ -32,6 +33,8 @@ class RandomisedClopperPearson:
     def lower(self, successes: int, trials: int, *, alpha: float) -> float:
         """The rate p at which P[X > successes] + uniform P[X = successes] = `alpha`, X ~ Binomial(trials, p).
 
+        Below `SMALLEST` the bound of `ClopperPearson`, which is lower.
+
         Raises:
             ValueError: counts that cannot be, or `alpha` outside (0, 1).
         """
@@ -39,6 +42,8 @@ class RandomisedClopperPearson:
             raise ValueError(f"a bound needs 0 <= successes <= trials and trials > 0, got {successes} of {trials}")
         if not 0 < alpha < 1:
             raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+        if alpha < SMALLEST:
+            return ClopperPearson().lower(successes, trials, alpha=alpha)
         return last_rejected(lambda p: self._tail(successes, trials, p) <= alpha, highest=1.0)
 
     def _tail(self, successes: int, trials: int, p: float) -> float:

@@ -11,6 +11,8 @@ from tests.bbsmooth.cli.service import METADATA, Service
 from tests.bbsmooth.cli.world import World, bbsmooth
 from tests.oracles.remote.misbehaving import Call
 
+BESIDE = "the same answer alone, but beside other images"
+
 
 def test_every_way_of_naming_an_oracle_is_listed() -> None:
     done = bbsmooth("oracle", "list")
@@ -33,6 +35,24 @@ def test_a_check_says_what_the_oracle_is(world: World) -> None:
     assert found["proposal"].startswith("--batch-size ")
     assert found["queries"] == f"{world.asked.total()}, price {2 * world.asked.total() / 1000:g}"
     assert world.asked.total() <= 250
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("1e-6", "the same answer, but in a batch scores differ by up to 1e-06"),
+        ("0.1", f"{BESIDE} scores differ by up to 0.1: --batch-size 1 keeps votes independent"),
+        ("0.9", f"{BESIDE} the label is another one: --batch-size 1 keeps votes independent"),
+    ],
+)
+def test_a_check_says_where_an_answer_depends_on_other_images(world: World, change: str, said: str) -> None:
+    file = world.folder / "beside.py"
+    file.write_text(
+        f"import numpy as np\ndef f(images):\n    one = 0.05 + {change} * (len(images) > 1)\n"
+        "    return np.tile([1 - one, one], (len(images), 1))\n"
+    )
+    done = bbsmooth("oracle", "check", f"module:{file}:f?image_shape=1x8x8")
+    assert f"{'same image':<24}{said}" in done.out.splitlines()
 
 
 def test_a_check_in_json(world: World) -> None:

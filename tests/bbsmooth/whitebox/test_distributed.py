@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
@@ -118,6 +119,14 @@ def test_batch_statistics_cannot_be_shared_on_cpus() -> None:
     assert Group(0, 2).synchronised(module.eval()) is module
     with pytest.raises(UsageError, match="batch statistics, which processes on CPUs cannot share"):
         Group(0, 2).synchronised(module.train())
+
+
+def test_activations_that_timm_fuses_with_normalisation_stay() -> None:
+    fused = BatchNormAct2d(2, act_layer=nn.ReLU, device="meta")
+    found = Group(0, 2).synchronised(nn.Sequential(fused).train())
+    kinds = [type(part) for part in found.modules()]
+    assert any(issubclass(kind, nn.SyncBatchNorm) for kind in kinds)
+    assert nn.ReLU in kinds
 
 
 def test_the_environment_says_who_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,13 @@ import csv
 import math
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.stats import beta, binom, binomtest
 
 from bbsmooth.certification import ClopperPearson
+from bbsmooth.certification.sequences import RandomisedClopperPearson
 from bbsmooth.noise import Gaussian
 
 BOUND = ClopperPearson()
@@ -31,6 +33,29 @@ def test_the_bound_is_the_quantile_of_scipy_stats_in_every_bit(alpha: float) -> 
 def test_a_bound_that_is_too_small_to_be_found_is_0() -> None:
     assert BOUND.lower(3, 5, alpha=1e-300) == 0
     assert BOUND.upper(2, 5, alpha=1e-300) == 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "alpha"),
+    [
+        (781, 819, 5.331769941954484e-270),  # of all these SciPy 1.17 makes bounds that are too high
+        (1_403, 1_440, 2.686651229109106e-297),
+        (2_920, 2_943, 8.005666492741967e-298),
+        (72_536, 72_567, 1.7394845194340138e-256),
+        (520_185, 520_220, 7.492889374824087e-283),
+        (1_000, 1_000, 1e-300),
+        (60, 100, 1e-160),
+        (60, 100, 5e-324),
+    ],
+)
+def test_deep_in_the_tail_no_bound_is_too_high(successes: int, trials: int, alpha: float) -> None:
+    for bound in (BOUND, RandomisedClopperPearson(0.5)):
+        lower = bound.lower(successes, trials, alpha=alpha)
+        with mpmath.workdps(40):
+            p = mpmath.mpf(lower)
+            ways = (mpmath.binomial(trials, k) * p**k * (1 - p) ** (trials - k) for k in range(successes, trials + 1))
+            tail = mpmath.fsum(ways)
+            assert alpha / 1_000 < tail <= alpha
 
 
 @pytest.mark.parametrize(("successes", "trials", "alpha"), CASES)

@@ -32,6 +32,10 @@ def test_a_p_value_is_the_binomial_tail(successes: int, trials: int) -> None:
         assert p_value(successes, trials, p_null) == pytest.approx(float(binom.sf(successes - 1, trials, p_null)))
 
 
+def test_a_p_value_that_is_too_small_to_be_found_is_not_said_to_be_0() -> None:
+    assert 3.5854163177958576e-263 < p_value(15_711, 15_744, 0.9555561846900444) < 1e-100
+
+
 def test_false_discovery_needs_certificates_by_the_decimals_of_its_levels() -> None:
     assert FalseDiscovery(0.05, 0.001).needed(1_000) == 20
     assert FalseDiscovery(0.05, 0.001).needed(1_001) == 21
