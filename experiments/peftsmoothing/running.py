@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import shlex
+import signal
 import sys
 import threading
 import time
@@ -66,8 +67,17 @@ def _in_a_process(threads: int, what: Callable[..., None], *arguments: Any) -> N
 
 
 def _with_threads(threads: int, what: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=_end_with_the_study, daemon=True).start()
     torch.set_num_threads(threads)
     what(*arguments)
+
+
+def _end_with_the_study() -> None:
+    """End this process once the one that asked for it is gone, however that ended; what it began can be resumed."""
+    study = multiprocessing.parent_process()
+    assert study is not None
+    wait([study.sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _run_command(command: list[str], out: Path) -> None:
