@@ -10,7 +10,6 @@ from typing import Any, Literal
 from bbsmooth.api.batch import Batch, batch_config
 from bbsmooth.api.denoiser import Denoiser, Tuned
 from bbsmooth.api.sessions import tune as session
-from bbsmooth.api.sessions.tuning_sigma import certification
 from bbsmooth.api.subject import AnyFront, AnyOracle, Callback, drift_of, noises_of, subject_of, told
 from bbsmooth.coordinator import EqualiserSpace, made_of
 from bbsmooth.data import Split, images_of
@@ -18,7 +17,7 @@ from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.progress.meter import meter
 from bbsmooth.settings.batch import LOOKS
-from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig
+from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig, certification
 from bbsmooth.settings.stamp import STAMPED, StampConfig
 from bbsmooth.settings.tune import AUTOENCODED, EPOCHS, TuneConfig, idle_without_queries
 from bbsmooth.tuning.automatic import AUTO

@@ -20,7 +20,7 @@ from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig, compared
 from bbsmooth.settings.predict import PredictConfig
-from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig
+from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig, certification
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.settings.tune import TuneConfig
 
@@ -139,7 +139,6 @@ def tune_sigma(
         drift: how a change of the model is noticed.
     """
     from bbsmooth.api.sessions import tune as tuning
-    from bbsmooth.api.sessions.tuning_sigma import certification
 
     choice = SigmaConfig.of(sigmas, certification(config.radius), noise["noise"])  # before what takes long to open
     smoothing = SmoothingConfig(sigma=choice.sigmas[len(choice.sigmas) // 2], **noise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from bbsmooth.errors import UsageError
@@ -17,6 +17,12 @@ from bbsmooth.settings.plan import PILOT, PILOT_DRAWS, ClaimConfig, PilotConfig
 AUTO = "auto"
 """In place of sigma: the one that certifies most."""
 
+FORECAST = 500
+"""Images whose certified share is forecast, where a tuning chooses sigma."""
+
+_USUAL = CertifyConfig(
+    method="cohen", radii=(), num_selection=100, num_estimation=10_000, alpha=0.001, beta=0.01, limit=None
+)
 _GRID, _WIDEST, _STRONGEST = 8, 3.0, 1.0  # sigmas from R / 3 to 3 R, but at most 1 where R is less
 
 
@@ -31,6 +37,17 @@ def sigma_grid(radius: float) -> tuple[float, ...]:
     least, most = radius / _WIDEST, min(_WIDEST * radius, max(_STRONGEST, radius))
     factors = (most / least) ** (1 / (_GRID - 1))
     return tuple(float(f"{least * factors**step:.3g}") for step in range(_GRID))
+
+
+def certification(radius: float | None) -> CertifyConfig:
+    """The certification for which a tuning chooses sigma: the usual one, at this radius.
+
+    Raises:
+        UsageError: no radius.
+    """
+    if radius is None:
+        raise UsageError("`sigma` is chosen for a radius: give `radius`, at which certified images shall be most")
+    return replace(_USUAL, radii=(radius,))
 
 
 def named_sigmas(given: Sequence[str]) -> tuple[float, ...] | None:

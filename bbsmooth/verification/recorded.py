@@ -18,6 +18,7 @@ from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
 from bbsmooth.runs.reading import Run, read_run
+from bbsmooth.runs.records.entries import ClassifierEntry
 from bbsmooth.runs.records.values import Label
 from bbsmooth.settings.certify import DATA, ORACLE
 from bbsmooth.verification.asked import Asked
@@ -195,20 +196,35 @@ def labels_of(run: Run, images: data.ImageSet, classes: Classes) -> list[Label]:
 
 def recorded_votes(run: Run, folder: str, stack: ExitStack) -> tuple[VoteLog, Mapping[bytes, StoredVotes]]:
     """The votes in a folder, and its rows, of the classifier before the change or of the one that was certified."""
+    store = answers_at_hand(run, folder, stack)
+    earlier, own = run.manifest.get("earlier"), run.manifest["classifier"]
+    if earlier and folder == EARLIER_RESPONSES:
+        own = {**own, "fingerprint": earlier["classifier"]}
+    return VoteLog(store, asked_classifier(run, own)), store.vote_rows()
+
+
+def answers_at_hand(run: Run, folder: str, stack: ExitStack) -> StoredAnswers:
+    """The answers in a folder, until the stack is left.
+
+    Raises:
+        NotAtHand: they are not there.
+    """
     try:
         store = StoredAnswers(run.path / folder)
     except StorageError as error:
         raise NotAtHand(f"the answers are not at hand ({error})") from error
     stack.callback(store.close)
-    manifest, oracle = run.manifest, run.manifest["oracle"]
-    earlier, own = manifest.get("earlier"), manifest["classifier"]["fingerprint"]
-    classes = Classes(open_set=True) if oracle["classes"] == "open" else Classes(oracle["classes"])
-    spec = OracleSpec(
+    return store
+
+
+def asked_classifier(run: Run, classifier: ClassifierEntry) -> OracleSpec:
+    """The oracle of a run with what stood before it, as far as its answers on record depend on that."""
+    oracle = run.manifest["oracle"]
+    return OracleSpec(
         name=oracle["name"],
-        fingerprint=earlier["classifier"] if earlier and folder == EARLIER_RESPONSES else own,
-        classes=classes,
+        fingerprint=classifier["fingerprint"],
+        classes=Classes(open_set=True) if oracle["classes"] == "open" else Classes(oracle["classes"]),
         image_shape=None,
         feedback=Feedback(oracle["feedback"]),
-        eight_bit=run.manifest["classifier"]["eight_bit"],
+        eight_bit=classifier["eight_bit"],
     )
-    return VoteLog(store, spec), store.vote_rows()

@@ -18,6 +18,7 @@ from bbsmooth.verification.certificates import BROKEN, said, wrong_certificates,
 from bbsmooth.verification.choice import wrong_choice
 from bbsmooth.verification.commitment import foreign_stamp, other_images, wrong_commitment, wrong_stamp
 from bbsmooth.verification.files import wrong_files
+from bbsmooth.verification.pilot import wrong_pilot
 from bbsmooth.verification.recorded import NotAtHand, wrong_votes
 from bbsmooth.verification.statement import wrong_attestation
 from bbsmooth.verification.totals import wrong_ledger, wrong_summary
@@ -59,6 +60,7 @@ _CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
     "tune": (
         ("the summary follows from the history", wrong_tuning),
         ("a sigma that was chosen follows from the pilot's figures", wrong_choice),
+        ("and these from its images, seed and recorded answers", wrong_pilot),
         *_FIXED,
         ("the ledger adds up", wrong_ledger),
     ),

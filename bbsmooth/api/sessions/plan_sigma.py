@@ -21,13 +21,13 @@ from bbsmooth.api.sessions.piloting import NOTE, AskedPilot, different_images, p
 from bbsmooth.api.sessions.sigma_trials import (
     SigmaTrial,
     cost_in_words,
-    halve,
     labelled_sample,
     other_images,
     refuse_small_budget,
     subjects_by_sigma,
 )
 from bbsmooth.assemble import Subject, account, vote_source
+from bbsmooth.assemble.sigma_choice import best_of, halve
 from bbsmooth.certification.forecast import CONFIDENCE
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.certificates import Record, write_summary
@@ -98,7 +98,7 @@ def plan_sigma(
             )
         announce(cost_in_words(halving, draws, subject.asking, choice))
         left = halve(trials, halving, images)
-        chosen = max(left, key=lambda sigma: trials[sigma].right.expected)
+        chosen = best_of(left, trials)
         best = trials[chosen]
         bill = Bill(
             images=0,

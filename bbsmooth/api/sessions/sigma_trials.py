@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,6 +15,7 @@ from bbsmooth.api.sessions.fares import Fare
 from bbsmooth.api.sessions.piloting import AskedPilot, pilot_of, way_of
 from bbsmooth.assemble import Front, Subject, grid_for
 from bbsmooth.assemble.labels import match_labels
+from bbsmooth.assemble.sigma_choice import expected_right
 from bbsmooth.certification import VoteSource
 from bbsmooth.certification.forecast import Expectation, Interval, forecast
 from bbsmooth.certification.methods.pilot import Pilot, PilotCase
@@ -53,11 +54,16 @@ class SigmaTrial:
     def ask(self, images: Sequence[tuple[int, Tensor]]) -> None:
         """Ask about images, and forecast from them."""
         self.cases = self.asking.ask(list(images), lambda images, draws: None)
-        classes = self.source.log.spec.classes
-        votes = [case.votes_for(self.sample.number(index, classes)) for index, case in self.cases.items()]
-        answered = tuple(each for each in votes if each is not None)
-        seen = Pilot(votes=answered, draws=self.asking.draws, unanswered=len(votes) - len(answered))
-        ((self.right,),) = (each.certified for each in self._forecast([self.config], seen))
+        classes, smoothing = self.source.log.spec.classes, self.subject.smoothing
+        self.right = expected_right(
+            self.cases,
+            lambda index: self.sample.number(index, classes),
+            way_of(self.config, smoothing, self.different, capped=False),
+            draws=self.asking.draws,
+            images=self.different,
+            total_variation=self._total_variation,
+            seed=smoothing.seed,
+        )
 
     @property
     def pilot(self) -> Pilot:
@@ -71,31 +77,19 @@ class SigmaTrial:
 
     def expected(self, ways: Sequence[CertifyConfig]) -> tuple[Expectation, ...]:
         """Forecasts of certifications with this sigma; the last one with smaller caps where it has several."""
-        return self._forecast(ways, self.pilot)
-
-    def _forecast(self, ways: Sequence[CertifyConfig], seen: Pilot) -> tuple[Expectation, ...]:
-        smoothing, images = self.subject.smoothing, self.subject.images
-        several = len(ways) > 1
+        smoothing, several = self.subject.smoothing, len(ways) > 1
         return forecast(
             [way_of(way, smoothing, self.different, capped=several and way is ways[-1]) for way in ways],
-            seen,
+            self.pilot,
             images=self.different,
-            total_variation=self.source.copies.total_variation(math.prod(images.image_shape)),
+            total_variation=self._total_variation,
             seed=smoothing.seed,
             apart=True,
         )
 
-
-def halve(
-    trials: Mapping[float, SigmaTrial], halving: Sequence[tuple[int, int]], images: Sequence[tuple[int, Tensor]]
-) -> list[float]:
-    """The sigmas of the last round, after all rounds."""
-    left = list(trials)
-    for number, seen in halving:
-        left = sorted(sorted(left, key=lambda sigma: -trials[sigma].right.expected)[:number])
-        for sigma in left:
-            trials[sigma].ask(images[:seen])
-    return left
+    @property
+    def _total_variation(self) -> float:
+        return self.source.copies.total_variation(math.prod(self.subject.images.image_shape))
 
 
 def subjects_by_sigma(

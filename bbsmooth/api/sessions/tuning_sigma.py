@@ -19,14 +19,13 @@ from bbsmooth.api.sessions.piloting import AskedPilot
 from bbsmooth.api.sessions.sigma_trials import (
     SigmaTrial,
     cost_in_words,
-    halve,
     labelled_sample,
     other_images,
     refuse_small_budget,
     subjects_by_sigma,
 )
-from bbsmooth.assemble import Account, Front, Subject, vote_source
-from bbsmooth.errors import UsageError
+from bbsmooth.assemble import Account, Front, Subject, describe_classifier, vote_source
+from bbsmooth.assemble.sigma_choice import best_of, halve
 from bbsmooth.randomness import image_digest
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.commitment import FixedImage
@@ -34,26 +33,19 @@ from bbsmooth.runs.directory import RunDirectory, read_manifest
 from bbsmooth.runs.layout import CHOICE, MANIFEST
 from bbsmooth.settings.certify import CertifyConfig
 from bbsmooth.settings.plan import PILOT, PILOT_DRAWS
-from bbsmooth.settings.sigma import AUTO, SigmaConfig, SigmaPilotConfig, queries_of, rounds
+from bbsmooth.settings.sigma import (
+    AUTO,
+    FORECAST,
+    SigmaConfig,
+    SigmaPilotConfig,
+    certification,
+    queries_of,
+    rounds,
+)
 from bbsmooth.settings.tune import TuneConfig
 from oracles import Purpose
 
 _SHIPPED = {"small": "natural-small"}
-_FORECAST = 500  # images whose certified share is forecast
-_USUAL = CertifyConfig(
-    method="cohen", radii=(), num_selection=100, num_estimation=10_000, alpha=0.001, beta=0.01, limit=None
-)
-
-
-def certification(radius: float | None) -> CertifyConfig:
-    """The certification for which sigma is chosen: the usual one, at this radius.
-
-    Raises:
-        UsageError: no radius.
-    """
-    if radius is None:
-        raise UsageError("`sigma` is chosen for a radius: give `radius`, at which certified images shall be most")
-    return replace(_USUAL, radii=(radius,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,12 +164,12 @@ class SigmaSearch:
                 source=source,
                 asking=AskedPilot(run, kept, source, each.asking, self.draws),
                 sample=self.sample,
-                different=_FORECAST,
+                different=FORECAST,
             )
         any_sigma = next(iter(self.subjects.values()))
         self.announce(cost_in_words(self.halving, self.draws, any_sigma.asking, SigmaConfig(sigmas=tuple(trials))))
         left = halve(trials, self.halving, self.images)
-        sigma = max(left, key=lambda each: trials[each].right.expected)
+        sigma = best_of(left, trials)
         spent, radius = kept.ledger.spent[Purpose.SELECT], self.config.radii[0]
         found: Record = {
             "sigma": sigma,
@@ -185,7 +177,12 @@ class SigmaSearch:
             "queries": spent,
             "price": kept.ledger.price,
             "sigmas": [
-                {"sigma": each, "images": len(trial.cases), "certified": {"radius": radius, **asdict(trial.right)}}
+                {
+                    "sigma": each,
+                    "images": len(trial.cases),
+                    "certified": {"radius": radius, **asdict(trial.right)},
+                    **describe_classifier(trial.source.log.spec),
+                }
                 for each, trial in trials.items()
             ],
         }

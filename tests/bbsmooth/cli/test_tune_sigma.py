@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import bbsmooth as bb
 from bbsmooth.runs.files import write_json
+from bbsmooth.runs.hashes import run_hashes
 from bbsmooth.settings.sigma import queries_of, rounds
 from tests.bbsmooth.cli.test_plan_sigma import RADIUS, Band
 from tests.bbsmooth.cli.world import Outcome, bbsmooth
@@ -143,11 +145,34 @@ def test_the_choice_is_the_same_from_python(band: Band) -> None:
         )
 
 
+def forge_agreeing(run: Path, manifest: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Exchange the shares of the last two sigmas, and choose the other: only the answers say otherwise."""
+    choice = manifest["sigma_choice"]
+    most = max(row["images"] for row in choice["sigmas"])
+    one, two = (row for row in choice["sigmas"] if row["images"] == most)
+    swapped = {one["sigma"]: two["certified"], two["sigma"]: one["certified"]}
+    rows = [row | {"certified": swapped.get(row["sigma"], row["certified"])} for row in choice["sigmas"]]
+    (sigma,) = {one["sigma"], two["sigma"]} - {choice["sigma"]}
+    forged = choice | {"sigma": sigma, "sigmas": rows}
+    write_json(run / "summary.json", summary | {"sigma_choice": forged})
+    manifest = manifest | {"sigma_choice": forged, "settings": manifest["settings"] | {"sigma": sigma}}
+    write_json(run / "manifest.json", manifest | {"hashes": run_hashes(run, manifest)})
+
+
 def test_another_sigma_than_the_pilot_chose_is_found(band: Band) -> None:
     assert tune(band).status == 0
     run, manifest, summary = band.folder / "tuned", read(band, "manifest"), read(band, "summary")
-    assert bbsmooth("verify", run).status == 0
+    done = bbsmooth("verify", run)
+    assert (done.status, "right: and these from its images, seed and recorded answers\n" in done.out) == (0, True)
     choice = manifest["sigma_choice"]
+    forge_agreeing(run, manifest, summary)
+    done = bbsmooth("verify", run)
+    assert done.status == 1
+    assert f"the answers on record give {choice['sigma']}" in done.out
+    write_json(run / "summary.json", summary)
+    shutil.rmtree(run / "responses")
+    write_json(run / "manifest.json", manifest)
+    assert "not checked: and these from its images, seed and recorded answers: " in bbsmooth("verify", run).out
     other = next(sigma for sigma in SIGMAS if sigma != choice["sigma"])
     rows = [row | {"sigma": 2 * row["sigma"]} for row in choice["sigmas"]]
     least = [row | {"certified": row["certified"] | {"expected": 0.0}} for row in choice["sigmas"]]
