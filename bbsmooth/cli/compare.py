@@ -84,7 +84,9 @@ def compare(
             baseline=None if place is None else folders[place],
             groups=groups,
         )
-        print(run(folders, format="json" if as_json else format, out=out, choice=choice), end="")
+        form = options.printed_form(format, out, as_json=as_json)
+        made = run(folders, format=form, out=out, choice=choice)
+        print(run(folders, format="json", out=None, choice=choice) if as_json and out is not None else made, end="")
 
 
 def _with_baseline(runs: list[str], baseline: str | None) -> tuple[list[str], int | None]:

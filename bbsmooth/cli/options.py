@@ -11,6 +11,7 @@ and every command that asks for the class has `--shots` (see `bbsmooth.cli.expan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -114,6 +115,19 @@ def places(device: str, devices: str | None) -> str:
     if device != "auto":
         raise UsageError(f"--device names one place and --devices several, got {device!r} and {devices!r}; give one")
     return devices
+
+
+def printed_form(format: str | None, out: Path | None, *, as_json: bool) -> str | None:
+    """The form of a report: what --format says, or --json where no file takes it.
+
+    Raises:
+        UsageError: both say what is printed.
+    """
+    if not as_json or out is not None:
+        return format
+    if format not in (None, "json"):
+        raise UsageError(f"--json prints one JSON object, and `format` asks for {format}; give one of them, or `out`")
+    return "json"
 
 
 def oracle_name(oracle: str, model: str | None) -> str:

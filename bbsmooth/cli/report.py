@@ -10,6 +10,7 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.guard import guarded
 from bbsmooth.cli.places import need_file, reading
+from bbsmooth.errors import UsageError
 
 
 def report(
@@ -29,8 +30,14 @@ def report(
         ),
     ] = None,
     images: Annotated[
-        int, typer.Option(metavar="INTEGER", min=0, help="Most images of the page that get pictures.")
-    ] = 120,
+        int | None,
+        typer.Option(
+            metavar="INTEGER",
+            min=0,
+            help="Most images of the page that get pictures. Without it 120.",
+            show_default=False,
+        ),
+    ] = None,
     attack: Annotated[
         list[str] | None,
         typer.Option(metavar="RUN", help="A `bbsmooth attack` on this run, to show beside it; may be repeated."),
@@ -49,8 +56,16 @@ def report(
     with guarded(as_json=as_json or format == "json"), reading([run, *(attack or ())]) as (folder, *attacks):
         from bbsmooth.reporting.report import FILES, format_of
         from bbsmooth.reporting.report import report as make
+        from bbsmooth.reporting.single import PICTURED
 
-        form = "json" if as_json else format
-        if format_of(form, out) in FILES:
+        form = options.printed_form(format, out, as_json=as_json)
+        found = format_of(form, out)
+        if found in FILES:
             need_file(run, out)
-        print(make(folder, format=form, out=out, pictured=images, attacks=attacks, groups=groups), end="")
+        if images is not None and found != "html":
+            raise UsageError(f"`num_images` goes with html, not with {found}; leave it out")
+        pictured = PICTURED if images is None else images
+        made = make(folder, format=form, out=out, pictured=pictured, attacks=attacks, groups=groups)
+        if as_json and out is not None:
+            made = make(folder, format="json", out=None, pictured=0, groups=groups)
+        print(made, end="")

@@ -52,6 +52,8 @@ def report(
     form = format_of(format, out)
     if groups is not None and form in ("png", "svg", "tsv"):
         raise UsageError(f"`groups` goes with html, text, json, md and tex, not with {form}; leave it out")
+    if attacks and form not in FILES:
+        raise UsageError(f"`attacks` goes with html, png and svg, not with {form}; leave it out")
     if out is None and form not in FILES:
         return _printed(run, form, groups).decode()
     found, attacked = read_issued(run), [read_run(path) for path in attacks]

@@ -63,6 +63,11 @@ def test_runs_that_cannot_be_paired_have_an_empty_list_of_differences(world: Wor
     world.certify("--method", "sequential", "--radius", "0.1", out=other)
     found = json.loads(bbsmooth("compare", world.run, other, "--json").out)
     assert found["differences"] == []
+    table = world.folder / "table.tsv"
+    assert json.loads(bbsmooth("compare", world.run, other, "--json", "--out", table).out) == found
+    assert table.read_text().startswith("run\t")
+    refused = bbsmooth("compare", world.run, other, "--json", "--format", "md")
+    assert (refused.status, "--json prints one JSON object" in refused.err) == (2, True)
     assert [(run["r=0.05"] is None, run["r=0.1"] is None) for run in found["runs"]] == [(False, True), (True, False)]
 
 

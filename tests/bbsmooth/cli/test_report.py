@@ -48,6 +48,16 @@ def test_json_is_one_object(world: World) -> None:
     found = json.loads(bbsmooth("report", world.run, "--format", "json").out)
     assert found == json.loads(bbsmooth("report", world.run, "--json").out)
     assert (found["command"], found["status"], found["settings"]["sigma"]) == ("certify", "done", 0.25)
+    page = world.folder / "page.md"
+    assert json.loads(bbsmooth("report", world.run, "--json", "--out", page).out) == found
+    assert page.read_text().startswith("# certify: ")
+    for ways, words in (
+        (("--json", "--format", "md"), "--json prints one JSON object, and --format asks for md"),
+        (("--format", "tsv", "--images", 5), "--images goes with html, not with tsv"),
+        (("--format", "md", "--attack", world.run), "--attack goes with html, png and svg, not with md"),
+    ):
+        refused = bbsmooth("report", world.run, *ways)
+        assert (refused.status, words in refused.err) == (2, True), refused.err
 
 
 def test_what_is_no_run_is_said(world: World) -> None:
