@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bbsmooth.certification import VoteSource
 from bbsmooth.certification.forecast import Interval, Way
 from bbsmooth.certification.methods.pilot import PilotCase
-from bbsmooth.noise import noise_called
+from bbsmooth.errors import UsageError
+from bbsmooth.noise import Splitting, noise_called
 from bbsmooth.runs.commitment import read_commitment
 from bbsmooth.runs.directory import versions
 from bbsmooth.runs.layout import CHOICE, COMMITMENT, RESPONSES
@@ -45,7 +46,8 @@ class _Trial:
     """One sigma, of which the answers on record are all that there is; see `bbsmooth.assemble.sigma_choice.Trial`."""
 
     source: VoteSource
-    label: Callable[[int], int]
+    images: ImageSet
+    labels: Sequence[int]
     way: Way
     draws: int
     total_variation: float
@@ -63,7 +65,7 @@ class _Trial:
             raise _Unanswered
         self.right = expected_right(
             self.cases,
-            self.label,
+            lambda index: self.labels[self.images.label(index) or 0],
             self.way,
             draws=self.draws,
             images=FORECAST,
@@ -131,6 +133,8 @@ def _trials(run: Run, choice: dict[str, Any], images: ImageSet, stack: ExitStack
     found = {}
     for row in choice["sigmas"]:
         noise, spec = noise_called(settings["noise"], row["sigma"]), asked_classifier(run, row["classifier"])
+        if isinstance(noise, Splitting):
+            raise UsageError("the manifest names noise under which no sigma is chosen: splitting")
         labels = [
             each if isinstance(each, int) else spec.classes.number(each)
             for each in labels_of(run, images, spec.classes)
@@ -140,7 +144,8 @@ def _trials(run: Run, choice: dict[str, Any], images: ImageSet, stack: ExitStack
         )
         found[row["sigma"]] = _Trial(
             source=VoteSource(oracles={}, log=VoteLog(store, spec), copies=copies),
-            label=lambda index, labels=labels: labels[images.label(index) or 0],
+            images=images,
+            labels=labels,
             way=Way(plan=config.judged_plan(noise, FORECAST), radii=config.radii),
             draws=settings["pilot_draws"],
             total_variation=copies.total_variation(values),
