@@ -154,6 +154,8 @@ class Budget:
         """The most that everything spent can cost: what is known, and of all else the most."""
         alone, batched = spent.queries - spent.batched, spent.batched
         if (known := self.billed(spent)) is None:
+            if not (self._each or self._each_by_batch):
+                return _FREE
             return alone * (self._each or _FREE) + batched * (self._each_by_batch or _FREE)
         untold = max(0, alone - spent.usage.alone.answers)
         untold_by_batch = max(0, batched - spent.usage.batched.answers)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
 
 from oracles.errors import AnswerError, ShapeError, SpecError
@@ -153,7 +154,7 @@ class OracleSpec:
 
         shape = images.shape
         fits = len(shape) == 4 and (self.image_shape is None or shape[1:] == self.image_shape)
-        takes = images.dtype == torch.uint8 or images.is_floating_point()
+        takes = images.dtype == torch.uint8 or images.dtype.is_floating_point  # the method lets other threads go first
         if not (fits and takes and 0 < shape[0] <= (self.max_batch or shape[0])):
             self._refuse(tuple(shape), images.dtype)
 
@@ -242,7 +243,7 @@ class Answers:
             broken = np.isinf(ranked).any(1)
             ranked = np.where(np.isnan(ranked), -np.inf, ranked)
             broken |= np.isneginf(ranked).all(1)
-        elif np.isfinite(low := ranked.min()) and np.isfinite(high := ranked.max()):  # NaN is the least where it is
+        elif isfinite(low := ranked.min()) and isfinite(high := ranked.max()):  # NaN is the least where it is
             broken = None
         else:
             broken = ~np.isfinite(ranked).all(1)

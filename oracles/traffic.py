@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from oracles.usage import Metered
+from oracles.usage import NO_USAGE, Metered
 
 STEPS = 8
 """Bins of the histogram in a factor of two of time: a percentile is right within 4.5 percent."""
@@ -37,10 +37,12 @@ class Traffic:
         self.received = 0
         self._bins: Counter[int] = Counter()
         self.batch_limit: int | None = None
-        self._metered = Metered()
+        self._metered = NO_USAGE
 
     def told(self, usage: Metered) -> None:
         """Count what replies told of their tokens."""
+        if usage is NO_USAGE:
+            return
         with self._lock:
             self._metered += usage
 
@@ -80,7 +82,7 @@ class Traffic:
             other.retries, other.sent, other.received, other._bins = self.retries, self.sent, self.received, self._bins
             other._metered = self._metered
             self.retries = self.sent = self.received = 0
-            self._bins, self._metered = Counter(), Metered()
+            self._bins, self._metered = Counter(), NO_USAGE
         return other.as_json()
 
     def percentile(self, percent: float) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
-from operator import add
 from typing import Any
 
 _MOST = 10**12
@@ -111,7 +110,13 @@ class Told:
 
     def __add__(self, other: Told) -> Told:
         """Both together."""
-        return Told(*map(add, astuple(self), astuple(other)))
+        return Told(
+            self.answers + other.answers,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
 
     def as_json(self) -> dict[str, int]:
         """The counts by name, those of a cache where there are any."""
@@ -187,9 +192,10 @@ class Metered:
 
     def as_json(self) -> dict[str, Any]:
         """Entries for a ledger: of all replies, and of which kinds they were; without replies none."""
-        if not self.total.answers:
+        total = self.total
+        if not total.answers:
             return {}
-        found: dict[str, Any] = self.total.as_json()
+        found: dict[str, Any] = total.as_json()
         found |= {"most_input_tokens": self.most_input, "most_output_tokens": self.most_output}
         for name, part in (("batched", self.batched), ("without_answer", self.without_answer)):
             found |= {name: part.as_json()} if part.answers else {}

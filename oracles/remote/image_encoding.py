@@ -59,7 +59,7 @@ def unit_floats(images: Tensor) -> Tensor:
 
     if images.dtype == torch.uint8:
         return images.float() / 255
-    floats = images.float()
+    floats = images if images.dtype == torch.float32 else images.float()
     if _are_in_range(floats):
         return floats
     clipped = floats.numpy().clip(0, 1)

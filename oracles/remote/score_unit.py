@@ -72,7 +72,7 @@ def _unit(scores: Tensor) -> Feedback | None:
     values = scores.numpy()  # each call of torch lets other threads go first, which costs more than it does
     if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
         return Feedback.LOGITS
-    return Feedback.PROBABILITIES if (abs(values.sum(1) - 1) < _SUM_ROUNDING).all() else None
+    return Feedback.PROBABILITIES if abs(values.sum(1) - 1).max() < _SUM_ROUNDING else None
 
 
 @dataclass(frozen=True, slots=True)

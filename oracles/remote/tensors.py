@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from oracles.errors import SpecError
@@ -41,12 +42,17 @@ class Datatype(StrEnum):
     @property
     def little_endian(self) -> numpy.dtype[Any]:
         """The same for NumPy, which knows no BF16: its values are held as 32-bit floats."""
-        import numpy as np
+        return _little_endian(self)
 
-        if self is Datatype.BF16:
-            return np.dtype("<f4")
-        kind = "f" if not self.integer else "u" if self.value.startswith("U") else "i"
-        return np.dtype(f"<{kind}{int(self.value.lstrip('UINTFP')) // 8}")
+
+@cache
+def _little_endian(datatype: Datatype) -> numpy.dtype[Any]:
+    import numpy as np
+
+    if datatype is Datatype.BF16:
+        return np.dtype("<f4")
+    kind = "f" if not datatype.integer else "u" if datatype.value.startswith("U") else "i"
+    return np.dtype(f"<{kind}{int(datatype.value.lstrip('UINTFP')) // 8}")
 
 
 class Layout(StrEnum):

@@ -50,9 +50,9 @@ _IDENTIFIER = "0" * 32
 """Stands for an identifier, and is as long as one."""
 
 _USUAL_SHAPE = (3, 224, 224)
-_SMALL = 2**16
-_PIECE, _PIECES = 2**10, 16
-"""Bytes in a row of large images that their name looks at, and how often."""
+_PIECE, _PIECES = 2**6, 16
+"""Bytes in a row of large images that their name looks at, and how often: of up to 2,047, hashlib keeps the interpreter,
+and no other thread goes first."""
 
 _NOT_READY = re.compile(rb'"ready"\s*:\s*false')
 _MODELS = "/v2/models/"
@@ -243,7 +243,7 @@ def _identifier(shape: tuple[int, ...], raw: bytes | memoryview) -> str:
     It tells apart what is under way at the same time; two that differ in a few pixels may share it, at no harm.
     """
     digest = hashlib.sha256(repr(shape).encode())
-    if len(raw) <= _SMALL:
+    if len(raw) <= 2 * _PIECES * _PIECE:
         digest.update(raw)
     else:
         step = (len(raw) - _PIECE) // (_PIECES - 1)
