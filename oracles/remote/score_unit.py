@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import AnswerError
 from oracles.oracle import Answers, Feedback, Oracle, OracleSpec
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 UNIT = "unit of scores"
@@ -49,9 +50,9 @@ class ScoreUnit:
         """The unit as far as it was inferred, for `Parsed.identity`."""
         return {} if self._found is None else {UNIT: self._found.value}
 
-    def of(self, scores: Tensor, spec: OracleSpec) -> OracleSpec:
+    def of(self, scores: NDArray[Any], spec: OracleSpec) -> OracleSpec:
         """The specification with the unit of scores (B, K), inferred from them where nobody names it."""
-        if self.named is not None or not scores.numel():
+        if self.named is not None or not scores.size:
             return spec
         found = _unit(scores)
         if self._found is not Feedback.LOGITS and found is not None:
@@ -68,8 +69,7 @@ def named_by(output: str | None) -> Feedback | None:
     return Feedback.PROBABILITIES if "prob" in name or "softmax" in name else None
 
 
-def _unit(scores: Tensor) -> Feedback | None:
-    values = scores.numpy()  # each call of torch lets other threads go first, which costs more than it does
+def _unit(values: NDArray[Any]) -> Feedback | None:
     if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
         return Feedback.LOGITS
     return Feedback.PROBABILITIES if abs(values.sum(1) - 1).max() < _SUM_ROUNDING else None

@@ -82,8 +82,9 @@ class OutputReader:
                 f"{brief(output.shape)}; where these are labels, say feedback=labels"
             )
         kept = np.float32 if getattr(output.values, "dtype", None) == np.float32 else np.float64
-        scores = torch.from_numpy(np.array(output.values, kept).reshape(wanted))
-        return self.labels.from_scores(scores, self.unit.of(scores, self.spec), images=images)
+        scores = np.array(output.values, kept).reshape(wanted)
+        spec = self.unit.of(scores, self.spec)
+        return self.labels.from_scores(torch.from_numpy(scores), spec, images=images)
 
     def _rows(self, output: Output) -> tuple[int, ...]:
         """The shape with an axis for the images first, without other axes of length 1 where there are more than wanted.

@@ -51,7 +51,7 @@ def answers_from_rows(rows: list[Any], labels: Labels, spec: OracleSpec, unit: S
         raise AnswerError(f"{spec.name} should answer with {len(labels.given)} scores an image, got {len(wrong)}")
     scores = torch.tensor(numbers(list(chain.from_iterable(lists))), dtype=torch.float64)
     scores = scores.view(len(rows), len(labels.given))
-    return labels.from_scores(scores, unit.of(scores, spec), images=len(rows))
+    return labels.from_scores(scores, unit.of(scores.numpy(), spec), images=len(rows))
 
 
 def without_ones(row: Any, feedback: Feedback) -> Any:
