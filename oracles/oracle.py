@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
-from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, runtime_checkable
 
 from oracles.errors import AnswerError, ShapeError, SpecError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -171,18 +173,38 @@ class OracleSpec:
         raise ShapeError(f"{self.name} needs uint8 or floating-point images, got {dtype}")
 
 
-@dataclass(frozen=True, slots=True)
 class Answers:
     """Answers of an oracle about a batch.
 
-    Attributes:
+    Args:
         labels: (B,) int64, numbers of the most likely classes.
         scores: (B, K) float32 in the unit that the spec's feedback names, or None. NaN where a top-k answer leaves a
-            class out.
+            class out. An array becomes a tensor when somebody looks at it: votes need none.
+
+    Attributes:
+        labels: as given.
     """
 
-    labels: Tensor
-    scores: Tensor | None = None
+    __slots__ = ("_scores", "labels")
+
+    def __init__(self, labels: Tensor, scores: Tensor | NDArray[np.float32] | None = None) -> None:
+        """Take them as they are."""
+        self.labels = labels
+        self._scores = scores
+
+    @property
+    def scores(self) -> Tensor | None:
+        """As given, as a tensor."""
+        import numpy as np
+        import torch
+
+        if isinstance(self._scores, np.ndarray):
+            self._scores = torch.from_numpy(self._scores)
+        return self._scores
+
+    def __repr__(self) -> str:
+        """Labels and scores."""
+        return f"Answers(labels={self.labels}, scores={self.scores})"
 
     def __len__(self) -> int:
         """Number of images answered."""
@@ -212,7 +234,7 @@ class Answers:
         ]
 
     @classmethod
-    def from_scores(cls, scores: Tensor, spec: OracleSpec, *, images: int) -> Answers:
+    def from_scores(cls, scores: Tensor | NDArray[Any], spec: OracleSpec, *, images: int) -> Answers:
         """Answers whose labels are the classes of the highest score; of equal scores the lowest number wins.
 
         Args:
@@ -236,9 +258,11 @@ class Answers:
             )
         if not known:
             raise AnswerError(f"{spec.name} answered with scores for no class")
-        if scores.dtype != torch.float32 or scores.requires_grad or scores.device.type != "cpu":
-            scores = scores.detach().to("cpu", torch.float32)
-        ranked = scores.numpy()  # each call of torch lets other threads go first, which costs more than it does
+        if isinstance(scores, np.ndarray) and scores.dtype == np.float32:
+            ranked = scores  # each call of torch lets other threads go first
+        else:
+            scores = torch.as_tensor(scores).detach().to("cpu", torch.float32)
+            ranked = scores.numpy()
         if spec.feedback is Feedback.TOP_K:
             broken = np.isinf(ranked).any(1)
             ranked = np.where(np.isnan(ranked), -np.inf, ranked)

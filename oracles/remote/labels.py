@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oracles.errors import AnswerError, ImageRefused, SpecError
 from oracles.oracle import NONE_OF_THESE, Answers, Classes, Feedback, OracleSpec
 from oracles.remote.json_text import kind, numbers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 Ranked = Sequence[tuple[object, object]]
@@ -88,7 +89,7 @@ class Labels:
             raise AnswerError(f"{spec.name} answered a class number outside 0 to {len(self.given) - 1}")
         return self.from_names([self.given[place] for place in places], spec)
 
-    def from_scores(self, scores: Tensor, spec: OracleSpec, *, images: int) -> Answers:
+    def from_scores(self, scores: Tensor | NDArray[Any], spec: OracleSpec, *, images: int) -> Answers:
         """Answers from a score for each known label; those of synonyms become that of their union.
 
         Probabilities add; of logits, the logarithms of sums of exponentials are taken.
@@ -106,6 +107,7 @@ class Labels:
         if not self.synonyms:
             return Answers.from_scores(scores, spec, images=images)
         Answers.from_scores(scores, replace(spec, classes=Classes(self.given)), images=images)  # checks each score
+        scores = torch.as_tensor(scores)
         places = [spec.classes.number(self._merged(name)) for name in self.given]
         union = torch.logsumexp if spec.feedback is Feedback.LOGITS else torch.sum
         columns = [

@@ -94,7 +94,7 @@ class SteadyUnitOracle:
     def query(self, images: Tensor) -> Answers:
         """Answer a batch. Raises `AnswerError` where the unit is another one."""
         answers = self.oracle.query(images)
-        if answers.scores is not None and self.spec.feedback is not self._begun:
+        if self.spec.feedback is not self._begun and answers.scores is not None:
             raise AnswerError(
                 f"the scores of {self.spec.name} are {self.spec.feedback}, not {self._begun}; "
                 f"say feedback={self.spec.feedback}, in the oracle's name or file"

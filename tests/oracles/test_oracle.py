@@ -1,7 +1,9 @@
+import pickle
 import re
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -155,3 +157,18 @@ def test_threads_that_learn_the_same_names_agree_on_their_numbers() -> None:
 def test_whatever_can_be_queried_is_an_oracle() -> None:
     assert isinstance(halfspace(), Oracle)
     assert not isinstance(object(), Oracle)
+
+
+def test_scores_in_an_array_are_the_same_answers_and_become_a_tensor_once() -> None:
+    logits = spec(2, feedback=Feedback.LOGITS)
+    for dtype in (np.float32, np.float64):
+        array = np.array([[0.25, -1.5], [-3.0, 7.0]], dtype)
+        answers, others = (Answers.from_scores(each, logits, images=2) for each in (array, torch.from_numpy(array)))
+        assert answers.labels.tolist() == others.labels.tolist() == [0, 1]
+        assert answers.scores is not None
+        assert others.scores is not None
+        assert answers.scores.dtype == others.scores.dtype == torch.float32
+        assert answers.scores.tolist() == others.scores.tolist() == array.tolist()
+        assert answers.scores is answers.scores
+        assert pickle.loads(pickle.dumps(answers)).scores.tolist() == array.tolist()
+        assert str(array[1, 0]) in repr(answers)

@@ -51,8 +51,8 @@ _IDENTIFIER = "0" * 32
 
 _USUAL_SHAPE = (3, 224, 224)
 _PIECE, _PIECES = 2**6, 16
-"""Bytes in a row of large images that their name looks at, and how often: of up to 2,047, hashlib keeps the interpreter,
-and no other thread goes first."""
+"""Bytes in a row of large images that their name looks at, and how often: of less than 2 KiB, hashlib lets no other
+thread go first."""
 
 _NOT_READY = re.compile(rb'"ready"\s*:\s*false')
 _MODELS = "/v2/models/"

@@ -73,7 +73,6 @@ class OutputReader:
 
     def _scores(self, output: Output, images: int) -> Answers:
         import numpy as np
-        import torch
 
         wanted = (images, len(self.labels.given))
         if self._rows(output) != wanted or output.datatype == TEXT:
@@ -84,7 +83,7 @@ class OutputReader:
         kept = np.float32 if getattr(output.values, "dtype", None) == np.float32 else np.float64
         scores = np.array(output.values, kept).reshape(wanted)
         spec = self.unit.of(scores, self.spec)
-        return self.labels.from_scores(torch.from_numpy(scores), spec, images=images)
+        return self.labels.from_scores(scores, spec, images=images)
 
     def _rows(self, output: Output) -> tuple[int, ...]:
         """The shape with an axis for the images first, without other axes of length 1 where there are more than wanted.
