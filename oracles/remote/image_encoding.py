@@ -15,6 +15,8 @@ from PIL import Image, features
 from oracles.errors import InputError, ShapeError, SpecError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 _LARGEST_SCALE = 64
@@ -42,10 +44,10 @@ def in_range(images: Tensor) -> Tensor:
     """Images of any type, floats clipped to [0, 1]; the same tensor where nothing is to be clipped."""
     import torch
 
-    if not images.is_floating_point():
+    if not images.dtype.is_floating_point:
         return images
     plain = images.dtype == torch.float32 and images.device.type == "cpu" and not images.requires_grad
-    return images if plain and _are_in_range(images) else images.clamp(0, 1)
+    return images if plain and are_in_range(images.numpy()) else images.clamp(0, 1)
 
 
 def unit_floats(images: Tensor) -> Tensor:
@@ -60,17 +62,18 @@ def unit_floats(images: Tensor) -> Tensor:
     if images.dtype == torch.uint8:
         return images.float() / 255
     floats = images if images.dtype == torch.float32 else images.float()
-    if _are_in_range(floats):
+    values = floats.numpy()
+    if are_in_range(values):
         return floats
-    clipped = floats.numpy().clip(0, 1)
+    clipped = values.clip(0, 1)
     if np.isnan(clipped.min()):
         raise InputError("images hold NaN; a coordinator that gives NaN has to be tuned again")
     return torch.from_numpy(clipped + np.float32(0))
 
 
-def _are_in_range(floats: Tensor) -> bool:
+def are_in_range(floats: NDArray[np.float32]) -> bool:
     """True if 32-bit floats are all between 0 and 1, and none is a negative zero: one look at them, and no copy."""
-    return floats.numel() > 0 and int(floats.contiguous().numpy().view("u4").max()) <= _ONE
+    return floats.size > 0 and int(floats.view("u4").max()) <= _ONE
 
 
 def eight_bits(images: Tensor) -> Tensor:

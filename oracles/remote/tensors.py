@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from oracles.errors import SpecError
-from oracles.remote.image_encoding import Channels, eight_bits, prepared, unit_floats
+from oracles.remote.image_encoding import Channels, are_in_range, eight_bits, prepared, unit_floats
 
 if TYPE_CHECKING:
     import numpy
@@ -115,6 +115,11 @@ class TensorForm:
         return self.scale == 1 and not self.mean and not self.std
 
     @property
+    def _as_they_are(self) -> bool:
+        """True if the numbers of float32 images that lie in order are their memory."""
+        return self._plain and self.datatype is Datatype.FP32 and self.layout is Layout.NCHW
+
+    @property
     def _normalisation(self) -> str:
         named = {"mean": self.mean, "std": self.std}
         return "".join(f", {name} {', '.join(f'{x:g}' for x in values)}" for name, values in named.items() if values)
@@ -127,8 +132,13 @@ class TensorForm:
             InputError: an image holds NaN.
         """
         import numpy as np
+        import torch
 
         pixels = prepared(images, self.channels)
+        if self._as_they_are and pixels.dtype == torch.float32 and pixels.is_contiguous():
+            plain: NDArray[Any] = pixels.numpy()
+            if are_in_range(plain):
+                return plain
         values = eight_bits(pixels) if self.eight_bit else self._scaled(unit_floats(pixels))
         if self.layout is Layout.NHWC:
             values = values.permute(0, 2, 3, 1)
