@@ -17,7 +17,7 @@ import httpcore
 from oracles.remote.hand_off_lock import HAND_OFF
 
 _PIECE = 2**18
-"""Bytes handed to the operating system at once: between two pieces the clock is looked at."""
+"""Bytes handed to TLS at once: between two pieces the clock is looked at. A socket minds the clock itself."""
 
 _HEAD_ENDS = b"\r\n\r\n"
 
@@ -146,27 +146,28 @@ class _Stream(httpcore.NetworkStream):
             self._head = buffer  # httpcore goes on with the body, or with nothing where there is none
             return
         head, self._head = self._head, b""
-        self._write(head + buffer if len(buffer) <= _PIECE else head, timeout)
-        if len(buffer) > _PIECE:
-            self._write(buffer, timeout)
-
-    def _write(self, buffer: bytes, timeout: float | None) -> None:
-        exchange, view = self._connections.current, memoryview(buffer)  # no piece is copied, nor the rest of one
-        for start in range(0, len(view), _PIECE):
-            piece: Any = view[start : start + _PIECE]  # httpcore names bytes, and hands any buffer to the socket
+        exchange, place = self._connections.current, 0
+        while place < len(head) + len(buffer):
             left = exchange.left(timeout, httpcore.WriteTimeout)
             with HAND_OFF.released():
                 if self._socket is None:
-                    self._stream.write(piece, left)
+                    sent = self._written(_from(place, head, buffer, _PIECE), left)
                 else:
-                    self._send(piece, left)
-            exchange.sent += len(piece)
+                    sent = self._sent(_from(place, head, buffer), left)
+            place += sent
+            exchange.sent += sent
 
-    def _send(self, piece: memoryview, seconds: float) -> None:
+    def _written(self, parts: list[Any], seconds: float) -> int:  # httpcore names bytes, and takes any buffer
+        """Write all of some bytes through TLS; how many they are."""
+        piece = b"".join(parts) if len(parts) > 1 else parts[0]
+        self._stream.write(piece, seconds)
+        return len(piece)
+
+    def _sent(self, parts: list[memoryview], seconds: float) -> int:
+        """Hand bytes to the system: how many it took, all of them as a rule, with httpcore's errors."""
         assert self._socket is not None
         try:
-            while piece:
-                piece = piece[self._socket.within(seconds).send(piece) :]
+            return self._socket.within(seconds).sendmsg(parts)
         except _LATE as error:
             raise httpcore.WriteTimeout("timed out") from error
         except OSError as error:
@@ -194,6 +195,12 @@ class _Stream(httpcore.NetworkStream):
         # `shutdown` wakes whoever waits for the socket, `close` would not; of the class, so that TLS says no goodbye
         with suppress(OSError):
             socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)
+
+
+def _from(place: int, head: bytes, body: bytes, most: int | None = None) -> list[memoryview]:
+    """What is left of a head and the body behind it from a place on, up to a number of bytes, without copying any."""
+    parts = [memoryview(head)[place:], memoryview(body)[max(0, place - len(head)) :][:most]]
+    return [part for part in parts if part]
 
 
 _LATE = (TimeoutError, BlockingIOError)
