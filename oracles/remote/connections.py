@@ -14,8 +14,6 @@ from typing import Any
 
 import httpcore
 
-from oracles.remote.hand_off_lock import HAND_OFF
-
 _PIECE = 2**18
 """Bytes handed to TLS at once: between two pieces the clock is looked at. A socket minds the clock itself."""
 
@@ -82,8 +80,7 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        with HAND_OFF.released():
-            stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
+        stream = self._backend.connect_tcp(host, port, left, local_address, socket_options)
         return _Stream(stream, self)
 
     def connect_unix_socket(
@@ -91,8 +88,7 @@ class Connections(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to a server on this machine."""
         left = self.current.left(timeout, httpcore.ConnectTimeout)
-        with HAND_OFF.released():
-            stream = self._backend.connect_unix_socket(path, left)
+        stream = self._backend.connect_unix_socket(path, left)
         return _Stream(stream, self)
 
     def cut(self) -> None:
@@ -126,8 +122,7 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         exchange = self._connections.current
         left = exchange.left(timeout, httpcore.ReadTimeout)
-        with HAND_OFF.released():
-            raw = self._stream.read(max_bytes, left) if self._socket is None else self._received(max_bytes, left)
+        raw = self._stream.read(max_bytes, left) if self._socket is None else self._received(max_bytes, left)
         exchange.received += len(raw)
         return raw
 
@@ -149,11 +144,10 @@ class _Stream(httpcore.NetworkStream):
         exchange, place = self._connections.current, 0
         while place < len(head) + len(buffer):
             left = exchange.left(timeout, httpcore.WriteTimeout)
-            with HAND_OFF.released():
-                if self._socket is None:
-                    sent = self._written(_from(place, head, buffer, _PIECE), left)
-                else:
-                    sent = self._sent(_from(place, head, buffer), left)
+            if self._socket is None:
+                sent = self._written(_from(place, head, buffer, _PIECE), left)
+            else:
+                sent = self._sent(_from(place, head, buffer), left)
             place += sent
             exchange.sent += sent
 
@@ -182,8 +176,7 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = self._connections.current.left(timeout, httpcore.ConnectTimeout)
         try:
-            with HAND_OFF.released():
-                stream = self._stream.start_tls(ssl_context, server_hostname, left)
+            stream = self._stream.start_tls(ssl_context, server_hostname, left)
             return _Stream(stream, self._connections)
         finally:
             self._connections.forget(self)

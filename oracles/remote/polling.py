@@ -9,7 +9,6 @@ from urllib.parse import urljoin, urlsplit
 
 from oracles.errors import AnswerError, AnswerLate, AnswerLost, OracleError, QuestionRejected, Unanswered
 from oracles.remote.failures import of_status, presentable, retry_after
-from oracles.remote.hand_off_lock import HAND_OFF
 from oracles.remote.messages import Reply, Request
 from oracles.remote.secrets import STRUCK, placeholders, refuse_credentials
 
@@ -82,8 +81,7 @@ def awaited(
         wait = max(pause, after or 0.0)
         if time.monotonic() + wait > until:
             raise AnswerLate(f"{look.url} had no answer in time{'' if failure is None else f': {failure}'}")
-        with HAND_OFF.released():
-            breaker.sleep(wait)
+        breaker.sleep(wait)
         pause = min(1.5 * pause, max(_LONGEST_STEP, protocol.poll_seconds))
         try:
             reply = send(look)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from oracles.oracle import Answers, Feedback, OracleSpec
 from oracles.remote.batch_limit import BatchLimit
 from oracles.remote.circuit_breaker import CircuitBreaker
 from oracles.remote.failures import of_status
-from oracles.remote.hand_off_lock import HAND_OFF
 from oracles.remote.image_encoding import in_range
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
@@ -42,9 +40,6 @@ BACKEND = "backend"
 
 _LONGEST = 200
 """Characters that a model's name, version or digest may have in files and errors."""
-
-_SMALL = 2**16
-"""Values in a request up to which its work is mostly the interpreter's; of larger ones several can be made at once."""
 
 
 class RemoteOracle:
@@ -103,17 +98,16 @@ class RemoteOracle:
             OracleUnavailable: no request can succeed.
         """
         self.spec.check(images)
-        with HAND_OFF.held() if self.transport.hands_off and images.numel() <= _SMALL else nullcontext():
-            request = self.protocol.request(images if self._clips else in_range(images))
-            reply = self._answer(self.transport.send(request))
-            try:
-                parsed = self._parse(request, reply, len(images))
-                if parsed.identifier not in ("", request.identifier):
-                    raise AnswerError(f"{request.url} answered another question than the one that was asked")
-            except OracleError as error:
-                if not isinstance(error, Unanswered):  # it was paid for
-                    self.transport.traffic.told(self._metered(reply, len(images), answered=False))
-                raise
+        request = self.protocol.request(images if self._clips else in_range(images))
+        reply = self._answer(self.transport.send(request))
+        try:
+            parsed = self._parse(request, reply, len(images))
+            if parsed.identifier not in ("", request.identifier):
+                raise AnswerError(f"{request.url} answered another question than the one that was asked")
+        except OracleError as error:
+            if not isinstance(error, Unanswered):  # it was paid for
+                self.transport.traffic.told(self._metered(reply, len(images), answered=False))
+            raise
         self.transport.traffic.told(self._metered(reply, len(images)))
         self._recognise(parsed.identity)
         return parsed.answers

@@ -53,7 +53,6 @@ class Transport:
         authentication: proves who asks.
         secrets: what must not get out.
         traffic: counts what goes over the wire.
-        hands_off: whether small requests are worth a hand-off lock: where httpcore sends them.
         close: drops the connections.
 
     Raises:
@@ -96,8 +95,7 @@ class Transport:
             socket_options=options,
             network_backend=self._connections,
         )
-        self.hands_off = http2 or by is not None
-        self._pools = Pools(by_httpcore if self.hands_off else direct)
+        self._pools = Pools(by_httpcore if http2 or by is not None else direct)
         self.close = weakref.finalize(self, self._pools.close)  # at the latest when nobody holds this any more
 
     def send(self, request: Request) -> Reply:

@@ -16,7 +16,6 @@ from oracles.remote.grpc.channel import needs, opened
 from oracles.remote.grpc.questions import question
 from oracles.remote.grpc.schema import SERVICE, parsed
 from oracles.remote.grpc.statuses import outcome
-from oracles.remote.hand_off_lock import HAND_OFF
 from oracles.remote.limits import ClientLimits
 from oracles.remote.messages import Reply, Request
 from oracles.traffic import Traffic
@@ -68,7 +67,6 @@ class GrpcTransport:
         authentication: proves who asks.
         secrets: what must not get out.
         traffic: counts the bytes of messages.
-        hands_off: whether small requests are worth a hand-off lock: always.
         close: drops the connection.
 
     Raises:
@@ -77,7 +75,7 @@ class GrpcTransport:
 
     def __init__(self, url: str, limits: ClientLimits, *, unix_socket: str | None = None) -> None:
         """Look up secrets and prepare; the connection is opened when something is sent."""
-        self._grpc, self.hands_off = needs(), True
+        self._grpc = needs()
         _check_names(limits.headers)
         self.authentication = Authentication(url, limits)
         self.secrets, self.traffic, self._limits = self.authentication.secrets, Traffic(), limits
@@ -116,8 +114,7 @@ class GrpcTransport:
         """Ask once; the reply as over HTTP."""
         started, received, took = time.monotonic(), b"", None
         try:
-            with HAND_OFF.released():
-                received = self._channel.method(method)(raw, timeout=self._seconds, metadata=self._metadata(request))
+            received = self._channel.method(method)(raw, timeout=self._seconds, metadata=self._metadata(request))
             took = time.monotonic() - started
         except self._grpc.RpcError as error:
             return self._ended(error, request.url)
