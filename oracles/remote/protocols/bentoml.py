@@ -20,7 +20,8 @@ class BentomlOptions(HandlerOptions):
     Attributes:
         content: as there; BentoML takes pictures as uploads, arrays as JSON.
         key: member of the JSON object, or part of the form, that holds the image; `none` for bare JSON.
-        many: whether a JSON request holds a list of images, and its reply one of answers.
+        many: whether a JSON request holds a list of images, and its reply one of answers. One that takes longer than
+            the `max_latency_ms` of a batchable method gets 503, each time (1.4): `batch_size` must be smaller then.
         reply_key: member of the reply that holds the answers, `none` for the reply itself.
     """
 
