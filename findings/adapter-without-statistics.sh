@@ -3,7 +3,7 @@
 # Found with peft 0.21.2: freezing stops gradients, not the running statistics of batch normalisation. They move while LoRA
 # trains a ResNet, and the adapter does not hold them. What is opened again gives other scores and other labels than
 # the network that was measured, whose certificates are then about a network that nobody has.
-# `bbsmooth train` keeps the statistics of a network that is not trained whole: `bbsmooth/whitebox/adaptation.py`.
+# `bbsmooth train` lets statistics move only where all weights are trained and kept: `bbsmooth/whitebox/adaptation.py`.
 # Ends with 0 while that is so, with 1 once the adapter gives the network back.
 set -eu
 folder=$(mktemp -d)

@@ -4,7 +4,7 @@
 # differences as one), dual_annealing 398 (its local search has a minimum of its own), DIRECT 119; cma asks 109 under
 # `maxfevals=100`, to the end of a generation and once for its mean. Nelder-Mead, Powell, COBYLA and COBYQA keep to it.
 # Where a query costs money, a budget needs an owner outside of the optimiser: here the ledger, which charges before
-# asking. `bbsmooth tune --method equaliser-cma` sees its budget end inside a generation.
+# asking.
 # Ends with 0 while that is so, with 1 once one of them keeps to it.
 set -eu
 folder=$(mktemp -d)

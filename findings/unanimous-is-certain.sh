@@ -2,9 +2,10 @@
 # Guess: a simultaneous interval for the shares of all classes (Sison and Glaz 1995, in statsmodels) holds in a certificate
 # where one for a single share does, and is the wider one.
 # Found with statsmodels 0.15.0: for votes that all agree it is [1, 1], so that the radius is infinite, and for 990 of 1,000
-# it begins at 0.984, above Clopper and Pearson's 0.976 at the same alpha; for 999 it begins at 0. Where the class holds 0.999, 1,000 votes all
-# agree 37 % of the time: the error of an "alpha = 0.001" is 0.37. Its approximation is for many cells of like size,
-# votes of a smoothed classifier are the opposite. Goodman's interval, in the same function, stays below 1.
+# it begins at 0.984, above Clopper and Pearson's 0.976 at the same alpha; for 999 it begins at 0. Where the class holds
+# 0.999, 1,000 votes all agree 37 % of the time: the error of an "alpha = 0.001" is 0.37. Its approximation is for many
+# cells of like size, votes of a smoothed classifier are the opposite. Goodman's interval, in the same function, stays
+# below 1.
 # bbsmooth bounds by Clopper and Pearson, all classes by two of them: `bbsmooth/certification/bounds/two_class.py`.
 # Ends with 0 while that is so, with 1 once unanimous votes leave room.
 set -eu

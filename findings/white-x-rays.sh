@@ -1,9 +1,8 @@
 #!/bin/sh
-# Guess: Pillow's convert("L") and convert("RGB") bring a 16-bit picture, as of X-rays, to 8 bits by its scale, as convert does
-# between all modes of 8 bits.
+# Guess: Pillow's convert("L") and convert("RGB") bring a 16-bit picture, as of X-rays, to 8 bits by its scale.
 # Found with Pillow 13.0.0: it clips. Each value above 255 of 65,535 becomes white, without a warning: 99.6 % of a ramp, and
-# all of an X-ray. torchvision's ImageFolder and most loaders of folders call just that, so a classifier is trained and
-# certified on white pictures, where every radius is large. bbsmooth refuses 16-bit pixels (docs/domains.md).
+# nearly all of an X-ray. torchvision's ImageFolder calls just that, so a classifier is trained and certified on white
+# pictures. bbsmooth refuses 16-bit pixels (docs/domains.md).
 # Ends with 0 while that is so, with 1 once the picture is scaled or refused.
 set -eu
 folder=$(mktemp -d)
