@@ -49,7 +49,6 @@ def wrong_summary(run: Run) -> Iterator[str]:
         yield f"summary.json: labels is {summary.get('labels')!r}, the settings say {run.settings.get('labels')!r}"
     if summary.get("seen_before") is False and seen_before(run):
         yield "summary.json: seen_before is False, but what was certified was made on the same images"
-    yield from _wrong_usage(run, summary.get("usage"))
     if run.status == "done" and not again["complete"]:
         yield f"the run is done, but has {len(records)} of {again['images']} certificates"
 
@@ -127,6 +126,8 @@ def wrong_ledger(run: Run) -> Iterator[str]:
         yield f"ledger.json: {total} queries are spent under a budget of {limit}"
     if ledger.get(CHECKSUM) not in (None, checksum(ledger)):
         yield f"ledger.json: its checksum is {ledger[CHECKSUM]}, its entries give {checksum(ledger)}"
+    if run.summary is not None:
+        yield from _wrong_usage(run, dict[str, Any](run.summary).get("usage"))
     yield from _uncovered(run, ledger["spent"])
 
 

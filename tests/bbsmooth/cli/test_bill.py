@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import bbsmooth as bb
+from bbsmooth.runs.files import write_json
+from bbsmooth.runs.hashes import run_hashes
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth
 from tests.oracles.remote.batches.vendor import Vendor
 
@@ -60,6 +62,35 @@ def certify(place: World, vendor: Vendor, *arguments: object, prices: object = N
 def summary(place: World) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((place.run / "summary.json").read_text())
     return found
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        ("accept", "--radius", 0.1, "--at-least", 0.5, "--canaries", 0),
+        ("plan", "--radius", 0.1, "--pilot", 2),
+        ("tune", "--budget", 150, "--pretrain-epochs", 1, "--method", "spsa", "--canaries", 0),
+    ],
+    ids=lambda ways: ways[0],
+)
+def test_the_usage_of_any_run_is_what_its_ledger_says(
+    place: World, vendor: Vendor, ways: tuple[object, ...], tmp_path: Path
+) -> None:
+    command, *arguments = ways
+    greys = np.broadcast_to(np.tile(GREYS, 4)[:, None, None], (12, 8, 8))
+    np.savez(tmp_path / "labelled.npz", x=greys, y=[0, 0, 1] * 4, classes=["dark", "bright"])
+    oracle = vendor.oracle("openai").replace("1x4x4", "1x8x8")
+    data = ("--oracle", oracle, "--data", f"npz:{tmp_path / 'labelled.npz'}", "--sigma", 0.5)
+    done = bbsmooth(command, *data, *arguments, "--prices", place.folder / "prices.toml", "--out", place.run)
+    assert done.status in (0, 5), done.err
+    assert summary(place)["usage"]["answers"] == vendor.single.total()
+    done = bbsmooth("verify", place.run)
+    assert (done.status, "WRONG" in done.out) == (0, False), done.out
+    write_json(place.run / "summary.json", summary(place) | {"usage": summary(place)["usage"] | {"answers": 1}})
+    manifest = json.loads((place.run / "manifest.json").read_text())
+    write_json(place.run / "manifest.json", manifest | {"hashes": run_hashes(place.run, manifest)})
+    done = bbsmooth("verify", place.run)
+    assert (done.status, "summary.json: usage.answers is 1, the ledger gives" in done.out) == (1, True), done.out
 
 
 def test_a_limit_on_money_counts_what_replies_tell(place: World, vendor: Vendor) -> None:
