@@ -26,6 +26,12 @@ def at_hand(images: data.ImageSet | None) -> Iterator[None]:
         _at_hand.reset(token)
 
 
+def held_images(run: Run) -> data.ImageSet | None:
+    """The images of a run where they are held in memory, see `at_hand`; None where others are, or none."""
+    held = _at_hand.get()
+    return held if held is not None and run.data is not None and held.fingerprint == run.data["fingerprint"] else None
+
+
 def images_of(run: Run) -> data.ImageSet:
     """The images of a run, the very same; nothing is downloaded.
 
@@ -36,8 +42,7 @@ def images_of(run: Run) -> data.ImageSet:
     settings, described = run.settings, run.data
     if described is None or described["image_shape"] is None or "data" not in settings:
         raise UsageError("the run names no data")
-    held = _at_hand.get()
-    if held is not None and held.fingerprint == described["fingerprint"]:
+    if (held := held_images(run)) is not None:
         return held
     if settings["data"].startswith(IN_MEMORY):
         raise UsageError("they were Python objects; hand them over again, as `images`")

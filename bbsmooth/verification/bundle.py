@@ -22,12 +22,14 @@ from bbsmooth.runs.directory import read_manifest
 from bbsmooth.runs.files import lock_directory, write_bytes
 from bbsmooth.runs.layout import ASIDE, COMMITMENT, DATABASE, MANIFEST
 from bbsmooth.runs.reading import Run, read_run
+from bbsmooth.verification.recorded import NotAtHand, images_asked_about
 from bbsmooth.verification.stored import reading
 
 IMAGES = "images.npz"
 """Images in an archive, beside the run."""
 
 _RUN = "run"
+_OF_OTHERS = ("attack", "predict")  # commands that name no data: a run or files instead
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same run gives the same archive
 _LEFT_OUT = (ASIDE, "-wal", "-shm")
 _MOST_BYTES = 64 * 2**30
@@ -113,8 +115,8 @@ def _snapshot(database: Path) -> bytes:
 def _packed(run: Run) -> bytes:
     """Images and labels of a run."""
     try:
-        held = images_of(run)
-    except (DataError, UsageError, OSError) as error:
+        held = images_asked_about(run) if run.command in _OF_OTHERS else images_of(run)
+    except (NotAtHand, DataError, UsageError, OSError) as error:
         raise UsageError(f"the images are not at hand ({error}); leave them out, or bring them back") from error
     count = _count(run.path) or len(held)
     arrays: dict[str, Any] = {"x": np.stack([held.image(index).numpy() for index in range(count)])}

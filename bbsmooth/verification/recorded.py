@@ -13,7 +13,7 @@ from bbsmooth.certification.methods.cases import opener
 from bbsmooth.certification.methods.incremental import IncrementalPlan
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import ALGORITHMS, noise_called
-from bbsmooth.reporting.recall import images_of
+from bbsmooth.reporting.recall import held_images, images_of
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.directory import Status
 from bbsmooth.runs.layout import EARLIER_RESPONSES, RESPONSES
@@ -158,6 +158,8 @@ def images_asked_about(run: Run) -> data.ImageSet:
     Raises:
         NotAtHand: they are not there.
     """
+    if (held := held_images(run)) is not None:
+        return held
     if run.command == "attack":
         try:
             return images_at_hand(read_run(Path(run.settings["certificates"])))

@@ -173,6 +173,18 @@ def test_a_larger_limit_goes_beyond_what_was_fixed_and_the_page_says_so(world: W
     assert bbsmooth("verify", archive).status == 0
 
 
+@pytest.mark.parametrize("made", [predict, attack], ids=lambda made: made.__name__)
+def test_images_that_are_named_otherwise_go_into_an_archive_too(world: World, made: Made) -> None:
+    assert made(world).status == 0
+    archive = world.folder / "run.zip"
+    assert bbsmooth("bundle", world.run, "--out", archive).status == 0
+    for file in (*world.folder.glob("*.png"), world.folder / "images.npz"):
+        file.unlink(missing_ok=True)
+    done = bbsmooth("verify", archive)
+    assert (done.status, "right: the images are those that it had fixed\n" in done.out) == (0, True), done.out
+    assert "not checked: the images are those" in bbsmooth("verify", world.run).out
+
+
 def test_reused_answers_and_a_stamped_seed_exclude_each_other(world: World, authority: Authority) -> None:
     assert certify(world).status == 0
     asked = world.asked.total()
