@@ -32,6 +32,8 @@ _HARMLESS = re.compile(r"(^|\.)(n_averaged|num_updates|global_step)$|^(criterion
 
 _MEANS = frozenset({"mean", "means", "mu", "new_mean", "_mean", "image_mean", "pixel_mean"})
 _STDS = frozenset({"std", "stds", "sd", "sds", "sigma", "new_std", "_std", "image_std", "pixel_std"})
+_NOT_TENSORS = "Weights only load failed"  # so torch begins, and goes on for pages
+_NO_TENSOR = re.compile(r"GLOBAL (\S+)")
 _CHANNELS = 4
 _AFTER_ANOTHER = re.compile(r"(^|\.)[1-9]\d*\.((module|model|_orig_mod)\.)*$")
 """A prefix that a network has where it is not the first layer of a Sequential."""
@@ -66,16 +68,21 @@ def read_state(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(_plain_types()):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle, safetensors and torch each raise their own
-        hint = (
-            "; it holds more than weights, which could run code: save model.state_dict() alone, as torch.save(...)"
-            if "eights" in str(error)
-            else ""
-        )
-        raise SpecError(f"cannot read the checkpoint {path}: {first_line(error)}{hint}") from error
+        raise SpecError(f"cannot read the checkpoint {path}: {why_unreadable(error)}") from error
     states = dict(_states(content, ""))
     if not states:
         raise SpecError(f"{path} holds no weights{_held(content)}; save model.state_dict()")
     return dict(states[_chosen(states, path)])
+
+
+def why_unreadable(error: Exception) -> str:
+    """The reason for which a file was not read without running its code, in one line: not torch's advice to run it."""
+    if (text := str(error)).startswith(_NOT_TENSORS):
+        named = _NO_TENSOR.search(text)
+        if named is None:
+            return "it is no file that torch.save wrote"
+        return f"it holds more than weights, which could run code: save model.state_dict() alone, without {named[1]}"
+    return first_line(error)
 
 
 def network_in(state: State, wanted: State) -> Saved:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -218,8 +219,15 @@ class SmoothingConfig:
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse noise that is none."""
+        """Refuse noise that is none, and seeds that are no whole numbers."""
         _ = self.mechanism
+        try:
+            number = None if isinstance(self.seed, bool) else operator.index(self.seed)
+        except TypeError:
+            number = None
+        if number is None:
+            raise UsageError(f"`seed` must be a whole number, got {self.seed!r}")
+        object.__setattr__(self, "seed", number)
         if self.noise_algorithm is not None:
             try:
                 check_algorithm(self.noise_algorithm)

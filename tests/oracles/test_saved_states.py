@@ -179,7 +179,10 @@ class Shape:
             {"state_dict": network().state_dict(), "hook": Shape()},
             "more than weights, which could run code: save model",
         ),
-        (network(), "more than weights, which could run code: save model.state_dict"),
+        (
+            network(),
+            "more than weights, which could run code: save model.state_dict.. alone, without timm.models.resnet",
+        ),
     ],
     ids=["several", "none", "list", "another layer", "object", "whole module"],
 )
@@ -188,6 +191,12 @@ def test_other_files_are_refused_with_their_reason(tmp_path: Path, content: Any,
     with pytest.raises(SpecError, match=words) as caught:
         opened(tmp_path / "a.pth")
     assert "\n" not in str(caught.value)
+
+
+def test_what_torch_did_not_write_is_said_without_advice_to_run_it(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"nothing of the kind")
+    with pytest.raises(SpecError, match="a.pth: it is no file that torch.save wrote$"):
+        opened(tmp_path / "a.pth")
 
 
 def test_a_network_that_lacks_a_tensor_is_told_so_behind_any_prefix(tmp_path: Path) -> None:

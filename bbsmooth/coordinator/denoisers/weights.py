@@ -15,6 +15,7 @@ from torch import Tensor
 from bbsmooth.coordinator.denoisers import bias_free, dncnn, drunet
 from bbsmooth.coordinator.denoisers.channels import AnyChannels
 from bbsmooth.errors import UsageError
+from oracles.saved_states import why_unreadable
 
 ARCHITECTURES: Mapping[str, ModuleType] = {"dncnn": dncnn, "bias-free": bias_free, "drunet": drunet}
 """Each with `recognises(names)` and `build(tensors)`."""
@@ -36,7 +37,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         held = torch.load(path, map_location="cpu", weights_only=True)  # runs no code of the file
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise UsageError(
-            f"{path} holds no weights that can be read: {(str(error).splitlines() or ['it is empty'])[0]}"
+            f"{path} holds no weights that can be read: {why_unreadable(error) if str(error) else 'it is empty'}"
         ) from error
     while isinstance(held, Mapping) and (inner := next((held[key] for key in _WRAPPED if key in held), None)):
         held = inner

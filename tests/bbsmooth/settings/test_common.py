@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bbsmooth.errors import UsageError
@@ -60,3 +61,14 @@ def test_settings_are_values_of_json() -> None:
     merged = settings(SmoothingConfig(**SMOOTHING), images, {"n": 3})
     held = {"data": "digits", "resize": False, "data_root": "/data", "download": False, "class_order": None}
     assert merged == SMOOTHING | {"noise_algorithm": None} | held | {"n": 3}
+
+
+@pytest.mark.parametrize("seed", [1.5, "7", None, True])
+def test_a_seed_that_is_no_whole_number_is_not_rounded(seed: Any) -> None:
+    with pytest.raises(UsageError, match=f"`seed` must be a whole number, got {seed!r}"):
+        SmoothingConfig(sigma=0.5, noise="gaussian", coordinator=None, seed=seed)
+
+
+def test_a_seed_of_numpy_is_a_whole_number() -> None:
+    found = SmoothingConfig(sigma=0.5, noise="gaussian", coordinator=None, seed=np.int64(7))  # type: ignore[arg-type]
+    assert (found.seed, type(found.seed)) == (7, int)
