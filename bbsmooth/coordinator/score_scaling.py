@@ -98,18 +98,20 @@ class ScoreScaled:
         shown_with: (Q,) parameters of the front.
         scaling: the map.
         names: of the oracle's classes, in the order of its scores.
+        joint: whether the front is tuned as well; its Q parameters come before the map's then.
     """
 
     front: Autoencoder | Denoised
     shown_with: Tensor
     scaling: ScoreScaling
     names: tuple[str, ...]
+    joint: bool = False
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Digest everything."""
         found = scaled_fingerprint(self.front.fingerprint, self.shown_with, self.scaling, self.names)
-        object.__setattr__(self, "fingerprint", found)
+        object.__setattr__(self, "fingerprint", f"joint {found}" if self.joint else found)
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
@@ -126,12 +128,23 @@ class ScoreScaled:
         return replace(self, front=self.front.on(device))
 
     def initial_parameters(self) -> Tensor:
-        """(P,) zeros: the oracle's scores as they are."""
-        return torch.zeros(self.scaling.size)
+        """(P,) zeros: the oracle's scores as they are; after `shown_with` where the front is tuned as well."""
+        unchanged = torch.zeros(self.scaling.size)
+        return torch.cat([self.shown_with.to(unchanged), unchanged]) if self.joint else unchanged
+
+    def parts(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Parameters of the front and of the map, of (P,)."""
+        first = len(self.shown_with) if self.joint else 0
+        return (parameters[:first] if self.joint else self.shown_with), parameters[first:]
+
+    def settled(self, parameters: Tensor) -> tuple[ScoreScaled, Tensor]:
+        """The same with the front as it is with these parameters (P,), and the map's."""
+        shown_with, of_map = self.parts(parameters)
+        return replace(self, shown_with=shown_with, joint=False), of_map
 
     def propose(self, images: Tensor, parameters: Tensor) -> Tensor:
-        """What the front proposes, whatever the parameters."""
-        return self.front.propose(images, self.shown_with.to(images.device))
+        """What the front proposes; whatever the parameters, where it is not tuned."""
+        return self.front.propose(images, self.parts(parameters)[0].to(images.device))
 
     def render(self, proposed: Tensor) -> Tensor:
         """The image that the oracle is shown, in [0, 1]."""
@@ -139,7 +152,7 @@ class ScoreScaled:
 
     def read(self, answers: Answers, feedback: Feedback, parameters: Tensor) -> Answers:
         """The answers with their scores scaled: probabilities (B, K) float32, and labels (B,) of the largest."""
-        scaled = self.scaling.scaled(self.scaling.log_probabilities(answers, feedback), parameters)
+        scaled = self.scaling.scaled(self.scaling.log_probabilities(answers, feedback), self.parts(parameters)[1])
         return Answers(torch.from_numpy(scaled.numpy().argmax(1)), scaled.softmax(1).float())
 
     def unfit(self, spec: OracleSpec) -> str | None:

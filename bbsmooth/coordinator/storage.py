@@ -52,6 +52,8 @@ def save(path: Path, coordinator: Stored, parameters: Tensor, *, queries: int | 
         parameters: (P,) of the part that tuning changes.
         queries: that making it took, None where the run that it lies in says so.
     """
+    if isinstance(coordinator, ScoreScaled):
+        coordinator, parameters = coordinator.settled(parameters)
     form, settings, weights = _parts(coordinator)
     tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
     metadata = {"format": form, "settings": json.dumps(settings)}

@@ -36,7 +36,7 @@ class TuneConfig:
         str,
         Option(
             "What is tuned and how; auto picks by what was measured, and says what and why: auto, equaliser, "
-            "matrix-scaling, vector-scaling, "
+            "matrix-scaling, vector-scaling, equaliser-matrix, equaliser-vector, "
             "equaliser-cma, equaliser-clipped, equaliser-film, equaliser-corrected, pattern, "
             "spsa-gc, spsa, spsa-adam, spsa-sign, gaussian, "
             "output-differences, distilled, zo-ds, zo-ae-ds-cge, zo-ae-ds-rge, blackvip.",

@@ -29,6 +29,7 @@ from bbsmooth.tuning.estimators.image_space import OutputDifferences
 from bbsmooth.tuning.estimators.parameter_space import ForwardDifference, GradientEstimator, Spsa
 from bbsmooth.tuning.learners.cma_es import CmaEs
 from bbsmooth.tuning.learners.descent import Descent
+from bbsmooth.tuning.learners.joint import JointFit
 from bbsmooth.tuning.learners.score_scaling import ScoreFit
 from bbsmooth.tuning.learners.staged import Staged
 from bbsmooth.tuning.learners.surrogate import CorrectedDescent, Distillation, SurrogateLearner
@@ -49,7 +50,8 @@ class Method:
         space: which numbers are tuned.
         plan: how.
         latent_channels: of an autoencoder whose decoder counts to the black box, None where images are cut off.
-        scaling: of the oracle's scores, which then is all that is tuned; None where images are.
+        scaling: of the oracle's scores, which then is all that is tuned, but for `joint`; None where images are.
+        joint: whether what is shown is tuned through such a scaling.
     """
 
     summary: str
@@ -58,6 +60,7 @@ class Method:
     plan: TunePlan
     latent_channels: int | None = None
     scaling: ScalingKind | None = None
+    joint: bool = False
 
 
 def _gains(
@@ -131,7 +134,7 @@ The rest of them judge: few images change sides, and the fewer of these are seen
 
 def judged(method: Method, judge: RadiusJudge) -> Method:
     """The method where certified shares at a radius decide what is kept."""
-    fraction = 1 - 1 / JUDGED if method.scaling else method.plan.validation_fraction
+    fraction = 1 - 1 / JUDGED if method.plan.judges_once else method.plan.validation_fraction
     return replace(method, plan=replace(method.plan, judge=judge, validation_fraction=fraction))
 
 
@@ -153,6 +156,12 @@ _EQUALISER = _grouped(Leading(Rademacher(), SETTINGS), _EQUALISER_GAINS)
 
 LIKELIHOOD = "cross-entropy"
 """The objective of methods that fit by maximum likelihood."""
+
+
+def _joint(summary: str, scaling: ScalingKind) -> Method:
+    plan = TunePlan(learner=JointFit(descent=_EQUALISER), test_share=0.2)
+    return Method(summary=summary, form=CleanedImage(), space=EqualiserSpace(), plan=plan, scaling=scaling, joint=True)
+
 
 OBJECTIVES: Mapping[str, Loss] = {
     LIKELIHOOD: CrossEntropy(),
@@ -183,6 +192,10 @@ METHODS: Mapping[str, Method] = {
         EqualiserSpace(),
         TunePlan(learner=_EQUALISER),
     ),
+    "equaliser-matrix": _joint(
+        "the equaliser, and matrix scaling of what is answered, which is fitted to the same answers", ScalingKind.MATRIX
+    ),
+    "equaliser-vector": _joint("the same with vector scaling", ScalingKind.VECTOR),
     "equaliser-film": _denoiser(
         "the equaliser for 8,000 queries, then with it the decoder's scales and shifts",
         EqualiserSpace(FilmSpace()),

@@ -31,6 +31,7 @@ class TunePlan:
         margin: standard errors by which a candidate must beat the best so far.
         judge: decides by the certified share at a radius instead, None for the mean probability of the true class.
         fewest_steps: that few images are not repeated below.
+        test_share: of the queries, with a `judge`: for start or candidate at the end.
 
     Raises:
         ValueError: a number out of its range.
@@ -46,6 +47,7 @@ class TunePlan:
     margin: float = 1.0
     judge: RadiusJudge | None = field(default=None, repr=False)
     fewest_steps: int = field(default=20, repr=False)
+    test_share: float = field(default=0.12, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be carried out."""

@@ -16,11 +16,8 @@ _FIRST, _FEWEST_FIRST = 0.05, 4_000
 _LOOK_ONCE, _FEWEST_LOOK_ONCE, _FIRST_ONCE, _FEWEST_FIRST_ONCE = 0.065, 400, 0.03, 200
 """The same where one answer judges both, and steps need no differences."""
 
-_TEST = 0.12
-"""Share of the budget that judges start or candidate at the end; more where a plan says so."""
-
 _TEST_ONCE = 0.15
-"""The same where one answer judges both: as many images of a budget that is four fifths."""
+"""Share of the budget that judges at the end where one answer judges both, or more where a plan says so."""
 
 _MOST_LOOK, _MOST_FIRST = 0.12, 0.3
 """Of small budgets."""
@@ -115,7 +112,7 @@ class RadiusSchedule:
         look = min(look, _MOST_LOOK_OF_SPENT * queries)
         look_images = min(int(look / judge.look_draws), num_heldout)
         look_draws = min(int(look / max(1, look_images)), judge.draws)
-        test = _TEST * queries
+        test = plan.test_share * queries
         if once:
             test = max(_TEST_ONCE * queries, plan.validation_fraction * queries - look)
         test_images = min(int(test / judge.draws), num_heldout)

@@ -120,6 +120,7 @@ class Study:
 
     def _behind(self, coordinator: Autoencoder | ScoreScaled, parameters: Tensor) -> Oracle:
         if isinstance(coordinator, ScoreScaled):
+            coordinator, parameters = coordinator.settled(parameters)
             return Reread(coordinator, parameters, self.world.oracle, self.world.folder / "answers")
         return CoordinatedOracle(coordinator, parameters, self.world.oracle)
 
@@ -206,6 +207,7 @@ def _method(world: World, arm: Arm) -> str:
         feedback=_feedback(world, arm),
         image_shape=world.architecture.image_shape,
         num_classes=len(spec.classes),
+        by_radius=True,
     )
     return choice.method
 
@@ -219,6 +221,7 @@ def _coordinator(study: Study, method: str) -> Autoencoder | ScoreScaled:
         shown_with=study.start.initial_parameters(),
         scaling=ScoreScaling(kind, len(spec.classes)),
         names=spec.classes.names,
+        joint=METHODS[method].joint,
     )
 
 

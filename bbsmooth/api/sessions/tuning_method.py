@@ -72,6 +72,7 @@ def chosen(
         image_shape=image_shape,
         num_classes=len(spec.classes) if by_likelihood else None,
         given_denoiser=given,
+        by_radius=config.radius is not None,
     )
 
 
@@ -86,7 +87,7 @@ def picked(out: Path) -> Choice | None:
 
 def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
     """The queries of a budget that are worth spending: few do for a map of scores, more to judge it by a radius."""
-    if method.scaling is None:
+    if method.scaling is None or method.joint:
         return queries
     enough = ScoreScaling(method.scaling, len(spec.classes)).enough * (1 if method.plan.judges_once else _APART)
     return min(queries, int(enough if method.plan.judge is None else WORTH * enough))
@@ -95,7 +96,7 @@ def worth_spending(method: Method, spec: OracleSpec, queries: int) -> int:
 def as_begun(method: Method, out: Path) -> Method:
     """The method as it judges in the run in `out`, which goes on as it was begun."""
     begun_before = (out / MANIFEST).exists() and not dict[str, Any](read_manifest(out)).get(JUDGED_ONCE)
-    return judged_twice(method) if method.scaling is not None and begun_before else method
+    return judged_twice(method) if method.plan.judges_once and begun_before else method
 
 
 def method_of(

@@ -166,7 +166,7 @@ class TuningQuestion:
     def context(self) -> Record:
         """What the manifest says of oracle, data, method and surrogate."""
         found = self.subject.context | {"method_used": self.choice.method, "method_because": self.choice.reason}
-        if self.method.scaling is not None and self.method.plan.judges_once:
+        if self.method.plan.judges_once:
             found |= {JUDGED_ONCE: True}
         return found if self.surrogate is None else found | {"surrogate": self.surrogate.record}
 

@@ -207,7 +207,13 @@ def scores_scaled(front: Stored, method: Method, spec: OracleSpec) -> ScoreScale
     assert method.scaling is not None
     assert isinstance(front, Autoencoder | Denoised)
     scaling = ScoreScaling(method.scaling, len(spec.classes))
-    return ScoreScaled(front=front, shown_with=front.initial_parameters(), scaling=scaling, names=spec.classes.names)
+    return ScoreScaled(
+        front=front,
+        shown_with=front.initial_parameters(),
+        scaling=scaling,
+        names=spec.classes.names,
+        joint=method.joint,
+    )
 
 
 def refuse_unfit_scores(method: Method, spec: OracleSpec) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bbsmooth.assemble import describe_coordinator
+from bbsmooth.coordinator import ScoreScaled, load
 from bbsmooth.tuning.methods import judged_twice
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed
 
@@ -79,6 +80,25 @@ def test_a_lean_is_found_and_certificates_follow(leaning: World, method: str) ->
     assert leaning.asked.total() == spent
     assert certified(leaning) == 0.5
     assert certified(leaning, "--coordinator", leaning.run) > 0.9
+
+
+def test_what_is_shown_and_how_it_is_read_are_tuned_together(leaning: World) -> None:
+    keep_images(leaning, 300)
+    asked = ("--method", "equaliser-vector", "--radius", 0.1, "--budget", 6_000)
+    done = tune(leaning, *asked, "--json")
+    assert done.status == 0
+    found = json.loads(done.out)["summary"]
+    assert found["heldout_certified_best"] > found["heldout_certified_start"] + 0.3
+    assert found["gain_p_value"] < 1e-6
+    before, spent = describe_coordinator(leaning.run), leaning.asked.total()
+    coordinator, parameters = load(leaning.run / "coordinator.safetensors")
+    assert isinstance(coordinator, ScoreScaled)
+    assert (coordinator.joint, len(parameters)) == (False, 4)
+    killed(leaning.run)
+    assert tune(leaning, *asked, "--resume").status == 0
+    assert (describe_coordinator(leaning.run), leaning.asked.total()) == (before, spent)
+    assert bbsmooth("verify", leaning.run).status == 0
+    assert certified(leaning, "--coordinator", leaning.run, "--limit", 100) > 0.9
 
 
 def test_where_a_radius_decides_most_of_a_budget_judges_the_map(leaning: World) -> None:

@@ -325,8 +325,16 @@ class TestSchedule:
         assert found.test_images > 2.5 * usual.test_images
 
     @pytest.mark.parametrize("num_heldout", [640, 2_000])
-    @pytest.mark.parametrize(("name", "budget"), [("matrix-scaling", 20_000), ("matrix-scaling", 100_000),
-                                                  ("equaliser", 100_000), ("equaliser", 1_000_000)])  # fmt: skip
+    @pytest.mark.parametrize(
+        ("name", "budget"),
+        [
+            ("matrix-scaling", 20_000),
+            ("matrix-scaling", 100_000),
+            ("equaliser-matrix", 70_000),
+            ("equaliser", 100_000),
+            ("equaliser", 1_000_000),
+        ],
+    )
     def test_up_to_the_first_look_less_than_a_tenth_of_the_budget_is_spent(
         self, name: str, budget: int, num_heldout: int
     ) -> None:

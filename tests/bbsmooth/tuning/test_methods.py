@@ -62,7 +62,11 @@ def test_every_method_tunes_within_its_budget(name: str) -> None:
     if method.scaling is not None:
         scaling = ScoreScaling(method.scaling, 10)
         tuned = ScoreScaled(
-            front=denoiser, shown_with=denoiser.initial_parameters(), scaling=scaling, names=oracle.spec.classes.names
+            front=denoiser,
+            shown_with=denoiser.initial_parameters(),
+            scaling=scaling,
+            names=oracle.spec.classes.names,
+            joint=method.joint,
         )
     result = tune(
         tuned,
