@@ -11,9 +11,6 @@ AUTO = "auto"
 
 _SMALLEST_SIDE = 16
 
-_ENOUGH_FOR_BOTH = 70_000
-"""Queries of which the equaliser's first look, with its steps before, takes less than a tenth."""
-
 
 class Choice(NamedTuple):
     """The name of a method, and why it was picked, as half a sentence."""
@@ -29,7 +26,6 @@ def choose(
     image_shape: tuple[int, int, int],
     num_classes: int | None = None,
     given_denoiser: bool = False,
-    by_radius: bool = False,
 ) -> Choice:
     """The method that did best in the study for what is known before the first query.
 
@@ -39,12 +35,8 @@ def choose(
         image_shape: (C, H, W).
         num_classes: of a closed set whose scores may be scaled; None where they may not.
         given_denoiser: whether tuning starts from a denoiser whose weights stay as they are.
-        by_radius: whether certified shares at a radius decide what is kept.
     """
     if num_classes is not None and num_classes > 1 and feedback is not Feedback.LABELS:
-        if by_radius and queries >= _ENOUGH_FOR_BOTH and min(image_shape[1:]) >= _SMALLEST_SIDE:
-            both = "equaliser-matrix" if num_classes <= MOST_CLASSES else "equaliser-vector"
-            return Choice(both, f"{queries:,} queries suffice for what is shown and for how its answers are read")
         method = "matrix-scaling" if num_classes <= MOST_CLASSES else "vector-scaling"
         return Choice(
             method, f"each answer's {feedback.value} tell how to weigh classes under noise, so that few answers do"

@@ -33,7 +33,7 @@ class RadiusJudge:
         needed: p_R, the probability of an image's class that R needs.
         level: probability of keeping parameters that certify no larger share, at most.
         margin: standard errors by which a first look must be better for the rest of the budget to be spent; what
-            changes nothing is that much better once in thirteen times.
+            changes nothing is that much better once in sixteen times.
         hope: standard errors by which a first look may have missed what further steps will have reached.
         budget: queries that may be spent, where not all of them are worth it, so that a first look may take more; None
             for those that are planned with.
@@ -45,7 +45,7 @@ class RadiusJudge:
     radius: float
     needed: float
     level: float = 0.05
-    margin: float = 1.44
+    margin: float = 1.55
     hope: float = 1.64
     budget: int | None = None
 

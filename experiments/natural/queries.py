@@ -207,7 +207,6 @@ def _method(world: World, arm: Arm) -> str:
         feedback=_feedback(world, arm),
         image_shape=world.architecture.image_shape,
         num_classes=len(spec.classes),
-        by_radius=True,
     )
     return choice.method
 

@@ -72,7 +72,6 @@ def chosen(
         image_shape=image_shape,
         num_classes=len(spec.classes) if by_likelihood else None,
         given_denoiser=given,
-        by_radius=config.radius is not None,
     )
 
 

@@ -26,23 +26,6 @@ def test_scores_are_scaled_where_there_are_any(classes: int, expected: str) -> N
         assert choice.method == (expected if feedback is not Feedback.LABELS else "equaliser")
 
 
-@pytest.mark.parametrize(("classes", "expected"), [(10, "equaliser-matrix"), (1_000, "equaliser-vector")])
-def test_where_a_radius_decides_a_large_budget_is_for_what_is_shown_as_well(classes: int, expected: str) -> None:
-    def method(queries: int, feedback: Feedback = Feedback.LOGITS, side: int = 32, *, by_radius: bool = True) -> str:
-        return choose(
-            queries=queries,
-            feedback=feedback,
-            image_shape=(3, side, side),
-            num_classes=classes,
-            by_radius=by_radius,
-        ).method
-
-    few = "matrix-scaling" if classes == 10 else "vector-scaling"
-    assert (method(70_000), method(69_999)) == (expected, few)
-    assert method(100_000, by_radius=False) == method(100_000, side=8) == few
-    assert method(100_000, Feedback.LABELS) == "equaliser"
-
-
 def test_small_images_have_no_bands_to_equalise() -> None:
     for shape, expected in (((1, 8, 8), "spsa-gc"), ((3, 32, 32), "equaliser")):
         assert choose(queries=20_000, feedback=Feedback.LABELS, image_shape=shape).method == expected
