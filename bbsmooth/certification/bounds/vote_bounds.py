@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from bbsmooth.certification.bounds.clopper_pearson import ClopperPearson
+from bbsmooth.certification.bounds.randomised import RandomisedClopperPearson
 from bbsmooth.certification.bounds.two_class import two_class_bounds
-from bbsmooth.certification.sequences import RandomisedClopperPearson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """One-sided tests and bounds for a success rate that may be looked at after every draw."""
 
-from bbsmooth.certification.bounds.randomised import RandomisedClopperPearson
 from bbsmooth.certification.sequences.beta_binomial import BetaBinomial
 from bbsmooth.certification.sequences.betting import Betting
 from bbsmooth.certification.sequences.caching import certifying, refuting
@@ -22,7 +21,6 @@ __all__ = [
     "FromSelection",
     "LearnedPrior",
     "OneSidedTest",
-    "RandomisedClopperPearson",
     "Stitched",
     "Stopping",
     "TruncatedBetaBinomial",

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from bbsmooth.certification import ClopperPearson, Outcome
+from bbsmooth.certification.bounds.randomised import RandomisedClopperPearson
 from bbsmooth.certification.methods.incremental import Chosen, IncrementalPlan
 from bbsmooth.certification.methods.pairs import Pairs
-from bbsmooth.certification.sequences import RandomisedClopperPearson
 from bbsmooth.noise import Gaussian, Grid, Norm, implied_radius
 from bbsmooth.runs.certificates import read_certificates, write_summary
 from bbsmooth.runs.directory import read_manifest

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import beta, binom, binomtest
 
 from bbsmooth.certification import ClopperPearson
-from bbsmooth.certification.sequences import RandomisedClopperPearson
+from bbsmooth.certification.bounds.randomised import RandomisedClopperPearson
 from bbsmooth.noise import Gaussian
 
 BOUND = ClopperPearson()

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binom
 
 from bbsmooth.certification import ClopperPearson
-from bbsmooth.certification.sequences import RandomisedClopperPearson
+from bbsmooth.certification.bounds.randomised import RandomisedClopperPearson
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.9, 0.999])
