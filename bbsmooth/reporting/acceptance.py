@@ -44,12 +44,13 @@ def _where(settings: dict[str, Any], claims: list[Record]) -> str:
     radii = sorted({claim["radius"] for claim in claims})
     groups = list(dict.fromkeys(claim["group"] for claim in claims))
     images = sum(claim["population"] for claim in claims if claim["radius"] == radii[0])
-    what = f"the {images:,} images"
-    if settings["population"] == SOURCE:
-        what = f"the images of which these {images:,} are a random sample"
-    if groups != [""]:
+    source = settings["population"] == SOURCE
+    if groups == [""]:
+        what = f"the images of which these {images:,} are a random sample" if source else f"the {images:,} images"
+    else:
         named = ", ".join(groups[:_MOST_GROUPS]) + (", ..." if len(groups) > _MOST_GROUPS else "")
-        what += f" in each of {count(len(groups), 'group')} ({named})"
+        whole = f"of which these {images:,} are random samples" if source else f"{images:,} in all"
+        what = f"the images in each of {count(len(groups), 'group')} ({named}), {whole},"
     return f"{what} are right and robust within {norm} radius {' and '.join(f'{radius:g}' for radius in radii)}"
 
 

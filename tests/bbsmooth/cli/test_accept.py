@@ -114,7 +114,7 @@ def test_every_class_and_every_slice_is_a_claim(world: World) -> None:
         world, "--groups", f"{world.folder / 'slices.csv'}:hospital", "--at-least", 0.5, out=world.folder / "slices"
     )
     assert slices.status == 0
-    assert "in each of 2 groups (north, south)" in " ".join(slices.out.split())
+    assert "% of the images in each of 2 groups (north, south), 80 in all, are right" in " ".join(slices.out.split())
     assert verify(world.run).findings == verify(world.folder / "slices").findings == ()
 
 
