@@ -21,7 +21,7 @@ import numpy as np
 
 from oracles.remote.messages import Request
 
-INSTALL = "python -m pip install aiohttp==3.14.5 'tritonclient[http]==2.61.0'"
+INSTALL = "python -m pip install aiohttp==3.14.5 'tritonclient[http]==2.73.0'"
 """Adds the peers that nothing but this benchmark needs."""
 
 
