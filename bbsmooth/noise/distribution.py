@@ -89,5 +89,9 @@ def check_sigma(sigma: float) -> None:
     Raises:
         ValueError: `sigma` is not a positive number.
     """
-    if not (sigma > 0 and math.isfinite(sigma)):
-        raise ValueError(f"`sigma` must be a positive number, got {sigma}")
+    try:
+        positive = sigma > 0 and math.isfinite(sigma)
+    except TypeError:
+        positive = False
+    if not positive:
+        raise ValueError(f"`sigma` must be a positive number, got {sigma!r}")

@@ -15,7 +15,7 @@ from bbsmooth.reporting.page import page
 from bbsmooth.reporting.terminal import to_text
 from bbsmooth.reporting.tex import to_tex
 from bbsmooth.reporting.text import run_log, text_of
-from bbsmooth.runs.files import write_bytes
+from bbsmooth.runs.files import refuse_no_folder, write_bytes
 from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.reading import Run, read_run, run_json
 
@@ -71,8 +71,8 @@ def format_of(
     Raises:
         UsageError: there is none of that name, or no folder for the file.
     """
-    if out is not None and not out.parent.is_dir():
-        raise UsageError(f"cannot write {out}: there is no folder {out.parent}; make it, or name another file")
+    if out is not None:
+        refuse_no_folder(out)
     form = format or (out.suffix.removeprefix(".") if out is not None else default)
     form = {"txt": "text", "htm": "html"}.get(form, form)
     if form not in formats:

@@ -38,6 +38,16 @@ def write_bytes(path: Path, raw: bytes) -> None:
             raise
 
 
+def refuse_no_folder(file: Path) -> None:
+    """Refuse a file that cannot be written because its folder is not there, before anything is made for it.
+
+    Raises:
+        UsageError: there is no folder for it.
+    """
+    if not file.parent.is_dir():
+        raise UsageError(f"cannot write {file}: there is no folder {file.parent}; make it, or name another file")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, as `write_bytes` does."""
     write_bytes(path, json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")

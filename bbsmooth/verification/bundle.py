@@ -19,7 +19,7 @@ from bbsmooth.reporting.recall import at_hand, images_of
 from bbsmooth.runs.commitment import read_commitment
 from bbsmooth.runs.decoding import Damaged
 from bbsmooth.runs.directory import read_manifest
-from bbsmooth.runs.files import lock_directory, write_bytes
+from bbsmooth.runs.files import lock_directory, refuse_no_folder, write_bytes
 from bbsmooth.runs.layout import ASIDE, COMMITMENT, DATABASE, MANIFEST
 from bbsmooth.runs.reading import Run, read_run
 from bbsmooth.verification.recorded import NotAtHand, images_asked_about
@@ -45,11 +45,12 @@ def bundle(path: Path, out: Path, *, images: bool) -> Path:
             made again from it.
 
     Raises:
-        UsageError: the run is in use, or its images are asked for and not at hand.
+        UsageError: the run is in use, its images are asked for and not at hand, or no folder is there for the archive.
         OSError: the archive cannot be written.
     """
     import os
 
+    refuse_no_folder(out)
     os.close(lock_directory(path))
     run, raw = read_run(path), io.BytesIO()
     with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:

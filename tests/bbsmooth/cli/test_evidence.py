@@ -147,6 +147,12 @@ def test_other_images_in_a_bundle_are_found(world: World, keys: Keys) -> None:
     assert any("image 3 is another one" in line for line in bb.verify(changed).findings)
 
 
+def test_an_archive_without_a_folder_is_refused_before_it_is_made(world: World) -> None:
+    assert accept(world).status == 0
+    done = bbsmooth("bundle", world.run, "--out", world.folder / "nowhere" / "run.zip")
+    assert (done.status, f"there is no folder {world.folder / 'nowhere'}; make it" in done.line) == (2, True)
+
+
 def _other_image(raw: bytes) -> bytes:
     import io
 

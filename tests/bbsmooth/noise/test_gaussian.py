@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from scipy.special import log_ndtr
@@ -7,8 +8,8 @@ from scipy.stats import norm
 from bbsmooth.noise import Gaussian
 
 
-@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
-def test_a_sigma_that_gives_no_noise_is_refused(sigma: float) -> None:
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf, "0.5", None])
+def test_a_sigma_that_gives_no_noise_is_refused(sigma: Any) -> None:
     with pytest.raises(ValueError, match="`sigma` must be a positive number"):
         Gaussian(sigma)
 
