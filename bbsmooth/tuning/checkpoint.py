@@ -18,6 +18,11 @@ _FORMAT = "bbsmooth-tuning-3"
 _MEMORY = "memory."
 _SCORES = ("start", "best_score")
 _CHECKSUM = "checksum"  # earlier versions wrote none
+_REFUSED = "this checkpoint cannot be resumed from"
+
+
+class ForeignCheckpoint(ValueError):
+    """A checkpoint of a run with other data, settings, seed or budget, or that divides its budget otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -82,7 +87,8 @@ class TuneState:
         """The state that `to_bytes` was called on, of whatever run where `identity` is None.
 
         Raises:
-            ValueError: the bytes are damaged, not a checkpoint, or belong to a run with other settings.
+            ForeignCheckpoint: the bytes belong to a run with other settings.
+            ValueError: they are damaged, or no checkpoint.
         """
         try:
             tensors = from_safetensors(raw)
@@ -95,7 +101,7 @@ class TuneState:
             if said not in (None, _checksum(tensors, metadata)):
                 raise ValueError("it is not as it was written")
             if identity not in (None, metadata["identity"]):
-                raise ValueError("it belongs to a run with other data, settings, seed or budget")
+                raise ForeignCheckpoint(f"{_REFUSED}: it belongs to a run with other data, settings, seed or budget")
             scores = {
                 name: Score(tensors[f"{name}.correct"], tensors[f"{name}.probability"])
                 for name in _SCORES
@@ -110,8 +116,10 @@ class TuneState:
                 best_score=scores.get("best_score"),
                 start=scores.get("start"),
             )
+        except ForeignCheckpoint:
+            raise
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"this checkpoint cannot be resumed from: {error}") from error
+            raise ValueError(f"{_REFUSED}: {error}") from error
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

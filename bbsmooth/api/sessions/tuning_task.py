@@ -35,12 +35,14 @@ from bbsmooth.coordinator import Stored, save
 from bbsmooth.noise import Grid
 from bbsmooth.progress.meter import Spending, meter
 from bbsmooth.runs.certificates import Record
+from bbsmooth.runs.decoding import Damaged
 from bbsmooth.runs.directory import RunDirectory
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.layout import CHECKPOINT, COORDINATOR
 from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.common import DriftConfig, SmoothingConfig
 from bbsmooth.tuning import Concurrent, Event, QueryExecutor, TuneResult, one_by_one, tune
+from bbsmooth.tuning.checkpoint import ForeignCheckpoint
 from bbsmooth.tuning.methods import Method
 from oracles import BudgetExhausted, OracleChanged, Purpose, RecordingOracle
 from oracles.capabilities import interruption
@@ -78,6 +80,7 @@ class TuningTask:
         )
         with (
             _best_kept(self.out, self.coordinator),
+            _resumable(self.out),
             answering(base, subject.asking, Front(None, self.smoothing.sigma)) as (answerer, speed),
             watched(run, answerer, kept, drift, canaries) as watching,
         ):
@@ -153,6 +156,22 @@ def _best_kept(out: Path, coordinator: Stored) -> Iterator[None]:
         if (out / CHECKPOINT).exists():
             save(out / COORDINATOR, coordinator, load_tensors((out / CHECKPOINT).read_bytes())["best"])
         raise
+
+
+@contextmanager
+def _resumable(out: Path) -> Iterator[None]:
+    """Say what to do with a checkpoint whose settings are those of its run, and whose steps are not.
+
+    Raises:
+        Damaged: it is such a one.
+    """
+    try:
+        yield
+    except ForeignCheckpoint as error:
+        raise Damaged(
+            f"{out} was begun by a version that divides a budget into other steps: go on with that version, or name "
+            "another `run`; its answers stay where they are"
+        ) from error
 
 
 def described(result: TuneResult, radius: float | None, queries: int) -> Record:

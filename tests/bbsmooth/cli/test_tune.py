@@ -13,6 +13,7 @@ import pytest
 from bbsmooth.assemble import describe_coordinator
 from bbsmooth.runs.lines import write_lines
 from bbsmooth.tuning.automatic import Choice
+from bbsmooth.tuning.checkpoint import TuneState
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed, picture
 
 
@@ -251,6 +252,18 @@ def test_a_changed_history_of_a_killed_tuning_ends_before_any_query(
     assert history(run) == history(tuned.run)
     assert describe_coordinator(run) == describe_coordinator(tuned.run)
     assert tuned.asked.total() == asked
+
+
+def test_a_run_whose_steps_are_those_of_another_version_stays_as_it_is(tuned: World, tmp_path: Path) -> None:
+    run = killed_copy(tuned, tmp_path / "run")
+    checkpoint = run / "checkpoint.safetensors"
+    checkpoint.write_bytes(TuneState.from_bytes(checkpoint.read_bytes(), identity=None).to_bytes(identity="of 0.0"))
+    before, asked = {file: file.read_bytes() for file in run.glob("*.json*")}, tuned.asked.total()
+    done = tune(tuned, "--budget", 300, "--resume", "--out", run)
+    assert done.status == 2
+    assert "was begun by a version that divides a budget into other steps" in done.err.splitlines()[-1]
+    assert tuned.asked.total() == asked
+    assert before == {file: file.read_bytes() for file in run.glob("*.json*")}
 
 
 def test_a_crash_between_history_and_checkpoint_leaves_no_event_twice(tuned: World, tmp_path: Path) -> None:
