@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from bbsmooth.errors import UsageError
@@ -20,9 +20,6 @@ AUTO = "auto"
 FORECAST = 500
 """Images whose certified share is forecast, where a tuning chooses sigma."""
 
-_USUAL = CertifyConfig(
-    method="cohen", radii=(), num_selection=100, num_estimation=10_000, alpha=0.001, beta=0.01, limit=None
-)
 _GRID, _WIDEST, _STRONGEST = 8, 3.0, 1.0  # sigmas from R / 3 to 3 R, but at most 1 where R is less
 
 
@@ -47,7 +44,9 @@ def certification(radius: float | None) -> CertifyConfig:
     """
     if radius is None:
         raise UsageError("`sigma` is chosen for a radius: give `radius`, at which certified images shall be most")
-    return replace(_USUAL, radii=(radius,))
+    return CertifyConfig(
+        method="cohen", radii=(radius,), num_selection=100, num_estimation=10_000, alpha=0.001, beta=0.01, limit=None
+    )
 
 
 def named_sigmas(given: Sequence[str]) -> tuple[float, ...] | None:
