@@ -40,6 +40,33 @@ def collect(study: Study, jobs: Iterable[Job]) -> Record:
     }
 
 
+def with_earlier(study: Study, found: Record, earlier: Record | None) -> Record:
+    """The result with the rows of an earlier one whose runs are not here: they were made elsewhere, or cleared away.
+
+    Where both have a row, that of more seeds stays, of as many the new one.
+
+    Args:
+        study: says in which order rows stand.
+        found: what is done here.
+        earlier: the result that is there, None for none; see `same_settings`.
+    """
+    if earlier is None:
+        return found
+    rows = {(row["name"], row["sigma"]): row for row in earlier["rows"]}
+    for row in found["rows"]:
+        before = rows.get((row["name"], row["sigma"]))
+        if before is None or len(row["seeds"]) >= len(before["seeds"]):
+            rows[row["name"], row["sigma"]] = row
+    order = [row.name for row in study.rows]
+    kept = [row for row in rows.values() if row["name"] in order]
+    return found | {"rows": sorted(kept, key=lambda row: (order.index(row["name"]), row["sigma"]))}
+
+
+def same_settings(study: Study, earlier: Record) -> bool:
+    """True if rows of an earlier result can stand in one table with those of the study."""
+    return (earlier["study"], earlier["scale"]) == (study.name, json.loads(json.dumps(dict(study.scale))))
+
+
 def _row(jobs: Sequence[Job], study: Study, reference: Sequence[Job] | None) -> Record:
     trained = [read_summary(job.folders["train"]) for job in jobs if "train" in job.folders]
     tuned = [job.folders["tune"] for job in jobs if "tune" in job.folders]

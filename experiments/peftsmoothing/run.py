@@ -8,6 +8,8 @@ beside this file.
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import partial
@@ -16,7 +18,7 @@ from pathlib import Path
 import torch
 
 from bbsmooth.runs.files import write_json
-from experiments.peftsmoothing.collecting import collect
+from experiments.peftsmoothing.collecting import collect, same_settings, with_earlier
 from experiments.peftsmoothing.judging import JUDGED
 from experiments.peftsmoothing.prepared import FOLDER, prepare
 from experiments.peftsmoothing.running import carry_out
@@ -67,7 +69,7 @@ def run(
 ) -> None:
     """Run every step below `folder` that is not done yet: in the order of their worth.
 
-    `result` and its tables are written anew after each job, with whatever is done.
+    `result` and its tables are written anew after each job, with whatever is done, here or before.
 
     Args:
         study: which.
@@ -78,9 +80,12 @@ def run(
         at_once: jobs under way together, each with its part of torch's threads.
 
     Raises:
-        SystemExit: a step failed; it has said why.
+        SystemExit: the result that is there is of other settings, or a step failed, which has said why.
     """
+    earlier = json.loads(result.read_text()) if result.exists() else None
     if not dry:
+        if earlier is not None and not same_settings(study, earlier):
+            sys.exit(f"{result} is of other settings: name another folder, with --results")
         prepare(study.scale["data"])
     jobs = list(study.jobs(folder))
     print(f"{len(jobs)} jobs, {sum(job.votes for job in jobs):,} votes to certify", flush=True)
@@ -95,7 +100,8 @@ def run(
                 done.result()
                 if not dry:
                     result.parent.mkdir(parents=True, exist_ok=True)
-                    write_json(result, collect(study, [one for one in jobs if (one.place / JUDGED).exists()]))
+                    here = collect(study, [one for one in jobs if (one.place / JUDGED).exists()])
+                    write_json(result, with_earlier(study, here, earlier))
                     write_tables(result)
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -18,7 +18,7 @@ from bbsmooth.certification.accuracy import share
 from bbsmooth.cli.main import app
 from bbsmooth.runs.certificates import CONFIDENCE
 from experiments.peftsmoothing import run
-from experiments.peftsmoothing.collecting import _certified, _paired
+from experiments.peftsmoothing.collecting import _certified, _paired, same_settings, with_earlier
 from experiments.peftsmoothing.prepared import Prepared, write
 from experiments.peftsmoothing.study import COLUMNS, SCALES, STUDIES, Row, Study
 from experiments.peftsmoothing.table import document, write_tables
@@ -132,6 +132,27 @@ def test_a_study_runs_once_and_writes_what_its_runs_say(tmp_path: Path) -> None:
     assert certificates.stat().st_mtime_ns == before
     assert {path.suffix for path in result.parent.iterdir()} == {".json", ".md", ".tex", ".html"}
     assert "trained parameters" in result.with_suffix(".md").read_text()
+    with pytest.raises(SystemExit, match="is of other settings"):
+        run.run(study.on(data="digits"), tmp_path / "runs", result, dry=False)
+
+
+def test_rows_whose_runs_are_not_here_stay_in_their_place() -> None:
+    study = _tiny_study()
+    before = {"rows": [_found("head", [0, 1]), _found("tuned", [0]), _found("of another study", [0])], "scale": {}}
+    here = {"rows": [_found("bare", [0]), _found("head", [2]), _found("tuned", [3])], "title": "Tiny"}
+    found = with_earlier(study, here, before)
+    assert [(row["name"], row["seeds"]) for row in found["rows"]] == [("bare", [0]), ("head", [0, 1]), ("tuned", [3])]
+    assert with_earlier(study, here, None) == here
+
+
+def _found(name: str, seeds: list[int]) -> dict[str, Any]:
+    return {"name": name, "sigma": 0.5, "seeds": seeds}
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_a_committed_result_can_be_gone_on_with(path: Path) -> None:
+    name, scale = path.stem.rsplit("-", 1)
+    assert same_settings(Study.read(name, scale), json.loads(path.read_text()))
 
 
 def _tiny_study() -> Study:
