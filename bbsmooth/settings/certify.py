@@ -12,7 +12,7 @@ from bbsmooth import noise as noises
 from bbsmooth.errors import UsageError
 from bbsmooth.settings.common import GROWING, SPEED, OracleConfig
 from bbsmooth.settings.option import Needs, Option, Panel, ascending
-from bbsmooth.settings.shared import ESTIMATION, LEVEL, SELECTION
+from bbsmooth.settings.shared import Alpha, NumEstimation, NumSelection
 
 if TYPE_CHECKING:
     from bbsmooth.certification import LabelledCase, Plan
@@ -36,11 +36,6 @@ STOPS_EARLY = Needs("method", among=(*EARLY, *FORMER_METHODS))
 FAMILY_WISE = ("bonferroni", "holm")
 SPLITTING, ONE_CLASS = "splitting", "clopper-pearson"  # of `bbsmooth.certification`, whose names need scipy
 
-_BY_CHANCE = Needs("noise", never=(SPLITTING,))
-_CHOSEN_HERE = Needs(
-    "incremental_from", absent=True
-)  # else the earlier run chose the class, and its bound is one alone
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifyConfig:
@@ -53,9 +48,9 @@ class CertifyConfig:
         UsageError: what cannot be counted or is unknown.
     """
 
-    num_selection: Annotated[int, replace(SELECTION, needs=(_BY_CHANCE, _CHOSEN_HERE))]
-    num_estimation: Annotated[int, replace(ESTIMATION, needs=(_BY_CHANCE,))]
-    alpha: Annotated[float, replace(LEVEL, needs=(_BY_CHANCE,))]
+    num_selection: NumSelection
+    num_estimation: NumEstimation
+    alpha: Alpha
     radii: Annotated[
         tuple[float, ...],
         Option(
@@ -134,7 +129,7 @@ class CertifyConfig:
             "upper bound on every other class, which is more where these share the rest; randomised, a slightly higher "
             "lower bound by a random number of the image's own.",
             panel=Panel.SAMPLING,
-            needs=(_BY_CHANCE, _CHOSEN_HERE),
+            needs=(Needs("noise", never=(SPLITTING,)), Needs("incremental_from", absent=True)),
         ),
     ] = ONE_CLASS
     labels: Annotated[

@@ -6,16 +6,30 @@ from typing import Annotated
 
 from bbsmooth.settings.option import Option, Panel
 
-LEVEL = Option(
-    "Probability, over the draws, that what is said about an image is wrong.", panel=Panel.SAMPLING, default=0.001
-)
-Alpha = Annotated[float, LEVEL]
-SELECTION = Option("Draws that choose an image's class.", panel=Panel.SAMPLING, default=100)
-ESTIMATION = Option(
-    "Fresh draws that bound the probability of that class; with sequential, the most of them.",
-    panel=Panel.SAMPLING,
-    default=10_000,
-)
+Alpha = Annotated[
+    float,
+    Option(
+        "Probability, over the draws, that what is said about an image is wrong.",
+        panel=Panel.SAMPLING,
+        default=0.001,
+    ),
+]
+NumSelection = Annotated[
+    int,
+    Option(
+        "Draws that choose an image's class.",
+        panel=Panel.SAMPLING,
+        default=100,
+    ),
+]
+NumEstimation = Annotated[
+    int,
+    Option(
+        "Fresh draws that bound the probability of that class; with sequential, the most of them.",
+        panel=Panel.SAMPLING,
+        default=10_000,
+    ),
+]
 Seed = Annotated[
     int, Option("Fixes every random draw; the same seed gives the same results.", panel=Panel.SAMPLING, default=0)
 ]

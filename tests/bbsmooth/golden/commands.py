@@ -18,8 +18,20 @@ _ORACLE = ("--oracle", "module:classifier.py:nearest?num_classes=10")
 _SCORES = ("--oracle", "module:classifier.py:scores?num_classes=10")
 _DIGITS = ("--data", "digits", "--seed", "7")
 _AS_THEN = ("--noise-algorithm", "philox4x64-ziggurat-1")
-_CHOSEN = ("certify", *_ORACLE, *_DIGITS, "--limit", "4", "--sigma", "0.25", *_AS_THEN)
-_CERTIFY = (*_CHOSEN, "--n0", "20", "--alpha", "0.01")
+_CERTIFY = (
+    "certify",
+    *_ORACLE,
+    *_DIGITS,
+    "--limit",
+    "4",
+    "--sigma",
+    "0.25",
+    "--n0",
+    "20",
+    "--alpha",
+    "0.01",
+    *_AS_THEN,
+)
 _FIXED = (*_CERTIFY, "--n", "200")
 _RADII = ("--radius", "0.1", "--radius", "0.2")
 _LOG = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.41\t1\t0:00:01.5\n1\t8\t-1\t0.0\t0\t0:00:01.25\n"
@@ -33,9 +45,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "uniform": (*_FIXED, "--noise", "uniform"),
     "by-oracle": (*_FIXED, "--labels", "oracle"),
     "changed": (
-        *_CHOSEN,
-        "--alpha",
-        "0.01",
+        *_FIXED,
         "--oracle",
         "module:classifier.py:changed?num_classes=10",
         "--n",
@@ -43,7 +53,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "--incremental-from",
         "cohen",
     ),
-    "splitting": (*_CHOSEN, "--noise", "splitting", "--method", "splitting"),
+    "splitting": (*_CERTIFY, "--noise", "splitting", "--method", "splitting"),
     "sequential": (*_CERTIFY, "--method", "sequential", "--n", "2000", *_RADII),
     "growing": (*_CERTIFY, "--method", "sequential", "--n", "1000"),
     "budget-ended": (
