@@ -125,9 +125,14 @@ class FunctionOracle:
                 numbers = self._named(int(numbers.max()) + 1)[numbers]
             return Answers.from_labels(numbers, self.spec, images=images)
         if grows and numbers.ndim == 2 and len(numbers) == images:
-            classes = self._named(numbers.shape[1])
-            if len(classes) == len(self.spec.classes):  # else the answer is refused
-                numbers = numbers[:, classes.argsort()]
+            classes, known = self._named(numbers.shape[1]), self.spec.classes
+            if len(classes) < len(known):
+                raise AnswerError(
+                    f"{self.spec.name} answered with {len(classes)} scores an image, where {len(known)} classes are "
+                    "known, from the data or earlier answers: give as many scores, or say which they are of, as in "
+                    "?classes=A,B"
+                )
+            numbers = numbers[:, classes.argsort()]
         return Answers.from_scores(numbers, self.spec, images=images)
 
     def _named(self, count: int) -> Tensor:

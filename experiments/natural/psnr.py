@@ -8,20 +8,18 @@ but what a network clips itself.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from deepinv.models import MedianFilter, TVDenoiser
 from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.coordinator import CoordinatedOracle
 from bbsmooth.coordinator.natural import natural
-from bbsmooth.randomness import fork
 from experiments.natural.results import keep
+from experiments.natural.run import psnr
 from experiments.tuning.resnet20 import shared
 from oracles import HalfspaceOracle
 
@@ -54,13 +52,6 @@ def main() -> None:
             }
             row = {way: round(psnr(judging, sigma, denoise), 2) for way, denoise in ways.items()}
             keep(name, f"{sigma:g}", row | {"strength": strength}, RESULT)
-
-
-def psnr(images: Tensor, sigma: float, denoise: Denoise) -> float:
-    """Decibels of cleaned images (N, C, H, W) uint8, over all their pixels."""
-    clean = images.float() / 255
-    noisy = clean + sigma * torch.randn(clean.shape, generator=fork(0, "psnr"))
-    return -10 * math.log10(float(F.mse_loss(denoise(noisy), clean)))
 
 
 def _total_variation(strength: float) -> Denoise:

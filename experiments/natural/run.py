@@ -49,7 +49,7 @@ from experiments.tuning.worlds import WORLDS, Labelled, World
 from oracles import CachingOracle, Oracle, ResponseStore
 
 RADII = {0.12: (0.1, 0.25), 0.25: (0.25, 0.5), 0.5: (0.25, 0.5)}
-IMAGES, MOST = 1_000, 2_000
+IMAGES, CLEANED, MOST = 1_000, 1_000, 2_000
 FINE_TUNED = 10_000
 """Images of the user that a fine-tuned denoiser has seen."""
 
@@ -119,7 +119,7 @@ def judged(world: World, name: str, radii: tuple[float, ...], images: int, other
             starts = [round(100 * float(held.double().mean()), 2) for held in control.held]
             paired |= {"certified_other": starts, "certified_gain": gains}
     return {
-        "psnr": None if front is None else round(psnr(front, world), 2),
+        "psnr": None if front is None else round(_cleaned(front, world), 2),
         "queries": 0 if front is None else front.queries,
         "seconds_to_make": round(making, 1),
         "noisy": round(100 * float(right.double().mean()), 2),
@@ -139,12 +139,17 @@ def _behind(world: World, front: Front | None) -> Oracle:
     return CachingOracle(oracle, ResponseStore(world.folder / "answers"))
 
 
-def psnr(front: Front, world: World, images: int = 1_000) -> float:
-    """Peak signal to noise of cleaned test images, in dB over all their pixels."""
-    clean = world.test.images[:images].float() / 255
-    noisy = clean + world.sigma * torch.randn(clean.shape, generator=fork(0, "psnr"))
-    cleaned = CoordinatedOracle(front.coordinator, front.parameters, world.oracle).show(noisy)
-    return -10 * math.log10(float(F.mse_loss(cleaned, clean)))
+def psnr(images: Tensor, sigma: float, denoise: Callable[[Tensor], Tensor]) -> float:
+    """Peak signal to noise of cleaned images (N, C, H, W) uint8, in dB over all their pixels."""
+    clean = images.float() / 255
+    noisy = clean + sigma * torch.randn(clean.shape, generator=fork(0, "psnr"))
+    return -10 * math.log10(float(F.mse_loss(denoise(noisy), clean)))
+
+
+def _cleaned(front: Front, world: World) -> float:
+    """The same of test images behind a front."""
+    cleaning = CoordinatedOracle(front.coordinator, front.parameters, world.oracle)
+    return psnr(world.test.images[:CLEANED], world.sigma, cleaning.show)
 
 
 def _by_class(held: Tensor, images: Labelled) -> dict[str, list[int]]:

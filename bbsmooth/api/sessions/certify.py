@@ -25,9 +25,7 @@ from bbsmooth.certification.methods.cases import opener
 from bbsmooth.errors import UsageError
 from bbsmooth.progress.meter import meter
 from bbsmooth.reporting.lineage import seen_before
-from bbsmooth.runs.certificates import (
-    Record,
-)
+from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.layout import MANIFEST
 from bbsmooth.runs.reading import read_run
 from bbsmooth.runs.reuse import reused

@@ -95,7 +95,11 @@ class Question:
             )
         labels = None
         if dataset.classes is not None and config.labels == DATA:
-            labels = match_labels(dataset.classes, subject.oracle.spec.classes, subject.class_order)
+            classes = subject.oracle.spec.classes
+            labels = match_labels(dataset.classes, classes, subject.class_order)
+            if classes.numbers_only:  # so that an answer with fewer scores than the data have classes is refused
+                for label in labels:
+                    classes.number(str(label))
         elif subject.class_order is not None and not begun:
             raise UsageError(
                 "`class_order` counts only where labels of the data are compared with answers: leave `class_order` out"

@@ -14,12 +14,7 @@ from torch import Tensor
 
 from bbsmooth import data
 from bbsmooth.api.sessions.certify_question import Question
-from bbsmooth.assemble import (
-    Account,
-    Front,
-    Subject,
-    batch_asker,
-)
+from bbsmooth.assemble import Account, Front, Subject, batch_asker
 from bbsmooth.assemble.drift import Watching
 from bbsmooth.assemble.incremental import worth
 from bbsmooth.assemble.labels import never_matched

@@ -24,14 +24,7 @@ from bbsmooth.api.sessions.piloting import (
 )
 from bbsmooth.api.sessions.plan_acceptance import PlannedAcceptance
 from bbsmooth.api.sessions.plan_batch import PlannedBatch, ask_pilot
-from bbsmooth.assemble import (
-    Subject,
-    account,
-    grid_for,
-    refuse_forgotten_jobs,
-    refuse_without_batches,
-    vote_source,
-)
+from bbsmooth.assemble import Subject, account, grid_for, refuse_forgotten_jobs, refuse_without_batches, vote_source
 from bbsmooth.certification.forecast import CONFIDENCE, forecast
 from bbsmooth.certification.methods.pilot import Pilot
 from bbsmooth.errors import UsageError
@@ -41,15 +34,7 @@ from bbsmooth.runs.certificates import Record, write_summary
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.certify import ORACLE, CertifyConfig
-from bbsmooth.settings.common import (
-    GROWING,
-    SPEED,
-    USUAL_DRIFT,
-    DriftConfig,
-    OracleConfig,
-    SmoothingConfig,
-    settings,
-)
+from bbsmooth.settings.common import GROWING, SPEED, USUAL_DRIFT, DriftConfig, OracleConfig, SmoothingConfig, settings
 from bbsmooth.settings.plan import CLAIM, ClaimConfig, PilotConfig, compared
 from oracles import Purpose
 

@@ -8,13 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bbsmooth.api.sessions.committing import begun, fixed_images, opened, read_images
-from bbsmooth.assemble import (
-    Subject,
-    account,
-    grid_for,
-    refuse_small_budget,
-    vote_source,
-)
+from bbsmooth.assemble import Subject, account, grid_for, refuse_small_budget, vote_source
 from bbsmooth.certification import PredictCase, run_cases
 from bbsmooth.certification.methods.predict import Prediction
 from bbsmooth.errors import UsageError

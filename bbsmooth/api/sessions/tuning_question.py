@@ -32,11 +32,7 @@ from bbsmooth.api.sessions.tuning_start import (
     start_from,
 )
 from bbsmooth.api.sessions.tuning_surrogate import surrogate_for
-from bbsmooth.assemble import (
-    Subject,
-    grid_for,
-    refuse_without_batches,
-)
+from bbsmooth.assemble import Subject, grid_for, refuse_without_batches
 from bbsmooth.assemble.opening import training_device
 from bbsmooth.coordinator import Stored
 from bbsmooth.coordinator.making import FOLDED
@@ -124,8 +120,7 @@ class TuningQuestion:
         images = images_of(subject, config, subject.smoothing.seed, labelled=available > 0)
         before = picked(out) if resume else None
         choice = before or chosen(config, total, base.spec, shape, subject.front, len(images.pixels))
-        named = method_of(choice, config, subject.smoothing.distribution, images.labels, shape)
-        method = as_begun(within(named, total), out)
+        method = _method(out, choice, config, subject, images, budget=total)
         if not (out / MANIFEST).exists():  # an earlier version took and ignored more
             chooses = search is not None
             refuse_idle(config, subject, method, images, queries=available, chooses=chooses, drift=drift, batch=batch)
@@ -196,9 +191,8 @@ class TuningQuestion:
             raise TypeError("nothing was searched")
         late = max(0, found["queries"] - self.search.cost)  # what was in flight when it was killed
         subject = at_sigma(self.subject, found["sigma"])
-        noise, shape = subject.smoothing.distribution, subject.images.image_shape
-        named = method_of(self.choice, self.config, noise, self.images.labels, shape)
-        method = as_begun(within(named, self.available + self.search.cost), out)
+        budget = self.available + self.search.cost
+        method = _method(out, self.choice, self.config, subject, self.images, budget=budget)
         return replace(self, subject=subject, method=method, queries=self.queries - late)
 
     def start(self) -> Stored | None:
@@ -217,6 +211,14 @@ def images_of(subject: Subject, config: TuneConfig, seed: int, *, labelled: bool
         seed=seed,
         order=subject.class_order,
     )
+
+
+def _method(
+    out: Path, choice: Choice, config: TuneConfig, subject: Subject, images: TuningImages, *, budget: int
+) -> Method:
+    """The method for these images under the subject's noise, as it judges in the run in `out`."""
+    noise, shape = subject.smoothing.distribution, subject.images.image_shape
+    return as_begun(within(method_of(choice, config, noise, images.labels, shape), budget), out)
 
 
 def _size(out: Path, config: TuneConfig) -> str | None:

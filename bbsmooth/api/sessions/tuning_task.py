@@ -15,10 +15,7 @@ from safetensors.torch import load as load_tensors
 
 from bbsmooth.api.sessions.tuning_batch import spare
 from bbsmooth.api.sessions.tuning_images import TuningImages
-from bbsmooth.api.sessions.tuning_method import (
-    rounds,
-    taking,
-)
+from bbsmooth.api.sessions.tuning_method import rounds, taking
 from bbsmooth.api.sessions.tuning_resume import keep_event
 from bbsmooth.assemble import (
     Account,
@@ -49,7 +46,7 @@ from oracles.capabilities import interruption
 from oracles.identity import IdentifiedOracle
 from oracles.recording import AnswerLog
 
-_log = logging.getLogger("bbsmooth.api.sessions.tune")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,3 +119,16 @@ def test_names_that_no_answer_ever_gives_are_told(tmp_path: Path, cats: str, cap
     status, error = told(bbsmooth(*command, "--oracle", cats, "--canaries", 0, "--out", tmp_path / "run"))
     assert status == 0
     assert "the oracle says Katze, the data cat, dog, so every image counts as wrong" in error + caplog.text
+
+
+def test_a_function_with_fewer_scores_than_the_data_have_classes_is_refused_at_its_first_answer(tmp_path: Path) -> None:
+    (tmp_path / "two.py").write_text(
+        "import numpy as np\n\ndef two(images):\n    m = images.mean((1, 2, 3))\n    return np.stack([m, 1 - m], 1)\n"
+    )
+    done = bbsmooth(
+        *("certify", "--oracle", f"module:{tmp_path / 'two.py'}:two", "--data", "digits", "--sigma", 0.25),
+        *("--n0", 10, "--n", 100, "--limit", 6, "--out", tmp_path / "run"),
+    )
+    assert done.status == 4
+    assert "answered with 2 scores an image, where 10 classes are known" in done.err
+    assert json.loads((tmp_path / "run" / "ledger.json").read_text())["spent_total"] <= 60
