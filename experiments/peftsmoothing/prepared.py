@@ -41,6 +41,7 @@ def _cifar10() -> str:
 PREPARED: Mapping[str, Prepared] = {
     "validation.npz": Prepared(lambda: "mnist5k", 4_000 - HELD_OUT, HELD_OUT, held_out=True),
     "cifar10.npz": Prepared(_cifar10, 10_000, 2_000, held_out=False),
+    "cifar10-all.npz": Prepared(_cifar10, 50_000, 2_000, held_out=False),
     "cifar10-validation.npz": Prepared(_cifar10, 5_000, 1_000, held_out=True),
 }
 """By the name of the file in `FOLDER`: settings are chosen on held-out training images, never on test images."""

@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--rows", nargs="+", metavar="NAME", help="run these rows only; the table has all that are done"
     )
+    parser.add_argument("--sigma", nargs="+", type=float, metavar="SIGMA", help="run these noise levels only")
     parser.add_argument("--table", action="store_true", help="write the table of the result that is there, run none")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="jobs that share the processors")
     parser.add_argument("--model", help="in the place of the scale's")
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             FOLDER / given.scale / given.study,
             path,
             given.rows,
+            given.sigma,
             dry=given.dry_run,
             at_once=given.at_once,
         )
@@ -63,6 +65,7 @@ def run(
     folder: Path,
     result: Path,
     rows: Collection[str] | None = None,
+    sigmas: Collection[float] | None = None,
     *,
     dry: bool,
     at_once: int = 1,
@@ -76,6 +79,7 @@ def run(
         folder: of its runs.
         result: the JSON to write.
         rows: names of those to run, None for all.
+        sigmas: noise levels to run, None for all.
         dry: only print the commands.
         at_once: jobs under way together, each with its part of torch's threads.
 
@@ -89,7 +93,8 @@ def run(
         prepare(study.scale["data"])
     jobs = list(study.jobs(folder))
     print(f"{len(jobs)} jobs, {sum(job.votes for job in jobs):,} votes to certify", flush=True)
-    wanted = sorted((job for job in jobs if rows is None or job.row in rows), key=lambda job: job.turn)
+    chosen = (job for job in jobs if (rows is None or job.row in rows) and (sigmas is None or job.sigma in sigmas))
+    wanted = sorted(chosen, key=lambda job: job.turn)
     step = partial(carry_out, study, dry=dry, threads=max(1, torch.get_num_threads() // at_once))
     with ThreadPoolExecutor(at_once) as pool:
         begun: dict[Path, Future[None]] = {}
