@@ -84,7 +84,8 @@ def run(
         at_once: jobs under way together, each with its part of torch's threads.
 
     Raises:
-        SystemExit: the result that is there is of other settings, or a step failed, which has said why.
+        SystemExit: the study has no such row or noise level, the result that is there is of other settings, or a step
+            failed, which has said why.
     """
     earlier = json.loads(result.read_text()) if result.exists() else None
     if not dry:
@@ -93,8 +94,7 @@ def run(
         prepare(study.scale["data"])
     jobs = list(study.jobs(folder))
     print(f"{len(jobs)} jobs, {sum(job.votes for job in jobs):,} votes to certify", flush=True)
-    chosen = (job for job in jobs if (rows is None or job.row in rows) and (sigmas is None or job.sigma in sigmas))
-    wanted = sorted(chosen, key=lambda job: job.turn)
+    wanted = sorted(_chosen(jobs, rows, sigmas), key=lambda job: job.turn)
     step = partial(carry_out, study, dry=dry, threads=max(1, torch.get_num_threads() // at_once))
     with ThreadPoolExecutor(at_once) as pool:
         begun: dict[Path, Future[None]] = {}
@@ -111,6 +111,13 @@ def run(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _chosen(jobs: Sequence[Job], rows: Collection[str] | None, sigmas: Collection[float] | None) -> list[Job]:
+    for given, there in ((rows, {job.row for job in jobs}), (sigmas, {job.sigma for job in jobs})):
+        if unknown := set(given or ()) - there:
+            sys.exit(f"the study has {sorted(there, key=str)}, not {sorted(unknown, key=str)}: name some of these")
+    return [job for job in jobs if (rows is None or job.row in rows) and (sigmas is None or job.sigma in sigmas)]
 
 
 def _in_turn(step: Callable[[Job], None], job: Job, before: Future[None] | None) -> None:

@@ -102,6 +102,17 @@ def test_held_out_images_are_those_after_the_ones_for_training(tmp_path: Path) -
         assert judging.classes == other.classes
 
 
+def test_rows_and_noise_levels_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    natural = ["methods", "--scale", "natural", "--dry-run"]
+    run.main([*natural, "--rows", "head", "bare", "--sigma", "0.5"])
+    commands = [line for line in capsys.readouterr().out.splitlines() if line.startswith("$")]
+    places = {line.partition("--out ")[2].rpartition("/")[0] for line in commands}
+    assert places == {f"runs/peftsmoothing/natural/methods/{row}/sigma-0.5/seed-0" for row in ("bare", "head")}
+    for wrong in (["--rows", "heads"], ["--sigma", "0.3"]):
+        with pytest.raises(SystemExit, match="name some of these"):
+            run.main([*natural, *wrong])
+
+
 @pytest.mark.slow
 def test_a_study_runs_once_and_writes_what_its_runs_say(tmp_path: Path) -> None:
     study = _tiny_study()
