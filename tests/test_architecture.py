@@ -142,7 +142,7 @@ def test_nothing_above_the_seam_asks_for_the_class_of_an_oracle() -> None:
 
 def test_few_modules_import_timm() -> None:
     users = [path for path in SOURCES if any(name.split(".")[0] == "timm" for name in imported_modules(path))]
-    whitebox = {f"bbsmooth.whitebox.{name}" for name in ("adapters", "distributed", "prompts")}
+    whitebox = {f"bbsmooth.whitebox.{name}" for name in ("adapters", "distributed", "low_rank", "prompts")}
     allowed = {"oracles.timm_models"} | whitebox
     assert {module_name(path) for path in users} <= allowed | {"experiments.local_vit.train"}
 

@@ -147,7 +147,8 @@ def tune(
     Raises:
         ShapeError: images that are no 8-bit images.
         UsageError: settings that cannot work, or a run of other settings in `run`; nothing was spent.
-        BudgetExhausted: answers were lost in a crash, so that the budget ended first; the best so far is in place.
+        BudgetExhausted: answers were lost in a crash, so that the budget ended first; the best so far is in place, and
+            the same call with a larger budget ends what was planned.
         OracleError: see `oracles.errors`; all answers so far are on disk.
     """
     if start is not None and (size is not None or (epochs is not None and method not in AUTOENCODED)):

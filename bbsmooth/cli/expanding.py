@@ -126,16 +126,13 @@ class _Group:
         return name in fields and fields[name].default is not dataclasses.MISSING
 
 
-def asking(function: Callable[..., None] | None = None, *, budget_grows: bool = True) -> Callable[..., Any]:
+def asking(function: Callable[..., None]) -> Callable[..., Any]:
     """Make a command out of a function that takes settings: guarded, with an option for every field.
 
     Args:
         function: the command; its parameters that are settings classes are expanded, all others are as typer takes
             them. Of these `out`, `as_json` and `progress` are told to the guard as well.
-        budget_grows: see `guarded`.
     """
-    if function is None:
-        return lambda decorated: asking(decorated, budget_grows=budget_grows)
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, _Group] = {}
     own: dict[str, inspect.Parameter] = {}
@@ -153,8 +150,8 @@ def asking(function: Callable[..., None] | None = None, *, budget_grows: bool = 
 
     def command(**given: Any) -> None:
         context: typer.Context = given.pop(_CONTEXT)
-        said = {"out": given.get("out"), "as_json": given.get("as_json", False), "budget_grows": budget_grows}
-        with guarded(**said, progress=given.get("progress", "auto")):
+        as_json, progress = given.get("as_json", False), given.get("progress", "auto")
+        with guarded(given.get("out"), as_json=as_json, progress=progress):
             if not given.get("resume"):  # which repeats the settings of before, whatever they were
                 told = named(context)
                 for group in groups.values():

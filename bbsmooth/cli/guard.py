@@ -30,9 +30,7 @@ _GO_ON = "everything so far is saved in {out}, and the same command with {what} 
 
 
 @contextmanager
-def guarded(
-    out: str | Path | None = None, *, as_json: bool = False, budget_grows: bool = True, progress: str | None = None
-) -> Iterator[None]:
+def guarded(out: str | Path | None = None, *, as_json: bool = False, progress: str | None = None) -> Iterator[None]:
     """Turn errors into a line on stderr and an exit status: see `bbsmooth.runs.endings`.
 
     SIGTERM ends the block as Ctrl-C does. Of the processes that `torchrun` started only the first one shows progress
@@ -41,7 +39,6 @@ def guarded(
     Args:
         out: the run directory or its URL, to say how to go on.
         as_json: whether stdout gets one JSON object also where something went wrong.
-        budget_grows: whether a run that its budget has stopped can go on with a larger one.
         progress: how progress is shown, see `bbsmooth.progress.meter`; None where there is none.
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -56,7 +53,7 @@ def guarded(
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("BBSMOOTH_DEBUG"):
             print(without_passwords(traceback.format_exc()), file=sys.stderr)
-        line, exit_status = _describe(error, out if leads() else None, budget_grows)
+        line, exit_status = _describe(error, out if leads() else None)
         stop(line, exit_status, as_json=as_json and leads())
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -92,7 +89,7 @@ def need_command(context: typer.Context) -> None:
         raise typer.Exit(USAGE)
 
 
-def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) -> tuple[str, int]:
+def _describe(error: BaseException, out: str | Path | None) -> tuple[str, int]:
     """The line and the exit status."""
     if _interrupted(error):  # perhaps in the middle of an import, so nothing is imported here
         return f"interrupted{_advice(out, '--resume')}", INTERRUPTED
@@ -115,11 +112,8 @@ def _describe(error: BaseException, out: str | Path | None, budget_grows: bool) 
         text = str(error) if known else f"{type(error).__name__}: {error}; BBSMOOTH_DEBUG=1 shows where"
         return f"failed: {text}{_advice(out, '--resume')}", _FAILED
     text = str(error).removeprefix("budget exhausted: ")
-    advice = _advice(out, "--resume")
-    if status is Status.BUDGET:
-        larger = _advice(out, "a larger --budget (or --max-price, --max-attempts) and --resume")
-        advice = larger if budget_grows else f"; the best so far is saved in {out}"
-    return f"{status.value}: {text}{advice}", EXIT_STATUS[status]
+    larger = "a larger --budget (or --max-price, --max-attempts) and " if status is Status.BUDGET else ""
+    return f"{status.value}: {text}{_advice(out, f'{larger}--resume')}", EXIT_STATUS[status]
 
 
 def _interrupted(error: BaseException | None) -> bool:

@@ -24,7 +24,7 @@ _BUDGET = Option(
 )
 
 
-@asking(budget_grows=False)
+@asking
 def tune(
     oracle: Annotated[OracleConfig, Options(without=("batch_size", "concurrency"), budget=_BUDGET)],
     images: DataConfig,

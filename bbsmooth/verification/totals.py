@@ -115,9 +115,10 @@ def wrong_ledger(run: Run) -> Iterator[str]:
         and max(spent.usage.alone.answers - (total - batched), spent.usage.batched.answers - batched) > 0
     ):
         yield f"ledger.json: {spent.usage.total.answers} answers tell their tokens, {total} queries were sent"
+    limits = {**run.settings, **run.manifest.get("raised", {})}
     for key, setting in (("queries", "budget"), ("money", "max_price")):
-        if ledger["budget"][key] != run.settings[setting]:
-            found, wanted = ledger["budget"][key], run.settings[setting]
+        if ledger["budget"][key] != limits[setting]:
+            found, wanted = ledger["budget"][key], limits[setting]
             yield f"ledger.json: the budget in {key} is {found}, the manifest says {wanted}"
     limit = ledger["budget"]["queries"]
     if limit is not None and ledger["left"] is not None and ledger["left"] > max(0, limit - total):

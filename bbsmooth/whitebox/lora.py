@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.low_rank import ADAPTER_NAME, is_plain, pad_alike
 
 VARIANTS = ("lora", "dora", "loha", "vera")
-ADAPTER_NAME = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,10 @@ class Lora:
                 adapted: nn.Module = peft.get_peft_model(module, self._config(peft, targets, head), ADAPTER_NAME)
         except (ValueError, TypeError, NotImplementedError) as error:
             raise UsageError(f"peft cannot adapt {', '.join(targets)} by {self.variant}: {error}") from error
+        if self.variant == VARIANTS[0]:
+            pad_alike(adapted)
+        else:
+            _refuse_unlike(adapted, self.variant)
         return adapted
 
     def _config(self, peft: Any, targets: list[str], head: tuple[str, ...]) -> Any:
@@ -78,6 +82,22 @@ def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
     if not convolutions:
         raise UsageError(f"name the layers of this {type(module).__name__} that shall be adapted, with `lora_targets`")
     return convolutions
+
+
+def _refuse_unlike(adapted: nn.Module, variant: str) -> None:
+    """Refuse layers that are no plain W x, which the relatives of LoRA would take for such.
+
+    Raises:
+        UsageError: one of them is adapted.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, part in adapted.named_modules():
+        if isinstance(part, BaseTunerLayer) and not is_plain(layer := part.get_base_layer()):
+            raise UsageError(
+                f"{variant} needs plain layers, {name.removeprefix('base_model.model.')} is a {type(layer).__name__};"
+                " take `lora_variant` lora, or name others with `lora_targets`"
+            )
 
 
 def import_peft() -> Any:

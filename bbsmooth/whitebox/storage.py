@@ -17,7 +17,8 @@ from bbsmooth.errors import UsageError
 from bbsmooth.runs.files import write_bytes, write_json
 from bbsmooth.whitebox.adaptation import trained_state
 from bbsmooth.whitebox.classifier import Classifier
-from bbsmooth.whitebox.lora import ADAPTER_NAME, Lora, import_peft
+from bbsmooth.whitebox.lora import Lora, import_peft
+from bbsmooth.whitebox.low_rank import ADAPTER_NAME, merged, pad_alike
 from bbsmooth.whitebox.methods import adaptation
 from oracles.local import state_digest
 from oracles.zoo import OwnedModel, owned_model
@@ -86,7 +87,8 @@ def load_trained(folder: Path) -> tuple[Classifier, nn.Module]:
         if description.method == Lora.name:
             peft = import_peft()
             adapted = peft.PeftModel.from_pretrained(classifier.module, str(folder / PEFT_FOLDER), ADAPTER_NAME)
-            return classifier, adapted.merge_and_unload().eval()
+            pad_alike(adapted)
+            return classifier, merged(adapted).eval()
         module = description.adapted(classifier)
         missing, unexpected = module.load_state_dict(load_file(folder / WEIGHTS), strict=False)
         expected = module.state_dict().keys() - trained_state(module, adaptation(description.method, {})).keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from bbsmooth.api.sessions.committing import begun, committed
 from bbsmooth.api.sessions.tuning_batch import changeable
 from bbsmooth.api.sessions.tuning_question import TuningQuestion
-from bbsmooth.api.sessions.tuning_resume import go_on
+from bbsmooth.api.sessions.tuning_resume import go_on, keep_raised, planned
 from bbsmooth.api.sessions.tuning_sigma import SigmaSearch
 from bbsmooth.api.sessions.tuning_start import begin, scores_scaled
 from bbsmooth.api.sessions.tuning_surrogate import taught
@@ -61,11 +62,12 @@ def tune_coordinator(
     Raises:
         UsageError: settings that cannot work; nothing was spent.
         BudgetExhausted: answers were lost in a crash, so that the budget ended before the plan did; the best
-            parameters so far are in place.
+            parameters so far are in place, and a larger budget ends the plan.
         OracleChanged: the model was changed; the best parameters of before are in place.
         OracleError: see there; all answers so far are on disk.
     """
-    subject = subject.drawing_as(out)
+    limits = subject.asking
+    subject = replace(subject.drawing_as(out), asking=planned(out, limits) if resume else limits)
     search = None if sigmas is None else SigmaSearch.of(subject, config, sigmas, pilot, named=named, announce=announce)
     asked = TuningQuestion.settled(out, subject, config, search, resume=resume, drift=drift, batch=batch)
     oracle, stated, context = subject.asking, asked.settings(out, drift), asked.context
@@ -96,7 +98,8 @@ def tune_coordinator(
         _log.info(
             f"{asked.queries:,} of {asked.available:,} queries are enough for a map of scores; the rest stays unspent"
         )
-    with begun(run, fixed), account(run, oracle, batch=asked.batch) as kept:
+    keep_raised(run, limits, oracle)
+    with begun(run, fixed), account(run, limits, batch=asked.batch) as kept:
         started = time.monotonic()
         if not asked.batch.batch:
             refuse_forgotten_jobs(run, kept)

@@ -1,22 +1,58 @@
-"""Going on with a tuning: history, checkpoint and ledger are held against each other before a query is sent."""
+"""Going on with a tuning: under larger limits, and only where history, checkpoint and ledger fit each other."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.decoding import Damaged, read_lines
+from bbsmooth.runs.directory import RunDirectory, Status, read_manifest
 from bbsmooth.runs.files import write_bytes
 from bbsmooth.runs.history import judged_accuracies
-from bbsmooth.runs.layout import CHECKPOINT, HISTORY, HISTORY_DIGEST, LEDGER
+from bbsmooth.runs.layout import CHECKPOINT, HISTORY, HISTORY_DIGEST, LEDGER, MANIFEST
 from bbsmooth.runs.lines import append_line, write_lines
 from bbsmooth.runs.records.lines import HistoryEvent
+from bbsmooth.settings.common import OracleConfig
 from bbsmooth.tuning import Event
 from bbsmooth.tuning.checkpoint import TuneState
 from oracles import Ledger, Purpose
 
+_log = logging.getLogger(__name__)
+
+RAISED = "raised"
+"""Entry of the manifest: limits that are larger than those that the run was begun with."""
+
+_LIMITS = ("budget", "max_attempts", "max_price")
 _END = b"\n"
+
+
+def planned(folder: Path, asking: OracleConfig) -> OracleConfig:
+    """How the oracle is asked, with the limits that the run in `folder` was begun with, where they ended it.
+
+    These decide which steps are taken. Larger ones pay once more for answers that a crash has lost, so that the run
+    ends as it would have ended without.
+    """
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    if manifest is None or (manifest["status"] != Status.BUDGET and RAISED not in manifest):
+        return asking
+    begun = {name: manifest["settings"].get(name) for name in _LIMITS}
+    return replace(asking, **{name: least for name, least in begun.items() if least and _larger(asking, name, least)})
+
+
+def _larger(asking: OracleConfig, name: str, least: float) -> bool:
+    limit = getattr(asking, name)
+    return limit is not None and limit > least
+
+
+def keep_raised(run: RunDirectory, asking: OracleConfig, plan: OracleConfig) -> None:
+    """Write the limits of `asking` down, where they are or were larger than those of the plan."""
+    if asking != plan:
+        _log.info("steps are those of the limits that the run was begun with; larger ones pay for what was lost")
+    if asking != plan or RAISED in run.manifest:
+        run.note(RAISED, {name: getattr(asking, name) for name in _LIMITS})
 
 
 def go_on(folder: Path, ledger: Ledger) -> None:

@@ -49,6 +49,7 @@ class Manifest(TypedDict):
     log: NotRequired[LogEntry]
     drift: NotRequired[dict[str, Any] | None]
     pilot: NotRequired[dict[str, Any]]
+    raised: NotRequired[dict[str, Any]]
     hashes: NotRequired[dict[str, str] | None]
 
 

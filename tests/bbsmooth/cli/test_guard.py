@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[3]
 SPENT = BudgetExhausted(requested=5, remaining=2, purpose="estimate")
 
 
-def ended(error: BaseException, out: Path | None = None, *, as_json: bool = False, budget_grows: bool = True) -> int:
-    with pytest.raises(typer.Exit) as left, guarded(out, as_json=as_json, budget_grows=budget_grows):
+def ended(error: BaseException, out: Path | None = None, *, as_json: bool = False) -> int:
+    with pytest.raises(typer.Exit) as left, guarded(out, as_json=as_json):
         raise error
     return left.value.exit_code
 
@@ -65,8 +65,6 @@ def test_a_run_that_was_begun_can_go_on(tmp_path: Path, capsys: pytest.CaptureFi
         assert capsys.readouterr().err.endswith(f"{saved} --resume goes on from there\n")
     ended(SPENT, tmp_path)
     assert f"{saved} a larger --budget (or --max-price, --max-attempts) and --resume goes on" in capsys.readouterr().err
-    ended(SPENT, tmp_path, budget_grows=False)
-    assert capsys.readouterr().err.endswith(f"; the best so far is saved in {tmp_path}\n")
     ended(UsageError("no"), tmp_path)
     assert capsys.readouterr().err == "error: no\n"
 

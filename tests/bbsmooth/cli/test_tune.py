@@ -194,8 +194,33 @@ def test_an_oracle_that_breaks_stops_the_run_and_loses_nothing(world: World) -> 
     assert again.status in (0, 3)  # the batch in flight stays charged, so that the last step may not fit
     assert len(world.asked) == world.asked.total() <= 300
     assert (world.run / "coordinator.safetensors").is_file()
-    if again.status == 3:
-        assert again.line.endswith(f"the best so far is saved in {world.run}")
+
+
+@pytest.mark.parametrize("limit", ["--budget", "--max-price"])
+def test_a_larger_limit_pays_for_what_was_lost_and_ends_what_was_planned(world: World, limit: str) -> None:
+    def tuned(most: int, *arguments: object) -> Outcome:
+        money = ["--budget", 5_000, "--price", 1_000] if limit == "--max-price" else []
+        return tune(world, "--method", "spsa-gc", "--oracle", world.oracle("fragile"), *money, limit, most, *arguments)
+
+    (world.folder / "broken").touch()
+    harmed = tuned(300)
+    while harmed.status == 4:  # what it asks each time stays charged
+        harmed = tuned(300, "--resume")
+    assert (harmed.status, "a larger --budget (or --max-price" in harmed.line) == (3, True)
+    (world.folder / "broken").unlink()
+    assert tuned(300, "--resume").status == 3
+    refused = tuned(299, "--resume")
+    assert (refused.status, f"was begun with {limit} 300" in refused.line) == (2, True)
+    asked = world.asked.total()
+    ended = tuned(900, "--resume")
+    assert (ended.status, bbsmooth("verify", world.run).status) == (0, 0)
+    assert tuned(900, "--resume").out == ended.out
+    unharmed = world.folder / "unharmed"
+    assert tuned(300, "--out", unharmed).status == 0
+    assert describe_coordinator(world.run) == describe_coordinator(unharmed)
+    assert world.asked.total() - asked <= 2 * 300
+    assert (world.run / "history.jsonl").read_bytes() == (unharmed / "history.jsonl").read_bytes()
+    assert "was begun with" in tuned(900, "--resume", "--out", unharmed).line  # it ended, and buys no more steps
 
 
 def test_a_budget_is_part_of_the_plan(world: World) -> None:

@@ -27,6 +27,11 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], tuple[int, int, int]]] = {
     ),
     "resnet": ("resnet18", {"num_classes": 3}, (3, 32, 32)),
     "convnext": ("convnext_atto", {"num_classes": 3}, (3, 32, 32)),
+    "hybrid": (
+        "vit_tiny_r_s16_p8_224",
+        {"img_size": 32, "patch_size": 1, "embed_dim": 16, "depth": 1, "num_heads": 2, "num_classes": 3},
+        (3, 32, 32),
+    ),
     "mixer": ("mixer_s16_224", {"img_size": 32, "num_classes": 3}, (3, 32, 32)),
 }
 

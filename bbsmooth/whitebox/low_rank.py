@@ -1,0 +1,79 @@
+"""Low-rank branches beside timm's own convolutions, which peft takes for plain ones.
+
+A convolution with "same" padding pads by the size of its images, and peft's branch would not: the two would not fit.
+One whose weights are standardised in the forward pass is not W x, so that B A cannot be merged into W.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
+from torch import Tensor, nn
+
+ADAPTER_NAME = "default"
+
+
+class Beside(nn.Module):
+    """A layer plus its branch, where the two cannot be merged."""
+
+    def __init__(self, layer: nn.Module, down: nn.Module, up: nn.Module, scale: float) -> None:
+        """The sum of `layer` and `scale` times `up` after `down`."""
+        super().__init__()
+        self.layer, self.down, self.up, self._scale = layer, down, up, scale
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Of both, for the same features."""
+        found: Tensor = self.layer(features) + self._scale * self.up(self.down(features))
+        return found
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """True if a layer is W x and its padding its own, as peft assumes."""
+    return not (_pads_by_size(layer) or _is_standardised(layer))
+
+
+def pad_alike(adapted: nn.Module) -> None:
+    """Let the branches of a `peft.PeftModel` pad as the layers beside them do; their weights stay the same tensors."""
+    for branch in _branches(adapted).values():
+        if _pads_by_size(branch.get_base_layer()):
+            down = branch.lora_A[ADAPTER_NAME]
+            padded = Conv2dSame(
+                down.in_channels, down.out_channels, down.kernel_size, down.stride, 0, down.dilation, bias=False
+            )
+            padded.weight = down.weight
+            branch.lora_A[ADAPTER_NAME] = padded
+
+
+def merged(adapted: Any) -> nn.Module:
+    """The module of a `peft.PeftModel` with its branches merged, or beside layers that this would change."""
+    beside = {
+        name: Beside(
+            deepcopy(branch.get_base_layer()),
+            branch.lora_A[ADAPTER_NAME],
+            branch.lora_B[ADAPTER_NAME],
+            branch.scaling[ADAPTER_NAME],
+        )
+        for name, branch in _branches(adapted.get_base_model()).items()
+        if _is_standardised(branch.get_base_layer())
+    }
+    module: nn.Module = adapted.merge_and_unload()
+    for name, layer in beside.items():
+        module.set_submodule(name, layer)
+    return module
+
+
+def _branches(module: nn.Module) -> dict[str, Any]:
+    from peft.tuners.lora import LoraLayer
+
+    return {name: part for name, part in module.named_modules() if isinstance(part, LoraLayer)}
+
+
+def _pads_by_size(layer: nn.Module) -> bool:
+    return isinstance(layer, Conv2dSame) or bool(getattr(layer, "same_pad", False))
+
+
+def _is_standardised(layer: nn.Module) -> bool:
+    return isinstance(layer, StdConv2d | StdConv2dSame | ScaledStdConv2d | ScaledStdConv2dSame)

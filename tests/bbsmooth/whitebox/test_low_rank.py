@@ -1,0 +1,74 @@
+"""Branches beside convolutions that pad by the size of images, or standardise their weights."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.autolora import Branches
+from bbsmooth.whitebox.lora import Lora
+from bbsmooth.whitebox.low_rank import Beside, merged
+from tests.bbsmooth.whitebox.models import build
+
+ODD = torch.rand(2, 3, 35, 35, generator=torch.Generator().manual_seed(0))
+
+
+def grown(module: nn.Module, example: Tensor, *targets: str, variant: str = "lora") -> Any:
+    """With a branch of random weights beside each target."""
+    head = str(module.default_cfg["classifier"])  # type: ignore[index]
+    adapted = Lora(targets=targets, variant=variant).adapt(module, head=(head,), example=example, seed=1)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name:
+                weight.copy_(0.3 * torch.randn(weight.shape, generator=generator))
+    return adapted.eval()
+
+
+@torch.inference_mode()
+def test_a_branch_pads_as_its_layer_does_and_is_merged_into_it() -> None:
+    module = timm.create_model("tf_efficientnet_lite0", num_classes=3).eval()
+    plain = deepcopy(module)(ODD)
+    adapted = grown(module, ODD[:1], "conv_stem")
+    apart = adapted(ODD)
+    together = merged(adapted)
+    assert not any(isinstance(part, Beside) for part in together.modules())
+    torch.testing.assert_close(together(ODD), apart, rtol=1e-4, atol=1e-5)
+    assert (apart - plain).abs().max() > 1e-3
+
+
+@torch.inference_mode()
+def test_a_branch_beside_standardised_weights_is_not_merged_into_them() -> None:
+    module, example = build("hybrid")
+    adapted = grown(module, example, "conv", "qkv")
+    apart, wrong = adapted(example), deepcopy(adapted).merge_and_unload()(example)
+    together = merged(adapted)
+    torch.testing.assert_close(together(example), apart, rtol=1e-4, atol=1e-5)
+    assert (wrong - apart).abs().max() > 1e-3
+    assert [name for name, part in together.named_modules() if isinstance(part, Beside)] == [
+        "patch_embed.backbone.conv"
+    ]
+
+
+def test_natural_images_reach_a_branch_on_every_convolution() -> None:
+    module, example = build("hybrid")
+    before = module(example)
+    branches = Branches.grow(module, ("head",), seed=0)
+    torch.testing.assert_close(branches.natural(example), before)
+    torch.autograd.backward(branches.natural(example).sum())
+    up = next(weight for name, weight in branches.module.named_parameters() if "backbone.conv.lora_B" in name)
+    assert up.grad is not None
+    assert up.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("variant", ["dora", "loha"])
+def test_relatives_are_refused_where_the_layer_is_no_plain_one(variant: str) -> None:
+    module, example = build("hybrid")
+    with pytest.raises(UsageError, match=r"needs plain layers, patch_embed\.backbone\.conv is a StdConv2dSame; take"):
+        grown(module, example, "conv", variant=variant)
