@@ -13,7 +13,7 @@ from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.guard import stop
 from bbsmooth.cli.places import found_in, writing
 from bbsmooth.settings.attack import AttackConfig
-from bbsmooth.settings.common import OracleConfig
+from bbsmooth.settings.common import LIMITS, OracleConfig
 
 
 @asking
@@ -23,7 +23,7 @@ def attack(
     ],
     oracle: Annotated[
         dict[str, Any],
-        Options(of=OracleConfig, only=("budget", "price", "prices", "max_price", "batch_size", "device", "devices")),
+        Options(of=OracleConfig, only=(*LIMITS, "price", "prices", "batch_size", "device", "devices")),
     ],
     config: Annotated[AttackConfig, Options(without=("seed",))],
     out: options.Out,

@@ -17,7 +17,7 @@ from bbsmooth.settings.accept import BY_CLASS, AcceptConfig
 from bbsmooth.settings.attack import AttackConfig
 from bbsmooth.settings.batch import ALONE, BatchConfig
 from bbsmooth.settings.certify import CertifyConfig
-from bbsmooth.settings.common import USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
+from bbsmooth.settings.common import LIMITS, USUAL_DRIFT, DataConfig, DriftConfig, OracleConfig, SmoothingConfig
 from bbsmooth.settings.plan import ClaimConfig, PilotConfig, compared
 from bbsmooth.settings.predict import PredictConfig
 from bbsmooth.settings.sigma import SigmaConfig, SigmaPilotConfig, certification
@@ -281,7 +281,8 @@ def attack(
     Args:
         certified: directory of that run; its oracle, data, noise and coordinator are the target.
         out: the run directory.
-        oracle: settings of `OracleConfig` that differ from that run's: the budget, and how fast to ask.
+        oracle: settings of `OracleConfig` that differ from that run's: how fast to ask, and limits, of which none of
+            that run counts.
         config: how to attack.
         resume: go on with the run in `out`.
         stamp: who stamps what the run fixes before its first query.
@@ -290,7 +291,7 @@ def attack(
 
     target = attacking.Certified.read(certified)
     subject = Subject.named(
-        oracle=target.config(OracleConfig, **oracle),
+        oracle=target.config(OracleConfig, **dict.fromkeys(LIMITS) | dict(oracle)),
         smoothing=target.config(SmoothingConfig),
         images=target.config(DataConfig),
         split=data.Split.TEST,

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 SPEED = frozenset({"batch_size", "concurrency", "device", "engine", "workers"})
 """Settings on which no result depends."""
 
-GROWING = frozenset({"budget", "max_attempts", "max_price", "price", "prices", "limit", "radii", "canary_every"})
+LIMITS = ("budget", "max_attempts", "max_price")
+"""Settings that say what a run may spend in all."""
+
+GROWING = frozenset({*LIMITS, "price", "prices", "limit", "radii", "canary_every"})
 """Settings that a resumed run may change: more of the same, counted or checked otherwise."""
 
 USUAL_CANARIES = 8

@@ -36,13 +36,13 @@ from bbsmooth.runs.lines import LineFile
 from bbsmooth.runs.records.lines import AttackLine
 from bbsmooth.runs.usage import usage_summary
 from bbsmooth.settings.attack import AttackConfig
-from bbsmooth.settings.common import SPEED, settings
+from bbsmooth.settings.common import LIMITS, SPEED, settings
 from bbsmooth.settings.stamp import NO_STAMP, StampConfig
 from bbsmooth.verification.differing import differences
 from oracles import Classes, Ledger, Purpose
 
 EXAMPLES = "examples"
-CHANGEABLE = SPEED | {"budget", "max_price", "price", "prices", "limit", "certificates"}
+CHANGEABLE = SPEED | {*LIMITS, "price", "prices", "limit", "certificates"}
 """Settings that a resumed run may change."""
 
 _log = logging.getLogger("bbsmooth")

@@ -15,7 +15,7 @@ from bbsmooth.runs.history import judged_accuracies
 from bbsmooth.runs.layout import CHECKPOINT, HISTORY, HISTORY_DIGEST, LEDGER, MANIFEST
 from bbsmooth.runs.lines import append_line, write_lines
 from bbsmooth.runs.records.lines import HistoryEvent
-from bbsmooth.settings.common import OracleConfig
+from bbsmooth.settings.common import LIMITS, OracleConfig
 from bbsmooth.tuning import Event
 from bbsmooth.tuning.checkpoint import TuneState
 from oracles import Ledger, Purpose
@@ -25,7 +25,6 @@ _log = logging.getLogger(__name__)
 RAISED = "raised"
 """Entry of the manifest: limits that are larger than those that the run was begun with."""
 
-_LIMITS = ("budget", "max_attempts", "max_price")
 _END = b"\n"
 
 
@@ -38,7 +37,7 @@ def planned(folder: Path, asking: OracleConfig) -> OracleConfig:
     manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
     if manifest is None or (manifest["status"] != Status.BUDGET and RAISED not in manifest):
         return asking
-    begun = {name: manifest["settings"].get(name) for name in _LIMITS}
+    begun = {name: manifest["settings"].get(name) for name in LIMITS}
     return replace(asking, **{name: least for name, least in begun.items() if least and _larger(asking, name, least)})
 
 
@@ -52,7 +51,7 @@ def keep_raised(run: RunDirectory, asking: OracleConfig, plan: OracleConfig) -> 
     if asking != plan:
         _log.info("steps are those of the limits that the run was begun with; larger ones pay for what was lost")
     if asking != plan or RAISED in run.manifest:
-        run.note(RAISED, {name: getattr(asking, name) for name in _LIMITS})
+        run.note(RAISED, {name: getattr(asking, name) for name in LIMITS})
 
 
 def go_on(folder: Path, ledger: Ledger) -> None:

@@ -57,11 +57,13 @@ def test_a_contradiction_is_an_alarm(world: World) -> None:
 
 
 def test_a_run_that_its_budget_stopped_goes_on_and_pays_nothing_twice(world: World) -> None:
-    world.certify("--n", 200)
+    world.certify("--n", 200, "--budget", 5_000, "--price", 1, "--max-price", 5, "--max-attempts", 6_000)
     whole, out = world.folder / "whole", world.folder / "attack"
     words = ("--method", "hopskipjump", "--radius", 5, "--limit", 2)
     attack(world.run, whole, *words)
-    spent = json.loads((whole / "ledger.json").read_text())["spent_total"]
+    ledger = json.loads((whole / "ledger.json").read_text())
+    spent = ledger["spent_total"]
+    assert ledger["budget"] == {"queries": None, "attempts": None, "money": None}  # those of `certify` were its own
     stopped = attack(world.run, out, *words, "--budget", spent - 50)
     assert stopped.status == 3
     assert "--resume" in stopped.line
