@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bbsmooth.whitebox.distributed import ALONE, Group
 from bbsmooth.whitebox.fitting import FitPlan
 from bbsmooth.whitebox.lora import import_peft
-from bbsmooth.whitebox.low_rank import ADAPTER_NAME, pad_alike
+from bbsmooth.whitebox.low_rank import ADAPTER_NAME, make_linear
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.objectives import Model
 
@@ -53,7 +53,7 @@ class Branches:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             grown = peft.get_peft_model(module, config, ADAPTER_NAME)
-        pad_alike(grown)
+        make_linear(grown)
         return cls(grown.requires_grad_(True), head)
 
     def natural(self, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
-from bbsmooth.whitebox.low_rank import ADAPTER_NAME, is_plain, pad_alike
+from bbsmooth.whitebox.low_rank import ADAPTER_NAME, is_plain, make_linear
 
 VARIANTS = ("lora", "dora", "loha", "vera")
 
@@ -46,7 +46,7 @@ class Lora:
         except (ValueError, TypeError, NotImplementedError) as error:
             raise UsageError(f"peft cannot adapt {', '.join(targets)} by {self.variant}: {error}") from error
         if self.variant == VARIANTS[0]:
-            pad_alike(adapted)
+            make_linear(adapted)
         else:
             _refuse_unlike(adapted, self.variant)
         return adapted

@@ -1,7 +1,8 @@
 """Low-rank branches beside timm's own convolutions, which peft takes for plain ones.
 
-A convolution with "same" padding pads by the size of its images, and peft's branch would not: the two would not fit.
-One whose weights are standardised in the forward pass is not W x, so that B A cannot be merged into W.
+peft makes both halves of a branch of the layer's class. Where that standardises its weights in the forward pass, so do
+A and B, and B A is of full size after the first step; nor can B A be merged into W, which is standardised itself. Where
+it pads by the size of its images, A does not, and the two do not fit.
 """
 
 from __future__ import annotations
@@ -35,16 +36,22 @@ def is_plain(layer: nn.Module) -> bool:
     return not (_pads_by_size(layer) or _is_standardised(layer))
 
 
-def pad_alike(adapted: nn.Module) -> None:
-    """Let the branches of a `peft.PeftModel` pad as the layers beside them do; their weights stay the same tensors."""
+def make_linear(adapted: nn.Module) -> None:
+    """Make the branches of a `peft.PeftModel` B A x, with A padding as its layer does; weights stay the tensors."""
     for branch in _branches(adapted).values():
-        if _pads_by_size(branch.get_base_layer()):
-            down = branch.lora_A[ADAPTER_NAME]
-            padded = Conv2dSame(
-                down.in_channels, down.out_channels, down.kernel_size, down.stride, 0, down.dilation, bias=False
-            )
-            padded.weight = down.weight
-            branch.lora_A[ADAPTER_NAME] = padded
+        layer = branch.get_base_layer()
+        if not is_plain(layer):
+            down, up = branch.lora_A[ADAPTER_NAME], branch.lora_B[ADAPTER_NAME]
+            kind = Conv2dSame if _pads_by_size(layer) else nn.Conv2d
+            branch.lora_A[ADAPTER_NAME] = _of(kind, down.weight, layer.kernel_size, layer.stride, layer.padding)
+            branch.lora_B[ADAPTER_NAME] = _of(nn.Conv2d, up.weight, 1, 1, 0)
+
+
+def _of(kind: type[nn.Conv2d], weight: nn.Parameter, kernel: Any, stride: Any, padding: Any) -> nn.Conv2d:
+    """A convolution with this very weight."""
+    made = kind(weight.shape[1], weight.shape[0], kernel, stride, padding, bias=False)
+    made.weight = weight
+    return made
 
 
 def merged(adapted: Any) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from bbsmooth.runs.files import write_bytes, write_json
 from bbsmooth.whitebox.adaptation import trained_state
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.lora import Lora, import_peft
-from bbsmooth.whitebox.low_rank import ADAPTER_NAME, merged, pad_alike
+from bbsmooth.whitebox.low_rank import ADAPTER_NAME, make_linear, merged
 from bbsmooth.whitebox.methods import adaptation
 from oracles.local import state_digest
 from oracles.zoo import OwnedModel, owned_model
@@ -86,8 +87,10 @@ def load_trained(folder: Path) -> tuple[Classifier, nn.Module]:
     try:
         if description.method == Lora.name:
             peft = import_peft()
-            adapted = peft.PeftModel.from_pretrained(classifier.module, str(folder / PEFT_FOLDER), ADAPTER_NAME)
-            pad_alike(adapted)
+            with warnings.catch_warnings():  # of gains that a branch of ours does not have, see `make_linear`
+                warnings.filterwarnings("ignore", r"Found missing adapter keys.*\.gain'")
+                adapted = peft.PeftModel.from_pretrained(classifier.module, str(folder / PEFT_FOLDER), ADAPTER_NAME)
+            make_linear(adapted)
             return classifier, merged(adapted).eval()
         module = description.adapted(classifier)
         missing, unexpected = module.load_state_dict(load_file(folder / WEIGHTS), strict=False)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
@@ -32,7 +33,7 @@ def grown(module: nn.Module, example: Tensor, *targets: str, variant: str = "lor
 
 
 @torch.inference_mode()
-def test_a_branch_pads_as_its_layer_does_and_is_merged_into_it() -> None:
+def test_a_branch_is_merged_into_a_layer_that_pads_by_size() -> None:
     module = timm.create_model("tf_efficientnet_lite0", num_classes=3).eval()
     plain = deepcopy(module)(ODD)
     adapted = grown(module, ODD[:1], "conv_stem")
@@ -54,6 +55,22 @@ def test_a_branch_beside_standardised_weights_is_not_merged_into_them() -> None:
     assert [name for name, part in together.named_modules() if isinstance(part, Beside)] == [
         "patch_embed.backbone.conv"
     ]
+
+
+@pytest.mark.parametrize("kind", [StdConv2d, ScaledStdConv2d, StdConv2dSame, ScaledStdConv2dSame])
+@torch.inference_mode()
+def test_a_branch_is_linear_in_each_half(kind: type[nn.Conv2d]) -> None:
+    """peft alone standardises them too: a branch next to zero would be as large as any."""
+    layer = kind(3, 4, 3, stride=2, padding="same" if "Same" in kind.__name__ else 1)
+    module = nn.Sequential(layer, nn.Flatten(), nn.LazyLinear(3)).eval()
+    plain = module(ODD)
+    adapted = Lora(targets=("0",)).adapt(module, head=("2",), example=ODD[:1], seed=1).eval()
+    up = next(weight for name, weight in adapted.named_parameters() if "lora_B" in name)
+    nn.init.constant_(up, 1e-3)
+    near = adapted(ODD) - plain
+    up.mul_(10)
+    torch.testing.assert_close(adapted(ODD) - plain, 10 * near, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(merged(adapted)(ODD), plain + 10 * near, rtol=1e-3, atol=1e-5)
 
 
 def test_natural_images_reach_a_branch_on_every_convolution() -> None:
