@@ -1,8 +1,8 @@
-"""Low-rank branches beside timm's own convolutions, which peft takes for plain ones.
+"""Low-rank branches beside timm's convolutions that standardise their weights, which peft takes for plain ones.
 
-peft makes both halves of a branch of the layer's class. Where that standardises its weights in the forward pass, so do
-A and B, and B A is of full size after the first step; nor can B A be merged into W, which is standardised itself. Where
-it pads by the size of its images, A does not, and the two do not fit.
+peft makes both halves of a branch of the layer's class, so that A and B are standardised in the forward pass as well:
+B A is of full size after the first step. Nor can it be merged into W, which is standardised itself. Where such a layer
+pads by the size of its images, A does not, and the two do not fit.
 """
 
 from __future__ import annotations
@@ -38,13 +38,11 @@ def is_plain(layer: nn.Module) -> bool:
 
 def make_linear(adapted: nn.Module) -> None:
     """Make the branches of a `peft.PeftModel` B A x, with A padding as its layer does; weights stay the tensors."""
-    for branch in _branches(adapted).values():
-        layer = branch.get_base_layer()
-        if not is_plain(layer):
-            down, up = branch.lora_A[ADAPTER_NAME], branch.lora_B[ADAPTER_NAME]
-            kind = Conv2dSame if _pads_by_size(layer) else nn.Conv2d
-            branch.lora_A[ADAPTER_NAME] = _of(kind, down.weight, layer.kernel_size, layer.stride, layer.padding)
-            branch.lora_B[ADAPTER_NAME] = _of(nn.Conv2d, up.weight, 1, 1, 0)
+    for branch in _unmergeable(adapted).values():
+        layer, down, up = branch.get_base_layer(), branch.lora_A[ADAPTER_NAME], branch.lora_B[ADAPTER_NAME]
+        kind = Conv2dSame if _pads_by_size(layer) else nn.Conv2d
+        branch.lora_A[ADAPTER_NAME] = _of(kind, down.weight, layer.kernel_size, layer.stride, layer.padding)
+        branch.lora_B[ADAPTER_NAME] = _of(nn.Conv2d, up.weight, 1, 1, 0)
 
 
 def _of(kind: type[nn.Conv2d], weight: nn.Parameter, kernel: Any, stride: Any, padding: Any) -> nn.Conv2d:
@@ -63,8 +61,7 @@ def merged(adapted: Any) -> nn.Module:
             branch.lora_B[ADAPTER_NAME],
             branch.scaling[ADAPTER_NAME],
         )
-        for name, branch in _branches(adapted.get_base_model()).items()
-        if _is_standardised(branch.get_base_layer())
+        for name, branch in _unmergeable(adapted.get_base_model()).items()
     }
     module: nn.Module = adapted.merge_and_unload()
     for name, layer in beside.items():
@@ -72,10 +69,12 @@ def merged(adapted: Any) -> nn.Module:
     return module
 
 
-def _branches(module: nn.Module) -> dict[str, Any]:
+def _unmergeable(module: nn.Module) -> dict[str, Any]:
+    """Peft's branches beside layers that standardise their weights, by name."""
     from peft.tuners.lora import LoraLayer
 
-    return {name: part for name, part in module.named_modules() if isinstance(part, LoraLayer)}
+    branches = ((name, part) for name, part in module.named_modules() if isinstance(part, LoraLayer))
+    return {name: branch for name, branch in branches if _is_standardised(branch.get_base_layer())}
 
 
 def _pads_by_size(layer: nn.Module) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def collect(study: Study, jobs: Iterable[Job]) -> Record:
 def with_earlier(study: Study, found: Record, earlier: Record | None) -> Record:
     """The result with the rows of an earlier one whose runs are not here: they were made elsewhere, or cleared away.
 
-    Where both have a row, that of more seeds stays, of as many the new one.
+    Where both have a row, that of more seeds stays, of as many the new one. A difference from other seeds of the
+    reference than those in the result is left out.
 
     Args:
         study: says in which order rows stand.
@@ -57,9 +58,23 @@ def with_earlier(study: Study, found: Record, earlier: Record | None) -> Record:
         before = rows.get((row["name"], row["sigma"]))
         if before is None or len(row["seeds"]) >= len(before["seeds"]):
             rows[row["name"], row["sigma"]] = row
+    then, now = (_seeds_of_reference(study, each) for each in (earlier["rows"], rows.values()))
     order = [row.name for row in study.rows]
-    kept = [row for row in rows.values() if row["name"] in order]
+    kept = [_compared(row, then, now) for row in rows.values() if row["name"] in order]
     return found | {"rows": sorted(kept, key=lambda row: (order.index(row["name"]), row["sigma"]))}
+
+
+def _seeds_of_reference(study: Study, rows: Iterable[Record]) -> Mapping[float, list[int]]:
+    """By sigma."""
+    return {row["sigma"]: row["seeds"] for row in rows if row["name"] == study.reference}
+
+
+def _compared(row: Record, then: Mapping[float, list[int]], now: Mapping[float, list[int]]) -> Record:
+    """The row, without a difference from other seeds of the reference than `now`; those of `then` if it names none."""
+    difference = row.get("difference", {})
+    if difference.get("seeds", then.get(row["sigma"])) == now.get(row["sigma"]):
+        return row
+    return {key: value for key, value in row.items() if key != "difference"}
 
 
 def same_settings(study: Study, earlier: Record) -> bool:
@@ -139,7 +154,7 @@ def _attacked(attacked: Sequence[Record], place: int) -> Record:
 def _differences(jobs: Sequence[Job], reference: Sequence[Job], study: Study) -> Record:
     """What the row has more than the reference, in shares of images that both were asked about under the same noise."""
     own, other = ([judged(job)["by_image"] for job in both] for both in (jobs, reference))
-    found = {"noisy_accuracy": _paired(own, other)}
+    found = {"seeds": [job.seed for job in reference], "noisy_accuracy": _paired(own, other)}
     if "certify" not in jobs[0].folders:
         return found
     radii, beside = ([_right_radii(job) for job in both] for both in (jobs, reference))

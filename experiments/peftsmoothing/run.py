@@ -87,14 +87,14 @@ def run(
         SystemExit: the study has no such row or noise level, the result that is there is of other settings, or a step
             failed, which has said why.
     """
+    jobs = list(study.jobs(folder))
+    wanted = sorted(_chosen(jobs, rows, sigmas), key=lambda job: job.turn)
     earlier = json.loads(result.read_text()) if result.exists() else None
     if not dry:
         if earlier is not None and not same_settings(study, earlier):
             sys.exit(f"{result} is of other settings: name another folder, with --results")
         prepare(study.scale["data"])
-    jobs = list(study.jobs(folder))
     print(f"{len(jobs)} jobs, {sum(job.votes for job in jobs):,} votes to certify", flush=True)
-    wanted = sorted(_chosen(jobs, rows, sigmas), key=lambda job: job.turn)
     step = partial(carry_out, study, dry=dry, threads=max(1, torch.get_num_threads() // at_once))
     with ThreadPoolExecutor(at_once) as pool:
         begun: dict[Path, Future[None]] = {}

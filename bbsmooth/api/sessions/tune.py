@@ -98,9 +98,9 @@ def tune_coordinator(
         _log.info(
             f"{asked.queries:,} of {asked.available:,} queries are enough for a map of scores; the rest stays unspent"
         )
-    keep_raised(run, limits, oracle)
     with begun(run, fixed), account(run, limits, batch=asked.batch) as kept:
         started = time.monotonic()
+        keep_raised(run, limits, oracle)
         if not asked.batch.batch:
             refuse_forgotten_jobs(run, kept)
         subject.front.keep(out)

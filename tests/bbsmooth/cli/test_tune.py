@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bbsmooth.api.sessions.tuning_resume import planned
 from bbsmooth.assemble import describe_coordinator
+from bbsmooth.runs.directory import Status
+from bbsmooth.runs.files import write_json
 from bbsmooth.runs.lines import write_lines
+from bbsmooth.settings.common import OracleConfig
 from bbsmooth.tuning.automatic import Choice
 from bbsmooth.tuning.checkpoint import TuneState
 from tests.bbsmooth.cli.world import Outcome, World, bbsmooth, build, killed, picture
@@ -221,6 +226,15 @@ def test_a_larger_limit_pays_for_what_was_lost_and_ends_what_was_planned(world: 
     assert world.asked.total() - asked <= 2 * 300
     assert (world.run / "history.jsonl").read_bytes() == (unharmed / "history.jsonl").read_bytes()
     assert "was begun with" in tuned(900, "--resume", "--out", unharmed).line  # it ended, and buys no more steps
+
+
+def test_more_attempts_do_not_change_the_plan(tmp_path: Path) -> None:
+    settings = {"budget": 300, "max_attempts": 50, "max_price": None}
+    manifest = {"format": 1, "command": "tune", "settings": settings, "resumed": []}
+    asking = OracleConfig(oracle="local-vit", budget=300, max_attempts=90)
+    for status, attempts in ((Status.BUDGET, 50), (Status.DONE, 90), (Status.INTERRUPTED, 90)):
+        write_json(tmp_path / "manifest.json", manifest | {"status": status.value})
+        assert planned(tmp_path, asking) == replace(asking, max_attempts=attempts)
 
 
 def test_a_budget_is_part_of_the_plan(world: World) -> None:

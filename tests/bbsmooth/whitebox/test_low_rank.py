@@ -89,3 +89,5 @@ def test_relatives_are_refused_where_the_layer_is_no_plain_one(variant: str) -> 
     module, example = build("hybrid")
     with pytest.raises(UsageError, match=r"needs plain layers, patch_embed\.backbone\.conv is a StdConv2dSame; take"):
         grown(module, example, "conv", variant=variant)
+    with pytest.raises(UsageError, match=r"needs plain layers, conv_stem is a Conv2dSame; take"):
+        grown(timm.create_model("tf_efficientnet_lite0", num_classes=3), ODD[:1], "conv_stem", variant=variant)

@@ -156,6 +156,23 @@ def test_rows_whose_runs_are_not_here_stay_in_their_place() -> None:
     assert with_earlier(study, here, None) == here
 
 
+def test_a_difference_from_other_seeds_of_the_reference_is_left_out() -> None:
+    study = _tiny_study()  # whose reference is the bare row
+    unnamed, of_both, of_one = {"noisy_accuracy": 0.1}, {"seeds": [0, 1]}, {"seeds": [0]}
+    before = {"rows": [_found("bare", [0]), _found("natural", [0]) | {"difference": unnamed}], "scale": {}}
+    here = {
+        "rows": [
+            _found("bare", [0, 1]),
+            _found("head", [0]) | {"difference": of_both},
+            _found("tuned", [0]) | {"difference": of_one},
+        ]
+    }
+    found = {row["name"]: row.get("difference") for row in with_earlier(study, here, before)["rows"]}
+    assert found == {"bare": None, "natural": None, "head": of_both, "tuned": None}
+    alone = with_earlier(study, {"rows": []}, before)
+    assert alone["rows"] == before["rows"]
+
+
 def _found(name: str, seeds: list[int]) -> dict[str, Any]:
     return {"name": name, "sigma": 0.5, "seeds": seeds}
 
