@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from bbsmooth.whitebox.adaptation import Adaptation, Full, trained_state
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate
-from bbsmooth.whitebox.distributed import ALONE, Group
 from bbsmooth.whitebox.fitting import Schedule
 from bbsmooth.whitebox.objectives import TrainingObjective
 
@@ -85,13 +84,11 @@ class AutoLoraTrainer:
         objective: with the branches.
         schedule: the learning rate that halves itself.
         robust_accuracy: of the extractor on held-out images.
-        group: processes that train together.
     """
 
     objective: AutoLora
     schedule: AutoRate
     robust_accuracy: Callable[[], float]
-    group: Group = ALONE
     _best: dict[str, Tensor] = field(init=False, default_factory=dict)
 
     @property
@@ -102,8 +99,8 @@ class AutoLoraTrainer:
 
     def end_epoch(self) -> Mapping[str, float]:
         """Halve the rate where accuracy stalls: accuracies and rate of the epoch."""
-        self.objective.end_epoch(self.group)
-        accuracy = self.group.same(self.robust_accuracy())
+        self.objective.look()
+        accuracy = self.objective.group.same(self.robust_accuracy())
         best, restart = self.schedule.after_epoch(accuracy)
         if best or not self._best:  # without held-out images no epoch is better than another
             self._best = _copies(self._state())

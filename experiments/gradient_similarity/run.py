@@ -95,7 +95,9 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
     branches = Branches.grow(classifier.module, classifier.head, seed=seed)
     for name, weight in branches.module.named_parameters():
         weight.requires_grad_(way == "branch" or "lora_" not in name)
-    objective = AutoLora(branches=branches, normalised=classifier.normalised, apart=way == "branch")
+    objective = AutoLora(
+        branches=branches, normalised=classifier.normalised, apart=way == "branch", epochs=scale.epochs
+    )
     digits = load("mnist5k", split="train")
     pixels, labels = (part(range(scale.images + scale.judged)) for part in (digits.images, digits.labels))
     judged = TrainingImages(pixels[: scale.judged], labels[: scale.judged])
@@ -116,7 +118,7 @@ def course(way: str, scale: Scale, seed: int) -> list[dict[str, float]]:
     found = [look()]
 
     def after(epoch: Epoch, _: Optimiser) -> None:
-        objective.end_epoch()
+        objective.look()
         found.append(look())
 
     fit(

@@ -280,9 +280,13 @@ class _Task:
 
         natural_accuracy = self._accuracy(branches.module, training, None)
         objective = AutoLora(
-            branches=branches, normalised=self.classifier.normalised, natural_accuracy=natural_accuracy
+            branches=branches,
+            normalised=self.classifier.normalised,
+            natural_accuracy=natural_accuracy,
+            epochs=self.config.epochs,
+            group=self.group,
         )
-        return AutoLoraTrainer(objective, AutoRate(fit_plan(self.config)), robust_accuracy, self.group)
+        return AutoLoraTrainer(objective, AutoRate(fit_plan(self.config)), robust_accuracy)
 
     def _denoising(self, module: Denoised) -> DenoisingLoss:
         surrogates = tuple(surrogate.behind(self.classifier, self.device) for surrogate in self.surrogates)

@@ -12,6 +12,9 @@ from torch import Tensor
 from bbsmooth.whitebox.noising import Noising
 from bbsmooth.whitebox.objectives.objective import Model, by_draw, copies
 
+RADIUS, STEPS = 127 / 255, 2
+"""Of the L2 ball, and of the ascent in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SmoothAdversarial:
@@ -27,8 +30,8 @@ class SmoothAdversarial:
         warm_up: share of the training.
     """
 
-    radius: float = 127 / 255
-    steps: int = 2
+    radius: float = RADIUS
+    steps: int = STEPS
     draws: int = 2
     warm_up: float = 1 / 15
     name: ClassVar[str] = "smoothadv"
@@ -57,11 +60,15 @@ class SmoothAdversarial:
             likelihoods = by_draw(logits.log_softmax(1), self.draws).logsumexp(0)
             loss = F.nll_loss(likelihoods, labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, moved)
-            ascent = gradient / norms(gradient).clamp_min(1e-12)
-            moved = moved.detach() + 2 * radius / self.steps * ascent
-            moved = moved * (radius / norms(moved).clamp_min(1e-12)).clamp_max(1)
+            moved = ascended(moved.detach(), gradient, radius=radius, step=2 * radius / self.steps)
             moved = (images + moved).clamp(0, 1) - images
         return images + moved
+
+
+def ascended(moved: Tensor, gradient: Tensor, *, radius: float, step: float) -> Tensor:
+    """(B, C, H, W) where a step of this length along the gradient leads, and back onto the L2 ball if out of it."""
+    moved = moved + step * gradient / norms(gradient).clamp_min(1e-12)
+    return moved * (radius / norms(moved).clamp_min(1e-12)).clamp_max(1)
 
 
 def norms(values: Tensor) -> Tensor:
