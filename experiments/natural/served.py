@@ -1,4 +1,4 @@
-"""ImageNet size through somebody else's server: MobileNets behind LitServe, bare and behind the shipped denoisers.
+"""ImageNet size through somebody else's server: MobileNets behind LitServe, bare, denoised and tuned.
 
 `python -m experiments.natural.served` certifies pictures of 224 x 224 (V1: 192 x 192) that no denoiser was trained on,
 and writes `served.json`: certified accuracy, queries, seconds, megabytes on the wire, memory of the client and of the
@@ -33,10 +33,13 @@ from experiments.tuning.resnet20 import shared
 RESULT = Path(__file__).with_name("served.json")
 FOLDER = Path("runs/natural-served")
 SIGMAS = (0.05, 0.1, 0.25)
-ROWS = {"bare": (), "natural": ("--coordinator", "natural"), "natural-small": ("--coordinator", "natural-small")}
+TUNED = "tuned"
+ROWS = ("bare", "natural", "natural-small", TUNED)
 IMAGES, SELECTION, MOST = 100, 20, 300
+START, BUDGET = "natural-small", 2_000
+"""Of the row `tuned`: the denoiser that it starts from, and its queries."""
 _EVERY = 5
-"""Every fifth picture judges: the others trained the denoisers."""
+"""Every fifth picture judges: the others trained the denoisers, and tune."""
 
 _MIB = 2**20
 
@@ -51,26 +54,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=MOST, help="votes for an image, at most")
     given = parser.parse_args(arguments)
     for model in given.models:
-        pictures = prepared(model)
         with server(model) as (process, url):
             for sigma in given.sigma:
                 for row in given.rows:
-                    found = certified(url, pictures, model, sigma, row, images=given.images, most=given.n)
-                    keep(f"mobilenet-{model} {sigma:g}", row, found | {"server_mib": _peak(process)}, RESULT)
+                    before, told = (row, {}) if row != TUNED else tuned(url, model, sigma)
+                    found = certified(url, model, sigma, before, images=given.images, most=given.n)
+                    keep(f"mobilenet-{model} {sigma:g}", row, found | told | {"server_mib": _peak(process)}, RESULT)
 
 
-def certified(
-    url: str, pictures: Path, model: str, sigma: float, row: str, *, images: int, most: int
-) -> dict[str, Any]:
-    """Figures of one run of `bbsmooth certify`, begun or gone on with."""
-    out = FOLDER / f"{model}-{sigma:g}-{row}-{images}-{most}"
-    command = [sys.executable, "-m", "bbsmooth", "certify", "--oracle", url, "--data", f"npz:{pictures}"]
-    command += ["--sigma", str(sigma), "--method", "sequential", "--radius", "0", "--radius", str(sigma)]
-    command += ["--n0", str(SELECTION), "--n", str(most), "--limit", str(images), *ROWS[row], "--out", str(out)]
-    command += ["--concurrency", "2", "--canaries", "0", "--progress", "none"]
-    command += ["--resume"] if (out / "manifest.json").exists() else []
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    summary, ledger = (json.loads((out / f"{name}.json").read_text()) for name in ("summary", "ledger"))
+def tuned(url: str, model: str, sigma: float) -> tuple[str, dict[str, Any]]:
+    """What `bbsmooth tune` leaves before the oracle, the start where it was kept (best step 0), and what that took."""
+    out = FOLDER / f"{model}-{sigma:g}-{TUNED}"
+    summary, _ = _run("tune", url, model, sigma, out, "--start", START, "--budget", str(BUDGET))
+    told = {name: summary[name] for name in ("method", "queries", "best_step", "seconds")}
+    return (str(out) if summary["best_step"] else START), {"tuning": {"start": START} | told}
+
+
+def certified(url: str, model: str, sigma: float, before: str, *, images: int, most: int) -> dict[str, Any]:
+    """Figures of one run of `bbsmooth certify`, begun or gone on with, behind a denoiser or a tuned run."""
+    options = ["--method", "sequential", "--radius", "0", "--radius", str(sigma), "--canaries", "0"]
+    options += ["--n0", str(SELECTION), "--n", str(most), "--limit", str(images), "--concurrency", "2"]
+    options += ["--coordinator", before] if before != "bare" else []
+    out = FOLDER / f"{model}-{sigma:g}-{TUNED if '/' in before else before}-{images}-{most}"
+    summary, ledger = _run("certify", url, model, sigma, out, *options)
     return {
         "images": summary["images"],
         "n": most,
@@ -86,18 +92,29 @@ def certified(
     }
 
 
+def _run(verb: str, url: str, model: str, sigma: float, out: Path, *options: str) -> tuple[dict[str, Any], ...]:
+    """The summary and the ledger of a command, begun or gone on with."""
+    command = [sys.executable, "-m", "bbsmooth", verb, "--oracle", url, "--data", f"npz:{prepared(model)}"]
+    command += ["--sigma", str(sigma), *options, "--progress", "none", "--out", str(out)]
+    command += ["--resume"] if (out / "manifest.json").exists() else []
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return tuple(json.loads((out / f"{name}.json").read_text()) for name in ("summary", "ledger"))
+
+
 def prepared(model: str) -> Path:
-    """The pictures that judge, at the model's size, labelled by the number of their output; written once."""
+    """The pictures at the model's size, labelled by the number of their output: every fifth judges; written once."""
     path = FOLDER / f"pictures-{model}.npz"
     if not path.exists():
         shape = (3, SIDES[model], SIDES[model])
         dataset = data.load(f"folder:{shared() / 'data' / 'imagenet-sample'}", image_shape=shape, resize=True)
-        chosen = range(0, len(dataset), _EVERY)
         numbers = np.array([int(Path(name).name[:4]) + 1 for name in dataset.classes or ()])
-        names = np.array([str(number) for number in range(OUTPUTS)])
-        pixels = dataset.images(chosen).permute(0, 2, 3, 1).numpy()
+        arrays: dict[str, Any] = {"classes": np.array([str(number) for number in range(OUTPUTS)])}
+        judging = range(0, len(dataset), _EVERY)
+        for split, chosen in ("test", judging), ("train", sorted({*range(len(dataset))} - {*judging})):
+            arrays[f"x_{split}"] = dataset.images(chosen).permute(0, 2, 3, 1).numpy()
+            arrays[f"y_{split}"] = numbers[dataset.labels(chosen).numpy()]
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, x=pixels, y=numbers[dataset.labels(chosen).numpy()], classes=names)
+        np.savez(path, **arrays)
     return path
 
 
