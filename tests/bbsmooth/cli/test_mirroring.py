@@ -35,12 +35,21 @@ world = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(world)
 
 
+def newest(drivers):
+    """The last process's record; who takes over removes those before, perhaps just when one is to be read."""
+    while True:
+        try:
+            return json.loads(max(drivers.glob("*.json")).read_text())
+        except FileNotFoundError:
+            continue
+
+
 def audited(images):
     """As `counted`; notes it where the ledger at the URL does not know of every query so far, and holds."""
     answers = world.counted(images)
     asked = len((HERE / "oracle.log").read_text().splitlines())
     run = HERE / "store" / "run"
-    ledger = json.loads(max((run / "drivers").glob("*.json")).read_text())["ledger"]
+    ledger = newest(run / "drivers")["ledger"]
     known = (ledger or json.loads((run / "ledger.json").read_text()))["spent_total"]
     if asked > known:
         (HERE / "uncovered").write_text(f"{asked} asked, {known} known")
