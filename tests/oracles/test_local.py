@@ -1,7 +1,7 @@
 """LocalOracle: answers of a torch module, the same whatever else stands in the batch."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from oracles.errors import AnswerError, ShapeError, SpecError
-from oracles.local import LocalOracle, Normalisation, pick_device
+from oracles.local import LocalOracle, Normalisation, fastest_equal, pick_device
 from oracles.oracle import Classes, Feedback, Oracle
 from oracles.zoo import local_vit
 
@@ -185,6 +185,51 @@ def test_the_fingerprint_sees_types_and_shapes_of_the_state() -> None:
         module.register_buffer("extra", state)
         prints.add(build(module).spec.fingerprint)
     assert len(prints) == len(states)
+
+
+class Chooses(nn.Module):
+    """Doubles its scores where `told` finds images bright, in whatever way it asks for their values."""
+
+    def __init__(self, told: Callable[[Tensor], bool]) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+        self.told = told
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.linear(images.flatten(1))
+        return 2 * scores if self.told(images) else scores
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda images: images.amin() > 0.5,
+        lambda images: images.amin().item() > 0.5,
+        lambda images: float(images.amin()) > 0.5,
+        lambda images: min(images.flatten().tolist()) > 0.5,
+        lambda images: images.detach().numpy().min() > 0.5,
+        lambda images: torch.equal(images, images.clamp(min=0.5)),
+        lambda images: torch.allclose(images, images.clamp(min=0.5)),
+        lambda images: all(value > 0.5 for value in images.flatten()),
+        lambda images: len(images[images > 0.5]) == images.numel(),
+        lambda images: len((images > 0.5).nonzero()) == images.numel(),
+    ],
+)
+def test_a_module_that_chooses_its_way_by_values_answers_as_it_does_by_itself(told: Callable[[Tensor], bool]) -> None:
+    module = Chooses(told).eval()
+    oracle = build(module)
+    for value in (0.0, 0.25, 0.75, 1.0):
+        images = torch.full((4, 1, 2, 2), value)
+        with torch.no_grad():
+            assert torch.equal(scores(oracle, images), module(images))
+
+
+@pytest.mark.parametrize(
+    "told", [lambda images: images.shape[1] == 1, lambda images: len(images) > 1, lambda images: images.ndim == 4]
+)
+def test_a_choice_by_shape_is_recorded(told: Callable[[Tensor], bool]) -> None:
+    module = Chooses(told).eval()
+    assert fastest_equal(module, torch.zeros(4, 1, 2, 2)) is not module
 
 
 def test_wrong_images_are_refused() -> None:
