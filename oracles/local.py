@@ -46,7 +46,8 @@ class Normalisation:
         """
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, channels):
-                raise SpecError(f"{name} needs 1 or {channels} values, one a channel, got {len(values)}")
+                allowed = "1 value" if channels == 1 else f"1 or {channels} values, one a channel"
+                raise SpecError(f"{name} needs {allowed}, got {len(values)}")
         if not all(value > 0 for value in self.std):
             raise SpecError(f"every std must be above 0, got {self.std}")
 

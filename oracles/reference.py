@@ -25,6 +25,7 @@ from oracles.remote.protocols.template_polling import PollingOptions
 from oracles.remote.protocols.template_request import RequestOptions
 from oracles.remote.protocols.template_response import ResponseOptions
 from oracles.remote.tensors import TensorOptions
+from oracles.torch_networks import NetworkOptions
 from oracles.zoo import COMPUTING, PARSERS, timm_model
 
 _ENTRY = re.compile(r"^    (\w+): ((?:.+\n)(?:^     +.+\n)*)", re.MULTILINE)
@@ -155,6 +156,11 @@ def _local() -> Iterator[str]:
     yield from _table(computing)
     yield "### `trained`\n"
     yield "`trained:RUN` takes `device` and `dtype`, as above.\n"
+    yield "### `torch`\n"
+    yield "`torch:PATH.py:FUNCTION?image_shape=CxHxW`: FUNCTION takes no arguments and returns a `torch.nn.Module` from"
+    yield "normalised images (B, C, H, W) to logits (B, K). It is run to build the network, as is the file: name none of a"
+    yield "stranger's. `bbsmooth train --model` takes the same name, without `device`, `dtype` and `pass_size`.\n"
+    yield from _table(options_of(NetworkOptions))
     yield "### `module`\n"
     yield "`module:PATH.py:FUNCTION`\n"
     yield from _table(options_of(ModuleOptions))

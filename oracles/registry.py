@@ -61,6 +61,12 @@ def _timm(rest: str, options: dict[str, str]) -> Oracle:
     return open_timm(rest, options)
 
 
+def _torch(rest: str, options: dict[str, str]) -> Oracle:
+    from oracles.torch_networks import open_network
+
+    return open_network(rest, options)
+
+
 def _module(rest: str, options: dict[str, str]) -> Oracle:
     from oracles.python_module import open_module
 
@@ -94,6 +100,12 @@ _BUILT_IN = {
         "timm:MODEL[?checkpoint=PATH&num_classes=K]",
         lambda: "any timm architecture: local checkpoint, local-dir:FOLDER, or pretrained weights from the hub",
         _timm,
+        _yes,
+    ),
+    "torch": Scheme(
+        "torch:PATH.py:FUNCTION?image_shape=CxHxW[&checkpoint=PATH&classes=A,B&mean=M&std=S]",
+        lambda: "a torch network of your own, which FUNCTION() builds, to query and to train",
+        _torch,
         _yes,
     ),
     "module": Scheme(

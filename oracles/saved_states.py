@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from oracles.checkpoint import first_line
+from oracles.checkpoint import Settings, first_line
 from oracles.errors import SpecError
 
 State = Mapping[str, Tensor]
@@ -111,6 +111,30 @@ def network_in(state: State, wanted: State) -> Saved:
     }
     follows = not both and _AFTER_ANOTHER.search(prefix) is not None
     return Saved(own | surplus, means if both else None, stds if both else None, follows)
+
+
+def saved_normalisation(saved: Saved, given: Settings, path: Path) -> Settings:
+    """Mean and std of the layer that stands before a network in a file, none where there is none.
+
+    Args:
+        saved: the network.
+        given: what the user says; a mean among it settles the matter.
+        path: of the file, for errors.
+
+    Raises:
+        SpecError: there was a layer of which it holds nothing and the user says nothing, or one for other images.
+    """
+    if saved.follows and given.mean is None:
+        raise SpecError(
+            f"in {path} another layer stands before the network, probably its normalisation, and its numbers are not "
+            "in the file; give mean=... and std=..., one value a channel"
+        )
+    if saved.mean and given.mean is None and max(saved.mean) > 1.5:
+        raise SpecError(
+            f"{path} normalises images from 0 to 255, by the mean {', '.join(f'{value:g}' for value in saved.mean)}; "
+            "give mean=... and std=... for images from 0 to 1"
+        )
+    return Settings(mean=saved.mean, std=saved.std)
 
 
 def best_prefix(state: State, wanted: State) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from oracles.checkpoint import Settings, first_line, load_into, read_folder, read_header
 from oracles.errors import OracleUnavailable, SpecError
-from oracles.saved_states import Saved, network_in, prefixes_of, read_state
+from oracles.saved_states import network_in, prefixes_of, read_state, saved_normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _from_disk(source: _Source, settings: Settings) -> Built:
     if state is not None and source.weights is not None:
         saved = network_in(state, module.state_dict())
         load_into(module, saved.state, path=source.weights, architecture=source.architecture)
-        settings = settings.over(_normalised(saved, settings, source.weights))
+        settings = settings.over(saved_normalisation(saved, settings, source.weights))
     return Built(module, identity, settings.over(_defaults(config)))
 
 
@@ -166,25 +166,6 @@ def _create(architecture: str, settings: Settings, *, pretrained: bool = False) 
         raise SpecError(f"timm cannot build {architecture} with {arguments}: {first_line(error)}") from error
     name = _module_config(module)["architecture"]
     return module, f"{name} {json.dumps(arguments, sort_keys=True, default=str)}"
-
-
-def _normalised(saved: Saved, given: Settings, path: Path) -> Settings:
-    """The normalisation that a file holds as a layer.
-
-    Raises:
-        SpecError: there was a layer of which it holds nothing and the user says nothing, or one for other images.
-    """
-    if saved.follows and given.mean is None:
-        raise SpecError(
-            f"in {path} another layer stands before the network, probably its normalisation, and its numbers are not "
-            "in the file; give mean=... and std=..., one value a channel"
-        )
-    if saved.mean and given.mean is None and max(saved.mean) > 1.5:
-        raise SpecError(
-            f"{path} normalises images from 0 to 255, by the mean {', '.join(f'{value:g}' for value in saved.mean)}; "
-            "give mean=... and std=... for images from 0 to 1"
-        )
-    return Settings(mean=saved.mean, std=saved.std)
 
 
 def _config(architecture: str) -> dict[str, Any]:

@@ -4,60 +4,41 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from oracles.checkpoint import Settings, first_line, read_header, settings_from
-from oracles.errors import AnswerError, SpecError
+from oracles.errors import SpecError
 from oracles.local import LocalOracle, Normalisation
 from oracles.options import REFERENCE, split_options
 from oracles.oracle import Classes
+from oracles.owned import OwnedModel
 from oracles.saved_states import read_state
 from oracles.timm_models import build
+from oracles.torch_networks import SCHEME, owned_network
 from oracles.vision_transformer import VisionTransformer
 
 LOCAL_VIT = Path(__file__).parent / "weights" / "local_vit.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedModel:
-    """A classifier of which one has the weights: for training, where a query is not enough.
-
-    Attributes:
-        module: from normalised images (B, C, H, W) to logits (B, K).
-        identity: architecture and arguments, as one line.
-        classes: names of the K outputs.
-        named: whether somebody chose the names; False where they only number the outputs.
-        image_shape: (C, H, W).
-        normalisation: of images with white at 1.
-    """
-
-    module: nn.Module
-    identity: str
-    classes: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    normalisation: Normalisation
-    named: bool = True
-
-
 def owned_model(name: str) -> OwnedModel:
-    """The module behind `local-vit`, `timm:REST?OPTIONS` or the bare name of a timm architecture.
+    """The module behind `local-vit`, `torch:PATH.py:FUNCTION`, `timm:REST` or the bare name of a timm architecture.
 
     Raises:
-        SpecError: it is no such name; see `timm_model` for the rest.
+        SpecError: it is no such name; see `owned_network` and `timm_model` for the rest.
         OracleUnavailable: the pretrained weights cannot be fetched.
     """
     if name == "local-vit":
         return _owned(read_header(LOCAL_VIT).architecture or "", Settings(), checkpoint=LOCAL_VIT)
-    address, given = split_options(name.removeprefix("timm:"), what="a model")
+    address, given = split_options(name, what="a model")
+    if address.startswith(f"{SCHEME}:"):
+        return owned_network(address.removeprefix(f"{SCHEME}:"), given)
     options = _parsed(given, {key: parser for key, parser in PARSERS.items() if key not in COMPUTING})
     checkpoint, weights = options.pop("checkpoint", None), options.pop("weights", None)
-    return _owned(address, _settings(**options), checkpoint=checkpoint, weights=weights)
+    return _owned(address.removeprefix("timm:"), _settings(**options), checkpoint=checkpoint, weights=weights)
 
 
 def open_local_vit(rest: str, options: Mapping[str, str]) -> LocalOracle:
@@ -102,7 +83,7 @@ def local_vit(*, device: str = "auto", dtype: str = "float32", pass_size: int | 
     Raises:
         SpecError: a device or type that is not there.
     """
-    return _oracle(_embedded(), "local-vit", device=device, dtype=dtype, pass_size=pass_size)
+    return _embedded().oracle("local-vit", device=device, dtype=dtype, pass_size=pass_size)
 
 
 def timm_model(
@@ -150,7 +131,7 @@ def timm_model(
     """
     given = _settings(num_classes, classes, in_chans, image_size, mean, std, model_args)
     owned = _owned(architecture, given, checkpoint=Path(checkpoint) if checkpoint else None, weights=weights)
-    return _oracle(owned, name or f"timm:{architecture}", device=device, dtype=dtype, pass_size=pass_size)
+    return owned.oracle(name or f"timm:{architecture}", device=device, dtype=dtype, pass_size=pass_size)
 
 
 def _settings(
@@ -231,38 +212,6 @@ def _embedded() -> OwnedModel:
     )
     module.load_state_dict(read_state(LOCAL_VIT))
     return _stated(module, f"{stated.architecture} {json.dumps(arguments, sort_keys=True)}", stated)
-
-
-def _oracle(owned: OwnedModel, name: str, *, device: str, dtype: str, pass_size: int | None) -> LocalOracle:
-    """A model as an oracle, which has answered once."""
-    oracle = LocalOracle(
-        owned.module,
-        name=name,
-        architecture=owned.identity,
-        classes=Classes(owned.classes, named=owned.named),
-        image_shape=owned.image_shape,
-        normalisation=owned.normalisation,
-        device=device,
-        dtype=dtype,
-        pass_size=pass_size,
-    )
-    _try_out(oracle)
-    return oracle
-
-
-def _try_out(oracle: LocalOracle) -> None:
-    """Ask about one black image, so that a model which cannot take such images fails now and clearly.
-
-    Raises:
-        SpecError: it cannot.
-    """
-    shape = oracle.spec.image_shape or ()
-    try:
-        oracle.query(torch.zeros(1, *shape, dtype=torch.uint8))
-    except AnswerError as error:
-        raise SpecError(str(error)) from error
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise SpecError(f"{oracle.spec.name} cannot take images of shape {shape}: {first_line(error)}") from error
 
 
 def _parsed(options: Mapping[str, str], parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def train(
     """A model trained for noisy images, in a run directory that `bbsmooth.oracle("trained:RUN")` opens.
 
     Args:
-        model: name of a model whose weights are here: `local-vit`, `timm:...` or `trained:RUN`. Only what is trained is
-            saved, so a module in memory will not do: it could not be built again.
+        model: name of a model whose weights are here: `local-vit`, `timm:...`, `torch:PATH.py:FUNCTION?...` or
+            `trained:RUN`. Only what is trained is saved, so a module in memory will not do: put the function that
+            builds it into a file.
         images: to learn from, (N, C, H, W) uint8 or floats that are k / 255, or a data set.
         labels: (N,) numbers or names; None for those of a data set.
         test_images: on which clean and noisy accuracy are measured at the end.

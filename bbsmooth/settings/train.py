@@ -21,8 +21,9 @@ class TrainConfig:
     model: Annotated[
         str,
         Option(
-            "The classifier: local-vit, a timm architecture as in timm:NAME?..., or trained:RUN to continue an earlier "
-            "training. Data of other classes get a new head.",
+            "The classifier: local-vit, a timm architecture as in timm:NAME?..., a torch network of your own as in "
+            "torch:PATH.py:FUNCTION?..., or trained:RUN to continue an earlier training. Data of other classes get a "
+            "new head.",
             "MODEL",
         ),
     ]

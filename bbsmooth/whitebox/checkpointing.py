@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bbsmooth.errors import UsageError
-from bbsmooth.whitebox.classifier import timm_part
+from bbsmooth.whitebox.classifier import classifying_part
 
 
 def recompute_activations(module: nn.Module) -> None:
     """Have the classifier's blocks compute their activations again in the backward pass, in place; same gradients.
 
     Args:
-        module: a timm model, or one with prompts, adapters or low-rank branches, in the mode that it is trained in.
+        module: a model, or one with prompts, adapters or low-rank branches, in the mode that it is trained in.
 
     Raises:
         UsageError: the architecture has no such blocks, or batch normalisation that would see every batch twice.
@@ -24,7 +24,7 @@ def recompute_activations(module: nn.Module) -> None:
             "`gradient_checkpointing` would count every batch twice in this model's running statistics; leave it out, "
             "or train by a `method` that keeps them, such as lora"
         )
-    _, body = timm_part(module)
+    _, body = classifying_part(module)
     try:
         body.set_grad_checkpointing(True)  # type: ignore[operator]
     except (AttributeError, AssertionError):  # timm asserts where an architecture cannot

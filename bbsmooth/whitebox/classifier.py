@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bbsmooth.errors import UsageError
 from oracles.local import Normalisation
-from oracles.zoo import OwnedModel
+from oracles.owned import CLASSIFYING, OwnedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,7 @@ class Classifier:
         if new_classes is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                _, body = timm_part(owned.module)
-                body.reset_classifier(len(new_classes))  # type: ignore[operator]  # every timm model has it
+                _renew_head(owned.module, len(new_classes))
         classes = tuple(new_classes or owned.classes)
         named = owned.named or new_classes is not None
         return cls(owned.module, owned.normalisation, owned.image_shape, head, classes, owned.identity, named)
@@ -81,16 +81,42 @@ class Classifier:
 
 
 def classifying_layers(module: nn.Module) -> tuple[str, ...]:
-    """Names of the layers that timm calls an architecture's classifier."""
-    place, body = timm_part(module)
-    named = body.pretrained_cfg["classifier"]  # type: ignore[index]
-    names = (named,) if isinstance(named, str) else tuple(named)
-    return tuple(f"{place}.{name}" if place else name for name in names)
+    """Names of the layers that classify, as timm or the network's owner said."""
+    place, body = classifying_part(module)
+    if (stated := getattr(body, CLASSIFYING, None)) is None:
+        named = body.pretrained_cfg["classifier"]  # type: ignore[index]
+        stated = (named,) if isinstance(named, str) else tuple(named)
+    return tuple(f"{place}.{name}" if place else name for name in stated)
 
 
-def timm_part(module: nn.Module) -> tuple[str, nn.Module]:
-    """The timm model in a module, with its name there: the module itself, or what prompts or a denoiser stand before.
+def classifying_part(module: nn.Module) -> tuple[str, nn.Module]:
+    """The network in a module, with its name there: the module itself, or what prompts or a denoiser stand before.
 
-    timm attaches a dict `pretrained_cfg` to each of its models.
+    timm attaches a dict `pretrained_cfg` to each of its models, `oracles.torch_networks` the layers that classify.
     """
-    return next((name, part) for name, part in module.named_modules() if hasattr(part, "pretrained_cfg"))
+    return next(
+        (name, part)
+        for name, part in module.named_modules()
+        if hasattr(part, CLASSIFYING) or hasattr(part, "pretrained_cfg")
+    )
+
+
+def _renew_head(module: nn.Module, classes: int) -> None:
+    """Give a network a new head, in place.
+
+    Raises:
+        UsageError: nobody knows where its head is.
+    """
+    _, body = classifying_part(module)
+    if (stated := getattr(body, CLASSIFYING, None)) is None:
+        body.reset_classifier(classes)  # type: ignore[operator]  # every timm model has it
+        return
+    if not stated:
+        raise UsageError(
+            f"the data have other classes than this {type(body).__name__}, and no linear layer of it has an output for "
+            "each of its own; name its head with ?head=NAME"
+        )
+    for name in stated:
+        old = body.get_submodule(name)
+        new = nn.Linear(old.in_features, classes, bias=old.bias is not None)  # type: ignore[arg-type]
+        body.set_submodule(name, new)

@@ -20,7 +20,7 @@ def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) 
     """From noisy images to logits, with everything that stands before the oracle.
 
     Args:
-        oracle: its name; `local-vit`, `timm:...` or `trained:RUN`.
+        oracle: its name; `local-vit`, `timm:...`, `torch:...` or `trained:RUN`.
         coordinator: with its parameters, where one stands before it.
 
     Raises:
@@ -32,13 +32,13 @@ def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) 
         classifier, module = load_trained(Path(rest))
         module.requires_grad_(False)
         own: Model = lambda images: module(classifier.normalised(images))  # noqa: E731
-    elif scheme in ("local-vit", "timm"):
+    elif scheme in ("local-vit", "timm", "torch"):
         classifier = Classifier.of(owned_model(name), None, seed=0)
         classifier.module.eval().requires_grad_(False)
         own = lambda images: classifier.logits(images.clamp(0, 1))  # noqa: E731  # as its oracle clips
     else:
         raise UsageError(
-            f"gradients need a model whose weights are here (local-vit, timm:..., trained:RUN), not {oracle!r}; "
+            f"gradients need a model whose weights are here (local-vit, timm:..., torch:..., trained:RUN), not {oracle!r}; "
             "use `method` nes or hopskipjump"
         )
     if coordinator is None:

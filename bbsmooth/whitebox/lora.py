@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
-from bbsmooth.whitebox.low_rank import ADAPTER_NAME, is_plain, make_linear
+from bbsmooth.whitebox.low_rank import ADAPTER_NAME, is_plain, make_linear, never_called
 
 VARIANTS = ("lora", "dora", "loha", "vera")
 
@@ -39,6 +39,7 @@ class Lora:
         if self.rank < 1:
             raise UsageError(f"`rank` must be at least 1, got {self.rank}")
         targets = list(self.targets) or default_targets(module, head)
+        _refuse_never_called(module, targets)
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
@@ -67,7 +68,8 @@ class Lora:
 def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
     """Attention's fused projection where there is attention, else the layers of MLPs, else all convolutions of blocks.
 
-    Grouped convolutions are left out: peft takes them only where the rank is a multiple of their groups.
+    Grouped convolutions are left out: peft takes them only where the rank is a multiple of their groups. So is what
+    `nn.MultiheadAttention` projects its output with.
 
     Raises:
         UsageError: there is none of them.
@@ -78,10 +80,25 @@ def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
         if wanted <= ends:
             return sorted(wanted)
     grouped = {name for name, part in module.named_modules() if getattr(part, "groups", 1) != 1}
-    convolutions = [name for name in layers if "." in name and name not in head and name not in grouped]
+    out_of_reach = grouped | never_called(module) | {*head}
+    convolutions = [name for name in layers if "." in name and name not in out_of_reach]
     if not convolutions:
         raise UsageError(f"name the layers of this {type(module).__name__} that shall be adapted, with `lora_targets`")
     return convolutions
+
+
+def _refuse_never_called(module: nn.Module, targets: list[str]) -> None:
+    """Refuse a branch beside a layer that is never called: it would learn nothing, and nobody would hear of it.
+
+    Raises:
+        UsageError: one of the targets is such a layer.
+    """
+    for name in never_called(module):
+        if any(name == target or name.endswith(f".{target}") for target in targets):
+            raise UsageError(
+                f"{name} is never called by the nn.MultiheadAttention that it is part of, so that a branch beside it "
+                f"would learn nothing; name {name.rpartition('.')[0]} itself with `lora_targets`, or other layers"
+            )
 
 
 def _refuse_unlike(adapted: nn.Module, variant: str) -> None:

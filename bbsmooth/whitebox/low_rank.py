@@ -1,20 +1,51 @@
-"""Low-rank branches beside timm's convolutions that standardise their weights, which peft takes for plain ones.
+"""Low-rank branches where peft's would not do what they say.
+
+It takes timm's convolutions that standardise their weights for plain ones.
 
 peft makes both halves of a branch of the layer's class, so that A and B are standardised in the forward pass as well:
 B A is of full size after the first step. Nor can it be merged into W, which is standardised itself. Where such a layer
 pads by the size of its images, A does not, and the two do not fit.
+
+Beside the linear layers of `nn.TransformerEncoderLayer` a branch is passed by wherever torch computes the layer in one
+piece, which it does in evaluation mode where neither images nor the layer's own weights want gradients; and
+`nn.MultiheadAttention` never calls the layer that projects its output.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
+import torch
 from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from torch import Tensor, nn
 
 ADAPTER_NAME = "default"
+
+
+@contextmanager
+def all_layers_called() -> Iterator[None]:
+    """Keep torch from computing transformer layers in one piece, past the branches beside their linear layers."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def never_called(module: nn.Module) -> set[str]:
+    """Names of the layers inside `nn.MultiheadAttention`, which takes their weights and computes by itself."""
+    return {
+        f"{name}.{inner}"
+        for name, part in module.named_modules()
+        if isinstance(part, nn.MultiheadAttention)
+        for inner, _ in part.named_modules()
+        if inner
+    }
 
 
 class Beside(nn.Module):

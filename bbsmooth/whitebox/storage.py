@@ -21,8 +21,10 @@ from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.lora import Lora, import_peft
 from bbsmooth.whitebox.low_rank import ADAPTER_NAME, make_linear, merged
 from bbsmooth.whitebox.methods import adaptation
+from oracles import torch_networks
 from oracles.local import state_digest
-from oracles.zoo import OwnedModel, owned_model
+from oracles.owned import OwnedModel
+from oracles.zoo import owned_model
 
 DESCRIPTION = "model.json"
 WEIGHTS = "model.safetensors"
@@ -126,9 +128,12 @@ def owned(name: str) -> OwnedModel:
 def base_digest(base: str, classifier: Classifier | OwnedModel) -> str:
     """sha256 of the weights that a training starts from; of the files where an earlier training left them.
 
-    Merging low-rank branches rounds as the processor does, so merged weights would differ between machines.
+    Merging low-rank branches rounds as the processor does, so merged weights would differ between machines. The file that
+    builds a network of somebody's own counts as well.
     """
     scheme, _, rest = base.partition(":")
+    if scheme == torch_networks.SCHEME:
+        return hashlib.sha256(f"{state_digest(classifier.module)} {classifier.identity}".encode()).hexdigest()
     if scheme != TRAINED:
         return state_digest(classifier.module)
     files = [path for path in sorted(Path(rest).rglob("*")) if path.name in (DESCRIPTION, WEIGHTS, *_PEFT_FILES)]

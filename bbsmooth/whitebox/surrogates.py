@@ -11,7 +11,7 @@ from torch import Tensor
 from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.storage import base_digest, owned
-from oracles.zoo import OwnedModel
+from oracles.owned import OwnedModel
 
 _LEAST_CLASSES = 2
 

@@ -200,7 +200,7 @@ class _Cell:
 
     def _model(self) -> str:
         model: str = self.scale["model"]
-        return model if model == "local-vit" or model.startswith("module:") else f"timm:{model.removeprefix('timm:')}"
+        return model if model == "local-vit" or model.startswith(("module:", "torch:")) else f"timm:{model.removeprefix('timm:')}"
 
     def _coordinator(self) -> Path | None:
         if self.row.tune is not None:

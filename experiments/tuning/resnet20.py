@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from oracles import Classes
 from oracles.local import LocalOracle, Normalisation
-from oracles.zoo import OwnedModel
+from oracles.owned import OwnedModel
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 NORMALISATION = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

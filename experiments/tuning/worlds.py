@@ -25,7 +25,8 @@ from bbsmooth.coordinator import (
 from bbsmooth.noise import Gaussian
 from experiments.tuning import resnet20
 from oracles import Oracle
-from oracles.zoo import OwnedModel, local_vit, owned_model, timm_model
+from oracles.owned import OwnedModel
+from oracles.zoo import local_vit, owned_model, timm_model
 
 FOLDER = Path("runs/tuning")
 CIFAR_VIT = Path(__file__).parents[1] / "cifar_vit" / "cifar_vit.safetensors"

@@ -255,7 +255,7 @@ def test_scores_that_are_no_answer_are_refused() -> None:
         ({"pass_size": 0}, "pass_size must be at least 1"),
         ({"device": "toaster"}, "device must be auto"),
         ({"device": "cuda:99"}, "no device 'cuda:99'"),
-        ({"normalisation": Normalisation((0.1, 0.2), (1.0,))}, "mean needs 1 or 1 values"),
+        ({"normalisation": Normalisation((0.1, 0.2), (1.0,))}, "mean needs 1 value"),
         ({"normalisation": Normalisation((0.1,), (0.0,))}, "std must be above 0"),
     ],
 )

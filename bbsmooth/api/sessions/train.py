@@ -37,6 +37,7 @@ from bbsmooth.whitebox.denoising import Denoised, DenoiserAdaptation, DenoisingL
 from bbsmooth.whitebox.distributed import Group, joined
 from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, fit, least_batch
 from bbsmooth.whitebox.images import TrainingImages
+from bbsmooth.whitebox.low_rank import all_layers_called
 from bbsmooth.whitebox.methods import METHODS, adaptation
 from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Model
 from bbsmooth.whitebox.storage import Recipe, base_digest, owned, save_trained
@@ -145,7 +146,7 @@ def train(
         SpecError: the model cannot be opened.
     """
     check(config)
-    with joined(config.device) as (group, device):
+    with joined(config.device) as (group, device), all_layers_called():
         return _train(out, smoothing, images, config, resume, group, device, held)
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from bbsmooth.errors import UsageError
 from bbsmooth.whitebox.autolora import Branches
 from bbsmooth.whitebox.lora import Lora
-from bbsmooth.whitebox.low_rank import Beside, merged
+from bbsmooth.whitebox.low_rank import Beside, all_layers_called, merged
 from tests.bbsmooth.whitebox.models import build
+from tests.oracles import networks
 
 ODD = torch.rand(2, 3, 35, 35, generator=torch.Generator().manual_seed(0))
 
@@ -91,3 +92,27 @@ def test_relatives_are_refused_where_the_layer_is_no_plain_one(variant: str) -> 
         grown(module, example, "conv", variant=variant)
     with pytest.raises(UsageError, match=r"needs plain layers, conv_stem is a Conv2dSame; take"):
         grown(timm.create_model("tf_efficientnet_lite0", num_classes=3), ODD[:1], "conv_stem", variant=variant)
+
+
+def test_torchs_transformer_layers_use_the_branches_beside_their_linear_layers() -> None:
+    module = networks.Encoder().eval()
+    images = torch.rand(2, 1, 16, 16)
+    adapted = Lora().adapt(module, head=("classify",), example=images[:1], seed=1)
+    halves = {name: weight for name, weight in adapted.named_parameters() if "lora_B" in name}
+    assert {name.split(".")[-4] for name in halves} == {"linear1", "linear2"}  # not the attention's own projection
+    with all_layers_called():
+        adapted(images).square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in halves.values())
+    with torch.no_grad():
+        for weight in halves.values():
+            weight.normal_()
+        with all_layers_called():
+            apart = adapted(images)
+        torch.testing.assert_close(merged(adapted)(images), apart, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["out_proj", "body.layers.1.self_attn.out_proj"])
+def test_a_layer_that_is_never_called_is_refused(target: str) -> None:
+    module = networks.Encoder().eval()
+    with pytest.raises(UsageError, match=r"out_proj is never called .* name body\.layers\.\d\.self_attn itself"):
+        Lora(targets=(target,)).adapt(module, head=("classify",), example=torch.rand(1, 1, 16, 16), seed=1)

@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.low_rank import all_layers_called
 from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.opening import open_trained
 from bbsmooth.whitebox.storage import DESCRIPTION, Recipe, base_digest, load_trained, save_trained
 from oracles import SpecError
 from tests.bbsmooth.whitebox.models import ARCHITECTURES, build
+from tests.oracles import networks
 
 IMAGES = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -50,7 +52,7 @@ def train_at_random(
         module,
         Recipe(base=description.base, new_classes=new_classes, method=method, seed=1, base_digest=digest),
     )
-    with torch.inference_mode():
+    with torch.inference_mode(), all_layers_called():
         answers: torch.Tensor = module.eval()(classifier.normalised(images))
     return answers
 
@@ -162,3 +164,44 @@ def test_the_name_of_the_oracle_is_checked() -> None:
         open_trained("", {})
     with pytest.raises(SpecError, match="colour"):
         open_trained("x", {"colour": "red"})
+
+
+def own(function: str) -> str:
+    """The name of a network that a file of the tests builds."""
+    return f"torch:{networks.__file__}:{function}?image_shape=1x16x16"
+
+
+OF_ANY_NETWORK = ["lora", "bias", "head", "full", "denoiser"]
+
+
+@pytest.mark.parametrize("new_classes", [None, ("a", "b", "c", "d")])
+@pytest.mark.parametrize("method", OF_ANY_NETWORK)
+@pytest.mark.parametrize("function", ["encoder", "convolutional"])
+def test_so_does_a_network_of_ones_own(
+    function: str, method: str, new_classes: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    expected = train_at_random(tmp_path / "run", method, model=own(function), new_classes=new_classes)
+    classifier, module = load_trained(tmp_path / "run")
+    with torch.inference_mode():
+        answers = module(classifier.normalised(IMAGES))
+    torch.testing.assert_close(answers, expected, rtol=1e-4, atol=1e-5)
+    assert answers.shape == (3, len(new_classes or "abc"))
+    again = train_at_random(tmp_path / "again", "lora", model=f"trained:{tmp_path / 'run'}", new_classes=("x", "y"))
+    classifier, module = load_trained(tmp_path / "again")
+    with torch.inference_mode():
+        torch.testing.assert_close(module(classifier.normalised(IMAGES)), again, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_of_ones_own_whose_file_changed_is_another_model(tmp_path: Path) -> None:
+    file = tmp_path / "networks.py"
+    file.write_text(Path(networks.__file__).read_text())
+    train_at_random(tmp_path / "run", "head", model=f"torch:{file}:encoder?image_shape=1x16x16")
+    load_trained(tmp_path / "run")
+    file.write_text(file.read_text().replace("tokens.mean(1)", "tokens.amax(1)"))
+    with pytest.raises(UsageError, match="no longer the model from which"):
+        load_trained(tmp_path / "run")
+
+
+def test_a_network_without_a_linear_head_keeps_its_classes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no linear layer .* name its head with \?head=NAME"):
+        train_at_random(tmp_path / "run", "full", model=own("fully"), new_classes=("a", "b"))

@@ -17,7 +17,7 @@ from experiments.natural.queries import Arm, Study, judged
 from experiments.tuning import worlds
 from experiments.tuning.worlds import Labelled, World
 from oracles import Answers, HalfspaceOracle, OracleSpec
-from oracles.zoo import OwnedModel
+from oracles.owned import OwnedModel
 
 SIDE = 16
 

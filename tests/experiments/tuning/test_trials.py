@@ -19,7 +19,7 @@ from experiments.tuning.trials import Arm, Setting, seconds, shares
 from experiments.tuning.worlds import Labelled, World
 from oracles import Answers, Feedback, HalfspaceOracle, OracleSpec
 from oracles.local import Normalisation
-from oracles.zoo import OwnedModel
+from oracles.owned import OwnedModel
 
 BRIGHT = torch.arange(60) % 2
 IMAGES = (80 + 95 * BRIGHT).view(-1, 1, 1, 1).expand(60, 1, 8, 8).to(torch.uint8)
