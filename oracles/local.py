@@ -181,10 +181,11 @@ def fastest_equal(module: nn.Module, example: Tensor) -> Callable[[Tensor], Any]
     probe = torch.randn(example.shape, generator=generator, device=example.device).to(example.dtype)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated, but torch.compile needs a compiler on the machine
-        warnings.filterwarnings("error", "Converting a tensor to a (NumPy array|Python list)")  # these leave torch unseen
+        warnings.filterwarnings("error", "Converting a tensor to a (NumPy array|Python list)")  # torch sees neither
         try:
-            with torch.inference_mode(False), torch.no_grad(), _NoValues():  # inference mode hides what `bool` does
-                module(example)
+            with torch.inference_mode(False), torch.no_grad():  # inference mode would hide what `bool` does
+                with _NoValues():  # type: ignore[no-untyped-call]
+                    module(example)
             recorded = torch.jit.freeze(torch.jit.trace(module, example, check_trace=False))  # type: ignore[no-untyped-call]
             for _ in range(_PASSES_UNTIL_SETTLED):
                 outputs = recorded(probe)
@@ -194,7 +195,7 @@ def fastest_equal(module: nn.Module, example: Tensor) -> Callable[[Tensor], Any]
     return recorded if same else module
 
 
-class _NoValues(TorchDispatchMode):
+class _NoValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses to tell Python a tensor's values: `bool`, `item`, `equal`, shapes that depend on them."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

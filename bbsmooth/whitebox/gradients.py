@@ -38,8 +38,8 @@ def differentiable(oracle: str, coordinator: tuple[Coordinator, Tensor] | None) 
         own = lambda images: classifier.logits(images.clamp(0, 1))  # noqa: E731  # as its oracle clips
     else:
         raise UsageError(
-            f"gradients need a model whose weights are here (local-vit, timm:..., torch:..., trained:RUN), not {oracle!r}; "
-            "use `method` nes or hopskipjump"
+            f"gradients need a model whose weights are here (local-vit, timm:..., torch:..., trained:RUN), not "
+            f"{oracle!r}; use `method` nes or hopskipjump"
         )
     if coordinator is None:
         return own

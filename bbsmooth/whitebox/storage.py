@@ -128,8 +128,8 @@ def owned(name: str) -> OwnedModel:
 def base_digest(base: str, classifier: Classifier | OwnedModel) -> str:
     """sha256 of the weights that a training starts from; of the files where an earlier training left them.
 
-    Merging low-rank branches rounds as the processor does, so merged weights would differ between machines. The file that
-    builds a network of somebody's own counts as well.
+    Merging low-rank branches rounds as the processor does, so merged weights would differ between machines. The file
+    that builds a network of somebody's own counts as well.
     """
     scheme, _, rest = base.partition(":")
     if scheme == torch_networks.SCHEME:

@@ -123,7 +123,7 @@ class Study:
             ),
             columns=tuple(content[scale].get("columns", COLUMNS)),
             scale=content[scale],
-            reference=content.get("reference"),
+            reference=content[scale].get("reference", content.get("reference")),
         )
 
     def on(self, *, model: str | None = None, data: str | None = None) -> Study:
@@ -200,7 +200,11 @@ class _Cell:
 
     def _model(self) -> str:
         model: str = self.scale["model"]
-        return model if model == "local-vit" or model.startswith(("module:", "torch:")) else f"timm:{model.removeprefix('timm:')}"
+        return (
+            model
+            if model == "local-vit" or model.startswith(("module:", "torch:"))
+            else f"timm:{model.removeprefix('timm:')}"
+        )
 
     def _coordinator(self) -> Path | None:
         if self.row.tune is not None:

@@ -51,7 +51,7 @@ def test_built_in_schemes_explain_themselves() -> None:
         ("modul:x.py:f", "did you mean module?"),
         ("model.py:predict", "did you mean module:model.py:predict?"),
         ("", "no oracle is called ''; there are local-vit"),
-        ("zzz", "there are local-vit, timm, module, kserve+http, "),
+        ("zzz", "there are local-vit, timm, torch, module, kserve+http, "),
         ("kserve", "did you mean kserve+http?"),
         ("http://h/v2/models/m", "did you mean kserve+http://h/v2/models/m?"),
         ("nowhere/oracle.toml", "cannot read nowhere/oracle.toml"),

@@ -33,7 +33,9 @@ def seeded(kind: type[nn.Module], seed: int) -> nn.Module:
 def test_it_answers_as_the_network_with_the_weights_of_its_checkpoint(kind: type[nn.Module], tmp_path: Path) -> None:
     module = seeded(kind, 7)
     save_file(module.state_dict(), tmp_path / "weights.safetensors")
-    torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in module.state_dict().items()}}, tmp_path / "w.pt")
+    torch.save(
+        {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in module.state_dict().items()}}, tmp_path / "w.pt"
+    )
     with torch.inference_mode():
         expected = module((IMAGES - 0.5) / 0.25)
     for file in ("weights.safetensors", "w.pt"):

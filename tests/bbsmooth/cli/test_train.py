@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from bbsmooth.data import Split, load
 from bbsmooth.runs.files import write_bytes, write_json
 from bbsmooth.runs.layout import CHECKPOINT
+from oracles.registry import open_oracle
 from tests.bbsmooth.cli.world import Outcome, bbsmooth
+from tests.oracles import networks
 
 SMALL = ("--model", "local-vit", "--data", "mnist5k", "--sigma", 0.5, "--epochs", 2, "--train-images", 128)
 
@@ -52,6 +55,27 @@ def test_a_trained_model_is_an_oracle(arguments: list[object], files: set[str], 
     )
     assert certified.status == 0
     assert bbsmooth("report", run, "--format", "text").out.startswith("run ")
+
+
+def test_a_network_of_ones_own_is_trained_certified_and_attacked(tmp_path: Path) -> None:
+    run, certified, attacked = (tmp_path / name for name in ("run", "certified", "attacked"))
+    network = f"torch:{networks.__file__}:encoder?image_shape=1x28x28"
+    images = load("mnist5k", split=Split.TEST)
+    done = train(run, "--model", network, "--data", "mnist5k", "--learning-rate", 0.01)
+    assert (done.status, done.err) == (0, "")
+    branches = load_file(run / "adapter" / "adapter_model.safetensors")
+    learned = {name: bool(tensor.any()) for name, tensor in branches.items() if "lora_B" in name}
+    assert len(learned) == 4
+    assert all(learned.values())  # torch would compute these layers in one piece, without their branches
+    answers = open_oracle(f"trained:{run}").query(images.images(range(len(images)))).labels
+    right = answers == images.labels(range(len(images)))
+    assert read(run, "summary.json")["clean_accuracy"] == pytest.approx(float(right.float().mean()), abs=0.002)
+
+    oracle = ("--oracle", f"trained:{run}", "--data", "mnist5k", "--sigma", 0.5)
+    votes = ("--n0", 5, "--n", 20, "--limit", 2, "--out", certified)
+    assert bbsmooth("certify", *oracle, *votes).status == 0
+    assert bbsmooth("attack", certified, "--out", attacked, "--radius", 0.25, "--steps", 2).status == 0
+    assert bbsmooth("verify", certified).status == 0
 
 
 @pytest.mark.parametrize("images", [1, 3])
