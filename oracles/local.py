@@ -183,9 +183,9 @@ def fastest_equal(module: nn.Module, example: Tensor) -> Callable[[Tensor], Any]
         warnings.simplefilter("ignore")  # tracing is deprecated, but torch.compile needs a compiler on the machine
         warnings.filterwarnings("error", "Converting a tensor to a (NumPy array|Python list)")  # torch sees neither
         try:
-            with torch.inference_mode(False), torch.no_grad():  # inference mode would hide what `bool` does
-                with _NoValues():  # type: ignore[no-untyped-call]
-                    module(example)
+            no_values = _NoValues()  # type: ignore[no-untyped-call]
+            with torch.inference_mode(False), torch.no_grad(), no_values:  # inference mode would hide what `bool` does
+                module(example)
             recorded = torch.jit.freeze(torch.jit.trace(module, example, check_trace=False))  # type: ignore[no-untyped-call]
             for _ in range(_PASSES_UNTIL_SETTLED):
                 outputs = recorded(probe)
