@@ -159,7 +159,7 @@ def _local() -> Iterator[str]:
     yield "### `torch`\n"
     yield "`torch:PATH.py:FUNCTION?image_shape=CxHxW`: FUNCTION takes no arguments and returns a `torch.nn.Module` from"
     yield "normalised images (B, C, H, W) to logits (B, K). It is run, as is the file: name none of a"
-    yield "stranger's. `bbsmooth train --model` takes the same name, without `device`, `dtype` and `pass_size`.\n"
+    yield "stranger's. A model to train has the same name, without `device`, `dtype` and `pass_size`.\n"
     yield from _table(options_of(NetworkOptions))
     yield "### `module`\n"
     yield "`module:PATH.py:FUNCTION`\n"

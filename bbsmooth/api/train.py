@@ -37,6 +37,7 @@ def train(
     bfloat16: bool = False,
     compiled: bool = False,
     gradient_checkpointing: bool = False,
+    batch_statistics: bool = False,
     resume: bool = True,
     callbacks: Sequence[Callback] = (),
     **settings: Any,
@@ -64,6 +65,7 @@ def train(
         bfloat16: whether the forward pass computes in it.
         compiled: whether torch.compile makes it faster first.
         gradient_checkpointing: whether activations are computed again instead of kept: less memory, more time.
+        batch_statistics: whether running statistics of batch normalisation follow the noisy images, whatever the method.
         resume: False refuses a directory that holds a run.
         callbacks: each told (task, done, facts) as the run goes on.
         settings: of the method: `rank`, `lora_alpha`, `lora_targets` and `lora_variant` of LoRA, `prompt_length`,
@@ -88,6 +90,7 @@ def train(
         bfloat16=bfloat16,
         compiled=compiled,
         gradient_checkpointing=gradient_checkpointing,
+        batch_statistics=batch_statistics,
         **settings,
     )
     smoothing = SmoothingConfig(sigma=noise.sigma, noise=noise.name, coordinator=None, seed=seed)

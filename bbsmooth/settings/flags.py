@@ -22,6 +22,7 @@ _REGULAR = frozenset(
         "batch_discount",
         "batch_poll",
         "batch_size",
+        "batch_statistics",
         "beta",
         "beta_total",
         "bfloat16",

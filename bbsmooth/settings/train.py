@@ -57,6 +57,13 @@ class TrainConfig:
         bool,
         Option("Compute activations again instead of keeping them: less memory, more time.", panel=Panel.SPEED),
     ] = False
+    batch_statistics: Annotated[
+        bool,
+        Option(
+            "Let running statistics of batch normalisation follow the noisy images, as full and autolora always do.",
+            panel=Panel.METHODS,
+        ),
+    ] = False
     rank: Annotated[int | None, Option("Rank of LoRA; without it 4.", panel=Panel.METHODS)] = None
     lora_alpha: Annotated[
         float | None, Option("Alpha of LoRA; without it the rank, a scale of 1.", panel=Panel.METHODS)

@@ -8,6 +8,8 @@ from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
+from bbsmooth.errors import UsageError
+
 
 class Adaptation(Protocol):
     """A way of making a classifier trainable in part. Frozen settings; `adapt` does the work."""
@@ -78,13 +80,34 @@ def only_head(module: nn.Module, head: tuple[str, ...]) -> nn.Module:
     return module
 
 
-def trained_state(module: nn.Module, adaptation: Adaptation) -> dict[str, Tensor]:
-    """Tensors that training changes, by name in the module's state: those that a run has to keep."""
+def follow_statistics(module: nn.Module) -> None:
+    """Have the running statistics of batch normalisation follow the images of training; all else keeps its mode.
+
+    Raises:
+        UsageError: there is no batch normalisation.
+    """
+    layers = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        raise UsageError("`batch_statistics` is for batch normalisation, which this model has none of; leave it out")
+    for layer in layers:
+        layer.train()
+
+
+def trained_state(module: nn.Module, *, statistics: bool) -> dict[str, Tensor]:
+    """Tensors that training changes, by name in the module's state: those that a run has to keep.
+
+    Args:
+        module: the model, adapted.
+        statistics: whether its buffers change as well.
+    """
     state: dict[str, Tensor] = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
-    if not adaptation.moves_statistics:
-        return state
-    kept = module.state_dict().keys()  # without what is computed anew whenever the module is built
-    return state | {name: buffer for name, buffer in module.named_buffers() if name in kept}
+    return state | (running_statistics(module) if statistics else {})
+
+
+def running_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """The buffers of a module by name, without those that are computed anew whenever it is built."""
+    kept = module.state_dict().keys()
+    return {name: buffer for name, buffer in module.named_buffers() if name in kept}
 
 
 def trained_parameters(module: nn.Module) -> Iterator[nn.Parameter]:

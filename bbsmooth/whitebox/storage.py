@@ -12,11 +12,11 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from bbsmooth.errors import UsageError
 from bbsmooth.runs.files import write_bytes, write_json
-from bbsmooth.whitebox.adaptation import trained_state
+from bbsmooth.whitebox.adaptation import running_statistics, trained_state
 from bbsmooth.whitebox.classifier import Classifier
 from bbsmooth.whitebox.lora import Lora, import_peft
 from bbsmooth.whitebox.low_rank import ADAPTER_NAME, make_linear, merged
@@ -45,6 +45,7 @@ class Recipe:
         settings: of the method.
         seed: of new weights.
         base_digest: see `base_digest`.
+        batch_statistics: whether running statistics followed the images although the method leaves them.
     """
 
     base: str
@@ -53,6 +54,12 @@ class Recipe:
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int
     base_digest: str = ""
+    batch_statistics: bool = False
+
+    @property
+    def statistics(self) -> bool:
+        """True if the module's buffers are part of what was trained."""
+        return self.batch_statistics or adaptation(self.method, self.settings).moves_statistics
 
     def classifier(self) -> Classifier:
         """The model before training."""
@@ -65,14 +72,17 @@ class Recipe:
 
 
 def save_trained(folder: Path, module: nn.Module, description: Recipe) -> None:
-    """Write what was trained; LoRA and its relatives in peft's own format."""
+    """Write what was trained; LoRA and its relatives in peft's own format, with running statistics beside it."""
     write_json(folder / DESCRIPTION, asdict(description))
     if description.method == Lora.name:
         module.save_pretrained(str(folder / PEFT_FOLDER), save_embedding_layers=False)  # type: ignore[operator]
         (folder / PEFT_FOLDER / "README.md").unlink(missing_ok=True)  # an empty form
-        return
-    state = trained_state(module, adaptation(description.method, description.settings))
-    write_bytes(folder / WEIGHTS, save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}))
+        state = running_statistics(module) if description.statistics else {}
+    else:
+        state = trained_state(module, statistics=description.statistics)
+    if state:
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        write_bytes(folder / WEIGHTS, save(kept))
 
 
 def load_trained(folder: Path) -> tuple[Classifier, nn.Module]:
@@ -93,15 +103,26 @@ def load_trained(folder: Path) -> tuple[Classifier, nn.Module]:
                 warnings.filterwarnings("ignore", r"Found missing adapter keys.*\.gain'")
                 adapted = peft.PeftModel.from_pretrained(classifier.module, str(folder / PEFT_FOLDER), ADAPTER_NAME)
             make_linear(adapted)
+            if description.statistics:
+                _fill(adapted, folder / WEIGHTS, running_statistics(adapted))
             return classifier, merged(adapted).eval()
         module = description.adapted(classifier)
-        missing, unexpected = module.load_state_dict(load_file(folder / WEIGHTS), strict=False)
-        expected = module.state_dict().keys() - trained_state(module, adaptation(description.method, {})).keys()
-        if unexpected or set(missing) - expected:
-            raise ValueError(f"it does not fit: {[*unexpected, *(set(missing) - expected)][0]}")
+        _fill(module, folder / WEIGHTS, trained_state(module, statistics=description.statistics))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"cannot read the trained weights in {folder}: {str(error).splitlines()[0]}") from error
     return classifier, module.eval()
+
+
+def _fill(module: nn.Module, path: Path, wanted: Mapping[str, Tensor]) -> None:
+    """Give a module the tensors of a file, which must be those that are wanted.
+
+    Raises:
+        ValueError: they are others.
+    """
+    state = load_file(path)
+    if strange := sorted(state.keys() ^ wanted.keys()):
+        raise ValueError(f"it does not fit: {strange[0]}")
+    module.load_state_dict(state, strict=False)
 
 
 def owned(name: str) -> OwnedModel:

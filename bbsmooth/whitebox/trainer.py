@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from bbsmooth.whitebox.adaptation import Adaptation, Full, trained_state
+from bbsmooth.whitebox.adaptation import trained_state
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate
 from bbsmooth.whitebox.fitting import Schedule
 from bbsmooth.whitebox.objectives import TrainingObjective
@@ -52,10 +52,10 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlainTrainer:
-    """One loss, one schedule, the last weights."""
+    """One loss, one schedule, the last weights; with `statistics`, buffers are part of what is trained."""
 
     module: nn.Module
-    adaptation: Adaptation
+    statistics: bool
     objective: TrainingObjective
     schedule: Schedule
 
@@ -65,7 +65,7 @@ class PlainTrainer:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The trained tensors, by name."""
-        return trained_state(self.module, self.adaptation)
+        return trained_state(self.module, statistics=self.statistics)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from the trained tensors."""
@@ -132,7 +132,7 @@ class AutoLoraTrainer:
         return self.objective.branches.extractor()
 
     def _state(self) -> dict[str, Tensor]:
-        return trained_state(self.module, Full())
+        return trained_state(self.module, statistics=True)
 
 
 def _copies(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ from bbsmooth.runs.records.lines import HistoryEvent
 from bbsmooth.settings.common import DataConfig, SmoothingConfig, settings
 from bbsmooth.settings.train import TrainConfig
 from bbsmooth.whitebox.accuracy import accuracy
-from bbsmooth.whitebox.adaptation import Adaptation, count_parameters
+from bbsmooth.whitebox.adaptation import count_parameters, follow_statistics
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
 from bbsmooth.whitebox.checkpointing import recompute_activations
 from bbsmooth.whitebox.classifier import Classifier
@@ -38,7 +38,7 @@ from bbsmooth.whitebox.distributed import Group, joined
 from bbsmooth.whitebox.fitting import Epoch, FitPlan, Optimiser, fit, least_batch
 from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.low_rank import all_layers_called
-from bbsmooth.whitebox.methods import METHODS, adaptation
+from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.objectives import OBJECTIVES, Augmentation, Model
 from bbsmooth.whitebox.storage import Recipe, base_digest, owned, save_trained
 from bbsmooth.whitebox.surrogates import Surrogate
@@ -89,6 +89,8 @@ def check(config: TrainConfig) -> None:
             f"`gradient_checkpointing` is for the blocks of a classifier, and `method` {config.method} trains none of "
             "them; leave it out"
         )
+    if config.batch_statistics and METHODS[config.method].adaptation.moves_statistics:
+        raise UsageError(f"`batch_statistics` changes nothing for `method` {config.method}; leave it out")
     if config.compiled and config.method in _OWN_LOSS:
         raise UsageError(f"`compiled` is for a loss of the whole model, and `method` {config.method} has another")
     _ = fit_plan(config)
@@ -117,6 +119,7 @@ def recipe(config: TrainConfig, new_classes: tuple[str, ...] | None, *, seed: in
         settings={name: value for name, value in sorted(given.items()) if value is not None},
         seed=seed,
         base_digest=base_digest,
+        batch_statistics=config.batch_statistics,
     )
 
 
@@ -210,11 +213,12 @@ class _Task:
 
     def fit(self, images: TrainingImages) -> tuple[nn.Module, list[Record]]:
         """Train, going on where a checkpoint stands: the trained module, and the history of all epochs."""
-        adaptation_ = adaptation(self.config.method, self.description.settings)
         module = self.description.adapted(self.classifier).to(self.device)
         training, held_out = (images, None) if self.config.method != AutoLora.name else images.divided(_HELD_OUT)
-        trainer = self._trainer(module, adaptation_, training, held_out)
-        trainer.module.train(adaptation_.moves_statistics)
+        trainer = self._trainer(module, training, held_out)
+        trainer.module.train(METHODS[self.config.method].adaptation.moves_statistics)
+        if self.config.batch_statistics:
+            follow_statistics(trainer.module)
         if self.config.gradient_checkpointing:
             recompute_activations(trainer.module)
         example = self.classifier.normalised(torch.zeros(1, *self.classifier.image_shape, device=self.device))
@@ -261,18 +265,17 @@ class _Task:
             "noisy_accuracy": noisy,
         }
 
-    def _trainer(
-        self, module: nn.Module, adaptation_: Adaptation, training: TrainingImages, held_out: TrainingImages | None
-    ) -> Trainer:
+    def _trainer(self, module: nn.Module, training: TrainingImages, held_out: TrainingImages | None) -> Trainer:
+        statistics = self.description.statistics
         if isinstance(module, Denoised):
             cool_down = (
                 self.config.stability if self.config.stability < 1 else 0.0
             )  # at the full rate a denoiser forgets
             return PlainTrainer(
-                module, adaptation_, self._denoising(module), replace(fit_plan(self.config), cool_down=cool_down)
+                module, statistics, self._denoising(module), replace(fit_plan(self.config), cool_down=cool_down)
             )
         if held_out is None:
-            return PlainTrainer(module, adaptation_, OBJECTIVES[self.config.objective], fit_plan(self.config))
+            return PlainTrainer(module, statistics, OBJECTIVES[self.config.objective], fit_plan(self.config))
         branches = Branches.grow(module, self.classifier.head, seed=self.smoothing.seed)
 
         def robust_accuracy() -> float:

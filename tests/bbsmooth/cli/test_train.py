@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from bbsmooth.data import Split, load
@@ -78,6 +79,37 @@ def test_a_network_of_ones_own_is_trained_certified_and_attacked(tmp_path: Path)
     assert bbsmooth("verify", certified).status == 0
 
 
+def test_batch_statistics_follow_the_noise_where_they_shall(tmp_path: Path) -> None:
+    network = ("--model", f"torch:{networks.__file__}:convolutional?image_shape=1x28x28", "--method", "lora")
+    still, moved = tmp_path / "still", tmp_path / "moved"
+    assert train(still, *network).status == 0
+    done = train(moved, *network, "--batch-statistics")
+    assert (done.status, done.err) == (0, "")
+    assert not (still / "model.safetensors").exists()
+    kept = load_file(moved / "model.safetensors")
+    assert {name.rpartition(".")[2] for name in kept} == {"running_mean", "running_var", "num_batches_tracked"}
+    answers = open_oracle(f"trained:{moved}").query(torch.rand(4, 1, 28, 28)).scores
+    assert answers is not None
+    assert not answers.equal(answers[:1].expand_as(answers))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--method", "lora"), "is for batch normalisation, which this model has none of"),
+        (("--method", "full"), "--batch-statistics changes nothing for --method full"),
+        (("--method", "autolora"), "--batch-statistics changes nothing for --method autolora"),
+        (("--method", "denoiser"), "--batch-statistics changes nothing for --method denoiser"),
+    ],
+)
+def test_batch_statistics_that_nothing_would_follow_are_refused(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    refused = train(tmp_path / "run", "--batch-statistics", *arguments)
+    assert refused.status == 2
+    assert said in refused.line
+
+
 @pytest.mark.parametrize("images", [1, 3])
 def test_autolora_ends_with_hardly_any_images(images: int, tmp_path: Path) -> None:
     done = train(tmp_path / "run", "--method", "autolora", "--train-images", images)
@@ -116,12 +148,12 @@ def test_a_last_batch_of_one_image_trains_batch_statistics_too(method: str, imag
     )
 
 
-@pytest.mark.parametrize(("method", "images"), [("full", 9), ("autolora", 10)])
+@pytest.mark.parametrize(("method", "images"), [("full", 9), ("autolora", 10), ("head --batch-statistics", 9)])
 def test_a_training_with_a_joined_last_batch_goes_on_where_it_was_stopped(
     method: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = ("--batch-size", 8, "--epochs", 2, "--train-images", images)
-    arguments = ("--data", "digits", "--model", SHRINKING, "--method", method, *size)
+    arguments = ("--data", "digits", "--model", SHRINKING, "--method", *method.split(), *size)
     assert train(tmp_path / "whole", *arguments).status == 0
 
     def failing(path: Path, raw: bytes) -> None:

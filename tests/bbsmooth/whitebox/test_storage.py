@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.adaptation import follow_statistics
 from bbsmooth.whitebox.low_rank import all_layers_called
 from bbsmooth.whitebox.methods import METHODS
 from bbsmooth.whitebox.opening import open_trained
-from bbsmooth.whitebox.storage import DESCRIPTION, Recipe, base_digest, load_trained, save_trained
+from bbsmooth.whitebox.storage import DESCRIPTION, WEIGHTS, Recipe, base_digest, load_trained, save_trained
 from oracles import SpecError
 from tests.bbsmooth.whitebox.models import ARCHITECTURES, build
 from tests.oracles import networks
@@ -35,10 +37,13 @@ def train_at_random(
     new_classes: tuple[str, ...] | None = None,
     model: str | None = None,
     images: torch.Tensor = IMAGES,
+    batch_statistics: bool = False,
 ) -> torch.Tensor:
     """Save a model whose trained weights are random; what it answers."""
     folder.mkdir()
-    description = Recipe(base=model or base(folder), new_classes=new_classes, method=method, seed=1)
+    description = Recipe(
+        base=model or base(folder), new_classes=new_classes, method=method, seed=1, batch_statistics=batch_statistics
+    )
     classifier = description.classifier()
     digest = base_digest(description.base, classifier)
     module = description.adapted(classifier)
@@ -47,11 +52,11 @@ def train_at_random(
         for weight in module.parameters():
             if weight.requires_grad:
                 weight.add_(0.3 * torch.randn(weight.shape, generator=generator))
-    save_trained(
-        folder,
-        module,
-        Recipe(base=description.base, new_classes=new_classes, method=method, seed=1, base_digest=digest),
-    )
+    if batch_statistics:
+        follow_statistics(module)
+        for _ in range(20):
+            module(classifier.normalised(images))
+    save_trained(folder, module, replace(description, base_digest=digest))
     with torch.inference_mode(), all_layers_called():
         answers: torch.Tensor = module.eval()(classifier.normalised(images))
     return answers
@@ -190,6 +195,29 @@ def test_so_does_a_network_of_ones_own(
     classifier, module = load_trained(tmp_path / "again")
     with torch.inference_mode():
         torch.testing.assert_close(module(classifier.normalised(IMAGES)), again, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["lora", "bias", "head", "adapter"])
+@pytest.mark.parametrize("kind", ["resnet", "own"])
+def test_statistics_that_followed_the_images_are_kept(kind: str, method: str, tmp_path: Path) -> None:
+    if (kind, method) == ("own", "adapter"):
+        pytest.skip("a network without sites for adapters")
+    model = own("convolutional") if kind == "own" else base(tmp_path, kind)
+    images = IMAGES if kind == "own" else torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    still = train_at_random(tmp_path / "still", method, model=model, images=images)
+    moved = train_at_random(tmp_path / "moved", method, model=model, images=images, batch_statistics=True)
+    classifier, module = load_trained(tmp_path / "moved")
+    with torch.inference_mode():
+        answers = module(classifier.normalised(images))
+    torch.testing.assert_close(answers, moved, rtol=1e-4, atol=1e-4)
+    assert (answers - still).abs().max() > 0.01
+
+
+def test_statistics_that_are_missing_are_named(tmp_path: Path) -> None:
+    train_at_random(tmp_path / "run", "lora", model=own("convolutional"), batch_statistics=True)
+    save_file({"other": torch.zeros(1)}, tmp_path / "run" / WEIGHTS)
+    with pytest.raises(UsageError, match="cannot read the trained weights .* it does not fit"):
+        load_trained(tmp_path / "run")
 
 
 def test_a_network_of_ones_own_whose_file_changed_is_another_model(tmp_path: Path) -> None:
