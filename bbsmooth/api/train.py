@@ -65,7 +65,7 @@ def train(
         bfloat16: whether the forward pass computes in it.
         compiled: whether torch.compile makes it faster first.
         gradient_checkpointing: whether activations are computed again instead of kept: less memory, more time.
-        batch_statistics: whether running statistics of batch normalisation follow the noisy images, whatever the method.
+        batch_statistics: whether running statistics of batch normalisation follow the noisy images as well.
         resume: False refuses a directory that holds a run.
         callbacks: each told (task, done, facts) as the run goes on.
         settings: of the method: `rank`, `lora_alpha`, `lora_targets` and `lora_variant` of LoRA, `prompt_length`,
