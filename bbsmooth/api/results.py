@@ -13,6 +13,7 @@ from bbsmooth.certification import Abstention, Certificate, Share, average_certi
 from bbsmooth.certification.verdict import Evidence, Reason
 from bbsmooth.errors import UsageError
 from bbsmooth.reporting.groups import by_group
+from bbsmooth.reporting.numbers import count
 from bbsmooth.reporting.text import run_log
 from bbsmooth.runs.certificates import CONFIDENCE, Record
 from bbsmooth.runs.issuing import read_issued
@@ -234,7 +235,7 @@ class Predictions(Sequence[SmoothedClass]):
 
     def __repr__(self) -> str:
         """Return the number of images and of abstentions."""
-        return f"Predictions({len(self)} images, {sum(each.abstained for each in self)} abstentions)"
+        return f"Predictions({count(len(self), 'image')}, {count(sum(each.abstained for each in self), 'abstention')})"
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
@@ -354,7 +355,7 @@ class Forecast:
 
     def __repr__(self) -> str:
         """Return the number of images and of ways that were forecast for them."""
-        return f"Forecast({self.summary['images']} images, {len(self.ways)} ways)"
+        return f"Forecast({count(self.summary['images'], 'image')}, {count(len(self.ways), 'way')})"
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from bbsmooth.data import ImageSet
 from bbsmooth.errors import UsageError
+from bbsmooth.reporting.numbers import count
 from bbsmooth.runs.certificates import Record
 from bbsmooth.runs.issuing import read_issued
 from bbsmooth.runs.reading import Run
@@ -55,7 +56,7 @@ class Spent:
         left = "" if self.left is None else f", {self.left:,} left"
         price = f"; price {self.price:,.2f}" if self.price else ""
         price = price if self.billed is None else f"; billed {self.billed:,.2f}, at most {self.price:,.2f}"
-        return f"{self.total:,} queries{f' ({parts})' if parts else ''}{left}{price}"
+        return f"{count(self.total, 'query', 'queries')}{f' ({parts})' if parts else ''}{left}{price}"
 
 
 class RunResult:

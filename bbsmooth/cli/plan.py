@@ -13,6 +13,7 @@ import typer
 from bbsmooth.cli import options
 from bbsmooth.cli.expanding import Options, asking
 from bbsmooth.cli.places import perhaps_writing
+from bbsmooth.reporting.numbers import count
 from bbsmooth.settings.batch import BatchConfig
 from bbsmooth.settings.certify import STOPS_EARLY, CertifyConfig
 from bbsmooth.settings.common import DataConfig, DriftConfig, OracleConfig, SmoothingConfig
@@ -117,7 +118,8 @@ def _lines(found: dict[str, Any], alpha: float, out: str | None) -> Iterator[str
     yield from _usage(found)
     if (different := found["different"]) < found["images"]:
         yield f"{different:,} of the {found['images']:,} images are different; equal ones are asked about once"
-    yield f"{found['images']:,} images, alpha {alpha:g}; expected (and where it lies with {found['confidence']:.0%}):"
+    images, sure = count(found["images"], "image"), f"{found['confidence']:.0%}"
+    yield f"{images}, alpha {alpha:g}; expected (and where it lies with {sure}):"
     yield f"{'method':<12}{'radius':<14}{'n':<8}{'certified %':<20}{'queries':<30}{'time':<10}price"
     for row in found["expected"]:
         yield from _row(row)

@@ -11,7 +11,7 @@ from typing import Any
 
 from bbsmooth.reporting.exports import to_markdown
 from bbsmooth.reporting.model import EMPTY, Cell, Column, Document, Section, Table
-from bbsmooth.reporting.numbers import percent, points
+from bbsmooth.reporting.numbers import count, percent, points
 from bbsmooth.reporting.page import page
 from bbsmooth.reporting.tex import to_tex
 
@@ -53,7 +53,8 @@ def _lead(result: Record) -> str:
         )
     if "trained_parameters" in result["columns"] and any(not row["trained_parameters"] for row in rows):
         words += " Trained parameters: those of a coordinator, which stands before the classifier, are not among them."
-    return f"{words} Clean and noisy: accuracy of {scale['judged']:,} images, {scale['draws']} draws of noise each."
+    draws = count(scale["draws"], "draw")
+    return f"{words} Clean and noisy: accuracy of {scale['judged']:,} images, {draws} of noise each."
 
 
 @dataclass(frozen=True, slots=True)
