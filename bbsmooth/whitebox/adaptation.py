@@ -86,11 +86,15 @@ def follow_statistics(module: nn.Module) -> None:
     Raises:
         UsageError: there is no batch normalisation.
     """
-    layers = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    if not layers:
+    if not (layers := batch_normalisation(module)):
         raise UsageError("`batch_statistics` is for batch normalisation, which this model has none of; leave it out")
     for layer in layers:
         layer.train()
+
+
+def batch_normalisation(module: nn.Module) -> list[nn.Module]:
+    """The layers that normalise by statistics of the batch in training, and by running ones afterwards."""
+    return [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
 
 
 def trained_state(module: nn.Module, *, statistics: bool) -> dict[str, Tensor]:

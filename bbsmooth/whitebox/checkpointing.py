@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.adaptation import batch_normalisation
 from bbsmooth.whitebox.classifier import classifying_part
 
 
@@ -19,7 +20,7 @@ def recompute_activations(module: nn.Module) -> None:
     Raises:
         UsageError: the architecture has no such blocks, or batch normalisation that would see every batch twice.
     """
-    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training for part in module.modules()):
+    if any(layer.training for layer in batch_normalisation(module)):
         raise UsageError(
             "`gradient_checkpointing` would count every batch twice in this model's running statistics; leave it out, "
             "or train by a `method` that keeps them, such as lora"

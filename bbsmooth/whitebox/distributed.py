@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from bbsmooth.errors import UsageError
+from bbsmooth.whitebox.adaptation import batch_normalisation
 from oracles.local import pick_device
 
 T = TypeVar("T")
@@ -104,7 +105,7 @@ class Group:
         Raises:
             UsageError: it does, on a processor for which torch cannot.
         """
-        takes = any(isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training for part in module.modules())
+        takes = any(layer.training for layer in batch_normalisation(module))
         if self.size == 1 or not takes:
             return module
         if next(module.parameters()).device.type == "cpu":

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.randomness import fork
+from bbsmooth.whitebox.adaptation import batch_normalisation
 from bbsmooth.whitebox.distributed import ALONE, Group
 from bbsmooth.whitebox.images import TrainingImages
 from bbsmooth.whitebox.noising import Noising
@@ -172,9 +173,7 @@ def least_batch(module: nn.Module, example: Tensor, objective: TrainingObjective
         example: (1, C, H, W), an input it takes.
         objective: the loss; several noisy copies of an image are as good as several images.
     """
-    if getattr(objective, "draws", 1) > 1 or not any(
-        isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training for part in module.modules()
-    ):
+    if getattr(objective, "draws", 1) > 1 or not any(layer.training for layer in batch_normalisation(module)):
         return 1
     before = {name: buffer.clone() for name, buffer in module.named_buffers()}
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from bbsmooth.runs.records.lines import HistoryEvent
 from bbsmooth.settings.common import DataConfig, SmoothingConfig, settings
 from bbsmooth.settings.train import TrainConfig
 from bbsmooth.whitebox.accuracy import accuracy
-from bbsmooth.whitebox.adaptation import count_parameters, follow_statistics
+from bbsmooth.whitebox.adaptation import batch_normalisation, count_parameters, follow_statistics
 from bbsmooth.whitebox.autolora import AutoLora, AutoRate, Branches
 from bbsmooth.whitebox.checkpointing import recompute_activations
 from bbsmooth.whitebox.classifier import Classifier
@@ -44,6 +45,8 @@ from bbsmooth.whitebox.storage import Recipe, base_digest, owned, save_trained
 from bbsmooth.whitebox.surrogates import Surrogate
 from bbsmooth.whitebox.trainer import AutoLoraTrainer, PlainTrainer, Trainer
 from oracles import Classes
+
+_log = logging.getLogger("bbsmooth")
 
 _TRAINER, _OPTIMISER, _EPOCHS = "coach ", "optimiser ", "epochs"  # as 0.1 began its tensors
 _OWN_LOSS = (DenoiserAdaptation.name, AutoLora.name)
@@ -219,6 +222,11 @@ class _Task:
         trainer.module.train(METHODS[self.config.method].adaptation.moves_statistics)
         if self.config.batch_statistics:
             follow_statistics(trainer.module)
+        elif self.group.leads and not self.description.statistics and batch_normalisation(module):
+            _log.warning(
+                "this model's batch statistics stay those of other images, and under noise that can cost most of its "
+                "accuracy: `batch_statistics` lets them follow"
+            )
         if self.config.gradient_checkpointing:
             recompute_activations(trainer.module)
         example = self.classifier.normalised(torch.zeros(1, *self.classifier.image_shape, device=self.device))
