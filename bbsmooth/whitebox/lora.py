@@ -66,25 +66,26 @@ class Lora:
 
 
 def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
-    """Attention's fused projection where there is attention, else the layers of MLPs, else all convolutions of blocks.
+    """Attention's fused projection where there is attention, else the layers of MLPs, else all layers of blocks.
 
-    Grouped convolutions are left out: peft takes them only where the rank is a multiple of their groups. So is what
+    Where nothing is a block, that is all layers but the head. Grouped convolutions are left out: peft takes them only where the rank is a multiple of their groups. So is what
     `nn.MultiheadAttention` projects its output with.
 
     Raises:
         UsageError: there is none of them.
     """
-    layers = [name for name, part in module.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+    layers = [
+        name for name, part in module.named_modules() if isinstance(part, nn.Linear | nn.Conv2d) and name not in head
+    ]
     ends = {name.rpartition(".")[2] for name in layers}
     for wanted in ({"qkv"}, {"fc1", "fc2"}):
         if wanted <= ends:
             return sorted(wanted)
     grouped = {name for name, part in module.named_modules() if getattr(part, "groups", 1) != 1}
-    out_of_reach = grouped | never_called(module) | {*head}
-    convolutions = [name for name in layers if "." in name and name not in out_of_reach]
-    if not convolutions:
+    within_reach = [name for name in layers if name not in grouped | never_called(module)]
+    if not within_reach:
         raise UsageError(f"name the layers of this {type(module).__name__} that shall be adapted, with `lora_targets`")
-    return convolutions
+    return [name for name in within_reach if "." in name] or within_reach
 
 
 def _refuse_never_called(module: nn.Module, targets: list[str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -141,6 +142,14 @@ def test_lora_leaves_grouped_convolutions_alone() -> None:
     assert not targets & grouped
     module = Lora(rank=3).adapt(module, head=head, example=torch.rand(1, 3, 32, 32), seed=0)
     assert count_parameters(module, trained=True) > HEAD
+
+
+def test_lora_adapts_all_but_the_head_where_nothing_is_a_block() -> None:
+    module = nn.Sequential(
+        OrderedDict(conv1=nn.Conv2d(1, 4, 3), flat=nn.Flatten(), fc1=nn.Linear(784, 5), fc2=nn.Linear(5, 3))
+    )
+
+    assert default_targets(module, ("fc2",)) == ["conv1", "fc1"]
 
 
 def test_lora_names_what_it_cannot_adapt() -> None:
