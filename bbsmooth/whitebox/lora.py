@@ -68,8 +68,8 @@ class Lora:
 def default_targets(module: nn.Module, head: tuple[str, ...]) -> list[str]:
     """Attention's fused projection where there is attention, else the layers of MLPs, else all layers of blocks.
 
-    Where nothing is a block, that is all layers but the head. Grouped convolutions are left out: peft takes them only where the rank is a multiple of their groups. So is what
-    `nn.MultiheadAttention` projects its output with.
+    Where nothing is a block, that is all layers but the head. Grouped convolutions are left out: peft takes them only
+    where the rank is a multiple of their groups. So is what `nn.MultiheadAttention` projects its output with.
 
     Raises:
         UsageError: there is none of them.

@@ -62,16 +62,18 @@ def test_a_branch_beside_standardised_weights_is_not_merged_into_them() -> None:
 @torch.inference_mode()
 def test_a_branch_is_linear_in_each_half(kind: type[nn.Conv2d]) -> None:
     """peft alone standardises them too: a branch next to zero would be as large as any."""
-    layer = kind(3, 4, 3, stride=2, padding="same" if "Same" in kind.__name__ else 1)
-    module = nn.Sequential(layer, nn.Flatten(), nn.LazyLinear(3)).eval()
-    plain = module(ODD)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layer = kind(3, 4, 3, stride=2, padding="same" if "Same" in kind.__name__ else 1)
+        module = nn.Sequential(layer, nn.Flatten(), nn.LazyLinear(3)).eval()
+        plain = module(ODD)
     adapted = Lora(targets=("0",)).adapt(module, head=("2",), example=ODD[:1], seed=1).eval()
     up = next(weight for name, weight in adapted.named_parameters() if "lora_B" in name)
     nn.init.constant_(up, 1e-3)
     near = adapted(ODD) - plain
     up.mul_(10)
-    torch.testing.assert_close(adapted(ODD) - plain, 10 * near, rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(merged(adapted)(ODD), plain + 10 * near, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(adapted(ODD) - plain, 10 * near, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(merged(adapted)(ODD), plain + 10 * near, rtol=1e-3, atol=1e-4)
 
 
 def test_natural_images_reach_a_branch_on_every_convolution() -> None:
