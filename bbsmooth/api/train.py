@@ -11,6 +11,7 @@ from bbsmooth.api.results import Trained
 from bbsmooth.api.sessions import train as session
 from bbsmooth.api.subject import Callback, data_config, told
 from bbsmooth.data import Split, images_of
+from bbsmooth.errors import UsageError
 from bbsmooth.noise import NoiseDistribution
 from bbsmooth.settings.common import SmoothingConfig
 from bbsmooth.settings.train import TrainConfig
@@ -76,6 +77,11 @@ def train(
         UsageError: settings that cannot work, images without labels, or a run of other settings in `run`.
         SpecError: the model cannot be opened.
     """
+    if not isinstance(model, str):
+        raise UsageError(
+            f"`model` must be a name, got {type(model).__name__}; put a function that builds the network into a file, "
+            "and name it torch:PATH.py:FUNCTION?image_shape=CxHxW"
+        )
     dataset = images_of(images, labels, classes=classes, split=Split.TRAIN)
     judged = images_of(test_images, test_labels, classes=classes, split=Split.TEST)
     config = TrainConfig(

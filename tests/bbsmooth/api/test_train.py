@@ -16,16 +16,17 @@ from typer.testing import CliRunner
 import bbsmooth as bb
 from bbsmooth.cli.main import app
 from bbsmooth.data import load
+from tests.oracles import networks
 
 NOISE = bb.Gaussian(0.5)
 DIGITS, JUDGED = load("mnist5k", split="train"), load("mnist5k", split="test")
 FEW = DIGITS.images(range(64)), DIGITS.labels(range(64))
 
 
-def train(run: Path, images: Any = FEW[0], labels: Any = FEW[1], **changed: Any) -> Any:
+def train(run: Path, images: Any = FEW[0], labels: Any = FEW[1], *, model: Any = "local-vit", **changed: Any) -> Any:
     settings: dict[str, Any] = {"method": "head", "epochs": 2, "noise": NOISE, "seed": 0}
     settings |= {"test_images": JUDGED.images(range(400)), "test_labels": JUDGED.labels(range(400))}
-    return bb.train("local-vit", images, labels, run=run, **settings | changed)
+    return bb.train(model, images, labels, run=run, **settings | changed)
 
 
 def weights(run: Path) -> Tensor:
@@ -75,11 +76,20 @@ def test_training_under_noise_makes_a_model_better_under_noise(tmp_path: Path) -
     assert found.noisy_accuracy > clean.noisy_accuracy + 0.1
 
 
+def test_a_network_of_ones_own_is_trained_with_statistics_that_follow(tmp_path: Path) -> None:
+    model = f"torch:{networks.__file__}:convolutional?image_shape=1x28x28"
+    found = train(tmp_path / "run", model=model, batch_statistics=True)
+    images, labels = JUDGED.images(range(400)), JUDGED.labels(range(400))
+    assert found.clean_accuracy == pytest.approx(right(f"trained:{tmp_path / 'run'}", images, labels) / 400)
+    assert any("running_mean" in name for name in load_file(tmp_path / "run" / "model.safetensors"))
+
+
 def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
     for changed, match in (
         ({"images": FEW[0], "labels": None}, "labels"),
         ({"method": "none"}, "`method`"),
         ({"rank": 2}, "`rank`"),
+        ({"model": torch.nn.Linear(784, 10)}, "`model` must be a name, got Linear; .* torch:PATH"),
     ):
         with pytest.raises(bb.UsageError, match=match):
             train(tmp_path / "run", **changed)
