@@ -62,7 +62,8 @@ def compare(
     if "noise_algorithm" in now:  # which 0.1 did not write among the settings
         then.setdefault("noise_algorithm", manifest.get("noise_algorithm"))
     for key in sorted((then.keys() | now.keys()) - changeable - BY_CONTENT):
-        if then.get(key) != now.get(key):
+        new_and_off = key not in then and now[key] is False  # a setting that this run's version did not have yet
+        if then.get(key) != now.get(key) and not new_and_off:
             raise UsageError(
                 f"{path} was begun with `{key}` {shown(then.get(key))}, not {shown(now.get(key))}; "
                 "resume with the same settings, or name another `run`"

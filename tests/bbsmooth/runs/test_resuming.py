@@ -40,6 +40,8 @@ def test_what_may_change() -> None:
         ({"settings": MANIFEST["settings"] | {"sigma": 1.0}}, "begun with `sigma` 0.5, not 1.0"),
         ({"settings": MANIFEST["settings"] | {"num_selection": 7}}, "begun with `num_selection` 100, not 7"),
         ({"settings": MANIFEST["settings"] | {"new": 1}}, "begun with `new` unset, not 1"),
+        ({"settings": MANIFEST["settings"] | {"new": 0}}, "begun with `new` unset, not 0"),
+        ({"settings": MANIFEST["settings"] | {"new": True}}, "begun with `new` unset, not True"),
         (
             {"context": {"oracle": {"name": "f", "fingerprint": "b" * 64}}},
             r"the oracle is not the one .* \(fingerprint a{40}... then, b{40}... now\)",
@@ -51,6 +53,11 @@ def test_what_may_change() -> None:
 def test_the_first_difference_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         again(**changes)
+
+
+@pytest.mark.parametrize("off", [None, False])
+def test_a_run_begun_before_there_was_a_setting_goes_on_without_it(off: object) -> None:
+    again(settings=MANIFEST["settings"] | {"new": off})
 
 
 def test_a_run_begun_under_an_earlier_name_of_a_setting_goes_on() -> None:
