@@ -122,7 +122,7 @@ def _built(function: Any, location: str) -> nn.Module:
             f"{location} should return a torch.nn.Module, from images (B, C, H, W) to logits (B, K), got "
             f"{type(module).__name__}; a function of images is named module:{location}"
         )
-    return module.eval()
+    return module.to("cpu", torch.float32).eval()
 
 
 def _loaded(module: nn.Module, said: NetworkOptions, location: str) -> Settings:

@@ -66,6 +66,10 @@ class Pair(Encoder):
         return super().forward(images), images  # type: ignore[return-value]
 
 
+def halved() -> nn.Module:
+    return Encoder().bfloat16()
+
+
 encoder, convolutional, fully, two, pair = Encoder, Convolutional, Fully, Two, Pair
 
 

@@ -54,6 +54,17 @@ def test_weights_that_the_function_draws_are_the_same_every_time() -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+def test_a_network_of_another_type_computes_in_the_type_that_is_asked_for() -> None:
+    options = SHAPE | {"device": "cpu"}
+    weights = owned_network(f"{FILE}:halved", SHAPE).module.parameters()
+    assert {weight.dtype for weight in weights} == {torch.float32}
+    coarse = open_oracle(f"torch:{FILE}:halved", options | {"dtype": "bfloat16"}).query(IMAGES).scores
+    fine = open_oracle(f"torch:{FILE}:halved", options).query(IMAGES).scores
+    assert coarse is not None
+    assert fine is not None
+    torch.testing.assert_close(coarse, fine, rtol=0.1, atol=0.1)
+
+
 def test_another_file_another_function_or_other_weights_have_another_fingerprint(tmp_path: Path) -> None:
     copy, changed = tmp_path / FILE.name, tmp_path / "changed.py"
     shutil.copy(FILE, copy)
