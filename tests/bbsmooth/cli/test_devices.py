@@ -69,7 +69,7 @@ def test_predictions_and_plans_are_those_of_one_device(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--devices", "cpu,cpu"], "--devices is for oracles that run here (local-vit, timm, torch, trained), not 'module:"),
+        (["--devices", "cpu,cpu"], "oracles that run here (local-vit, timm, torch, trained), not 'module:"),
         (["--devices", "cpu,cpu", "--device", "cpu"], "--device names one place and --devices several"),
         (["--oracle", "local-vit", "--devices", "cpu,abacus"], "device must be auto, cpu, cuda"),
         (["--oracle", "local-vit", "--devices", "cpu,cpu", "--engine", "ray"], "--devices is for one machine"),
